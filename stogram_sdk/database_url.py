@@ -1,0 +1,199 @@
+"""Where the database is: the server's own `DATABASE_URL`, read as it is.
+
+The parameters are Prisma's; what each becomes here:
+
+=============================  ==============================================================
+parameter                      meaning here
+=============================  ==============================================================
+schema                         the PostgreSQL schema of the tables
+connection_limit               how many connections the pool opens at most
+pool_timeout                   seconds to wait for a free one (0: without end)
+connect_timeout                seconds to wait for the server to accept (0: without end)
+socket_timeout                 seconds to wait for the answer to a statement (`statement_timeout`)
+max_idle_connection_lifetime   seconds after which an unused connection is not used again
+sslmode, sslaccept             libpq's `sslmode`; `sslaccept=strict` is `verify-full`
+sslcert                        the server's CA certificate, libpq's `sslrootcert`; with `sslkey`
+                               beside it, the client's own certificate, as libpq means it
+sslidentity, sslpassword       a PKCS#12 file, which libpq cannot read: an error says how to convert
+pgbouncer,                     accepted, without effect: nothing here depends on session state or
+statement_cache_size           on prepared statements
+host, application_name,        passed on to libpq, as are `sslrootcert`, `sslkey`,
+options                        `target_session_attrs`, `tcp_user_timeout` and `keepalives...`
+=============================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from stogram_sdk.errors import InvalidInput
+
+DEFAULT_URL = "sqlite:///stogram.db"
+
+_LIBPQ = frozenset(
+    {
+        "application_name",
+        "channel_binding",
+        "gssencmode",
+        "host",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "options",
+        "passfile",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslpassword",
+        "sslrootcert",
+        "target_session_attrs",
+        "tcp_user_timeout",
+    }
+)
+_WITHOUT_EFFECT = frozenset({"pgbouncer", "statement_cache_size"})
+_SECONDS = frozenset(
+    {"pool_timeout", "connect_timeout", "statement_timeout", "max_idle_connection_lifetime"}
+)
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """What `connect()` needs to know; its text never shows a password."""
+
+    engine: str
+    database: str
+    schema: str | None = None
+    connection_limit: int = 10
+    pool_timeout: float = 10
+    statement_timeout: float = 15
+    max_idle_connection_lifetime: float = 300
+    libpq: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def read_database_url(url: str | None = None, **options: Any) -> DatabaseSettings:
+    """What the URL and the options say, options first.
+
+    `url` defaults to `$STOGRAM_DATABASE_URL`, then `$DATABASE_URL`, then `sqlite:///stogram.db`.
+    Raises `InvalidInput`, which never repeats the URL: it may hold a password.
+    """
+    if url is None:
+        url = (
+            os.environ.get("STOGRAM_DATABASE_URL") or os.environ.get("DATABASE_URL") or DEFAULT_URL
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidInput(
+            "the database URL cannot be read; percent-encode special characters in the user name "
+            "and the password (such as @ as %40)",
+            field="url",
+        ) from None
+    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    parameters.update({name: value for name, value in options.items() if value is not None})
+    if parts.scheme == "sqlite":
+        return _sqlite(parts.netloc, unquote(parts.path), parameters)
+    if parts.scheme in ("postgresql", "postgres"):
+        libpq: dict[str, Any] = {
+            "user": parts.username and unquote(parts.username),
+            "password": parts.password and unquote(parts.password),
+            "host": parts.hostname and unquote(parts.hostname),
+            "port": port,
+        }
+        return _postgresql(unquote(parts.path.removeprefix("/")), libpq, parameters)
+    raise InvalidInput(
+        f"a database URL begins with postgresql:// or sqlite:///, not {parts.scheme!r}", field="url"
+    )
+
+
+def _sqlite(netloc: str, path: str, parameters: dict[str, Any]) -> DatabaseSettings:
+    if netloc or not path.removeprefix("/"):
+        raise InvalidInput(
+            "a SQLite URL is sqlite:///relative/path, sqlite:////absolute/path or "
+            "sqlite:///:memory:",
+            field="url",
+        )
+    common = _common(parameters)
+    if parameters:
+        raise InvalidInput(
+            f"unknown parameter {min(parameters)!r} of a SQLite URL", field=min(parameters)
+        )
+    return DatabaseSettings(engine="sqlite", database=path.removeprefix("/"), **common)
+
+
+def _postgresql(
+    database: str, libpq: dict[str, Any], parameters: dict[str, Any]
+) -> DatabaseSettings:
+    if not database:
+        raise InvalidInput("the database URL names no database: .../name", field="url")
+    common = _common(parameters)
+    schema = parameters.pop("schema", None) or None
+    if schema is not None and ('"' in schema or "\x00" in schema):
+        raise InvalidInput("schema must be a plain name without quotes", field="schema")
+    for name in _WITHOUT_EFFECT & parameters.keys():
+        del parameters[name]
+    if "sslidentity" in parameters:
+        raise InvalidInput(
+            "sslidentity names a PKCS#12 file, which libpq cannot read: convert it with `openssl "
+            "pkcs12 -nodes` and give the two parts as sslcert and sslkey",
+            field="sslidentity",
+        )
+    accept = parameters.pop("sslaccept", None)
+    if accept not in (None, "strict", "accept_invalid_certs"):
+        raise InvalidInput("sslaccept is strict or accept_invalid_certs", field="sslaccept")
+    if accept == "strict":
+        parameters["sslmode"] = "verify-full"
+    if parameters.get("sslmode", "prefer") not in _SSL_MODES:
+        raise InvalidInput(f"sslmode is one of {', '.join(_SSL_MODES)}", field="sslmode")
+    if "sslcert" in parameters and "sslkey" not in parameters:
+        parameters["sslrootcert"] = parameters.pop("sslcert")
+    unknown = sorted(parameters.keys() - _LIBPQ - {"connect_timeout"})
+    if unknown:
+        raise InvalidInput(
+            f"unknown parameter {unknown[0]!r} of the database URL", field=unknown[0]
+        )
+    libpq |= parameters
+    return DatabaseSettings(
+        engine="postgresql",
+        database=database,
+        schema=schema,
+        libpq={name: value for name, value in libpq.items() if value not in (None, "")},
+        **common,
+    )
+
+
+def _common(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Take out of `parameters` what is the same for both engines."""
+    common: dict[str, Any] = {}
+    if "socket_timeout" in parameters:
+        parameters.setdefault("statement_timeout", parameters.pop("socket_timeout"))
+    for name in _SECONDS & parameters.keys():
+        seconds = _number(name, parameters[name])
+        if name == "connect_timeout":
+            parameters[name] = int(seconds)
+        else:
+            common[name] = seconds
+            del parameters[name]
+    if "connection_limit" in parameters:
+        limit = _number("connection_limit", parameters.pop("connection_limit"))
+        if limit < 1:
+            raise InvalidInput("connection_limit must be at least 1", field="connection_limit")
+        common["connection_limit"] = int(limit)
+    return common
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1
+    if not 0 <= number < 2**31:
+        raise InvalidInput(f"{name} must be a number of at least 0", field=name)
+    return number

@@ -1,0 +1,144 @@
+"""What SQLite and PostgreSQL say differently, in one place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+from peewee import SQL, Node, NodeList, Select, fn
+
+
+class Dialect(Protocol):
+    """The expressions that a statement cannot write the same for both engines."""
+
+    name: str
+    #: PostgreSQL takes a statement's view of the data before it waits for locks.
+    locks_rows: bool
+
+    def is_one_of(self, column: Node, values: Node) -> Node:
+        """Whether the column is one of the texts of a list parameter."""
+        ...
+
+    def given(self, **columns: Node) -> Node:
+        """A table named `given`, of list parameters of one length, to select from."""
+        ...
+
+    def has_tag(self, column: Node, tag: Node) -> Node:
+        """Whether an array column holds the tag."""
+        ...
+
+    def matches(self, column: Node, pattern: Node) -> Node:
+        """Whether the column matches a regular expression of `any_case_pattern`."""
+        ...
+
+    def later_of(self, first: Node, second: Node) -> Node:
+        """The later of two times, of which the second may be NULL."""
+        ...
+
+    def a_millisecond_after(self, moment: Node) -> Node:
+        """The time one millisecond later."""
+        ...
+
+    def lower_ascii(self, column: Node) -> Node:
+        """The column with A-Z in lower case, whatever the locale."""
+        ...
+
+    def lock(self, query: Select) -> Select:
+        """The query, holding the rows that it finds until the transaction ends."""
+        ...
+
+
+class SqliteDialect:
+    name = "sqlite"
+    locks_rows = False
+
+    def is_one_of(self, column: Node, values: Node) -> Node:
+        return _flat(column, SQL("IN (SELECT value FROM json_each("), values, SQL("))"))
+
+    def given(self, **columns: Node) -> Node:
+        names = [f'c{number}."value" AS "{name}"' for number, name in enumerate(columns)]
+        parts: list[Node] = [SQL(f"(SELECT {', '.join(names)} FROM ")]
+        for number, values in enumerate(columns.values()):
+            using = "" if number == 0 else f" ON c{number}.key = c0.key"
+            join = "" if number == 0 else " JOIN "
+            parts += [SQL(f"{join}json_each("), values, SQL(f") AS c{number}{using}")]
+        return NodeList([*parts, SQL(") AS given")], glue="")
+
+    def has_tag(self, column: Node, tag: Node) -> Node:
+        return _flat(tag, SQL("IN (SELECT value FROM json_each("), column, SQL("))"))
+
+    def matches(self, column: Node, pattern: Node) -> Node:
+        return fn.stogram_matches(pattern, column)
+
+    def later_of(self, first: Node, second: Node) -> Node:
+        return fn.MAX(first, fn.COALESCE(second, first))
+
+    def a_millisecond_after(self, moment: Node) -> Node:
+        return fn.strftime("%Y-%m-%d %H:%M:%f", moment, "+0.001 seconds")
+
+    def lower_ascii(self, column: Node) -> Node:
+        return fn.LOWER(column)
+
+    def lock(self, query: Select) -> Select:
+        raise NotImplementedError("SQLite has one writer at a time and no row locks")
+
+
+class PostgresDialect:
+    name = "postgresql"
+    locks_rows = True
+
+    def is_one_of(self, column: Node, values: Node) -> Node:
+        return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
+
+    def given(self, **columns: Node) -> Node:
+        arrays: list[Node] = []
+        for values in columns.values():
+            arrays += [SQL(", " if arrays else ""), values, SQL("::text[]")]
+        names = ", ".join(f'"{name}"' for name in columns)
+        return NodeList([SQL("unnest("), *arrays, SQL(f") AS given({names})")], glue="")
+
+    def has_tag(self, column: Node, tag: Node) -> Node:
+        # `= ANY(column)` would not use the GIN index.
+        return _flat(column, SQL("@> ARRAY["), tag, SQL("]::text[]"))
+
+    def matches(self, column: Node, pattern: Node) -> Node:
+        return _flat(column, SQL("~"), pattern)
+
+    def later_of(self, first: Node, second: Node) -> Node:
+        return fn.GREATEST(_flat(first, SQL("::timestamp(3)")), second)
+
+    def a_millisecond_after(self, moment: Node) -> Node:
+        return _flat(moment, SQL("+ interval '1 millisecond'"))
+
+    def lower_ascii(self, column: Node) -> Node:
+        return fn.LOWER(NodeList([column, SQL('COLLATE "C"')]))
+
+    def lock(self, query: Select) -> Select:
+        return query.for_update("FOR NO KEY UPDATE")
+
+
+def _flat(*parts: Node) -> Node:
+    return NodeList(parts, parens=True)
+
+
+def any_case_pattern(text: str) -> str:
+    """A regular expression that finds the text in any case, the same in Python and PostgreSQL.
+
+    Every letter becomes the class of its own case forms, so that neither the locale of the
+    database (which may know only ASCII) nor SQLite's LIKE (which does) has a say.
+    """
+    return "".join(_any_case(character) for character in text)
+
+
+def _any_case(character: str) -> str:
+    forms = {character, character.lower(), character.upper(), character.title()}
+    forms |= {form.lower() for form in forms} | {form.upper() for form in forms}
+    single = sorted(form for form in forms if len(form) == 1)
+    if len(single) > 1:
+        return f"[{''.join(single)}]"
+    return character if character.isalnum() or ord(character) > 127 else f"\\{character}"
+
+
+def matches(pattern: str, text: str | None) -> bool:
+    """SQLite's side of `Dialect.matches`."""
+    return text is not None and re.search(pattern, text) is not None

@@ -1,0 +1,153 @@
+"""Column types: the same Python value on SQLite and PostgreSQL.
+
+===============  ====================  ==========================  =================
+field            Python                PostgreSQL                  SQLite
+===============  ====================  ==========================  =================
+UtcDateTime      aware datetime, UTC   TIMESTAMP(3), holds UTC     TEXT, one format
+EnumText         a StrEnum             an enum type                TEXT
+TextArray        list of str           TEXT[]                      TEXT, a JSON array
+Reference        row, and `name_id`    TEXT                        TEXT
+===============  ====================  ==========================  =================
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from peewee import SQL, Field, ForeignKeyField, Node
+
+from stogram_sdk.errors import InvalidInput
+
+if TYPE_CHECKING:
+    AnyField = Field[Any]
+else:
+    AnyField = Field  # generic only in Peewee's stubs
+
+
+def utc_now() -> datetime:
+    """The current time in UTC, cut to the milliseconds that the columns hold."""
+    return cut_to_milliseconds(datetime.now(UTC))
+
+
+def cut_to_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def time_to_text(moment: datetime) -> str:
+    """The one form in which a time is sent to either database.
+
+    SQLite compares times as text, so there must be only one; and a PostgreSQL session in another
+    time zone would shift an aware value on its way into a column without zone.
+    """
+    if moment.tzinfo is None:
+        raise InvalidInput(
+            f"a time must be aware, such as datetime.now(UTC), not {moment!r}", field="time"
+        )
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", timespec="milliseconds")
+
+
+def time_from_database(value: datetime | str | None) -> datetime | None:
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC)
+
+
+class UtcDateTimeField(AnyField):
+    """An aware UTC time with milliseconds in a column without time zone."""
+
+    field_type = "TIMESTAMP(3)"
+
+    def db_value(self, value: Any) -> Any:
+        return time_to_text(value) if isinstance(value, datetime) else value
+
+    def python_value(self, value: Any) -> datetime | None:
+        return time_from_database(value)
+
+
+class EnumTextField(AnyField):
+    """A `StrEnum` in a column of the PostgreSQL enum type of the same name."""
+
+    field_type = "ENUM"
+
+    def __init__(self, enum: type[StrEnum], **options: Any) -> None:
+        super().__init__(**options)
+        self.enum = enum
+
+    def ddl_datatype(self, ctx: Any) -> SQL:
+        if ctx.state.field_types.get(self.field_type) is not None:
+            return SQL(ctx.state.field_types[self.field_type])
+        schema = self.model._meta.schema
+        prefix = f'"{schema}".' if schema else ""
+        return SQL(f'{prefix}"{self.enum.__name__}"')
+
+    def db_value(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, Node) else self.enum(value).value
+
+    def python_value(self, value: Any) -> StrEnum | None:
+        return None if value is None else self.enum(value)
+
+
+class TextArray(list[str]):
+    """A list that each driver knows how to write: psycopg2 as an array, sqlite3 as JSON."""
+
+
+def _json_text(values: TextArray) -> str:
+    return json.dumps(values, ensure_ascii=False)
+
+
+sqlite3.register_adapter(TextArray, _json_text)
+
+
+class TextArrayField(AnyField):
+    """A list of texts; reads as an empty list where the column is NULL."""
+
+    field_type = "TEXT[]"
+
+    def db_value(self, value: Any) -> Any:
+        if value is None or isinstance(value, Node):
+            return value
+        if isinstance(value, str):
+            raise InvalidInput(
+                f"{self.name} must be a list of texts, not a text", field=self.name
+            )
+        return TextArray(value)
+
+    def python_value(self, value: Any) -> list[str]:
+        if value is None:
+            return []
+        return json.loads(value) if isinstance(value, str) else value
+
+
+class Reference(ForeignKeyField):
+    """A foreign key named as the server's Prisma names it, `Table_column_fkey`."""
+
+    def __init__(
+        self,
+        model: Any,
+        column_name: str,
+        *,
+        backref: str,
+        on_delete: str = "CASCADE",
+        null: bool = False,
+        object_id_name: str | None = None,
+    ) -> None:
+        super().__init__(
+            model,
+            column_name=column_name,
+            backref=backref,
+            on_delete=on_delete,
+            on_update="CASCADE",
+            null=null,
+            object_id_name=object_id_name,
+            index=False,
+        )
+
+    def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
+        self.object_id_name = self.object_id_name or f"{name}_id"
+        self.constraint_name = f"{model._meta.table_name}_{self.column_name}_fkey"
+        super().bind(model, name, set_attribute)

@@ -1,0 +1,392 @@
+"""The tables of a Stogram database, under the names that its server gives them.
+
+Eight tables are the server's own; `BlockedUser`, `Folder`, `ChatSettings` and `PinnedMessage`
+come from the migration guide, as do the columns marked so. Attributes are in snake_case on
+camelCase columns; every constraint and index carries the name that Prisma makes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from peewee import SQL, BooleanField, IntegerField, Model, ModelIndex, TextField
+
+from stogram_sdk.database import db
+from stogram_sdk.fields import (
+    EnumTextField,
+    Reference,
+    TextArrayField,
+    UtcDateTimeField,
+    utc_now,
+)
+
+
+class UserStatus(StrEnum):
+    ONLINE = "ONLINE"
+    OFFLINE = "OFFLINE"
+    AWAY = "AWAY"
+    DO_NOT_DISTURB = "DO_NOT_DISTURB"
+
+
+class ChatType(StrEnum):
+    PRIVATE = "PRIVATE"
+    GROUP = "GROUP"
+    CHANNEL = "CHANNEL"
+
+
+class MemberRole(StrEnum):
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+
+
+class MessageType(StrEnum):
+    TEXT = "TEXT"
+    IMAGE = "IMAGE"
+    VIDEO = "VIDEO"
+    AUDIO = "AUDIO"
+    FILE = "FILE"
+    VOICE = "VOICE"
+    SYSTEM = "SYSTEM"
+    GIF = "GIF"
+
+
+class CallType(StrEnum):
+    AUDIO = "AUDIO"
+    VIDEO = "VIDEO"
+
+
+class CallStatus(StrEnum):
+    CALLING = "CALLING"
+    ACTIVE = "ACTIVE"
+    ENDED = "ENDED"
+    MISSED = "MISSED"
+    DECLINED = "DECLINED"
+
+
+def new_id() -> str:
+    """A new id: ids are made by the client, the database has no default for them."""
+    return str(uuid.uuid4())
+
+
+def _id() -> TextField[str]:
+    return TextField(primary_key=True, default=new_id)
+
+
+def _flag(column_name: str, *, default: bool = False) -> BooleanField[bool]:
+    literal = "true" if default else "false"
+    return BooleanField(
+        column_name=column_name, default=default, constraints=[SQL(f"DEFAULT {literal}")]
+    )
+
+
+def _moment(column_name: str) -> UtcDateTimeField:
+    """A time that the database has a default for; the SDK always sends the value itself."""
+    return UtcDateTimeField(
+        column_name=column_name, default=utc_now, constraints=[SQL("DEFAULT CURRENT_TIMESTAMP")]
+    )
+
+
+def _updated_at() -> UtcDateTimeField:
+    return UtcDateTimeField(column_name="updatedAt", default=utc_now)
+
+
+def _enum(enum: type[StrEnum], default: StrEnum | None = None) -> EnumTextField:
+    constraints = None if default is None else [SQL(f"DEFAULT '{default.value}'")]
+    return EnumTextField(enum, default=default, constraints=constraints)
+
+
+def _tags(column_name: str) -> TextArrayField:
+    return TextArrayField(
+        column_name=column_name, null=True, default=list, constraints=[SQL("DEFAULT '{}'")]
+    )
+
+
+class BaseModel(Model):
+    class Meta:
+        database = db
+        legacy_table_names = False
+
+
+class User(BaseModel):
+    id = _id()
+    email = TextField()
+    username = TextField()
+    password = TextField()
+    display_name = TextField(column_name="displayName", null=True)
+    avatar = TextField(null=True)
+    bio = TextField(null=True)
+    status = _enum(UserStatus, UserStatus.OFFLINE)
+    last_seen = _moment("lastSeen")
+    email_verified = _flag("emailVerified")
+    verification_token = TextField(column_name="verificationToken", null=True)
+    push_subscription = TextField(column_name="pushSubscription", null=True)
+    theme = TextField(null=True, default="light", constraints=[SQL("DEFAULT 'light'")])
+    created_at = _moment("createdAt")
+    updated_at = _updated_at()
+    # From the guide.
+    show_online_status = _flag("showOnlineStatus", default=True)
+    show_profile_photo = _flag("showProfilePhoto", default=True)
+    show_last_seen = _flag("showLastSeen", default=True)
+
+    class Meta:
+        table_name = "User"
+
+
+class Chat(BaseModel):
+    id = _id()
+    name = TextField(null=True)
+    type = _enum(ChatType)
+    avatar = TextField(null=True)
+    description = TextField(null=True)
+    created_at = _moment("createdAt")
+    updated_at = _updated_at()
+    # From the guide.
+    is_secret = _flag("isSecret")
+
+    class Meta:
+        table_name = "Chat"
+
+
+class ChatMember(BaseModel):
+    id = _id()
+    user = Reference(User, "userId", backref="memberships")
+    chat = Reference(Chat, "chatId", backref="members")
+    role = _enum(MemberRole, MemberRole.MEMBER)
+    joined_at = _moment("joinedAt")
+    user_id: str
+    chat_id: str
+
+    class Meta:
+        table_name = "ChatMember"
+
+
+class Message(BaseModel):
+    id = _id()
+    content = TextField(null=True)
+    type = _enum(MessageType, MessageType.TEXT)
+    sender = Reference(User, "senderId", backref="messages")
+    chat = Reference(Chat, "chatId", backref="messages")
+    reply_to = Reference("self", "replyToId", backref="replies", on_delete="SET NULL", null=True)
+    file_url = TextField(column_name="fileUrl", null=True)
+    file_name = TextField(column_name="fileName", null=True)
+    file_size = IntegerField(column_name="fileSize", null=True)
+    thumbnail_url = TextField(column_name="thumbnailUrl", null=True)
+    duration = IntegerField(null=True)
+    waveform = TextField(null=True)
+    is_edited = _flag("isEdited")
+    is_deleted = _flag("isDeleted")
+    scheduled_for = UtcDateTimeField(column_name="scheduledFor", null=True)
+    is_sent = _flag("isSent")
+    created_at = _moment("createdAt")
+    updated_at = _updated_at()
+    # From the guide.
+    is_silent = _flag("isSilent")
+    mentions = _tags("mentions")
+    hashtags = _tags("hashtags")
+    sender_id: str
+    chat_id: str
+    reply_to_id: str | None
+
+    class Meta:
+        table_name = "Message"
+
+
+class Call(BaseModel):
+    id = _id()
+    chat = Reference(Chat, "chatId", backref="calls")
+    initiator = Reference(User, "initiatorId", backref="calls")
+    type = _enum(CallType)
+    status = _enum(CallStatus, CallStatus.CALLING)
+    started_at = _moment("startedAt")
+    ended_at = UtcDateTimeField(column_name="endedAt", null=True)
+    chat_id: str
+    initiator_id: str
+
+    class Meta:
+        table_name = "Call"
+
+
+class CallParticipant(BaseModel):
+    id = _id()
+    call = Reference(Call, "callId", backref="participants")
+    user = Reference(User, "userId", backref="call_participations")
+    joined_at = _moment("joinedAt")
+    left_at = UtcDateTimeField(column_name="leftAt", null=True)
+    call_id: str
+    user_id: str
+
+    class Meta:
+        table_name = "CallParticipant"
+
+
+class Contact(BaseModel):
+    id = _id()
+    user = Reference(User, "userId", backref="contacts")
+    contact = Reference(User, "contactId", backref="contact_of")
+    nickname = TextField(null=True)
+    created_at = _moment("createdAt")
+    user_id: str
+    contact_id: str
+
+    class Meta:
+        table_name = "Contact"
+
+
+class Reaction(BaseModel):
+    id = _id()
+    message = Reference(Message, "messageId", backref="reactions")
+    user = Reference(User, "userId", backref="reactions")
+    emoji = TextField()
+    created_at = _moment("createdAt")
+    message_id: str
+    user_id: str
+
+    class Meta:
+        table_name = "Reaction"
+
+
+class BlockedUser(BaseModel):
+    id = _id()
+    user = Reference(User, "userId", backref="blocks")
+    blocked = Reference(User, "blockedId", backref="blocked_by")
+    created_at = _moment("createdAt")
+    user_id: str
+    blocked_id: str
+
+    class Meta:
+        table_name = "BlockedUser"
+
+
+class Folder(BaseModel):
+    id = _id()
+    user = Reference(User, "userId", backref="folders")
+    name = TextField()
+    color = TextField(null=True)
+    icon = TextField(null=True)
+    order = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    created_at = _moment("createdAt")
+    updated_at = _updated_at()
+    user_id: str
+
+    class Meta:
+        table_name = "Folder"
+
+
+class ChatSettings(BaseModel):
+    id = _id()
+    user = Reference(User, "userId", backref="chat_settings")
+    chat = Reference(Chat, "chatId", backref="settings")
+    is_muted = _flag("isMuted")
+    is_favorite = _flag("isFavorite")
+    folder = Reference(
+        Folder, "folderId", backref="chat_settings", on_delete="SET NULL", null=True
+    )
+    unread_count = IntegerField(
+        column_name="unreadCount", default=0, constraints=[SQL("DEFAULT 0")]
+    )
+    last_read_message_id = TextField(column_name="lastReadMessageId", null=True)
+    created_at = _moment("createdAt")
+    updated_at = _updated_at()
+    user_id: str
+    chat_id: str
+    folder_id: str | None
+
+    class Meta:
+        table_name = "ChatSettings"
+
+
+class PinnedMessage(BaseModel):
+    id = _id()
+    user = Reference(User, "userId", backref="pinned_messages")
+    message = Reference(Message, "messageId", backref="pins")
+    chat = Reference(Chat, "chatId", backref="pins")
+    pinned_at = _moment("pinnedAt")
+    user_id: str
+    message_id: str
+    chat_id: str
+
+    class Meta:
+        table_name = "PinnedMessage"
+
+
+MODELS: tuple[type[BaseModel], ...] = (
+    User,
+    Chat,
+    ChatMember,
+    Message,
+    Call,
+    CallParticipant,
+    Contact,
+    Reaction,
+    BlockedUser,
+    Folder,
+    ChatSettings,
+    PinnedMessage,
+)
+
+
+def _unique(*fields: Any) -> None:
+    """A unique constraint: the tables of the guide have these where the server's have indexes."""
+    model = fields[0].model
+    names = [field.column_name for field in fields]
+    constraint = "_".join([model._meta.table_name, *names, "key"])
+    columns = ", ".join(f'"{name}"' for name in names)
+    model._meta.constraints = [SQL(f'CONSTRAINT "{constraint}" UNIQUE ({columns})')]
+
+
+def _index(*fields: Any, using: str | None = None) -> None:
+    model = fields[0].model
+    name = "_".join([model._meta.table_name, *(field.column_name for field in fields), "idx"])
+    model.add_index(ModelIndex(model, fields, name=name, using=using))
+
+
+def _unique_index(*fields: Any) -> None:
+    model = fields[0].model
+    name = "_".join([model._meta.table_name, *(field.column_name for field in fields), "key"])
+    model.add_index(ModelIndex(model, fields, name=name, unique=True))
+
+
+_unique_index(User.email)
+_unique_index(User.username)
+_index(User.email)
+_index(User.username)
+_index(User.verification_token)
+_index(Chat.type)
+_index(Chat.is_secret)
+_unique_index(ChatMember.user, ChatMember.chat)
+_index(ChatMember.user)
+_index(ChatMember.chat)
+_index(Message.chat)
+_index(Message.sender)
+_index(Message.created_at)
+_index(Message.scheduled_for)
+_index(Message.mentions, using="GIN")
+_index(Message.hashtags, using="GIN")
+_index(Call.chat)
+_index(Call.status)
+_unique_index(CallParticipant.call, CallParticipant.user)
+_index(CallParticipant.call)
+_index(CallParticipant.user)
+_unique_index(Contact.user, Contact.contact)
+_index(Contact.user)
+_unique_index(Reaction.message, Reaction.user, Reaction.emoji)
+_index(Reaction.message)
+_index(Reaction.user)
+_unique(BlockedUser.user, BlockedUser.blocked)
+_index(BlockedUser.user)
+_index(BlockedUser.blocked)
+_index(Folder.user)
+_index(Folder.order)
+_unique(ChatSettings.user, ChatSettings.chat)
+_index(ChatSettings.user)
+_index(ChatSettings.chat)
+_index(ChatSettings.folder)
+_index(ChatSettings.is_favorite)
+_unique(PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat)
+_index(PinnedMessage.user)
+_index(PinnedMessage.message)
+_index(PinnedMessage.chat)
