@@ -57,7 +57,31 @@ def time_from_database(value: datetime | str | None) -> datetime | None:
     return moment.replace(tzinfo=UTC)
 
 
-class UtcDateTimeField(AnyField):
+#: Defaults that SQLite writes differently: times in the form of `time_to_text`, arrays as JSON.
+SQLITE_DEFAULTS = {
+    "CURRENT_TIMESTAMP": "(strftime('%Y-%m-%d %H:%M:%f', 'now'))",
+    "'{}'": "'[]'",
+}
+
+
+class FieldWithDefault(AnyField):
+    """A column whose default in the database has the same meaning on both engines."""
+
+    def ddl(self, ctx: Any) -> Any:
+        definition = super().ddl(ctx)
+        if ctx.state.field_types.get(self.field_type) == "TEXT":
+            definition.nodes = [_sqlite_default(node) for node in definition.nodes]
+        return definition
+
+
+def _sqlite_default(node: Any) -> Any:
+    if not isinstance(node, SQL) or not node.sql.startswith("DEFAULT "):
+        return node
+    default = node.sql.removeprefix("DEFAULT ")
+    return SQL(f"DEFAULT {SQLITE_DEFAULTS.get(default, default)}")
+
+
+class UtcDateTimeField(FieldWithDefault):
     """An aware UTC time with milliseconds in a column without time zone."""
 
     field_type = "TIMESTAMP(3)"
@@ -103,7 +127,7 @@ def _json_text(values: TextArray) -> str:
 sqlite3.register_adapter(TextArray, _json_text)
 
 
-class TextArrayField(AnyField):
+class TextArrayField(FieldWithDefault):
     """A list of texts; reads as an empty list where the column is NULL."""
 
     field_type = "TEXT[]"
