@@ -226,9 +226,7 @@ def translate(error: peewee.PeeweeException) -> StogramError:
         return DatabaseError(
             "a table of Stogram is missing: run `pw_migrate migrate`", sqlstate=sqlstate
         )
-    if sqlstate is None and isinstance(
-        error, peewee.OperationalError | peewee.InterfaceError
-    ):
+    if sqlstate is None and isinstance(error, peewee.OperationalError | peewee.InterfaceError):
         return Unavailable("the database cannot be reached", safe_to_retry=True)
     constraint = getattr(getattr(original, "diag", None), "constraint_name", None)
     about = f" by {constraint}" if constraint else ""

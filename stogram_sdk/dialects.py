@@ -35,8 +35,8 @@ class Dialect(Protocol):
         """The later of two times, of which the second may be NULL."""
         ...
 
-    def a_millisecond_after(self, moment: Node) -> Node:
-        """The time one millisecond later."""
+    def milliseconds_after(self, moment: Node, count: Node) -> Node:
+        """The time so many milliseconds later."""
         ...
 
     def lower_ascii(self, column: Node) -> Node:
@@ -45,6 +45,10 @@ class Dialect(Protocol):
 
     def lock(self, query: Select) -> Select:
         """The query, holding the rows that it finds until the transaction ends."""
+        ...
+
+    def lock_name(self, name: Node) -> Select:
+        """A query that holds a name, for which there is no row yet, until the transaction ends."""
         ...
 
 
@@ -73,14 +77,18 @@ class SqliteDialect:
     def later_of(self, first: Node, second: Node) -> Node:
         return fn.MAX(first, fn.COALESCE(second, first))
 
-    def a_millisecond_after(self, moment: Node) -> Node:
-        return fn.strftime("%Y-%m-%d %H:%M:%f", moment, "+0.001 seconds")
+    def milliseconds_after(self, moment: Node, count: Node) -> Node:
+        seconds = fn.printf("%.3f seconds", NodeList([count, SQL("/ 1000.0")], parens=True))
+        return fn.strftime("%Y-%m-%d %H:%M:%f", moment, seconds)
 
     def lower_ascii(self, column: Node) -> Node:
         return fn.LOWER(column)
 
     def lock(self, query: Select) -> Select:
-        raise NotImplementedError("SQLite has one writer at a time and no row locks")
+        return query
+
+    def lock_name(self, name: Node) -> Select:
+        return Select(columns=[name])
 
 
 class PostgresDialect:
@@ -105,16 +113,19 @@ class PostgresDialect:
         return _flat(column, SQL("~"), pattern)
 
     def later_of(self, first: Node, second: Node) -> Node:
-        return fn.GREATEST(_flat(first, SQL("::timestamp(3)")), second)
+        return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), second)
 
-    def a_millisecond_after(self, moment: Node) -> Node:
-        return _flat(moment, SQL("+ interval '1 millisecond'"))
+    def milliseconds_after(self, moment: Node, count: Node) -> Node:
+        return _flat(moment, SQL("+ interval '1 millisecond' *"), count)
 
     def lower_ascii(self, column: Node) -> Node:
         return fn.LOWER(NodeList([column, SQL('COLLATE "C"')]))
 
     def lock(self, query: Select) -> Select:
         return query.for_update("FOR NO KEY UPDATE")
+
+    def lock_name(self, name: Node) -> Select:
+        return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])
 
 
 def _flat(*parts: Node) -> Node:

@@ -136,9 +136,7 @@ class TextArrayField(FieldWithDefault):
         if value is None or isinstance(value, Node):
             return value
         if isinstance(value, str):
-            raise InvalidInput(
-                f"{self.name} must be a list of texts, not a text", field=self.name
-            )
+            raise InvalidInput(f"{self.name} must be a list of texts, not a text", field=self.name)
         return TextArray(value)
 
     def python_value(self, value: Any) -> list[str]:

@@ -282,9 +282,7 @@ class ChatSettings(BaseModel):
     chat = Reference(Chat, "chatId", backref="settings")
     is_muted = _flag("isMuted")
     is_favorite = _flag("isFavorite")
-    folder = Reference(
-        Folder, "folderId", backref="chat_settings", on_delete="SET NULL", null=True
-    )
+    folder = Reference(Folder, "folderId", backref="chat_settings", on_delete="SET NULL", null=True)
     unread_count = IntegerField(
         column_name="unreadCount", default=0, constraints=[SQL("DEFAULT 0")]
     )

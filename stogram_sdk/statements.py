@@ -30,6 +30,7 @@ from typing import Any
 from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
+from stogram_sdk.dialects import Dialect
 from stogram_sdk.fields import TextArray, time_to_text
 
 
@@ -51,6 +52,12 @@ class _Parameters:
 P: Any = _Parameters()
 
 
+def dialect() -> Dialect:
+    """What the connected database says in its own way; for the builders of statements."""
+    found: Dialect = current_database().dialect
+    return found
+
+
 @dataclass(frozen=True)
 class _Placeholder:
     name: str
@@ -70,16 +77,16 @@ class AfterLocking:
 
 
 def after_locking(query: Query, *lock: Select) -> Query | AfterLocking:
-    dialect = current_database().dialect
-    if not dialect.locks_rows:
-        return query
-    return AfterLocking(tuple(dialect.lock(rows) for rows in lock), query)
+    """The query, run when the locks are held; `lock` are selects made by `Dialect.lock`."""
+    return AfterLocking(lock, query) if dialect().locks_rows else query
 
 
 class Statement:
     """A query of Peewee that is built once for each database."""
 
-    def __init__(self, build: Callable[..., Any], variant: tuple[tuple[str, Any], ...] = ()) -> None:
+    def __init__(
+        self, build: Callable[..., Any], variant: tuple[tuple[str, Any], ...] = ()
+    ) -> None:
         self._build = build
         self._variant = variant
         self.variant = lru_cache(maxsize=None)(self._make_variant)
@@ -94,9 +101,9 @@ class Statement:
 
     def first(self, **values: Any) -> Any:
         """The first row, or None."""
-        compiled = self._compiled()
-        row = self._execute(compiled, values).fetchone()
-        return None if row is None else compiled.read_rows((row,))[0]
+        # All are fetched: SQLite ends a write that returns rows only after the last of them.
+        rows = self.all(**values)
+        return rows[0] if rows else None
 
     def run(self, **values: Any) -> int:
         """The number of rows that were written."""

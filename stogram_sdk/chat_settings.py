@@ -1,0 +1,304 @@
+"""What a user has set for a chat: muted, favorite, how far they have read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from peewee import EXCLUDED, JOIN, SQL, Case, Query, Tuple, fn
+
+from stogram_sdk.errors import NotFound
+from stogram_sdk.fields import utc_now
+from stogram_sdk.membership import require_member
+from stogram_sdk.models import ChatMember, ChatSettings, Message, User
+from stogram_sdk.operations import operation
+from stogram_sdk.rows import default_settings
+from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.unread import (
+    SETTINGS_KEY,
+    counts_for,
+    place_of,
+    position_of,
+    recount,
+    settings_lock,
+    unread_after,
+)
+from stogram_sdk.validation import valid_flag, valid_id
+from stogram_sdk.visibility import is_visible
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadTotals:
+    """Unread messages in all chats of a user, in those not muted, and those that mention them."""
+
+    all: int
+    unmuted: int
+    mentions: int
+
+
+def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Any:
+    """The settings row of a member made with `values`, or changed by `update`.
+
+    Whoever is not in the chat has no membership to select from, and gets no row.
+    """
+    columns = {
+        ChatSettings.id: ChatMember.id,
+        ChatSettings.user: ChatMember.user,
+        ChatSettings.chat: ChatMember.chat,
+        ChatSettings.created_at: P.now,
+        ChatSettings.updated_at: P.now,
+        **values,
+    }
+    member = ChatMember.select(*columns.values()).where(
+        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, *guards
+    )
+    return (
+        ChatSettings.insert_from(member, list(columns))
+        .on_conflict(
+            conflict_target=SETTINGS_KEY,
+            update={ChatSettings.updated_at: EXCLUDED.updatedAt, **update},
+        )
+        .returning(ChatSettings)
+    )
+
+
+@statement
+def _get_chat_settings() -> Query:
+    return (
+        ChatMember.select(ChatMember.id, *ChatSettings._meta.sorted_fields)
+        .join(
+            ChatSettings,
+            JOIN.LEFT_OUTER,
+            on=((ChatSettings.user == ChatMember.user) & (ChatSettings.chat == ChatMember.chat)),
+        )
+        .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
+    )
+
+
+@statement
+def _set_muted() -> Query:
+    return upsert_settings(
+        {ChatSettings.is_muted: P.is_muted}, {ChatSettings.is_muted: EXCLUDED.isMuted}
+    )
+
+
+@statement
+def _set_favorite() -> Query:
+    return upsert_settings(
+        {ChatSettings.is_favorite: P.is_favorite},
+        {ChatSettings.is_favorite: EXCLUDED.isFavorite},
+    )
+
+
+@statement
+def _toggle_favorite() -> Query:
+    return upsert_settings(
+        {ChatSettings.is_favorite: SQL("true")},
+        {ChatSettings.is_favorite: ~ChatSettings.is_favorite},
+    )
+
+
+@statement
+def _unmute_all_chats() -> Any:
+    muted = ChatSettings.user == P.user_id, ChatSettings.is_muted
+    return after_locking(
+        ChatSettings.update({ChatSettings.is_muted: False, ChatSettings.updated_at: P.now}).where(
+            *muted
+        ),
+        settings_lock(*muted),
+    )
+
+
+@statement
+def _mark_read(up_to: bool = False) -> Any:
+    """`up_to`: as far as one message, and not as far as the newest."""
+    target = Message.alias()
+    wanted = (target.id == P.message_id) & (target.is_sent | target.scheduled_for.is_null())
+    found = (
+        target.select(target.id)
+        .where(target.chat == P.chat_id, wanted if up_to else is_visible(target))
+        .order_by(target.created_at.desc(), target.id.desc())
+        .limit(1)
+    )
+
+    def place(message_id: Any) -> Any:
+        read = Message.alias()
+        one = read.chat == P.chat_id, read.id == message_id
+        return Tuple(read.select(read.created_at).where(*one), read.select(read.id).where(*one))
+
+    unread_there = unread_after(place(found), ChatMember.user, ChatMember.chat)
+    position = position_of(ChatSettings)
+    is_forward = place(EXCLUDED.lastReadMessageId) > position
+    never_read = ChatSettings.last_read_message_id.is_null()
+    # All that is there can be read whatever the row's age; a message before the row was made only
+    # if the row is this call's own, made to have something to lock.
+    is_own_row = ChatSettings.created_at == EXCLUDED.createdAt
+    is_forward |= (never_read & is_own_row) if up_to else never_read
+    unread_here = unread_after(position, ChatSettings.user, ChatSettings.chat)
+    upsert = upsert_settings(
+        {ChatSettings.last_read_message_id: found, ChatSettings.unread_count: unread_there},
+        {
+            ChatSettings.last_read_message_id: Case(
+                None,
+                [(is_forward, EXCLUDED.lastReadMessageId)],
+                ChatSettings.last_read_message_id,
+            ),
+            ChatSettings.unread_count: Case(
+                None, [(is_forward, EXCLUDED.unreadCount)], unread_here
+            ),
+        },
+        *([fn.EXISTS(found)] if up_to else []),
+    )
+    return after_locking(upsert, *_own_row())
+
+
+def _own_row() -> Any:
+    """The lock on one settings row, which may not be there yet: an upsert that changes nothing."""
+    ensure = upsert_settings({}, {}).on_conflict(
+        conflict_target=SETTINGS_KEY,
+        update={ChatSettings.updated_at: ChatSettings.updated_at},
+        where=SQL("false"),
+    )
+    return [ensure.returning()]
+
+
+@statement
+def _unread_totals() -> Query:
+    message, me = Message.alias(), User.alias()
+    key = me.select(dialect().lower_ascii(me.username)).where(me.id == P.user_id)
+    mentioning = message.select(fn.COUNT(message.id)).where(
+        counts_for(message, ChatSettings.user, ChatSettings.chat),
+        place_of(message) > position_of(ChatSettings),
+        dialect().has_tag(message.mentions, key),
+    )
+    unmuted = Case(None, [(ChatSettings.is_muted, 0)], ChatSettings.unread_count)
+    return (
+        ChatSettings.select(
+            fn.COALESCE(fn.SUM(ChatSettings.unread_count), 0),
+            fn.COALESCE(fn.SUM(unmuted), 0),
+            fn.COALESCE(fn.SUM(mentioning), 0),
+        )
+        .join(
+            ChatMember,
+            on=((ChatMember.user == ChatSettings.user) & (ChatMember.chat == ChatSettings.chat)),
+        )
+        .where(ChatSettings.user == P.user_id, ChatSettings.unread_count > 0)
+    )
+
+
+@operation
+def get_chat_settings(user_id: str, chat_id: str) -> ChatSettings:
+    """What the user has set for the chat; a row of defaults, not stored, if nothing is.
+
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    row = _get_chat_settings.first(**_pair(user_id, chat_id))
+    if row is None:
+        raise NotFound("chat", chat_id)
+    settings: ChatSettings | None = row[1]
+    return default_settings(user_id, chat_id) if settings is None else settings
+
+
+@operation
+def mute_chat(user_id: str, chat_id: str) -> ChatSettings:
+    """Notify the user of nothing in this chat. Returns the row.
+
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    return _change(_set_muted, user_id, chat_id, is_muted=True)
+
+
+@operation
+def unmute_chat(user_id: str, chat_id: str) -> ChatSettings:
+    """Notify the user of this chat again. Returns the row.
+
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    return _change(_set_muted, user_id, chat_id, is_muted=False)
+
+
+@operation
+def unmute_all_chats(user_id: str) -> int:
+    """Unmute every chat of the user. Returns how many were muted. Raises `InvalidInput`."""
+    return _unmute_all_chats.run(user_id=valid_id(user_id, "user_id"), now=utc_now())
+
+
+@operation
+def set_favorite(user_id: str, chat_id: str, is_favorite: bool = True) -> ChatSettings:
+    """Put the chat among the user's favorites, or take it out. Returns the row.
+
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    valid_flag(is_favorite, "is_favorite")
+    return _change(_set_favorite, user_id, chat_id, is_favorite=is_favorite)
+
+
+@operation
+def toggle_favorite(user_id: str, chat_id: str) -> ChatSettings:
+    """Put the chat among the favorites if it is not there, take it out if it is.
+
+    Returns the row. Every call turns it once, also when several run at the same time; so this is
+    the one command here that must not be repeated blindly: see `set_favorite`.
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    return _change(_toggle_favorite, user_id, chat_id)
+
+
+@operation
+def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> ChatSettings:
+    """Read the chat up to that message, or up to the newest.
+
+    It never moves back: for a message before the one that was read last, nothing changes. A
+    deleted message still has its place. Returns the row with the new count.
+    Raises `NotFound` for a chat the user is not in and for a message that is not there,
+    `InvalidInput`.
+    """
+    pair = _pair(user_id, chat_id)
+    if message_id is None:
+        return _change(_mark_read, **pair)
+    valid_id(message_id, "message_id")
+    settings: ChatSettings | None = _mark_read.variant(up_to=True).first(
+        now=utc_now(), message_id=message_id, **pair
+    )
+    if settings is None:
+        require_member(user_id, chat_id)
+        raise NotFound("message", message_id)
+    return settings
+
+
+@operation
+def recount_unread(user_id: str, chat_id: str | None = None) -> int:
+    """Set the user's stored unread counts to the truth, in one chat or in all.
+
+    Returns how many were something else. The counts of this package stay right by themselves; this
+    is for those that another program has written. Raises `NotFound` for a chat the user is not in,
+    `InvalidInput`.
+    """
+    values = {"user_id": valid_id(user_id, "user_id"), "now": utc_now()}
+    if chat_id is None:
+        return recount.run(**values)
+    valid_id(chat_id, "chat_id")
+    corrected = recount.variant(in_chat=True).run(chat_id=chat_id, **values)
+    if not corrected:
+        require_member(user_id, chat_id)
+    return corrected
+
+
+@operation
+def unread_totals(user_id: str) -> UnreadTotals:
+    """How many messages the user has not read, over all the chats they are in.
+
+    Raises `InvalidInput`.
+    """
+    return UnreadTotals(*map(int, _unread_totals.first(user_id=valid_id(user_id, "user_id"))))
+
+
+def _change(change: Any, user_id: str, chat_id: str, **values: Any) -> ChatSettings:
+    settings: ChatSettings | None = change.first(now=utc_now(), **_pair(user_id, chat_id), **values)
+    if settings is None:
+        raise NotFound("chat", chat_id)
+    return settings
+
+
+def _pair(user_id: str, chat_id: str) -> dict[str, str]:
+    return {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}

@@ -1,0 +1,336 @@
+"""Chats, and the list of them that a user sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from peewee import JOIN, SQL, Query, Select, Tuple, fn
+
+from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.fields import time_from_database, utc_now
+from stogram_sdk.folders import require_folder
+from stogram_sdk.models import (
+    Chat,
+    ChatMember,
+    ChatSettings,
+    ChatType,
+    MemberRole,
+    Message,
+    User,
+    new_id,
+)
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
+from stogram_sdk.rows import SENDER, Sender, default_settings
+from stogram_sdk.statements import P, after_locking, attach, dialect, statement
+from stogram_sdk.validation import (
+    MAX_SHORT_TEXT_LENGTH,
+    UNSET,
+    Unset,
+    valid_enum,
+    valid_flag,
+    valid_id,
+    valid_ids,
+    valid_limit,
+    valid_optional_text,
+)
+from stogram_sdk.visibility import is_visible
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """A line of the chat list.
+
+    `last_message` (with its sender) is None in a chat without messages; `peer` is the other
+    member of a PRIVATE chat, as the user may see them.
+    """
+
+    chat: Chat
+    settings: ChatSettings
+    unread_count: int
+    last_message: Message | None
+    peer: Profile | None
+
+
+@statement
+def _create_chat() -> Query:
+    columns = {
+        Chat.id: P.id,
+        Chat.type: P.type,
+        Chat.name: P.name,
+        Chat.description: P.description,
+        Chat.is_secret: P.is_secret,
+        Chat.created_at: P.now,
+        Chat.updated_at: P.now,
+    }
+    known = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.user_ids))
+    new = Select(columns=list(columns.values())).where(known == P.user_count)
+    return Chat.insert_from(new, list(columns)).returning(Chat)
+
+
+@statement
+def _create_members() -> Query:
+    given = dialect().given(id=P.ids, userId=P.user_ids)
+    rows = Select(
+        (given,), [SQL('given."id"'), SQL('given."userId"'), P.chat_id, P.role, P.now]
+    ).where(SQL("true"))
+    fields = [
+        ChatMember.id,
+        ChatMember.user,
+        ChatMember.chat,
+        ChatMember.role,
+        ChatMember.joined_at,
+    ]
+    return ChatMember.insert_from(rows, fields).returning()
+
+
+@statement
+def _known_users() -> Query:
+    return User.select(User.id).where(dialect().is_one_of(User.id, P.user_ids))
+
+
+@statement
+def _private_chat(locked: bool = False) -> Any:
+    mine, theirs = ChatMember.alias(), ChatMember.alias()
+    chats = (
+        Chat.select()
+        .join(mine, on=(mine.chat == Chat.id))
+        .join(theirs, on=(theirs.chat == Chat.id))
+        .where(
+            Chat.type == ChatType.PRIVATE.value,
+            Chat.is_secret == P.is_secret,
+            mine.user == P.user_id,
+            theirs.user == P.other_id,
+        )
+        .order_by(Chat.created_at, Chat.id)
+        .limit(1)
+    )
+    if not locked:
+        return chats
+    both = User.select(User.id).where((User.id == P.user_id) | (User.id == P.other_id))
+    return after_locking(chats, dialect().lock(both.order_by(User.id)))
+
+
+@operation
+def create_chat(
+    owner_id: str,
+    type: ChatType,
+    *,
+    member_ids: Iterable[str] = (),
+    name: str | None = None,
+    description: str | None = None,
+    is_secret: bool = False,
+) -> Chat:
+    """Make a chat of the owner, who becomes OWNER, and the members.
+
+    PRIVATE takes exactly one other member, and is the one private chat of the two: if they have
+    it already, it is returned as it is. Returns the row. Raises `NotFound` for an unknown user,
+    `InvalidInput`.
+    """
+    valid_id(owner_id, "owner_id")
+    chat_type = valid_enum(ChatType, type, "type")
+    others = [user_id for user_id in valid_ids(member_ids, "member_ids") if user_id != owner_id]
+    valid_optional_text(name, "name", maximum=MAX_SHORT_TEXT_LENGTH)
+    valid_optional_text(description, "description", maximum=MAX_SHORT_TEXT_LENGTH)
+    valid_flag(is_secret, "is_secret")
+    details: dict[str, Any] = {"name": name, "description": description, "is_secret": is_secret}
+    if chat_type == ChatType.PRIVATE:
+        if len(others) != 1:
+            raise InvalidInput(
+                "a PRIVATE chat has exactly one other member, not the owner", field="member_ids"
+            )
+        return _open_private_chat(owner_id, others[0], **details)[0]
+    with atomic():
+        return _create(owner_id, chat_type, others, **details)
+
+
+@operation
+def open_private_chat(user_id: str, other_id: str, *, is_secret: bool = False) -> tuple[Chat, bool]:
+    """The one private chat of the two, made if there is none; a secret one is apart.
+
+    Returns the chat and whether it was made by this call; two callers at once get the same one.
+    A block does not stop it from being opened, only from being written in.
+    Raises `NotFound` for an unknown user, `InvalidInput`, also for oneself.
+    """
+    valid_id(user_id, "user_id")
+    if valid_id(other_id, "other_id") == user_id:
+        raise InvalidInput("a private chat is with somebody else", field="other_id")
+    return _open_private_chat(user_id, other_id, is_secret=valid_flag(is_secret, "is_secret"))
+
+
+def _open_private_chat(
+    user_id: str,
+    other_id: str,
+    *,
+    is_secret: bool,
+    name: str | None = None,
+    description: str | None = None,
+) -> tuple[Chat, bool]:
+    pair = {"user_id": user_id, "other_id": other_id, "is_secret": is_secret}
+    chat: Chat | None = _private_chat.first(**pair)
+    if chat is not None:
+        return chat, False
+    with atomic():
+        chat = _private_chat.variant(locked=True).first(**pair)
+        if chat is not None:
+            return chat, False
+        details: dict[str, Any] = {"name": name, "description": description, "is_secret": is_secret}
+        return _create(user_id, ChatType.PRIVATE, [other_id], **details), True
+
+
+def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) -> Chat:
+    now = utc_now()
+    users = [owner_id, *others]
+    chat: Chat | None = _create_chat.first(
+        id=new_id(), type=type.value, user_ids=users, user_count=len(users), now=now, **details
+    )
+    if chat is None:
+        known = {user.id for user in _known_users.all(user_ids=users)}
+        raise NotFound("user", next(user_id for user_id in users if user_id not in known))
+    for role, user_ids in ((MemberRole.OWNER, [owner_id]), (MemberRole.MEMBER, others)):
+        if user_ids:
+            ids = [new_id() for _ in user_ids]
+            _create_members.run(
+                chat_id=chat.id, role=role.value, ids=ids, user_ids=user_ids, now=now
+            )
+    return chat
+
+
+#: Before every chat of the list: favorites first, then by last message, then by id.
+_START = (True, datetime(9999, 12, 31, tzinfo=UTC), "")
+
+
+@statement
+def _list_chats(
+    in_folder: bool | None = None,
+    is_favorite: bool = False,
+    is_secret: bool = False,
+    unread_only: bool = False,
+) -> Query:
+    """`in_folder`: True for one folder, False for no folder, None for any."""
+    mine, other, message = ChatMember.alias(), ChatMember.alias(), Message.alias()
+    peer = User.alias()
+    newest = (
+        message.select(message.id)
+        .where(message.chat == mine.chat, is_visible(message))
+        .order_by(message.created_at.desc(), message.id.desc())
+        .limit(1)
+    )
+    favorite = fn.COALESCE(ChatSettings.is_favorite, SQL("false"))
+    last_at = fn.COALESCE(Message.created_at, mine.joined_at)
+    conditions = [
+        mine.user == P.user_id,
+        Tuple(favorite, last_at, mine.chat) < Tuple(P.favorite, P.before, P.before_id),
+    ]
+    if in_folder is not None:
+        folder = ChatSettings.folder
+        conditions.append(folder == P.folder_id if in_folder else folder.is_null())
+    if is_favorite:
+        conditions.append(favorite == P.is_favorite)
+    if is_secret:
+        conditions.append(Chat.is_secret == P.is_secret)
+    if unread_only:
+        conditions.append(ChatSettings.unread_count > 0)
+    return (
+        mine.select(
+            *Chat._meta.sorted_fields,
+            *ChatSettings._meta.sorted_fields,
+            *Message._meta.sorted_fields,
+            *SENDER,
+            favorite,
+            last_at,
+            *profile_columns(peer, P.user_id),
+        )
+        .join(Chat, on=(Chat.id == mine.chat))
+        .join_from(
+            mine,
+            ChatSettings,
+            JOIN.LEFT_OUTER,
+            on=((ChatSettings.user == mine.user) & (ChatSettings.chat == mine.chat)),
+        )
+        .join_from(
+            mine,
+            Message,
+            JOIN.LEFT_OUTER,
+            on=((Message.chat == mine.chat) & (Message.id == newest)),
+        )
+        .join_from(Message, Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
+        .join_from(
+            mine,
+            other,
+            JOIN.LEFT_OUTER,
+            on=(
+                (Chat.type == ChatType.PRIVATE.value)
+                & (other.chat == mine.chat)
+                & (other.user != mine.user)
+            ),
+        )
+        .join_from(other, peer, JOIN.LEFT_OUTER, on=(peer.id == other.user))
+        .where(*conditions)
+        .order_by(favorite.desc(), last_at.desc(), mine.chat.desc())
+        .limit(P.limit)
+    )
+
+
+@operation
+def list_chats(
+    user_id: str,
+    *,
+    folder_id: str | None | Unset = UNSET,
+    is_favorite: bool | Unset = UNSET,
+    is_secret: bool | Unset = UNSET,
+    unread_only: bool = False,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[ChatSummary]:
+    """The user's chats: favorites first, then by the time of the last message.
+
+    A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
+    the chats that are in no folder; a filter that is not given does not count.
+    Raises `NotFound` for a folder that is not the user's, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_flag(unread_only, "unread_only")
+    valid_limit(limit)
+    variant: dict[str, Any] = {"unread_only": unread_only}
+    values: dict[str, Any] = {}
+    if folder_id is not UNSET:
+        variant["in_folder"] = folder_id is not None
+        values["folder_id"] = folder_id and valid_id(folder_id, "folder_id")
+        if folder_id is not None:
+            valid_id(folder_id, "folder_id")
+    if is_favorite is not UNSET:
+        variant["is_favorite"] = True
+        values["is_favorite"] = valid_flag(is_favorite, "is_favorite")
+    if is_secret is not UNSET:
+        variant["is_secret"] = True
+        values["is_secret"] = valid_flag(is_secret, "is_secret")
+    favorite, before, before_id = read_cursor(cursor, "chats", _START)
+    rows = _list_chats.variant(**variant).all(
+        user_id=user_id,
+        favorite=favorite,
+        before=before,
+        before_id=before_id,
+        limit=limit + 1,
+        **values,
+    )
+    if not rows and isinstance(folder_id, str):
+        require_folder(user_id, folder_id)
+    page = make_page(
+        rows, limit, "chats", lambda row: (bool(row[4]), time_from_database(row[5]), row[0].id)
+    )
+    return Page([_summary(user_id, row) for row in page], page.next_cursor)
+
+
+def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
+    chat, settings, message, sender = row[:4]
+    if settings is None:
+        settings = default_settings(user_id, chat.id)
+    if message is not None:
+        attach(message, sender=sender, chat=chat)
+    peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
+    return ChatSummary(chat, attach(settings, chat=chat), settings.unread_count, message, peer)

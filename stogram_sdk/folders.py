@@ -1,0 +1,321 @@
+"""Folders: each user's own order in their chats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from peewee import EXCLUDED, JOIN, SQL, Query, fn
+
+from stogram_sdk.chat_settings import upsert_settings
+from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.fields import utc_now
+from stogram_sdk.membership import require_member
+from stogram_sdk.models import Chat, ChatSettings, Folder, User, new_id
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.unread import settings_lock
+from stogram_sdk.validation import (
+    UNSET,
+    Unset,
+    valid_id,
+    valid_ids,
+    valid_optional_text,
+    valid_text,
+)
+from stogram_sdk.visibility import is_member
+
+MAX_NAME_LENGTH = 64
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+@dataclass(slots=True)
+class FolderSummary:
+    """A folder with its chats, and the number of unread messages in them."""
+
+    folder: Folder
+    chats: list[Chat] = field(default_factory=list)
+    unread_count: int = 0
+
+
+def _owner_lock() -> Any:
+    """The lock on the user's row: their folders have one order."""
+    return dialect().lock(User.select(User.id).where(User.id == P.user_id))
+
+
+def _folder_lock() -> Any:
+    """The lock on a folder's row: taken before those of settings rows."""
+    own = Folder.select(Folder.id).where(Folder.id == P.folder_id, Folder.user == P.user_id)
+    return dialect().lock(own)
+
+
+def _own_folder() -> Any:
+    return Folder.select(Folder.id).where(Folder.id == P.folder_id, Folder.user == P.user_id)
+
+
+@statement
+def _create_folder() -> Any:
+    last = Folder.alias()
+    columns = {
+        Folder.id: P.id,
+        Folder.user: User.id,
+        Folder.name: P.name,
+        Folder.color: P.color,
+        Folder.icon: P.icon,
+        Folder.order: last.select(fn.COALESCE(fn.MAX(last.order) + 1, 0)).where(
+            last.user == User.id
+        ),
+        Folder.created_at: P.now,
+        Folder.updated_at: P.now,
+    }
+    new = User.select(*columns.values()).where(User.id == P.user_id)
+    return after_locking(Folder.insert_from(new, list(columns)).returning(Folder), _owner_lock())
+
+
+@statement
+def _update_folder(name: bool = False, color: bool = False, icon: bool = False) -> Query:
+    given = {Folder.name: name, Folder.color: color, Folder.icon: icon}
+    changes = {column: getattr(P, column.name) for column, is_given in given.items() if is_given}
+    return (
+        Folder.update(changes | {Folder.updated_at: P.now})
+        .where(Folder.id == P.folder_id, Folder.user == P.user_id)
+        .returning(Folder)
+    )
+
+
+@statement
+def _folders(locked: bool = False) -> Any:
+    folders = Folder.select().where(Folder.user == P.user_id).order_by(Folder.order, Folder.id)
+    return after_locking(folders, _owner_lock()) if locked else folders
+
+
+@statement
+def _reorder_folders() -> Query:
+    given = dialect().given(id=P.folder_ids, order=P.orders)
+    return (
+        Folder.update(
+            {Folder.order: SQL('given."order"').cast("INTEGER"), Folder.updated_at: P.now}
+        )
+        .from_(given)
+        .where(Folder.id == SQL('given."id"'), Folder.user == P.user_id)
+        .returning(Folder)
+    )
+
+
+@statement
+def _delete_folder() -> Any:
+    delete = Folder.delete().where(Folder.id == P.folder_id, Folder.user == P.user_id)
+    chats = settings_lock(ChatSettings.user == P.user_id, ChatSettings.folder == P.folder_id)
+    return after_locking(delete, _folder_lock(), chats)
+
+
+@statement
+def _has_folder() -> Query:
+    return _own_folder()
+
+
+@statement
+def _list_folders() -> Query:
+    in_folder = (
+        (ChatSettings.folder == Folder.id)
+        & (ChatSettings.user == Folder.user)
+        & is_member(ChatSettings.user, ChatSettings.chat)
+    )
+    return (
+        Folder.select(
+            *Folder._meta.sorted_fields,
+            *Chat._meta.sorted_fields,
+            fn.COALESCE(ChatSettings.unread_count, 0),
+        )
+        .join(ChatSettings, JOIN.LEFT_OUTER, on=in_folder)
+        .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == ChatSettings.chat))
+        .where(Folder.user == P.user_id)
+        .order_by(Folder.order, Folder.id, Chat.created_at, Chat.id)
+    )
+
+
+@statement
+def _move_to_folder() -> Any:
+    upsert = upsert_settings(
+        {ChatSettings.folder: P.folder_id},
+        {ChatSettings.folder: EXCLUDED.folderId},
+        fn.EXISTS(_own_folder()),
+    )
+    return after_locking(upsert, _folder_lock())
+
+
+@statement
+def _take_out_of_folder() -> Query:
+    return upsert_settings({ChatSettings.folder: None}, {ChatSettings.folder: None})
+
+
+@statement
+def _remove_from_folder() -> Query:
+    return ChatSettings.update({ChatSettings.folder: None, ChatSettings.updated_at: P.now}).where(
+        ChatSettings.user == P.user_id,
+        ChatSettings.chat == P.chat_id,
+        ChatSettings.folder.is_null(False),
+        is_member(P.user_id, P.chat_id),
+    )
+
+
+@operation
+def create_folder(
+    user_id: str, name: str, *, color: str | None = "#0088cc", icon: str | None = "Folder"
+) -> Folder:
+    """Make a folder, the last in the user's order. Returns the row.
+
+    A name has 1 to 64 characters without line breaks, a color is `#rrggbb`. Raises `NotFound` for
+    an unknown user, `InvalidInput`.
+    """
+    folder: Folder | None = _create_folder.first(
+        id=new_id(),
+        user_id=valid_id(user_id, "user_id"),
+        name=_valid_name(name),
+        color=_valid_color(color),
+        icon=_valid_icon(icon),
+        now=utc_now(),
+    )
+    if folder is None:
+        raise NotFound("user", user_id)
+    return folder
+
+
+@operation
+def update_folder(
+    user_id: str,
+    folder_id: str,
+    *,
+    name: str | Unset = UNSET,
+    color: str | None | Unset = UNSET,
+    icon: str | None | Unset = UNSET,
+) -> Folder:
+    """Change a folder; what is not given stays, None clears color and icon. Returns the row.
+
+    Raises `NotFound` for a folder that is not the user's, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(folder_id, "folder_id")
+    given: dict[str, str | None] = {}
+    if name is not UNSET:
+        given["name"] = _valid_name(name)
+    if color is not UNSET:
+        given["color"] = _valid_color(color)
+    if icon is not UNSET:
+        given["icon"] = _valid_icon(icon)
+    folder: Folder | None = _update_folder.variant(**dict.fromkeys(given, True)).first(
+        user_id=user_id, folder_id=folder_id, now=utc_now(), **given
+    )
+    if folder is None:
+        raise NotFound("folder", folder_id)
+    return folder
+
+
+@operation
+def reorder_folders(user_id: str, folder_ids: Iterable[str]) -> list[Folder]:
+    """Put the user's folders in this order; it names each of them once.
+
+    Returns the rows in the new order. Raises `InvalidInput`, also if a folder is missing, twice
+    or not the user's.
+    """
+    valid_id(user_id, "user_id")
+    named = list(folder_ids) if not isinstance(folder_ids, str) else folder_ids
+    ids = valid_ids(named, "folder_ids")
+    with atomic():
+        folders = _folders.variant(locked=True).all(user_id=user_id)
+        if len(ids) != len(named) or set(ids) != {folder.id for folder in folders}:
+            raise InvalidInput(
+                f"folder_ids must name each of the user's {len(folders)} folders once",
+                field="folder_ids",
+            )
+        orders = [str(order) for order in range(len(ids))]
+        changed = _reorder_folders.all(
+            user_id=user_id, folder_ids=ids, orders=orders, now=utc_now()
+        )
+    return sorted(changed, key=lambda folder: folder.order)
+
+
+@operation
+def delete_folder(user_id: str, folder_id: str) -> bool:
+    """Delete a folder; its chats stay, without folder.
+
+    Returns whether the user had it. Raises `InvalidInput`.
+    """
+    return bool(
+        _delete_folder.run(
+            user_id=valid_id(user_id, "user_id"), folder_id=valid_id(folder_id, "folder_id")
+        )
+    )
+
+
+@operation
+def list_folders(user_id: str) -> list[FolderSummary]:
+    """The user's folders in their order, each with its chats (the oldest first) and unread count.
+
+    Raises `InvalidInput`.
+    """
+    summaries: dict[str, FolderSummary] = {}
+    for folder, chat, unread_count in _list_folders.all(user_id=valid_id(user_id, "user_id")):
+        summary = summaries.setdefault(folder.id, FolderSummary(folder))
+        if chat is not None:
+            summary.chats.append(chat)
+            summary.unread_count += unread_count
+    return list(summaries.values())
+
+
+@operation
+def move_to_folder(user_id: str, chat_id: str, folder_id: str | None) -> ChatSettings:
+    """Put a chat into a folder, and out of the one it was in; None takes it out of any.
+
+    Returns the chat's settings. Raises `NotFound` for a chat the user is not in and for a folder
+    that is not theirs, `InvalidInput`.
+    """
+    pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
+    move = _take_out_of_folder
+    values: dict[str, Any] = {"now": utc_now()}
+    if folder_id is not None:
+        move = _move_to_folder
+        values["folder_id"] = valid_id(folder_id, "folder_id")
+    settings: ChatSettings | None = move.first(**pair, **values)
+    if settings is None:
+        require_member(**pair)
+        raise NotFound("folder", folder_id or "")
+    return settings
+
+
+@operation
+def remove_from_folder(user_id: str, chat_id: str) -> bool:
+    """Take a chat out of its folder. Returns whether it was in one.
+
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
+    if _remove_from_folder.run(now=utc_now(), **pair):
+        return True
+    require_member(**pair)
+    return False
+
+
+def require_folder(user_id: str, folder_id: str) -> None:
+    """Raises `NotFound` for a folder that is not the user's."""
+    if _has_folder.first(user_id=user_id, folder_id=folder_id) is None:
+        raise NotFound("folder", folder_id)
+
+
+def _valid_name(name: str) -> str:
+    valid_text(name, "name", maximum=MAX_NAME_LENGTH)
+    if name.splitlines() != [name] or name.isspace():
+        raise InvalidInput("name must be one line that is not blank: no line breaks", field="name")
+    return name
+
+
+def _valid_color(color: str | None) -> str | None:
+    if color is not None and not _COLOR.fullmatch(valid_text(color, "color", maximum=7)):
+        raise InvalidInput("color must look like #0088cc", field="color")
+    return color
+
+
+def _valid_icon(icon: str | None) -> str | None:
+    return valid_optional_text(icon, "icon", maximum=MAX_NAME_LENGTH)

@@ -1,0 +1,245 @@
+"""Who is in a chat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import Case, Query, Tuple, fn
+
+from stogram_sdk.errors import InvalidInput, NotAllowed
+from stogram_sdk.fields import utc_now
+from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_member
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new_id
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.statements import P, after_locking, statement
+from stogram_sdk.unread import chat_lock, recount
+from stogram_sdk.users import get_user
+from stogram_sdk.validation import valid_enum, valid_id, valid_limit
+from stogram_sdk.visibility import is_member
+
+_OWNER, _ADMIN, _MEMBER = (role.value for role in MemberRole)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody in a chat, as the viewer may see them; `joined_at` is in UTC."""
+
+    profile: Profile
+    role: MemberRole
+    joined_at: datetime
+
+
+def _may_change_members(actor: Any, role: Any) -> Any:
+    """Whether `actor` may add or remove somebody with that role."""
+    return (actor.role == _OWNER) | ((actor.role == _ADMIN) & (role == _MEMBER))
+
+
+@statement
+def _add_member(role: str) -> Any:
+    actor = ChatMember.alias()
+    new = (
+        actor.select(P.id, User.id, actor.chat, P.role, P.now)
+        .join(Chat, on=(Chat.id == actor.chat))
+        .join(User, on=(User.id == P.member_id))
+        .where(
+            actor.user == P.user_id,
+            actor.chat == P.chat_id,
+            actor.role.in_(CHAT_KEEPERS if role == _MEMBER else [_OWNER]),
+            Chat.type != ChatType.PRIVATE.value,
+        )
+    )
+    fields = [
+        ChatMember.id,
+        ChatMember.user,
+        ChatMember.chat,
+        ChatMember.role,
+        ChatMember.joined_at,
+    ]
+    insert = ChatMember.insert_from(new, fields).on_conflict(
+        "nothing", conflict_target=[ChatMember.user, ChatMember.chat]
+    )
+    return after_locking(insert.returning(ChatMember), chat_lock(Chat.id == P.chat_id))
+
+
+@statement
+def _get_member() -> Query:
+    return ChatMember.select().where(ChatMember.user == P.member_id, ChatMember.chat == P.chat_id)
+
+
+@statement
+def _remove_member() -> Any:
+    actor = ChatMember.alias()
+    allowed = actor.select(actor.id).where(
+        actor.user == P.user_id,
+        actor.chat == P.chat_id,
+        _may_change_members(actor, ChatMember.role),
+    )
+    delete = ChatMember.delete().where(
+        ChatMember.user == P.member_id,
+        ChatMember.chat == P.chat_id,
+        ChatMember.role != _OWNER,
+        fn.EXISTS(allowed),
+        ~_is_private(),
+    )
+    return after_locking(delete, chat_lock(Chat.id == P.chat_id))
+
+
+@statement
+def _leave_chat() -> Any:
+    delete = ChatMember.delete().where(
+        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, ~_is_private()
+    )
+    return after_locking(delete.returning(ChatMember), chat_lock(Chat.id == P.chat_id))
+
+
+def _is_private() -> Any:
+    return fn.EXISTS(
+        Chat.select(Chat.id).where(Chat.id == P.chat_id, Chat.type == ChatType.PRIVATE.value)
+    )
+
+
+@statement
+def _hand_over() -> Query:
+    heir = ChatMember.alias()
+    admins_first = Case(None, [(heir.role == _ADMIN, 0)], 1)
+    return ChatMember.update({ChatMember.role: _OWNER}).where(
+        ChatMember.chat == P.chat_id,
+        ChatMember.id
+        == heir.select(heir.id)
+        .where(heir.chat == P.chat_id)
+        .order_by(admins_first, heir.joined_at, heir.id)
+        .limit(1),
+    )
+
+
+@statement
+def _list_members() -> Query:
+    return (
+        ChatMember.select(
+            ChatMember.id,
+            ChatMember.role,
+            ChatMember.joined_at,
+            *profile_columns(User, P.user_id),
+        )
+        .join(User, on=(User.id == ChatMember.user))
+        .where(
+            ChatMember.chat == P.chat_id,
+            is_member(P.user_id, P.chat_id),
+            Tuple(ChatMember.joined_at, ChatMember.id) < Tuple(P.before, P.before_id),
+        )
+        .order_by(ChatMember.joined_at.desc(), ChatMember.id.desc())
+        .limit(P.limit)
+    )
+
+
+@operation
+def add_member(
+    user_id: str, chat_id: str, member_id: str, *, role: MemberRole = MemberRole.MEMBER
+) -> ChatMember:
+    """Put a user into a group or channel: done by its owner and admins; an ADMIN by the owner.
+
+    Returns the row; somebody who is in the chat already stays as they are. What was written before
+    counts as read for a new member. Raises `NotFound` for a chat the user is not in and for an
+    unknown member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    valid_id(member_id, "member_id")
+    if valid_enum(MemberRole, role, "role") == MemberRole.OWNER:
+        raise InvalidInput("a chat has one OWNER; add an ADMIN or MEMBER", field="role")
+    now = utc_now()
+    with atomic():
+        member: ChatMember | None = _add_member.variant(role=MemberRole(role).value).first(
+            id=new_id(),
+            user_id=user_id,
+            chat_id=chat_id,
+            member_id=member_id,
+            role=MemberRole(role).value,
+            now=now,
+        )
+        if member is not None:
+            # Somebody who comes back may have a count from before they left.
+            recount.variant(in_chat=True).run(user_id=member_id, chat_id=chat_id, now=now)
+            return member
+    actor = require_keeper(user_id, chat_id, "add members")
+    _require_group(actor.chat_type, chat_id)
+    member = _get_member.first(member_id=member_id, chat_id=chat_id)
+    if member is None:
+        get_user(member_id)
+        raise NotAllowed("only the owner makes admins", entity="chat", id=chat_id)
+    return member
+
+
+@operation
+def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
+    """Take a member out of a group or channel: an admin a MEMBER, the owner anybody else.
+
+    Their messages stay. Returns whether they were in the chat. Raises `NotFound` for a chat the
+    user is not in, `NotAllowed` by role, for the owner and for a PRIVATE chat, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    valid_id(member_id, "member_id")
+    if _remove_member.run(user_id=user_id, chat_id=chat_id, member_id=member_id):
+        return True
+    actor = require_keeper(user_id, chat_id, "remove members")
+    _require_group(actor.chat_type, chat_id)
+    if _get_member.first(member_id=member_id, chat_id=chat_id) is None:
+        return False
+    raise NotAllowed(
+        "nobody removes the owner, and only the owner removes admins", entity="chat", id=chat_id
+    )
+
+
+@operation
+def leave_chat(user_id: str, chat_id: str) -> bool:
+    """Leave a group or channel; the chat and its messages are no longer there for the user.
+
+    When the owner leaves, the longest standing admin becomes owner, or else the longest standing
+    member. Returns whether the user was in the chat. Raises `NotAllowed` for a PRIVATE chat,
+    `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    with atomic():
+        member: ChatMember | None = _leave_chat.first(user_id=user_id, chat_id=chat_id)
+        if member is not None:
+            if member.role == MemberRole.OWNER:
+                _hand_over.run(chat_id=chat_id)
+            return True
+    if _get_member.first(member_id=user_id, chat_id=chat_id) is not None:
+        _require_group(ChatType.PRIVATE, chat_id)
+    return False
+
+
+@operation
+def list_members(
+    user_id: str, chat_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Member]:
+    """The members of a chat with the profiles that the user may see, the latest to join first.
+
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    valid_limit(limit)
+    before, before_id = read_cursor(cursor, "members")
+    rows = _list_members.all(
+        user_id=user_id, chat_id=chat_id, before=before, before_id=before_id, limit=limit + 1
+    )
+    if not rows:
+        require_member(user_id, chat_id)
+    page = make_page(rows, limit, "members", lambda row: (row[0].joined_at, row[0].id))
+    return Page(
+        [Member(read_profile(row), row[0].role, row[0].joined_at) for row in page],
+        page.next_cursor,
+    )
+
+
+def _require_group(chat_type: ChatType, chat_id: str) -> None:
+    if chat_type == ChatType.PRIVATE:
+        raise NotAllowed("the members of a PRIVATE chat do not change", entity="chat", id=chat_id)

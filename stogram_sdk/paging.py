@@ -1,0 +1,80 @@
+"""Pages of a list, by a keyset cursor: the place of the last row in the order of the list.
+
+Nothing is skipped or shown twice when rows arrive between two pages, and a page far down costs
+what the first one costs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from stogram_sdk.errors import InvalidInput
+from stogram_sdk.fields import time_to_text
+from stogram_sdk.validation import valid_id
+
+T = TypeVar("T")
+
+#: Before every row of a list that is newest first.
+START = (datetime(9999, 12, 31, tzinfo=UTC), "")
+
+
+class Page(list[T]):
+    """Rows of a list; `next_cursor` asks for the rows after them, None when there are none."""
+
+    def __init__(self, rows: Sequence[T] = (), next_cursor: str | None = None) -> None:
+        super().__init__(rows)
+        self.next_cursor = next_cursor
+
+
+def make_page(
+    rows: Sequence[T], limit: int, name: str, place: Callable[[T], tuple[Any, ...]]
+) -> Page[T]:
+    """A page of `limit` rows of the `limit + 1` that were asked for.
+
+    `place` is a row's place in the order of the list `name`: times, texts and flags.
+    """
+    if len(rows) <= limit:
+        return Page(rows)
+    return Page(rows[:limit], write_cursor(name, place(rows[limit - 1])))
+
+
+def write_cursor(name: str, place: tuple[Any, ...]) -> str:
+    parts = [time_to_text(part) if isinstance(part, datetime) else part for part in place]
+    text = json.dumps([name, *parts], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str | None, name: str, start: tuple[Any, ...] = START) -> tuple[Any, ...]:
+    """The place that a cursor of the list `name` stands for; `start` without a cursor.
+
+    Raises `InvalidInput` for anything that is not a cursor of that list. A cursor holds only a
+    place: what its holder may see is decided by the statement, whoever made it.
+    """
+    if cursor is None:
+        return start
+    wrong = InvalidInput(
+        "cursor must be the next_cursor of a page of the same list", field="cursor"
+    )
+    if not isinstance(cursor, str) or len(cursor) > 4096:
+        raise wrong
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        found, *parts = json.loads(text)
+        if found != name or len(parts) != len(start):
+            raise wrong
+        return tuple(_part(part, kind) for part, kind in zip(parts, start, strict=True))
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise wrong from None
+
+
+def _part(part: Any, like: Any) -> Any:
+    if isinstance(like, datetime):
+        return datetime.strptime(part, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+    if type(part) is not type(like):
+        raise ValueError
+    return valid_id(part, "cursor") if isinstance(part, str) else part

@@ -1,0 +1,174 @@
+"""Pinned messages: each user pins for themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Query, Tuple
+
+from stogram_sdk.errors import NotFound
+from stogram_sdk.fields import utc_now
+from stogram_sdk.membership import require_member
+from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage, new_id
+from stogram_sdk.operations import operation
+from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
+from stogram_sdk.statements import P, attach, statement
+from stogram_sdk.validation import valid_id, valid_limit
+from stogram_sdk.visibility import is_member, is_visible
+
+
+def _is_pinnable() -> Any:
+    return is_visible() & (Message.type != MessageType.SYSTEM.value)
+
+
+@statement
+def _pin_message() -> Query:
+    new = (
+        ChatMember.select(P.id, ChatMember.user, Message.id, ChatMember.chat, P.now)
+        .join(Message, on=(Message.chat == ChatMember.chat))
+        .where(
+            ChatMember.user == P.user_id,
+            ChatMember.chat == P.chat_id,
+            Message.chat == P.chat_id,
+            Message.id == P.message_id,
+            _is_pinnable(),
+        )
+    )
+    fields = [
+        PinnedMessage.id,
+        PinnedMessage.user,
+        PinnedMessage.message,
+        PinnedMessage.chat,
+        PinnedMessage.pinned_at,
+    ]
+    return (
+        PinnedMessage.insert_from(new, fields)
+        .on_conflict(
+            "nothing",
+            conflict_target=[PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat],
+        )
+        .returning(PinnedMessage)
+    )
+
+
+def _is_pin() -> Any:
+    return (
+        (PinnedMessage.user == P.user_id)
+        & (PinnedMessage.chat == P.chat_id)
+        & (PinnedMessage.message == P.message_id)
+    )
+
+
+@statement
+def _get_pin() -> Query:
+    return (
+        PinnedMessage.select(*PinnedMessage._meta.sorted_fields)
+        .join(
+            Message,
+            on=((Message.chat == PinnedMessage.chat) & (Message.id == PinnedMessage.message)),
+        )
+        .where(_is_pin(), _is_pinnable(), is_member(P.user_id, P.chat_id))
+    )
+
+
+@statement
+def _unpin_message() -> Query:
+    return PinnedMessage.delete().where(_is_pin())
+
+
+@statement
+def _unpin_all_messages() -> Query:
+    return PinnedMessage.delete().where(
+        PinnedMessage.user == P.user_id, PinnedMessage.chat == P.chat_id
+    )
+
+
+@statement
+def _list_pinned_messages(in_chat: bool = False) -> Query:
+    place = Tuple(PinnedMessage.pinned_at, PinnedMessage.id)
+    conditions = [
+        PinnedMessage.user == P.user_id,
+        is_member(P.user_id, PinnedMessage.chat),
+        is_visible(),
+        place < Tuple(P.before, P.before_id),
+    ]
+    if in_chat:
+        conditions.append(PinnedMessage.chat == P.chat_id)
+    return (
+        PinnedMessage.select(*MESSAGE_WITH_RELATIONS, *PinnedMessage._meta.sorted_fields)
+        .join(
+            Message,
+            on=((Message.chat == PinnedMessage.chat) & (Message.id == PinnedMessage.message)),
+        )
+        .join(Sender, on=(Sender.id == Message.sender))
+        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .where(*conditions)
+        .order_by(PinnedMessage.pinned_at.desc(), PinnedMessage.id.desc())
+        .limit(P.limit)
+    )
+
+
+@operation
+def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMessage, bool]:
+    """Pin a message of the chat for oneself: a visible one that is not of type SYSTEM.
+
+    Returns the row and whether it was made by this call. Raises `NotFound` for a message the user
+    does not see there, `InvalidInput`.
+    """
+    ids = _ids(user_id, chat_id, message_id)
+    pin: PinnedMessage | None = _pin_message.first(id=new_id(), now=utc_now(), **ids)
+    if pin is not None:
+        return pin, True
+    pin = _get_pin.first(**ids)
+    if pin is None:
+        require_member(user_id, chat_id)
+        raise NotFound("message", message_id)
+    return pin, False
+
+
+@operation
+def unpin_message(user_id: str, chat_id: str, message_id: str) -> bool:
+    """Take one's pin off a message. Returns whether it was pinned. Raises `InvalidInput`."""
+    return bool(_unpin_message.run(**_ids(user_id, chat_id, message_id)))
+
+
+@operation
+def unpin_all_messages(user_id: str, chat_id: str) -> int:
+    """Take all one's pins out of a chat. Returns how many there were. Raises `InvalidInput`."""
+    return _unpin_all_messages.run(
+        user_id=valid_id(user_id, "user_id"), chat_id=valid_id(chat_id, "chat_id")
+    )
+
+
+@operation
+def list_pinned_messages(
+    user_id: str, *, chat_id: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[PinnedMessage]:
+    """One's pins, the latest first, each with its `message` (with sender and chat).
+
+    Without `chat_id` those of all chats. Deleted messages and chats that the user has left do not
+    show. Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_limit(limit)
+    values = {} if chat_id is None else {"chat_id": valid_id(chat_id, "chat_id")}
+    before, before_id = read_cursor(cursor, "pinned_messages")
+    rows = _list_pinned_messages.variant(in_chat=chat_id is not None).all(
+        user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
+    )
+    if not rows and chat_id is not None:
+        require_member(user_id, chat_id)
+    pins: list[PinnedMessage] = []
+    for row in rows:
+        message = message_with_relations(row)
+        pins.append(attach(row[3], message=message, chat=message.chat))
+    return make_page(pins, limit, "pinned_messages", lambda pin: (pin.pinned_at, pin.id))
+
+
+def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
+    return {
+        "user_id": valid_id(user_id, "user_id"),
+        "chat_id": valid_id(chat_id, "chat_id"),
+        "message_id": valid_id(message_id, "message_id"),
+    }

@@ -1,0 +1,210 @@
+"""Unread counts: what they are, and how they stay right when everybody writes at once.
+
+The truth. Unread for a member are the visible messages of others in the chat that are later, by
+(created_at, id), than the last one read; if none was read yet, those from the moment on that the
+settings row was made; without a settings row, none. Messages of somebody whom the member has
+blocked do not count, nor do those from before they joined. A last read message that has been
+marked deleted still marks its place; when its row is gone altogether (its sender was deleted), it
+is as if none had been read: the count starts at the row's `created_at`.
+
+The order of locks. `ChatSettings.unread_count` stores that number. Rows are locked in this order,
+so that no two calls wait for each other:
+
+1. "Chat" rows, by id: whoever adds messages or members, or blocks. So the messages of a chat
+   have one order, in which they also become visible (see `messages`).
+2. "ChatSettings" rows, by (chat, user): whoever changes a count.
+
+Each is locked by a statement of its own before the one that counts: see `AfterLocking`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import EXCLUDED, Case, Expression, Query, Tuple, fn
+
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message
+from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.visibility import has_blocked, is_visible
+
+#: What ON CONFLICT names: the natural key, which a shard can check for itself.
+SETTINGS_KEY = (ChatSettings.user, ChatSettings.chat)
+
+
+def position_of(settings: Any) -> Any:
+    """Up to where the owner of the settings row has read: (created_at, id)."""
+    marker = Message.alias()
+    read = marker.chat == settings.chat, marker.id == settings.last_read_message_id
+    return Tuple(
+        fn.COALESCE(marker.select(marker.created_at).where(*read), settings.created_at),
+        fn.COALESCE(marker.select(marker.id).where(*read), ""),
+    )
+
+
+def place_of(message: Any) -> Any:
+    """A message's place in the order of its chat."""
+    return Tuple(message.created_at, message.id)
+
+
+def counts_for(message: Any, user: Any, chat: Any) -> Expression:
+    """Whether the message, once it is later than the position, counts for this member."""
+    member = ChatMember.alias()
+    joined = member.select(member.joined_at).where(member.user == user, member.chat == chat)
+    return (
+        (message.chat == chat)
+        & is_visible(message)
+        & (message.sender != user)
+        & (message.created_at >= joined)
+        & ~has_blocked(user, message.sender)
+    )
+
+
+def unread_after(position: Any, user: Any, chat: Any) -> Any:
+    """The truth: how many messages later than the position count for this member."""
+    message = Message.alias()
+    return message.select(fn.COUNT(message.id)).where(
+        counts_for(message, user, chat), place_of(message) > position
+    )
+
+
+def true_count(settings: Any = ChatSettings) -> Any:
+    return unread_after(position_of(settings), settings.user, settings.chat)
+
+
+def chat_lock(*conditions: Any) -> Any:
+    return dialect().lock(Chat.select(Chat.id).where(*conditions).order_by(Chat.id))
+
+
+def settings_lock(*conditions: Any) -> Any:
+    return dialect().lock(
+        ChatSettings.select(ChatSettings.id)
+        .where(*conditions)
+        .order_by(ChatSettings.chat, ChatSettings.user)
+    )
+
+
+@statement
+def raise_unread_counts() -> Query:
+    """More unread for each member for whom messages count that were just written.
+
+    The caller holds their chats.
+    """
+    member, message = ChatMember.alias(), Message.alias()
+    is_new = dialect().is_one_of(message.id, P.message_ids)
+    receivers = (
+        member.select(
+            # A membership's id is as good as any: there is one settings row for one membership.
+            member.id,
+            member.user,
+            member.chat,
+            fn.COUNT(message.id),
+            False,
+            False,
+            fn.MIN(message.created_at),
+            P.now,
+        )
+        .join(message, on=(message.chat == member.chat))
+        .where(
+            dialect().is_one_of(member.chat, P.chat_ids),
+            is_new,
+            message.sender != member.user,
+            message.created_at >= member.joined_at,
+            ~has_blocked(member.user, message.sender),
+        )
+        .group_by(member.id, member.user, member.chat)
+        .order_by(member.chat, member.user)
+    )
+    # Where the row was made, without anything read, after a message got its time, that message
+    # counts as read.
+    made_later = ChatSettings.last_read_message_id.is_null() & (
+        ChatSettings.created_at > EXCLUDED.createdAt
+    )
+    later_than_row = message.select(fn.COUNT(message.id)).where(
+        is_new,
+        counts_for(message, ChatSettings.user, ChatSettings.chat),
+        message.created_at >= ChatSettings.created_at,
+    )
+    more = Case(None, [(made_later, later_than_row)], EXCLUDED.unreadCount)
+    return (
+        ChatSettings.insert_from(
+            receivers,
+            [
+                ChatSettings.id,
+                ChatSettings.user,
+                ChatSettings.chat,
+                ChatSettings.unread_count,
+                ChatSettings.is_muted,
+                ChatSettings.is_favorite,
+                ChatSettings.created_at,
+                ChatSettings.updated_at,
+            ],
+        )
+        .on_conflict(
+            conflict_target=SETTINGS_KEY,
+            update={
+                ChatSettings.unread_count: ChatSettings.unread_count + more,
+                ChatSettings.updated_at: EXCLUDED.updatedAt,
+            },
+        )
+        .returning()
+    )
+
+
+@statement
+def lower_unread_counts() -> Any:
+    """One less unread for each member who had not read a message that was just deleted."""
+    message = Message.alias()
+    was_unread = message.select(message.id).where(
+        message.chat == P.chat_id,
+        message.id == P.message_id,
+        message.is_sent | message.scheduled_for.is_null(),
+        message.sender != ChatSettings.user,
+        place_of(message) > position_of(ChatSettings),
+        message.created_at
+        >= ChatMember.select(ChatMember.joined_at).where(
+            ChatMember.user == ChatSettings.user, ChatMember.chat == ChatSettings.chat
+        ),
+        ~has_blocked(ChatSettings.user, message.sender),
+    )
+    return after_locking(
+        ChatSettings.update(
+            {
+                ChatSettings.unread_count: ChatSettings.unread_count - 1,
+                ChatSettings.updated_at: P.now,
+            }
+        ).where(
+            ChatSettings.chat == P.chat_id,
+            ChatSettings.unread_count > 0,
+            fn.EXISTS(was_unread),
+        ),
+        settings_lock(ChatSettings.chat == P.chat_id, ChatSettings.unread_count > 0),
+    )
+
+
+@statement
+def recount(in_chat: bool = False, of_sender: bool = False) -> Any:
+    """The stored counts of a user set to the truth, where they are something else.
+
+    `in_chat`: only those of one chat; `of_sender`: only where that sender has written something
+    that the user has not read.
+    """
+    rows = [ChatSettings.user == P.user_id]
+    if in_chat:
+        rows.append(ChatSettings.chat == P.chat_id)
+    if of_sender:
+        message = Message.alias()
+        rows.append(
+            fn.EXISTS(
+                message.select(message.id).where(
+                    message.chat == ChatSettings.chat,
+                    message.sender == P.sender_id,
+                    place_of(message) > position_of(ChatSettings),
+                )
+            )
+        )
+    return after_locking(
+        ChatSettings.update(
+            {ChatSettings.unread_count: true_count(), ChatSettings.updated_at: P.now}
+        ).where(*rows, ChatSettings.unread_count != true_count()),
+        settings_lock(*rows),
+    )

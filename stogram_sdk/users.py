@@ -1,0 +1,125 @@
+"""Accounts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from peewee import Query, Select, fn
+
+from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
+from stogram_sdk.fields import utc_now
+from stogram_sdk.models import User, new_id
+from stogram_sdk.operations import operation
+from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.validation import (
+    MAX_SHORT_TEXT_LENGTH,
+    valid_id,
+    valid_optional_text,
+    valid_text,
+)
+
+_USERNAME = re.compile(r"[A-Za-z0-9_]{3,30}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+@statement
+def _create_user() -> Any:
+    taken = User.alias()
+    columns = {
+        User.id: P.id,
+        User.email: P.email,
+        User.username: P.username,
+        User.password: P.password_hash,
+        User.display_name: P.display_name,
+        User.last_seen: P.now,
+        User.created_at: P.now,
+        User.updated_at: P.now,
+    }
+    new = Select(columns=list(columns.values())).where(
+        ~fn.EXISTS(
+            taken.select(taken.id).where(dialect().lower_ascii(taken.username) == P.username_key)
+        )
+    )
+    insert = User.insert_from(new, list(columns)).on_conflict("nothing").returning(User)
+    # The unique index does not stop `Ivan` and `ivan` from being made at the same time.
+    return after_locking(insert, dialect().lock_name(P.username_key))
+
+
+@statement
+def _has_email() -> Query:
+    return User.select(User.id).where(User.email == P.email)
+
+
+@statement
+def _get_user() -> Query:
+    return User.select().where(User.id == P.user_id)
+
+
+@statement
+def _find_user() -> Query:
+    same = dialect().lower_ascii(User.username) == P.username_key
+    exact_first = (User.username == P.username).desc()
+    return User.select().where(same).order_by(exact_first, User.created_at, User.id).limit(1)
+
+
+@operation
+def create_user(
+    email: str, username: str, *, password_hash: str, display_name: str | None = None
+) -> User:
+    """Make an account; `password_hash` is stored as it is, so hash it before.
+
+    The username has 3 to 30 of `A-Za-z0-9_` and differs from every other by more than case.
+    Returns the row. Raises `AlreadyExists` (its `field` says whether e-mail or username is
+    taken), `InvalidInput`.
+    """
+    valid_text(email, "email", maximum=254)
+    if not _EMAIL.fullmatch(email):
+        raise InvalidInput("email must look like name@host", field="email")
+    valid_text(username, "username", maximum=30)
+    if not _USERNAME.fullmatch(username):
+        raise InvalidInput("username must have 3 to 30 of A-Z a-z 0-9 _", field="username")
+    valid_text(password_hash, "password_hash", maximum=MAX_SHORT_TEXT_LENGTH)
+    valid_optional_text(display_name, "display_name", maximum=MAX_SHORT_TEXT_LENGTH)
+    user: User | None = _create_user.first(
+        id=new_id(),
+        email=email,
+        username=username,
+        username_key=username.lower(),
+        password_hash=password_hash,
+        display_name=display_name,
+        now=utc_now(),
+    )
+    if user is None:
+        field = "email" if _has_email.first(email=email) else "username"
+        raise AlreadyExists("user", field, email if field == "email" else username)
+    return user
+
+
+@operation
+def get_user(user_id: str) -> User:
+    """The account with this id, with everything in it: for the service, not for other users.
+
+    Raises `NotFound`, `InvalidInput`.
+    """
+    user: User | None = _get_user.first(user_id=valid_id(user_id, "user_id"))
+    if user is None:
+        raise NotFound("user", user_id)
+    return user
+
+
+@operation
+def find_user(username: str) -> User | None:
+    """The account with this username in any case of A-Z, or None.
+
+    Where the server has made two that differ by case only, the one written exactly so comes
+    first, then the older one. Raises `InvalidInput`.
+    """
+    valid_text(username, "username", maximum=MAX_SHORT_TEXT_LENGTH)
+    user: User | None = _find_user.first(username=username, username_key=lower_ascii(username))
+    return user
+
+
+def lower_ascii(text: str) -> str:
+    """The text with A-Z in lower case, as `Dialect.lower_ascii` has it."""
+    return re.sub("[A-Z]+", lambda letters: letters[0].lower(), text)

@@ -1,0 +1,111 @@
+"""Bad input is refused before it reaches the database, with the same words on both engines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import Enum, StrEnum
+from typing import Any, Final, TypeVar
+
+from stogram_sdk.errors import InvalidInput
+from stogram_sdk.fields import cut_to_milliseconds
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Unset(Enum):
+    """The default of an argument for which None has a meaning of its own."""
+
+    UNSET = "not given"
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+UNSET: Final = Unset.UNSET
+
+MAX_ID_LENGTH = 128
+MAX_CONTENT_LENGTH = 65_536
+MAX_SHORT_TEXT_LENGTH = 1_024
+MAX_IDS = 10_000
+MAX_LIMIT = 100
+
+# What PostgreSQL cannot store, and SQLite would.
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def valid_text(value: object, field: str, *, maximum: int, minimum: int = 1) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{field} must be a str, not {type(value).__name__}", field=field)
+    if not minimum <= len(value) <= maximum:
+        raise InvalidInput(
+            f"{field} must have {minimum} to {maximum} characters, not {len(value)}", field=field
+        )
+    if _NOT_STORABLE.search(value):
+        raise InvalidInput(
+            f"{field} must not hold the NUL character or half of a surrogate pair", field=field
+        )
+    return value
+
+
+def valid_id(value: object, field: str) -> str:
+    return valid_text(value, field, maximum=MAX_ID_LENGTH)
+
+
+def valid_ids(values: Iterable[str], field: str) -> list[str]:
+    """The ids, each once, in the order given."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InvalidInput(
+            f"{field} must be a list of ids, not {type(values).__name__}", field=field
+        )
+    ids = list(dict.fromkeys(valid_id(value, field) for value in values))
+    if len(ids) > MAX_IDS:
+        raise InvalidInput(f"{field} must have at most {MAX_IDS} ids, not {len(ids)}", field=field)
+    return ids
+
+
+def valid_optional_text(value: object, field: str, *, maximum: int) -> str | None:
+    return None if value is None else valid_text(value, field, maximum=maximum)
+
+
+def valid_flag(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{field} must be True or False, not {value!r:.40}", field=field)
+    return value
+
+
+def valid_enum(enum: type[E], value: object, field: str) -> E:
+    try:
+        return enum(value)
+    except ValueError:
+        names = ", ".join(member.value for member in enum)
+        raise InvalidInput(
+            f"{field} must be one of {names}, not {value!r:.40}", field=field
+        ) from None
+
+
+def valid_time(value: object, field: str) -> datetime:
+    if not isinstance(value, datetime):
+        raise InvalidInput(f"{field} must be a datetime, not {type(value).__name__}", field=field)
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidInput(f"{field} must be an aware time, such as datetime.now(UTC)", field=field)
+    try:
+        return cut_to_milliseconds(value.astimezone(UTC))
+    except OverflowError:
+        raise InvalidInput(
+            f"{field} must lie between the years 1 and 9999 in UTC", field=field
+        ) from None
+
+
+def valid_count(value: object, field: str, *, maximum: int, minimum: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        raise InvalidInput(
+            f"{field} must be a whole number from {minimum} to {maximum}, not {value!r:.40}",
+            field=field,
+        )
+    return value
+
+
+def valid_limit(value: Any) -> int:
+    return valid_count(value, "limit", minimum=1, maximum=MAX_LIMIT)

@@ -1,0 +1,39 @@
+"""Who sees what: the conditions that every statement is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Expression, fn
+
+from stogram_sdk.models import BlockedUser, ChatMember, ChatType, Message
+
+
+def exists(query: Any) -> Any:
+    return fn.EXISTS(query)
+
+
+def is_visible(message: Any = Message) -> Expression:
+    """Sent, and not deleted: what the server calls visible."""
+    return (message.is_sent | message.scheduled_for.is_null()) & ~message.is_deleted
+
+
+def is_member(user: Any, chat: Any) -> Any:
+    """Whether the user is in the chat."""
+    member = ChatMember.alias()
+    return exists(member.select(member.id).where(member.user == user, member.chat == chat))
+
+
+def has_blocked(user: Any, other: Any) -> Any:
+    """Whether the first has blocked the second."""
+    block = BlockedUser.alias()
+    return exists(block.select(block.id).where(block.user == user, block.blocked == other))
+
+
+def is_blocked_in_private(chat: Any, chat_type: Any, user: Any) -> Any:
+    """Whether the chat is PRIVATE and one of its two members has blocked the other."""
+    peer = ChatMember.alias()
+    either = has_blocked(peer.user, user) | has_blocked(user, peer.user)
+    return (chat_type == ChatType.PRIVATE.value) & exists(
+        peer.select(peer.id).where(peer.chat == chat, peer.user != user, either)
+    )
