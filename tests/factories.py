@@ -1,0 +1,97 @@
+"""Rows for tests, and a count of the statements that a call sends.
+
+`make_user`, `make_chat` and `make_message` go through the SDK; `insert_message` and `insert_chat`
+write the row as it is given, as the server does: with any time, any state, and no count raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import stogram_sdk
+from stogram_sdk import Chat, ChatMember, ChatType, MemberRole, Message, User
+from stogram_sdk.database import current_database
+
+_numbers = count(1)
+
+#: A moment in the past, for rows that need one.
+LONG_AGO = datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+def after(seconds: float, moment: datetime = LONG_AGO) -> datetime:
+    return moment + timedelta(seconds=seconds)
+
+
+def make_user(username: str | None = None, **options: Any) -> User:
+    """An account; without a username under one that no other has."""
+    username = username or f"user_{next(_numbers)}"
+    options.setdefault("email", f"{username}@example.com")
+    return stogram_sdk.create_user(username=username, password_hash="hash", **options)
+
+
+def make_users(number: int) -> list[User]:
+    return [make_user() for _ in range(number)]
+
+
+def make_chat(owner: User, *members: User, type: ChatType = ChatType.GROUP, **options: Any) -> Chat:
+    """A group (or a chat of another type) of its owner and members."""
+    ids = [member.id for member in members]
+    return stogram_sdk.create_chat(owner.id, type, member_ids=ids, **options)
+
+
+def make_message(sender: User, chat: Chat, content: str = "hello", **options: Any) -> Message:
+    return stogram_sdk.send_message(sender.id, chat.id, content, **options)
+
+
+def insert_message(sender: User, chat: Chat, content: str = "hello", **columns: Any) -> Message:
+    """A message as the server writes it: sent now, unless the columns say otherwise."""
+    columns = {"is_sent": True, **columns}
+    message: Message = Message.create(sender=sender, chat=chat, content=content, **columns)
+    return message
+
+
+def insert_chat(
+    *members: User, type: ChatType = ChatType.GROUP, joined_at: datetime = LONG_AGO, **columns: Any
+) -> Chat:
+    """A chat that was there long ago, of an owner and members who joined it then."""
+    chat: Chat = Chat.create(type=type, created_at=joined_at, **columns)
+    for number, user in enumerate(members):
+        role = MemberRole.MEMBER if number else MemberRole.OWNER
+        ChatMember.create(user=user, chat=chat, role=role, joined_at=joined_at)
+    return chat
+
+
+@contextmanager
+def sent_statements() -> Iterator[list[str]]:
+    """The texts of the statements that are sent inside.
+
+    What only begins, ends or divides a transaction does not count. A lock that is sent together
+    with its statement is one with it: one text, one round trip.
+    """
+    sent: list[str] = []
+
+    def note(event: Any) -> None:
+        if event.sql.split(maxsplit=1)[0] not in _TRANSACTION_WORDS:
+            sent.append(event.sql)
+
+    hooks = current_database().query_hooks
+    hooks.append(note)
+    try:
+        yield sent
+    finally:
+        hooks.remove(note)
+
+
+_TRANSACTION_WORDS = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"}
+
+
+@contextmanager
+def statements(number: int) -> Iterator[None]:
+    """Fails unless exactly so many statements are sent inside."""
+    with sent_statements() as sent:
+        yield
+    assert len(sent) == number, "\n".join([f"sent {len(sent)}, not {number}:", *sent])
