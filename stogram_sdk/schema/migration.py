@@ -1,0 +1,332 @@
+"""The steps of a migration, carried out or undone by the stock `pw_migrate`.
+
+A migration file is a list of steps and two functions of one line. Before anything is touched, all
+that stands in the way is looked for; what is done already is left alone; at the end the catalog
+must show every step as done.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import peewee
+
+from stogram_sdk.errors import MigrationError
+from stogram_sdk.schema.objects import Catalog
+from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.sqlite import SqliteSchema
+from stogram_sdk.schema.steps import AddColumn, CreateTable, Obstacle, Schema, Step
+
+ALLOW_DATA_LOSS = "STOGRAM_ALLOW_DATA_LOSS"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """Steps that belong together.
+
+    With `foundation` they are the tables that everything else is built on: all of them are made in one
+    transaction, or, where a server has made them already, they are taken as they are.
+    """
+
+    steps: tuple[Step, ...]
+    foundation: bool = False
+
+    def apply(self, migrator: Any, database: Any, *, fake: bool = False) -> None:
+        """Carry out what is not done yet; with `fake`, only tell `migrator` of the models.
+
+        Raises `MigrationError` before anything is touched if something stands in the way.
+        """
+        from stogram_sdk.schema.snapshot import register
+
+        register(migrator.orm, self.steps)
+        if fake:  # the database answers nothing now
+            return
+        schema = schema_of(database, history_schema())
+        catalog = schema.catalog(database)
+        stop_for(self.obstacles(database, schema, catalog))
+        to_do = self.to_do(schema, catalog)
+        if isinstance(schema, SqliteSchema):
+            self._apply_on_sqlite(database, schema, to_do)
+        elif self.foundation:
+            self._found(database, schema, to_do)
+        else:
+            self._apply_online(database, schema, to_do)
+        self._verify(schema, schema.catalog(database))
+
+    def to_do(self, schema: Schema, catalog: Catalog) -> list[Step]:
+        """The steps that are not done yet; none for tables that a server has made."""
+        if self.foundation and self._tables() & catalog.tables.keys():
+            return []
+        return [step for step in self.steps if not step.is_done(catalog, schema)]
+
+    def obstacles(self, database: Any, schema: Schema, catalog: Catalog) -> list[Obstacle]:
+        """Everything that would stop it, before anything is touched."""
+        found: list[Obstacle] = []
+        missing = self._tables() - catalog.tables.keys()
+        if self.foundation and missing != self._tables():
+            found += [
+                Obstacle(
+                    f"table {table}",
+                    "is missing, though other tables of a Stogram server are there",
+                    "Is this the database, and the schema (?schema=...), of the server? Let the "
+                    "server's own migrations make it",
+                )
+                for table in sorted(missing)
+            ]
+        for step in self.steps:
+            found += step.obstacles(catalog, schema)
+        to_do = self.to_do(schema, catalog)
+        found += rows_in_the_way(database, schema, catalog, to_do, found)
+        if isinstance(schema, PostgresSchema):
+            found += missing_rights(database, schema, catalog, to_do)
+        return list(dict.fromkeys(found))
+
+    def undo(self, migrator: Any, database: Any, *, fake: bool = False) -> None:
+        """Take the steps back.
+
+        Raises `MigrationError` if data would be lost and `STOGRAM_ALLOW_DATA_LOSS` is not 1; for
+        tables that everything else is built on also then, and if the server made them.
+        """
+        if fake:
+            return
+        schema = schema_of(database, history_schema())
+        catalog = schema.catalog(database)
+        if self.foundation:
+            self._remove_foundation(database, schema, catalog)
+            return
+        losses = self.losses(database, schema, catalog)
+        if losses and os.environ.get(ALLOW_DATA_LOSS) != "1":
+            raise MigrationError(
+                f"this would lose {', '.join(losses)}. Make a backup (pg_dump), then set "
+                f"{ALLOW_DATA_LOSS}=1 to go on"
+            )
+        if isinstance(schema, SqliteSchema):
+            for step in self._undoable(schema, catalog):
+                for sql in step.undo(schema, self.steps):
+                    database.execute_sql(sql)
+            return
+        self._undo_online(database, schema)
+
+    def losses(self, database: Any, schema: Schema, catalog: Catalog) -> list[str]:
+        """What undoing it would lose, such as "12 rows of Folder"; empty if nothing."""
+        found: list[str] = []
+        columns: dict[str, list[AddColumn]] = {}
+        for step in self.steps:
+            if isinstance(step, CreateTable) and step.table in catalog.tables:
+                (rows,) = database.execute_sql(
+                    f"SELECT count(*) FROM {schema.quoted(step.table)}"
+                ).fetchone()
+                found += [f"{rows} rows of {step.table}"] if rows else []
+            elif isinstance(step, AddColumn) and catalog.column(step.table, step.column.name):
+                columns.setdefault(step.table, []).append(step)
+        for table, steps in columns.items():
+            counts = ", ".join(f"count(*) FILTER (WHERE {_is_set(step, schema)})" for step in steps)
+            numbers = database.execute_sql(
+                f"SELECT {counts} FROM {schema.quoted(table)}"
+            ).fetchone()
+            found += [
+                f"{table}.{step.column.name} of {rows} rows"
+                for step, rows in zip(steps, numbers, strict=True)
+                if rows
+            ]
+        return found
+
+    def _tables(self) -> set[str]:
+        return {step.table for step in self.steps if isinstance(step, CreateTable)}
+
+    def _apply_on_sqlite(self, database: Any, schema: SqliteSchema, to_do: list[Step]) -> None:
+        for step in to_do:
+            for sql in step.on_sqlite(schema, self.steps):
+                log.info("%s", step)
+                database.execute_sql(_marked(sql) if self.foundation else sql)
+
+    def _found(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
+        for step in to_do:
+            log.info("%s", step)
+            for sql in step.at_once(schema):
+                database.execute_sql(sql)
+        if to_do:
+            history = schema.quoted(history_table())
+            database.execute_sql(f"COMMENT ON TABLE {history} IS '{_MADE_HERE}'")
+
+    def _apply_online(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
+        from stogram_sdk.schema.online import outside_transaction, run_online
+
+        with outside_transaction(database):
+            for step in to_do:
+                log.info("%s", step)
+                for statement in step.online(schema):
+                    try:
+                        run_online(database, statement, schema.quoted(step.table or ""))
+                    except peewee.IntegrityError:
+                        # Rows that came after the look at the start; no text of an error may
+                        # hold their values, as the driver's does.
+                        catalog = schema.catalog(database)
+                        stop_for(rows_in_the_way(database, schema, catalog, [step], []))
+                        raise
+
+    def _verify(self, schema: Schema, catalog: Catalog) -> None:
+        left = [str(step) for step in self.to_do(schema, catalog)]
+        if left:
+            raise MigrationError(
+                f"not as it should be after the migration: {', '.join(left)}. Something of that "
+                "name is in the way, or another program changed it; `stogram check` says more"
+            )
+
+    def _undoable(self, schema: Schema, catalog: Catalog) -> list[Step]:
+        return [step for step in reversed(self.steps) if step.is_done(catalog, schema)]
+
+    def _undo_online(self, database: Any, schema: PostgresSchema) -> None:
+        from stogram_sdk.schema.online import outside_transaction, run_online
+        from stogram_sdk.schema.steps import Statement
+
+        with outside_transaction(database):
+            for step in reversed(self.steps):
+                for sql in step.undo(schema, self.steps):
+                    log.info("undo %s", step)
+                    run_online(database, Statement(sql), schema.quoted(step.table or ""))
+
+    def _remove_foundation(self, database: Any, schema: Schema, catalog: Catalog) -> None:
+        tables = [step.table for step in self.steps if isinstance(step, CreateTable)]
+        there = [table for table in tables if table in catalog.tables]
+        if not there:
+            return
+        if not made_here(database, schema, there[0]):
+            raise MigrationError(
+                f"the tables {', '.join(there)} were there before this migration: it does not "
+                "drop what the server made"
+            )
+        if isinstance(schema, PostgresSchema):
+            database.execute_sql("SET LOCAL lock_timeout = '5s'")
+            names = ", ".join(schema.quoted(table) for table in there)
+            database.execute_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
+        losses = self.losses(database, schema, catalog)
+        if losses:
+            raise MigrationError(
+                f"the tables hold {', '.join(losses)}: this migration never drops rows. Delete "
+                "them first, or drop the database"
+            )
+        for step in reversed(self.steps):
+            for sql in step.undo(schema, self.steps):
+                database.execute_sql(sql)
+        if isinstance(schema, PostgresSchema):
+            database.execute_sql(f"COMMENT ON TABLE {schema.quoted(history_table())} IS NULL")
+
+
+def stop_for(obstacles: list[Obstacle]) -> None:
+    """Raise a `MigrationError` that names all of them, if there are any."""
+    if obstacles:
+        lines = "".join(f"\n- {obstacle}" for obstacle in obstacles)
+        raise MigrationError(f"the migration has not begun; first see to this:{lines}")
+
+
+def rows_in_the_way(
+    database: Any,
+    schema: Schema,
+    catalog: Catalog,
+    steps: list[Step],
+    known: list[Obstacle],
+) -> list[Obstacle]:
+    """Rows that the steps could not be done with; columns of a wrong type are not looked into."""
+    unfit = {obstacle.name for obstacle in known}
+    found: list[Obstacle] = []
+    for step in steps:
+        if all(
+            catalog.column(table, column) and f"column {table}.{column}" not in unfit
+            for table, column in step.columns()
+        ):
+            for obstacle in step.row_obstacles(schema):
+                (rows,) = database.execute_sql(obstacle.count_sql).fetchone()
+                found += [obstacle.found(rows)] if rows else []
+    return found
+
+
+def missing_rights(
+    database: Any, schema: PostgresSchema, catalog: Catalog, steps: list[Step]
+) -> list[Obstacle]:
+    """Why this role cannot carry out the steps."""
+    if not steps:
+        return []
+    standby, may_create, role = database.execute_sql(
+        "SELECT pg_is_in_recovery(), has_schema_privilege(coalesce(%s, current_schema()), "
+        "'CREATE'), current_user",
+        (schema.schema,),
+    ).fetchone()
+    if standby:
+        return [Obstacle("server", "is a standby, which cannot be written", "Use the primary")]
+    found: list[Obstacle] = []
+    if not may_create:
+        found.append(
+            Obstacle(f"role {role}", "may not create in the schema", "GRANT CREATE ON SCHEMA")
+        )
+    tables = sorted({step.table for step in steps if step.table} & catalog.tables.keys())
+    rows = database.execute_sql(
+        "SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid IN "
+        "(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name) AND NOT "
+        "pg_has_role(c.relowner, 'USAGE') ORDER BY 1",
+        ([schema.quoted(table) for table in tables],),
+    ).fetchall()
+    found += [
+        Obstacle(f"table {table}", f"does not belong to {role}", f"Migrate as its owner, {owner}")
+        for table, owner in rows
+    ]
+    return found
+
+
+# What tells that the first migration made the tables, and not the server: on PostgreSQL a comment
+# on the history table, on SQLite one in the text that the file keeps of `CREATE TABLE`.
+_MADE_HERE = "stogram_sdk made the tables of migration 001"
+
+
+def made_here(database: Any, schema: Schema, table: str) -> bool:
+    """Whether the first migration made the table, and did not find it."""
+    if isinstance(schema, SqliteSchema):
+        (sql,) = database.execute_sql(
+            "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchone()
+        return _MADE_HERE in sql
+    history = schema.quoted(history_table())
+    (comment,) = database.execute_sql(
+        "SELECT obj_description(to_regclass(%s), 'pg_class')", (history,)
+    ).fetchone()
+    return bool(comment == _MADE_HERE)
+
+
+def _marked(sql: str) -> str:
+    if not sql.startswith("CREATE TABLE"):
+        return sql
+    return sql.replace("(\n", f"(\n    /* {_MADE_HERE} */\n", 1)
+
+
+def _is_set(step: AddColumn, schema: Schema) -> str:
+    """A condition: the column holds something else than its default."""
+    *_, default = schema.definition(step.column).split("DEFAULT ")
+    return f'coalesce("{step.column.name}", {default}) <> {default}'
+
+
+def schema_of(database: Any, schema: str | None) -> Schema:
+    """The side of the two engines that this database is on."""
+    if isinstance(database, peewee.SqliteDatabase):
+        return SqliteSchema()
+    return PostgresSchema(schema)
+
+
+def history_schema() -> str | None:
+    """The schema that the running router keeps its history in."""
+    from peewee_migrate.models import MigrateHistory
+
+    schema: str | None = MigrateHistory._meta.schema  # type: ignore[attr-defined]  # of peewee
+    return schema
+
+
+def history_table() -> str:
+    """The table that the running router keeps its history in."""
+    from peewee_migrate.models import MigrateHistory
+
+    name: str = MigrateHistory._meta.table_name  # type: ignore[attr-defined]  # of peewee
+    return name

@@ -1,0 +1,89 @@
+"""What a database is made of, as data that can be compared.
+
+Types and defaults are written as PostgreSQL's DDL has them (`TIMESTAMP(3)`, `TEXT[]`, `'{}'`); the
+type of an enum column is the name of its enum type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    nullable: bool = False
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class PrimaryKey:
+    name: str
+    table: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UniqueConstraint:
+    name: str
+    table: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Index:
+    name: str
+    table: str
+    columns: tuple[str, ...]
+    unique: bool = False
+    method: str = "btree"
+    #: False while it is built, and for ever if that was broken off.
+    valid: bool = True
+    #: False if it leaves rows out, or holds expressions.
+    plain: bool = True
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    name: str
+    table: str
+    column: str
+    references: str
+    on_delete: str = "CASCADE"
+    on_update: str = "CASCADE"
+    #: False if rows from before it was added have not been looked at.
+    valid: bool = True
+
+
+@dataclass
+class Catalog:
+    """Everything in one schema of a database; indexes of constraints are not listed again."""
+
+    tables: dict[str, dict[str, Column]] = field(default_factory=dict)
+    primary_keys: dict[str, PrimaryKey] = field(default_factory=dict)
+    uniques: dict[str, UniqueConstraint] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=dict)
+    foreign_keys: dict[str, ForeignKey] = field(default_factory=dict)
+    enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def column(self, table: str, column: str) -> Column | None:
+        return self.tables.get(table, {}).get(column)
+
+
+def unique_constraint(table: str, *columns: str) -> UniqueConstraint:
+    """A unique constraint under the name that the server's Prisma gives it."""
+    return UniqueConstraint("_".join([table, *columns, "key"]), table, columns)
+
+
+def index(table: str, *columns: str, unique: bool = False, method: str = "btree") -> Index:
+    """An index under the name that the server's Prisma gives it."""
+    name = "_".join([table, *columns, "key" if unique else "idx"])
+    return Index(name, table, columns, unique=unique, method=method)
+
+
+def foreign_key(
+    table: str, column: str, references: str, on_delete: str = "CASCADE"
+) -> ForeignKey:
+    """A foreign key under the name that the server's Prisma gives it."""
+    return ForeignKey(f"{table}_{column}_fkey", table, column, references, on_delete)

@@ -1,0 +1,115 @@
+"""Statements beside a live server: nobody waits longer than a short lock takes.
+
+Whoever waits for a strong lock makes everybody after them wait too. So a statement that needs one
+gives up after 200 ms, lets the others through, and tries again after a growing, random pause.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from stogram_sdk.database import sqlstate_of
+from stogram_sdk.errors import InvalidInput, MigrationError
+from stogram_sdk.schema.steps import Statement
+
+LOCK_TIMEOUT = "200ms"
+PATIENCE_VARIABLE = "STOGRAM_MIGRATE_PATIENCE"
+_DEFAULT_PATIENCE = 600.0
+
+log = logging.getLogger(__name__)
+
+_HOLDERS = """
+SELECT a.pid, a.usename, a.application_name, a.state, now() - a.xact_start
+FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.relation = to_regclass(%s) AND l.granted AND l.pid <> pg_backend_pid()
+ORDER BY a.xact_start LIMIT 1
+"""
+
+
+@contextmanager
+def outside_transaction(database: Any) -> Iterator[None]:
+    """Leave the transaction that peewee-migrate has opened, and be back in one at the end."""
+    transaction = database.pop_transaction()
+    database.commit()
+    try:
+        yield
+        database.begin()
+    finally:
+        database.push_transaction(transaction)
+
+
+def run_online(database: Any, statement: Statement, table: str) -> None:
+    """Carry out one statement that concerns the (quoted) table.
+
+    Raises `MigrationError` if a lock could not be had for `STOGRAM_MIGRATE_PATIENCE` seconds (600).
+    """
+    if not statement.brief:
+        database.execute_sql(statement.sql)
+        return
+    try:
+        with_short_lock(database, statement.sql)
+    except RetryError:
+        raise MigrationError(
+            f"{table} is locked{_holder(database, table)}: no moment without that for "
+            f"{patience():g} s ({PATIENCE_VARIABLE}). What is done so far stays; end that "
+            "transaction and run it again"
+        ) from None
+
+
+def with_short_lock(database: Any, sql: str, parameters: Any = None) -> Any:
+    """The cursor of a statement in a transaction of its own that waits 200 ms for a lock at most,
+    and is tried again until the patience is over (tenacity's `RetryError`)."""
+
+    def attempt() -> Any:
+        with database.atomic():
+            database.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            return database.execute_sql(sql, parameters)
+
+    return Retrying(
+        retry=retry_if_exception(_is_locked),
+        wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.2),
+        stop=stop_after_delay(patience()),
+        before_sleep=lambda state: log.info("locked, attempt %d; trying again", state.attempt_number),
+    )(attempt)
+
+
+def patience() -> float:
+    """How many seconds to go on trying, from the environment: `STOGRAM_MIGRATE_PATIENCE`."""
+    given = os.environ.get(PATIENCE_VARIABLE, str(_DEFAULT_PATIENCE))
+    try:
+        return float(given)
+    except ValueError:
+        raise InvalidInput(
+            f"{PATIENCE_VARIABLE} must be a number of seconds, not {given!r}"
+        ) from None
+
+
+def _is_locked(error: BaseException) -> bool:
+    return sqlstate_of(error) in ("55P03", "40P01")
+
+
+def _holder(database: Any, table: str) -> str:
+    holder = database.execute_sql(_HOLDERS, (table,)).fetchone()
+    if holder is None:
+        return ""
+    pid, user, application, state, since = holder
+    seconds = f" for {int(since.total_seconds())} s" if since else ""
+    return f" by pid {pid} ({user} with {application!r}, {state}{seconds})"
+
+
+def is_orphan_error(error: peewee.PeeweeException) -> bool:
+    """Whether a foreign key could not be validated."""
+    return sqlstate_of(error) == "23503"

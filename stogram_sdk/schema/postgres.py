@@ -1,0 +1,165 @@
+"""A PostgreSQL schema: its catalog as objects, and names as SQL."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stogram_sdk.schema.objects import (
+    Catalog,
+    Column,
+    ForeignKey,
+    Index,
+    PrimaryKey,
+    UniqueConstraint,
+)
+
+# format_type() says it at length where DDL has a short word.
+_TYPES = {
+    "text": "TEXT",
+    "text[]": "TEXT[]",
+    "boolean": "BOOLEAN",
+    "integer": "INTEGER",
+    "timestamp(3) without time zone": "TIMESTAMP(3)",
+}
+_CAST = re.compile(r"::[\w\".() ]+(\[\])?$")
+
+_COLUMNS = """
+SELECT c.relname, a.attname,
+       CASE t.typtype WHEN 'e' THEN t.typname ELSE format_type(a.atttypid, a.atttypmod) END,
+       NOT a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type AS t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+  AND c.relkind IN ('r', 'p')
+ORDER BY c.relname, a.attnum
+"""
+
+_CONSTRAINTS = """
+SELECT k.contype, k.conname, c.relname,
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS of_key(number, place)
+             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = of_key.number
+             ORDER BY of_key.place),
+       other.relname, k.confdeltype, k.confupdtype, k.convalidated
+FROM pg_constraint AS k
+JOIN pg_class AS c ON c.oid = k.conrelid
+LEFT JOIN pg_class AS other ON other.oid = k.confrelid
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+  AND k.contype IN ('p', 'u', 'f')
+"""
+
+_INDEXES = """
+SELECT i.relname, c.relname,
+       ARRAY(SELECT a.attname::text FROM unnest(x.indkey::smallint[]) WITH ORDINALITY
+             AS of_key(number, place)
+             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = of_key.number
+             ORDER BY of_key.place),
+       x.indisunique, am.amname, x.indisvalid,
+       x.indpred IS NULL AND x.indexprs IS NULL
+FROM pg_index AS x
+JOIN pg_class AS i ON i.oid = x.indexrelid
+JOIN pg_class AS c ON c.oid = x.indrelid
+JOIN pg_am AS am ON am.oid = i.relam
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+  AND NOT EXISTS (SELECT FROM pg_constraint AS k
+                  WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
+"""
+
+_ENUMS = """
+SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+FROM pg_type AS t JOIN pg_enum AS e ON e.enumtypid = t.oid
+WHERE t.typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+GROUP BY t.typname
+"""
+
+_ACTIONS = {
+    "a": "NO ACTION",
+    "r": "RESTRICT",
+    "c": "CASCADE",
+    "n": "SET NULL",
+    "d": "SET DEFAULT",
+}
+
+
+class PostgresSchema:
+    """One schema of a PostgreSQL database; without a name, the one that the session is in."""
+
+    name = "postgresql"
+
+    def __init__(self, schema: str | None = None) -> None:
+        self.schema = schema
+
+    def quoted(self, name: str) -> str:
+        """A table, type or index as SQL, with its schema if one was named."""
+        return f'"{self.schema}"."{name}"' if self.schema else f'"{name}"'
+
+    def type(self, name: str) -> str:
+        """A column's type as SQL: enum types live in the schema, the others are everybody's."""
+        return name if name in _TYPES.values() else self.quoted(name)
+
+    def column(self, column: Column) -> Column:
+        """The column as this database's catalog shows it."""
+        return column
+
+    def has_index(self, index: Index) -> bool:
+        """Whether such an index exists on this engine at all."""
+        return True
+
+    def definition(self, column: Column) -> str:
+        """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
+        words = [f'"{column.name}"', self.type(column.type)]
+        if not column.nullable:
+            words.append("NOT NULL")
+        if column.default is not None:
+            words.append(f"DEFAULT {column.default}")
+        return " ".join(words)
+
+    def catalog(self, database: Any) -> Catalog:
+        """What is in the schema now."""
+
+        def rows(sql: str) -> list[Any]:
+            return list(database.execute_sql(sql, (schema,)).fetchall())
+
+        schema = self.schema or current_schema(database)
+        catalog = Catalog()
+        for table, name, kind, nullable, default in rows(_COLUMNS):
+            column = Column(name, _TYPES.get(kind, kind), nullable, _without_cast(default))
+            catalog.tables.setdefault(table, {})[name] = column
+        for kind, name, table, columns, other, on_delete, on_update, valid in rows(_CONSTRAINTS):
+            if kind == "p":
+                catalog.primary_keys[name] = PrimaryKey(name, table, tuple(columns))
+            elif kind == "u":
+                catalog.uniques[name] = UniqueConstraint(name, table, tuple(columns))
+            else:
+                catalog.foreign_keys[name] = ForeignKey(
+                    name,
+                    table,
+                    ", ".join(columns),
+                    other,
+                    _ACTIONS[on_delete],
+                    _ACTIONS[on_update],
+                    valid,
+                )
+        for name, table, columns, unique, method, valid, plain in rows(_INDEXES):
+            catalog.indexes[name] = Index(
+                name, table, tuple(columns), unique, method, valid, plain
+            )
+        for name, labels in rows(_ENUMS):
+            catalog.enums[name] = tuple(labels)
+        return catalog
+
+
+def current_schema(database: Any) -> str | None:
+    """The schema that names without one belong to."""
+    (name,) = database.execute_sql("SELECT current_schema()").fetchone()
+    return name if name is None else str(name)
+
+
+def _without_cast(default: str | None) -> str | None:
+    """A default as it was written: the catalog adds the type, Prisma writes `ARRAY[]` for none."""
+    if default is None:
+        return None
+    bare = _CAST.sub("", default)
+    return {"ARRAY[]": "'{}'", "NULL": None}.get(bare, bare)

@@ -1,0 +1,94 @@
+"""The models as they were after a migration, made of its steps.
+
+`pw_migrate create --auto` compares the models with what the migrations before have registered.
+Were those the models of today, it would never find a change; so each migration registers what its
+own steps made, and that never changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import peewee
+
+from stogram_sdk.fields import TextArrayField, UtcDateTimeField
+from stogram_sdk.schema.objects import Column, ForeignKey
+from stogram_sdk.schema.steps import (
+    AddColumn,
+    AddForeignKey,
+    AddIndex,
+    CreateTable,
+    Step,
+)
+
+_FIELDS: dict[str, Any] = {
+    "TEXT": peewee.TextField,
+    "INTEGER": peewee.IntegerField,
+    "BOOLEAN": peewee.BooleanField,
+    "TEXT[]": TextArrayField,
+    "TIMESTAMP(3)": UtcDateTimeField,
+}
+
+
+def register(orm: Any, steps: Iterable[Step]) -> None:
+    """Add what the steps make to peewee-migrate's picture of the models."""
+    steps = tuple(steps)
+    keys = {
+        (step.key.table, step.key.column): step.key
+        for step in steps
+        if isinstance(step, AddForeignKey)
+    }
+    for step in steps:
+        if isinstance(step, CreateTable):
+            orm.add(_model(orm, step, keys))
+        elif isinstance(step, AddColumn):
+            name, field = _field(orm, step.table, step.column, keys)
+            orm[step.table]._meta.add_field(name, field)
+        elif isinstance(step, AddIndex):
+            model = orm[step.table]
+            by_column = model._meta.columns
+            model.add_index(
+                peewee.ModelIndex(
+                    model,
+                    [by_column[column] for column in step.index.columns],
+                    name=step.index.name,
+                    unique=step.index.unique,
+                    using=step.index.method,
+                )
+            )
+
+
+def _model(orm: Any, step: CreateTable, keys: dict[tuple[str, str], ForeignKey]) -> Any:
+    first, *others = step.contents
+    name, key = _field(orm, step.table, first, keys, primary_key=True)
+    fields = {name: key} | dict(_field(orm, step.table, column, keys) for column in others)
+    meta = type("Meta", (), {"table_name": step.table})
+    return type(step.table, (peewee.Model,), {**fields, "Meta": meta})
+
+
+def _field(
+    orm: Any,
+    table: str,
+    column: Column,
+    keys: dict[tuple[str, str], ForeignKey],
+    **options: Any,
+) -> tuple[str, Any]:
+    """The attribute for a column, and its name: `chatId` is `chat` if it is a foreign key."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", column.name).lower()
+    options |= {"column_name": column.name, "null": column.nullable}
+    key = keys.get((table, column.name))
+    if key is None:
+        # An enum is a plain field to peewee-migrate, which knows only Peewee's own types.
+        return name, _FIELDS.get(column.type, peewee.Field)(**options)
+    field = peewee.ForeignKeyField(
+        "self" if key.references == table else orm[key.references],
+        backref="+",
+        on_delete=key.on_delete,
+        on_update=key.on_update,
+        index=False,
+        object_id_name=name,
+        **options,
+    )
+    return name.removesuffix("_id"), field

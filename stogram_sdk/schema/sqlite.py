@@ -1,0 +1,108 @@
+"""A SQLite file: its catalog as objects, and columns as SQL.
+
+Times, enums and arrays are TEXT there, booleans INTEGER; an array is JSON. There is no GIN, so the
+two array columns have no index: SQLite reads them row by row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stogram_sdk.fields import SQLITE_DEFAULTS
+from stogram_sdk.schema.objects import (
+    Catalog,
+    Column,
+    ForeignKey,
+    Index,
+    PrimaryKey,
+    UniqueConstraint,
+)
+
+_TYPES = {"BOOLEAN": "INTEGER", "INTEGER": "INTEGER"}
+
+# PRAGMAs do not tell the names of constraints.
+_UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')
+_FOREIGN_KEY = re.compile(r'CONSTRAINT "([^"]+)" FOREIGN KEY \("([^"]+)"\)')
+
+
+class SqliteSchema:
+    """A SQLite file."""
+
+    name = "sqlite"
+    schema = None
+
+    def quoted(self, name: str) -> str:
+        """A table or index as SQL."""
+        return f'"{name}"'
+
+    def column(self, column: Column) -> Column:
+        """The column as this database's catalog shows it."""
+        default = SQLITE_DEFAULTS.get(column.default or "", column.default)
+        return Column(
+            column.name,
+            _TYPES.get(column.type, "TEXT"),
+            column.nullable,
+            default and default.removeprefix("(").removesuffix(")") if default else None,
+        )
+
+    def has_index(self, index: Index) -> bool:
+        """Whether such an index exists on this engine at all."""
+        return index.method == "btree"
+
+    def definition(self, column: Column) -> str:
+        """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
+        words = [f'"{column.name}"', _TYPES.get(column.type, "TEXT")]
+        if not column.nullable:
+            words.append("NOT NULL")
+        if column.default is not None:
+            words.append(f"DEFAULT {SQLITE_DEFAULTS.get(column.default, column.default)}")
+        return " ".join(words)
+
+    def catalog(self, database: Any) -> Catalog:
+        """What is in the file now."""
+        catalog = Catalog()
+        tables = database.execute_sql(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        for table, sql in tables:
+            self._read_columns(database, catalog, table)
+            self._read_indexes(database, catalog, table)
+            self._read_foreign_keys(database, catalog, table, sql)
+            for name, columns in _UNIQUE.findall(sql):
+                names = tuple(column.strip(' "') for column in columns.split(","))
+                catalog.uniques[name] = UniqueConstraint(name, table, names)
+        return catalog
+
+    def _read_columns(self, database: Any, catalog: Catalog, table: str) -> None:
+        columns: dict[str, Column] = {}
+        key: list[tuple[int, str]] = []
+        for _, name, kind, not_null, default, place in _pragma(database, "table_info", table):
+            columns[name] = Column(name, kind, not not_null, default)
+            if place:
+                key.append((place, name))
+        catalog.tables[table] = columns
+        if key:
+            name = f"{table}_pkey"
+            catalog.primary_keys[name] = PrimaryKey(name, table, tuple(n for _, n in sorted(key)))
+
+    def _read_indexes(self, database: Any, catalog: Catalog, table: str) -> None:
+        for _, name, unique, origin, partial in _pragma(database, "index_list", table):
+            if origin == "c":
+                columns = tuple(column for *_, column in _pragma(database, "index_info", name))
+                catalog.indexes[name] = Index(
+                    name, table, columns, bool(unique), plain=not partial and None not in columns
+                )
+
+    def _read_foreign_keys(self, database: Any, catalog: Catalog, table: str, sql: str) -> None:
+        names = {column: name for name, column in _FOREIGN_KEY.findall(sql)}
+        for row in _pragma(database, "foreign_key_list", table):
+            _, _, references, column, _, on_update, on_delete, _ = row
+            name = names.get(column, f"{table}.{column}, unnamed")
+            catalog.foreign_keys[name] = ForeignKey(
+                name, table, column, references, on_delete, on_update
+            )
+
+
+def _pragma(database: Any, pragma: str, argument: str) -> list[Any]:
+    return list(database.execute_sql(f'PRAGMA {pragma}("{argument}")').fetchall())

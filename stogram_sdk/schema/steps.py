@@ -1,0 +1,655 @@
+"""What a migration is made of: steps that are data, so that they never change once released.
+
+A step sees in the catalog whether it is done and what stands in its way, and knows its SQL. The
+SQL may run any number of times: it does what is not done yet, on PostgreSQL also after having
+been broken off at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from stogram_sdk.schema.objects import (
+    Catalog,
+    Column,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    foreign_key,
+    index,
+    unique_constraint,
+)
+from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.sqlite import SqliteSchema
+
+Schema = PostgresSchema | SqliteSchema
+
+#: A longer text does not fit into a GIN index (SQLSTATE 54000).
+LONGEST_INDEXED_BYTES = 2700
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A piece of SQL; `brief` if it needs a strong lock, which it then holds for a moment only.
+
+    The others can take long, block nobody, and must not run inside a transaction.
+    """
+
+    sql: str
+    brief: bool = True
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Something that is wrong, and what to do about it."""
+
+    name: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}. {self.remedy}"
+
+
+@dataclass(frozen=True)
+class RowObstacle:
+    """Rows that would be in the way; `count_sql` counts them, `show_sql` shows them."""
+
+    name: str
+    what: str
+    remedy: str
+    count_sql: str
+    show_sql: str
+
+    def found(self, rows: int) -> Obstacle:
+        return Obstacle(
+            self.name,
+            f"rows of {self.what}: {rows}",
+            f"{self.remedy}; to see them: {self.show_sql}",
+        )
+
+
+class Step(Protocol):
+    """One change of the schema."""
+
+    @property
+    def table(self) -> str | None:
+        """The table that must belong to the role that carries it out, if it exists."""
+        ...
+
+    def __str__(self) -> str: ...
+
+    def is_done(self, catalog: Catalog, schema: Schema) -> bool:
+        """Whether the schema is as it should be after this step."""
+        ...
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        """What stands in its way and it will not change by itself."""
+        ...
+
+    def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
+        """Rows that could stand in its way; asked for if its columns exist and it is not done."""
+        ...
+
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """The columns (with their tables) that it is about and expects to be there."""
+        ...
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        """Its SQL inside one transaction, for tables that nobody uses yet."""
+        ...
+
+    def online(self, schema: PostgresSchema) -> list[Statement]:
+        """Its SQL beside a live server."""
+        ...
+
+    def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
+        """Its SQL on SQLite, where the constraints of a table are part of `CREATE TABLE`."""
+        ...
+
+    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        """The SQL that takes it back; nothing if it goes with its table."""
+        ...
+
+
+class _Plain:
+    """What most steps have in common."""
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        return []
+
+    def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
+        return []
+
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def online(self, schema: PostgresSchema) -> list[Statement]:
+        return [Statement(sql) for sql in self.at_once(schema)]
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        raise NotImplementedError
+
+    def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
+        return []
+
+    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        return []
+
+
+@dataclass(frozen=True)
+class CreateEnum(_Plain):
+    name: str
+    labels: tuple[str, ...]
+    table = None
+
+    def __str__(self) -> str:
+        return f"enum type {self.name}"
+
+    def is_done(self, catalog: Catalog, schema: Schema) -> bool:
+        return schema.name == "sqlite" or self.name in catalog.enums
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        missing = [x for x in self.labels if x not in catalog.enums.get(self.name, self.labels)]
+        return [
+            Obstacle(
+                str(self),
+                f"has no label '{label}'",
+                f"Add it: ALTER TYPE {schema.quoted(self.name)} ADD VALUE '{label}'",
+            )
+            for label in missing
+        ]
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        labels = ", ".join(f"'{label}'" for label in self.labels)
+        name = schema.quoted(self.name)
+        return [
+            _if(f"to_regtype('{name}') IS NULL", f"CREATE TYPE {name} AS ENUM ({labels})")
+        ]
+
+    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        if isinstance(schema, SqliteSchema):
+            return []
+        return [f"DROP TYPE IF EXISTS {schema.quoted(self.name)}"]
+
+
+@dataclass(frozen=True)
+class CreateTable(_Plain):
+    table: str
+    contents: tuple[Column, ...]
+
+    def __str__(self) -> str:
+        return f"table {self.table}"
+
+    def is_done(self, catalog: Catalog, schema: Schema) -> bool:
+        return self.table in catalog.tables
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        if self.table not in catalog.tables:
+            return []
+        found: list[Obstacle] = []
+        for column in self.contents:
+            there = catalog.column(self.table, column.name)
+            if there is None:
+                definition = schema.definition(column)
+                found.append(
+                    Obstacle(
+                        f"column {self.table}.{column.name}",
+                        "is missing, though the table exists",
+                        f"Add it: ALTER TABLE {schema.quoted(self.table)} ADD COLUMN {definition}",
+                    )
+                )
+            else:
+                found += _type_obstacle(self.table, column, there, schema)
+        return found
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        key = f'CONSTRAINT "{self.table}_pkey" PRIMARY KEY ("{self.contents[0].name}")'
+        lines = [*(schema.definition(column) for column in self.contents), key]
+        return [_create_table(schema, self.table, lines)]
+
+    def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
+        key, *others = (schema.definition(column) for column in self.contents)
+        lines = [f"{key} PRIMARY KEY", *others]
+        for step in siblings:
+            if isinstance(step, AddForeignKey | AddUnique) and step.table == self.table:
+                lines.append(step.constraint(schema))
+        return [_create_table(schema, self.table, lines)]
+
+    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        return [f"DROP TABLE IF EXISTS {schema.quoted(self.table)}"]
+
+
+@dataclass(frozen=True)
+class AddColumn(_Plain):
+    table: str
+    column: Column
+
+    def __str__(self) -> str:
+        return f"column {self.table}.{self.column.name}"
+
+    def is_done(self, catalog: Catalog, schema: Schema) -> bool:
+        there = catalog.column(self.table, self.column.name)
+        if isinstance(schema, SqliteSchema):
+            return there is not None
+        return there == self.column
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        there = catalog.column(self.table, self.column.name)
+        if self.table not in catalog.tables:
+            return [_missing_table(self.table)]
+        if there is None:
+            return []
+        found = _type_obstacle(self.table, self.column, there, schema)
+        if there.nullable and not self.column.nullable:
+            table = schema.quoted(self.table)
+            name = self.column.name
+            found.append(
+                Obstacle(
+                    str(self),
+                    "may be NULL, and must not be",
+                    f'Fill the rows without a value (UPDATE {table} SET "{name}" = '
+                    f'{self.column.default} WHERE "{name}" IS NULL), then ALTER TABLE {table} '
+                    f'ALTER COLUMN "{name}" SET NOT NULL',
+                )
+            )
+        return found
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        # A column that is there already may have another default, or none.
+        return [
+            f"ALTER TABLE {schema.quoted(self.table)}\n"
+            f"    ADD COLUMN IF NOT EXISTS {schema.definition(self.column)},\n"
+            f'    ALTER COLUMN "{self.column.name}" SET DEFAULT {self.column.default}'
+        ]
+
+    def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
+        definition = schema.definition(self.column)
+        return [f"ALTER TABLE {schema.quoted(self.table)} ADD COLUMN {definition}"]
+
+    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        if isinstance(schema, SqliteSchema):
+            return [f'ALTER TABLE {schema.quoted(self.table)} DROP COLUMN "{self.column.name}"']
+        return [
+            f"ALTER TABLE IF EXISTS {schema.quoted(self.table)}\n"
+            f'    DROP COLUMN IF EXISTS "{self.column.name}"'
+        ]
+
+
+@dataclass(frozen=True)
+class AddUnique(_Plain):
+    unique: UniqueConstraint
+
+    @property
+    def table(self) -> str:
+        return self.unique.table
+
+    def __str__(self) -> str:
+        return f"unique constraint {self.unique.name}"
+
+    def is_done(self, catalog: Catalog, schema: Schema) -> bool:
+        return catalog.uniques.get(self.unique.name) == self.unique
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        there = catalog.uniques.get(self.unique.name)
+        if there in (None, self.unique):
+            return []
+        return [_other_constraint(str(self), self.unique.name, self.table, schema)]
+
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        return tuple((self.table, column) for column in self.unique.columns)
+
+    def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
+        table, columns = schema.quoted(self.table), _list(self.unique.columns)
+        return [
+            RowObstacle(
+                str(self),
+                f'"{self.table}" that have the same {columns} as another',
+                "Keep one of each, then migrate again",
+                f"SELECT coalesce(sum(copies - 1), 0) FROM (SELECT count(*) AS copies "
+                f"FROM {table} GROUP BY {columns} HAVING count(*) > 1) AS doubles",
+                f"SELECT {columns}, count(*) FROM {table} GROUP BY {columns} HAVING count(*) > 1",
+            )
+        ]
+
+    def constraint(self, schema: Schema) -> str:
+        return f'CONSTRAINT "{self.unique.name}" UNIQUE ({_list(self.unique.columns)})'
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        table = schema.quoted(self.table)
+        return [
+            _if(
+                _no_constraint(self.unique.name, table),
+                f"ALTER TABLE {table} ADD {self.constraint(schema)}",
+            )
+        ]
+
+    def online(self, schema: PostgresSchema) -> list[Statement]:
+        unique = Index(self.unique.name, self.table, self.unique.columns, unique=True)
+        table = schema.quoted(self.table)
+        return [
+            *_build_index(unique, schema),
+            Statement(
+                _if(
+                    _no_constraint(self.unique.name, table),
+                    f'ALTER TABLE {table}\n    ADD CONSTRAINT "{self.unique.name}" '
+                    f'UNIQUE USING INDEX "{self.unique.name}"',
+                )
+            ),
+        ]
+
+
+@dataclass(frozen=True)
+class AddIndex(_Plain):
+    index: Index
+
+    @property
+    def table(self) -> str:
+        return self.index.table
+
+    def __str__(self) -> str:
+        return f"index {self.index.name}"
+
+    def is_done(self, catalog: Catalog, schema: Schema) -> bool:
+        return (
+            not schema.has_index(self.index)
+            or catalog.indexes.get(self.index.name) == self.index
+        )
+
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        return tuple((self.table, column) for column in self.index.columns)
+
+    def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
+        table, columns = schema.quoted(self.table), self.index.columns
+        if self.index.method != "gin":
+            return []
+        too_long = f"octet_length(value) > {LONGEST_INDEXED_BYTES}"
+        rows = f'FROM {table}, unnest("{columns[0]}") AS value WHERE {too_long}'
+        return [
+            RowObstacle(
+                str(self),
+                f'"{self.table}" that have a value in "{columns[0]}" of more than '
+                f"{LONGEST_INDEXED_BYTES} bytes, which no index can hold",
+                "Shorten or remove these values, then migrate again",
+                f"SELECT count(*) {rows}",
+                f"SELECT id, left(value, 60) {rows}",
+            )
+        ]
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        return [_create_index(self.index, schema, "IF NOT EXISTS ")]
+
+    def online(self, schema: PostgresSchema) -> list[Statement]:
+        return _build_index(self.index, schema)
+
+    def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
+        # One that differs in anything is no loss: it is built again.
+        return [
+            f"DROP INDEX IF EXISTS {schema.quoted(self.index.name)}",
+            _create_index(self.index, schema),
+        ]
+
+    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        if any(isinstance(step, CreateTable) and step.table == self.table for step in siblings):
+            return []
+        return [f"DROP INDEX IF EXISTS {schema.quoted(self.index.name)}"]
+
+
+@dataclass(frozen=True)
+class AddForeignKey(_Plain):
+    key: ForeignKey
+
+    @property
+    def table(self) -> str:
+        return self.key.table
+
+    def __str__(self) -> str:
+        return f"foreign key {self.key.name}"
+
+    def is_done(self, catalog: Catalog, schema: Schema) -> bool:
+        return catalog.foreign_keys.get(self.key.name) == self.key
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        there = catalog.foreign_keys.get(self.key.name)
+        if there is not None and _validated(there) != self.key:
+            return [_other_constraint(str(self), self.key.name, self.table, schema)]
+        if (
+            isinstance(schema, SqliteSchema)
+            and self.table in catalog.tables
+            and self.key not in catalog.foreign_keys.values()
+        ):
+            return [
+                Obstacle(
+                    str(self),
+                    f"is missing, and SQLite cannot add it to the table {self.table} that exists",
+                    "Move the rows into a new, migrated file",
+                )
+            ]
+        return []
+
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        return (self.table, self.key.column), (self.key.references, "id")
+
+    def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
+        table, other = schema.quoted(self.table), schema.quoted(self.key.references)
+        column = self.key.column
+        rows = (
+            f'FROM {table} AS child WHERE child."{column}" IS NOT NULL AND NOT EXISTS '
+            f'(SELECT 1 FROM {other} AS parent WHERE parent."id" = child."{column}")'
+        )
+        return [
+            RowObstacle(
+                str(self),
+                f'"{self.table}" whose "{column}" is no "{self.key.references}"',
+                "Correct or delete them, then migrate again",
+                f"SELECT count(*) {rows}",
+                f"SELECT child.* {rows}",
+            )
+        ]
+
+    def constraint(self, schema: Schema) -> str:
+        return (
+            f'CONSTRAINT "{self.key.name}" FOREIGN KEY ("{self.key.column}") REFERENCES '
+            f'{schema.quoted(self.key.references)} ("id") '
+            f"ON DELETE {self.key.on_delete} ON UPDATE {self.key.on_update}"
+        )
+
+    def at_once(self, schema: PostgresSchema) -> list[str]:
+        table = schema.quoted(self.table)
+        return [
+            _if(
+                _no_constraint(self.key.name, table),
+                f"ALTER TABLE {table} ADD {self.constraint(schema)}",
+            )
+        ]
+
+    def online(self, schema: PostgresSchema) -> list[Statement]:
+        table = schema.quoted(self.table)
+        return [
+            Statement(
+                _if(
+                    _no_constraint(self.key.name, table),
+                    f"ALTER TABLE {table}\n    ADD {self.constraint(schema)} NOT VALID",
+                )
+            ),
+            Statement(f'ALTER TABLE {table} VALIDATE CONSTRAINT "{self.key.name}"', brief=False),
+        ]
+
+
+# --- How a migration writes its steps ---
+
+
+def column(name: str, type: str, *, null: bool = False, default: str | None = None) -> Column:
+    return Column(name, type, null, default)
+
+
+def text(name: str, *, null: bool = False, default: str | None = None) -> Column:
+    return Column(name, "TEXT", null, default)
+
+
+def number(name: str, *, null: bool = False, default: str | None = None) -> Column:
+    return Column(name, "INTEGER", null, default)
+
+
+def flag(name: str, *, default: str = "false") -> Column:
+    return Column(name, "BOOLEAN", False, default)
+
+
+def tags(name: str) -> Column:
+    return Column(name, "TEXT[]", True, "'{}'")
+
+
+def moment(name: str, *, null: bool = False, default: str | None = "CURRENT_TIMESTAMP") -> Column:
+    return Column(name, "TIMESTAMP(3)", null, None if null else default)
+
+
+def updated_at() -> Column:
+    """The time of the last write; it has no default, the writer sets it."""
+    return moment("updatedAt", default=None)
+
+
+def create_enum(name: str, *labels: str) -> CreateEnum:
+    return CreateEnum(name, labels)
+
+
+def create_table(table: str, *columns: Column) -> CreateTable:
+    """A table whose primary key is its first column."""
+    return CreateTable(table, columns)
+
+
+def add_column(table: str, added: Column) -> AddColumn:
+    return AddColumn(table, added)
+
+
+def add_unique(table: str, *columns: str) -> AddUnique:
+    return AddUnique(unique_constraint(table, *columns))
+
+
+def add_index(
+    table: str, *columns: str, unique: bool = False, method: str = "btree"
+) -> AddIndex:
+    return AddIndex(index(table, *columns, unique=unique, method=method))
+
+
+def add_foreign_key(
+    table: str, column: str, references: str, *, on_delete: str = "CASCADE"
+) -> AddForeignKey:
+    return AddForeignKey(foreign_key(table, column, references, on_delete))
+
+
+# --- SQL ---
+
+
+def _create_table(schema: Schema, table: str, lines: list[str]) -> str:
+    body = ",\n    ".join(lines)
+    return f"CREATE TABLE IF NOT EXISTS {schema.quoted(table)} (\n    {body}\n)"
+
+
+def _create_index(wanted: Index, schema: Schema, options: str = "") -> str:
+    unique = "UNIQUE " if wanted.unique else ""
+    using = "" if wanted.method == "btree" else f" USING {wanted.method}"
+    return (
+        f'CREATE {unique}INDEX {options}"{wanted.name}" '
+        f"ON {schema.quoted(wanted.table)}{using} ({_list(wanted.columns)})"
+    )
+
+
+def _build_index(wanted: Index, schema: PostgresSchema) -> list[Statement]:
+    """The index without blocking anybody; one of another kind, or invalid, is replaced.
+
+    A build that was broken off leaves an invalid index, which `IF NOT EXISTS` would keep for ever;
+    and a B-tree on an array is never used, though it can make an INSERT fail.
+    """
+    name, old = wanted.name, f"{wanted.name}_replaced"
+    quoted = schema.quoted(name)
+    columns = "{" + ",".join(f'"{column}"' for column in wanted.columns) + "}"
+    is_other = (
+        "SELECT FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid "
+        "JOIN pg_am AS am ON am.oid = i.relam\n"
+        f"        WHERE x.indexrelid = to_regclass('{quoted}')\n"
+        "        AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.oid)\n"
+        f"        AND NOT (x.indisvalid AND am.amname = '{wanted.method}' "
+        f"AND x.indisunique = {str(wanted.unique).lower()}\n"
+        "            AND x.indpred IS NULL AND x.indexprs IS NULL\n"
+        f"            AND x.indrelid = to_regclass('{schema.quoted(wanted.table)}')\n"
+        f"            AND '{columns}'::name[] = ARRAY(SELECT a.attname "
+        "FROM unnest(x.indkey::smallint[])\n"
+        "                WITH ORDINALITY AS of_key(number, place) JOIN pg_attribute AS a\n"
+        "                ON a.attrelid = x.indrelid AND a.attnum = of_key.number "
+        "ORDER BY of_key.place))"
+    )
+    return [
+        Statement(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),
+        Statement(f"DROP INDEX CONCURRENTLY IF EXISTS {schema.quoted(old)}", brief=False),
+        Statement(_create_index(wanted, schema, "CONCURRENTLY IF NOT EXISTS "), brief=False),
+    ]
+
+
+def _no_constraint(name: str, table: str) -> str:
+    return (
+        f"NOT EXISTS (SELECT FROM pg_constraint WHERE conname = '{name}' "
+        f"AND conrelid = to_regclass('{table}'))"
+    )
+
+
+def _if(condition: str, statement: str) -> str:
+    return f"DO $$ BEGIN IF {condition} THEN\n    {statement};\nEND IF; END $$"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+# --- Obstacles ---
+
+
+def _missing_table(table: str) -> Obstacle:
+    return Obstacle(
+        f"table {table}",
+        "is missing",
+        "Is this the database, and the schema (?schema=...), of a Stogram server?",
+    )
+
+
+def _other_constraint(what: str, name: str, table: str, schema: Schema) -> Obstacle:
+    return Obstacle(
+        what,
+        "exists with another definition",
+        f'Drop it, and the migration adds it: ALTER TABLE {schema.quoted(table)} '
+        f'DROP CONSTRAINT "{name}"',
+    )
+
+
+def _type_obstacle(
+    table: str, wanted: Column, there: Column, schema: Schema
+) -> list[Obstacle]:
+    expected = schema.column(wanted).type
+    if there.type == expected:
+        return []
+    name = f"column {table}.{wanted.name}"
+    if wanted.type == "TEXT[]" and there.type == "TEXT":
+        return [Obstacle(name, "is TEXT, and must be TEXT[]", _text_to_array(table, wanted, schema))]
+    return [
+        Obstacle(
+            name,
+            f"is {there.type}, and must be {expected}",
+            "Change its type, or use the version of the server that this package is for",
+        )
+    ]
+
+
+def _text_to_array(table: str, wanted: Column, schema: Schema) -> str:
+    return (
+        f"This version of the server keeps JSON there. Set the field to String[] in its "
+        f"schema.prisma, and with the server stopped: ALTER TABLE {schema.quoted(table)} RENAME "
+        f'COLUMN "{wanted.name}" TO "{wanted.name}_json"; migrate again; `stogram backfill` then '
+        f"finds the values again"
+    )
+
+
+def _validated(key: ForeignKey) -> ForeignKey:
+    return ForeignKey(
+        key.name, key.table, key.column, key.references, key.on_delete, key.on_update
+    )

@@ -1,0 +1,114 @@
+"""One migration at a time: whoever comes second waits, and then finds nothing left to do.
+
+On PostgreSQL the turn is an advisory lock of the session, on SQLite a lock on a file beside the
+database; either ends with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from typing import Any
+
+from stogram_sdk.errors import InvalidInput, MigrationError
+
+WAIT_VARIABLE = "STOGRAM_MIGRATE_LOCK_TIMEOUT"
+_DEFAULT_WAIT = 30.0
+_PAUSE = 0.1
+
+# Limits that the role or the URL sets for statements of a service; an index may take hours.
+_LIMITS = (
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
+)
+
+_KEY = "hashtextextended('stogram_sdk migrates ' || coalesce(%s, current_schema()), 0)"
+
+_HOLDER = f"""
+SELECT a.pid, a.usename, a.application_name, a.client_addr, now() - a.backend_start
+FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid, (SELECT {_KEY} AS key) AS k
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.classid::bigint = (k.key >> 32) & 4294967295 AND l.objid::bigint = k.key & 4294967295
+"""
+
+
+def seconds_to_wait() -> float:
+    """How long to wait for another run, from the environment: `STOGRAM_MIGRATE_LOCK_TIMEOUT`."""
+    given = os.environ.get(WAIT_VARIABLE)
+    if given is None:
+        return _DEFAULT_WAIT
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise InvalidInput(f"{WAIT_VARIABLE} must be a number of seconds, not {given!r}")
+    return seconds
+
+
+def take_turn(connection: Any, schema: str | None) -> None:
+    """Wait until this PostgreSQL session is the one that migrates, and lift its time limits.
+
+    It polls: a statement that waited for the lock would be a transaction that `CREATE INDEX
+    CONCURRENTLY` in the other session waits for, and neither would ever end.
+    Raises `MigrationError`, which says who holds the lock.
+    """
+    deadline = time.monotonic() + seconds_to_wait()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)",
+            (list(_LIMITS),),
+        )
+        while True:
+            cursor.execute(f"SELECT pg_try_advisory_lock({_KEY})", (schema,))
+            if cursor.fetchone()[0]:
+                return
+            if time.monotonic() >= deadline:
+                cursor.execute(_HOLDER, (schema,))
+                raise MigrationError(
+                    f"another migration of this database is running{_described(cursor.fetchone())}"
+                    f"; waited {seconds_to_wait():g} s ({WAIT_VARIABLE}). Run it again when that "
+                    "one is done"
+                )
+            time.sleep(_PAUSE)
+
+
+def end_turn(connection: Any, schema: str | None) -> None:
+    """Give the lock back, and the session its time limits."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_unlock({_KEY})", (schema,))
+        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s)", (list(_LIMITS),))
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"RESET {name}")
+
+
+def take_file_turn(path: str) -> sqlite3.Connection:
+    """Wait until this process is the one that migrates the SQLite file; close what comes back.
+
+    Raises `MigrationError` if another one is still at it when the time is up.
+    """
+    seconds = seconds_to_wait()
+    lock = sqlite3.connect(
+        f"{path}-migrating", timeout=seconds, isolation_level=None, check_same_thread=False
+    )
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        raise MigrationError(
+            f"another migration of this file is running, or {path}-migrating cannot be written; "
+            f"waited {seconds:g} s ({WAIT_VARIABLE}). Run it again when that one is done"
+        ) from error
+    return lock
+
+
+def _described(holder: Any) -> str:
+    if holder is None:
+        return ""
+    pid, user, application, address, since = holder
+    place = f" from {address}" if address else ""
+    return f" (pid {pid}, {user} with {application!r}{place}, for {int(since.total_seconds())} s)"

@@ -1,0 +1,135 @@
+"""The states in which a migration can meet a Stogram database, made on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.postgres import PostgresServer
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = PROJECT.parent / "shared" / "database"
+
+ORPHANS = """
+INSERT INTO "BlockedUser" (id, "userId", "blockedId") VALUES ('b1', 'nobody', 'no one');
+INSERT INTO "ChatSettings" (id, "userId", "chatId", "updatedAt")
+    VALUES ('s1', 'nobody', 'nowhere', '2024-01-01'), ('s2', 'nobody', 'elsewhere', '2024-01-01');
+INSERT INTO "PinnedMessage" (id, "userId", "messageId", "chatId")
+    VALUES ('p1', 'nobody', 'nothing', 'nowhere');
+"""
+
+
+def guide_sql() -> str:
+    """The SQL of the guide as it stands."""
+    guide = (SHARED / "MIGRATION_GUIDE.ru.md").read_text("utf-8")
+    (sql,) = [block for block in re.findall(r"```sql\n(.*?)```", guide, re.S) if "CREATE TABLE" in block]
+    return sql
+
+
+def prisma_sql() -> str:
+    """The SQL of the guide with its syntax error removed."""
+    return guide_sql().replace("ADD CONSTRAINT IF NOT EXISTS", "ADD CONSTRAINT")
+
+
+class Databases:
+    """Puts a database of the server into a state."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+
+    def psql(self, database: str, sql: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                self.server.bin / "psql",
+                "-X",
+                "-q",
+                *options,
+                "-d",
+                self.server.url_of(database),
+                "-f",
+                "-",
+            ],
+            input=sql,
+            capture_output=True,
+            text=True,
+        )
+
+    def strictly(self, database: str, sql: str) -> None:
+        done = self.psql(database, sql, "-v", "ON_ERROR_STOP=1")
+        assert done.returncode == 0, done.stderr
+
+    def empty(self, database: str) -> None:
+        """A new database."""
+
+    def before(self, database: str) -> None:
+        self.strictly(database, (SHARED / "stogram_before.sql").read_text("utf-8"))
+
+    def filled(self, database: str) -> None:
+        self.before(database)
+        self.strictly(database, (SHARED / "stogram_sample.sql").read_text("utf-8"))
+
+    def half(self, database: str) -> None:
+        self.before(database)
+        assert "syntax error" in self.psql(database, guide_sql()).stderr
+
+    def orphans(self, database: str) -> None:
+        self.half(database)
+        self.strictly(database, ORPHANS)
+
+    def prisma(self, database: str) -> None:
+        self.before(database)
+        self.strictly(database, prisma_sql())
+
+    def text(self, database: str) -> None:
+        self.before(database)
+        self.strictly(database, prisma_sql().replace("TEXT[] DEFAULT '{}'", "TEXT DEFAULT '[]'"))
+
+    def ours(self, database: str) -> None:
+        self.before(database)
+        url = self.server.url_of(database)
+        assert pw_migrate(url, "migrate").returncode == 0
+        assert pw_migrate(url, "migrate").returncode == 0
+
+    def make(self, state: str, database: str) -> None:
+        method: Callable[[str], None] = getattr(self, state)
+        method(database)
+
+    def dump(self, database: str, *options: str) -> str:
+        """The schema as `pg_dump` writes it, without the history of migrations."""
+        done = subprocess.run(
+            [
+                self.server.bin / "pg_dump",
+                "--schema-only",
+                "--exclude-table=*.migratehistory*",
+                *options,
+                self.server.url_of(database),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        # Since 17.6 the two are followed by a random word.
+        return re.sub(r"\\(un)?restrict \w+", "", done.stdout)
+
+
+def run(url: str, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command of this Python, with the URL in its environment."""
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=PROJECT,
+        env=os.environ | {"STOGRAM_DATABASE_URL": url} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def pw_migrate(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run(url, "peewee_migrate", *arguments, **environment)
+
+
+def stogram(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run(url, "stogram_sdk", *arguments, **environment)
