@@ -93,6 +93,7 @@ from stogram_sdk.users import create_user, find_user, get_user
 __version__ = "1.0.0"
 
 __all__ = [
+    "MODELS",
     "AlreadyExists",
     "Blocked",
     "BlockedUser",
@@ -110,7 +111,6 @@ __all__ = [
     "Folder",
     "FolderSummary",
     "InvalidInput",
-    "MODELS",
     "Member",
     "MemberRole",
     "Message",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import EXCLUDED, JOIN, SQL, Case, Query, Tuple, fn
+from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Tuple, fn
 
 from stogram_sdk.errors import NotFound
 from stogram_sdk.fields import utc_now
@@ -36,7 +36,7 @@ class UnreadTotals:
     mentions: int
 
 
-def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Any:
+def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> ModelInsert:
     """The settings row of a member made with `values`, or changed by `update`.
 
     Whoever is not in the chat has no membership to select from, and gets no row.
@@ -152,7 +152,7 @@ def _mark_read(up_to: bool = False) -> Any:
     return after_locking(upsert, *_own_row())
 
 
-def _own_row() -> Any:
+def _own_row() -> list[ModelInsert]:
     """The lock on one settings row, which may not be there yet: an upsert that changes nothing."""
     ensure = upsert_settings({}, {}).on_conflict(
         conflict_target=SETTINGS_KEY,

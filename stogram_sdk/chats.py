@@ -280,7 +280,7 @@ def _list_chats(
 def list_chats(
     user_id: str,
     *,
-    folder_id: str | None | Unset = UNSET,
+    folder_id: str | Unset | None = UNSET,
     is_favorite: bool | Unset = UNSET,
     is_secret: bool | Unset = UNSET,
     unread_only: bool = False,

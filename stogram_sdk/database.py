@@ -68,6 +68,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     """A PostgreSQL server, or PgBouncer in front of one: nothing depends on session state."""
 
     dialect: Dialect = PostgresDialect()
+    _adapter: Any  # Peewee's psycopg2, which its stubs leave out
 
     def __init__(self, settings: DatabaseSettings) -> None:
         super().__init__(
@@ -133,7 +134,7 @@ def _use_schema(schema: str | None) -> None:
     from stogram_sdk.models import MODELS  # the models are bound to `db`, defined above
 
     for model in MODELS:
-        meta: Any = model._meta  # type: ignore[attr-defined]  # peewee does not declare it
+        meta: Any = model._meta
         meta.schema = schema
         del meta.table
 

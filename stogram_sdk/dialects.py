@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Protocol
 
-from peewee import SQL, Node, NodeList, Select, fn
+from peewee import SQL, ColumnBase, Node, NodeList, Select, fn
+
+# Leaves a foreign key free to point at the row; the stubs of Peewee know only True and False.
+_FOR_NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
 
 
 class Dialect(Protocol):
@@ -15,7 +18,7 @@ class Dialect(Protocol):
     #: PostgreSQL takes a statement's view of the data before it waits for locks.
     locks_rows: bool
 
-    def is_one_of(self, column: Node, values: Node) -> Node:
+    def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         """Whether the column is one of the texts of a list parameter."""
         ...
 
@@ -23,11 +26,11 @@ class Dialect(Protocol):
         """A table named `given`, of list parameters of one length, to select from."""
         ...
 
-    def has_tag(self, column: Node, tag: Node) -> Node:
+    def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         """Whether an array column holds the tag."""
         ...
 
-    def matches(self, column: Node, pattern: Node) -> Node:
+    def matches(self, column: Node, pattern: Node) -> ColumnBase:
         """Whether the column matches a regular expression of `any_case_pattern`."""
         ...
 
@@ -56,7 +59,7 @@ class SqliteDialect:
     name = "sqlite"
     locks_rows = False
 
-    def is_one_of(self, column: Node, values: Node) -> Node:
+    def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("IN (SELECT value FROM json_each("), values, SQL("))"))
 
     def given(self, **columns: Node) -> Node:
@@ -68,10 +71,10 @@ class SqliteDialect:
             parts += [SQL(f"{join}json_each("), values, SQL(f") AS c{number}{using}")]
         return NodeList([*parts, SQL(") AS given")], glue="")
 
-    def has_tag(self, column: Node, tag: Node) -> Node:
+    def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         return _flat(tag, SQL("IN (SELECT value FROM json_each("), column, SQL("))"))
 
-    def matches(self, column: Node, pattern: Node) -> Node:
+    def matches(self, column: Node, pattern: Node) -> ColumnBase:
         return fn.stogram_matches(pattern, column)
 
     def later_of(self, first: Node, second: Node) -> Node:
@@ -95,7 +98,7 @@ class PostgresDialect:
     name = "postgresql"
     locks_rows = True
 
-    def is_one_of(self, column: Node, values: Node) -> Node:
+    def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
 
     def given(self, **columns: Node) -> Node:
@@ -105,11 +108,11 @@ class PostgresDialect:
         names = ", ".join(f'"{name}"' for name in columns)
         return NodeList([SQL("unnest("), *arrays, SQL(f") AS given({names})")], glue="")
 
-    def has_tag(self, column: Node, tag: Node) -> Node:
+    def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         # `= ANY(column)` would not use the GIN index.
         return _flat(column, SQL("@> ARRAY["), tag, SQL("]::text[]"))
 
-    def matches(self, column: Node, pattern: Node) -> Node:
+    def matches(self, column: Node, pattern: Node) -> ColumnBase:
         return _flat(column, SQL("~"), pattern)
 
     def later_of(self, first: Node, second: Node) -> Node:
@@ -122,13 +125,13 @@ class PostgresDialect:
         return fn.LOWER(NodeList([column, SQL('COLLATE "C"')]))
 
     def lock(self, query: Select) -> Select:
-        return query.for_update("FOR NO KEY UPDATE")
+        return query.for_update(_FOR_NO_KEY_UPDATE)
 
     def lock_name(self, name: Node) -> Select:
         return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])
 
 
-def _flat(*parts: Node) -> Node:
+def _flat(*parts: Node) -> ColumnBase:
     return NodeList(parts, parens=True)
 
 

@@ -3,13 +3,13 @@
 ::
 
     StogramError
-    ├── InvalidInput (also a ValueError)   an argument cannot be right, whatever the database holds
+    ├── InvalidInput (also a ValueError)   an argument cannot be right, whatever the database has
     ├── NotFound                           missing, or not for this user: the two look the same
     ├── NotAllowed                         the user sees it, but their role is too low
     ├── Blocked                            one of the two has blocked the other
     ├── AlreadyExists                      an e-mail, a username or an id is taken
     ├── Unavailable                        the database cannot be reached or did not answer in time
-    ├── DatabaseError                      the database refused a statement; a bug or a foreign schema
+    ├── DatabaseError                      the database refused a statement: a bug or another schema
     └── MigrationError                     the schema is not what a migration can start from
 
 No text of an error holds a password, a connection string or data of another user.

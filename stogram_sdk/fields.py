@@ -140,9 +140,8 @@ class TextArrayField(FieldWithDefault):
         return TextArray(value)
 
     def python_value(self, value: Any) -> list[str]:
-        if value is None:
-            return []
-        return json.loads(value) if isinstance(value, str) else value
+        texts: list[str] = json.loads(value) if isinstance(value, str) else value or []
+        return texts
 
 
 class Reference(ForeignKeyField):

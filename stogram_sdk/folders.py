@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from peewee import EXCLUDED, JOIN, SQL, Query, fn
+from peewee import EXCLUDED, JOIN, SQL, ModelSelect, Query, fn
 
 from stogram_sdk.chat_settings import upsert_settings
 from stogram_sdk.errors import InvalidInput, NotFound
@@ -51,7 +51,7 @@ def _folder_lock() -> Any:
     return dialect().lock(own)
 
 
-def _own_folder() -> Any:
+def _own_folder() -> ModelSelect[Folder]:
     return Folder.select(Folder.id).where(Folder.id == P.folder_id, Folder.user == P.user_id)
 
 
@@ -76,7 +76,7 @@ def _create_folder() -> Any:
 
 @statement
 def _update_folder(name: bool = False, color: bool = False, icon: bool = False) -> Query:
-    given = {Folder.name: name, Folder.color: color, Folder.icon: icon}
+    given: dict[Any, bool] = {Folder.name: name, Folder.color: color, Folder.icon: icon}
     changes = {column: getattr(P, column.name) for column, is_given in given.items() if is_given}
     return (
         Folder.update(changes | {Folder.updated_at: P.now})
@@ -189,8 +189,8 @@ def update_folder(
     folder_id: str,
     *,
     name: str | Unset = UNSET,
-    color: str | None | Unset = UNSET,
-    icon: str | None | Unset = UNSET,
+    color: str | Unset | None = UNSET,
+    icon: str | Unset | None = UNSET,
 ) -> Folder:
     """Change a folder; what is not given stays, None clears color and icon. Returns the row.
 

@@ -8,7 +8,6 @@ camelCase columns; every constraint and index carries the name that Prisma makes
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 

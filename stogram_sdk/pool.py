@@ -66,7 +66,7 @@ class PooledConnections:
             self._discard(connection)
 
     def forget_connections(self) -> None:
-        """Let go of all connections without a word to the server: in a fork they are the parent's."""
+        """Let go of all connections without a word to the server: the parent still has them."""
         self._returned = threading.Condition()
         self._idle = []
         self._holders = {}
@@ -142,7 +142,7 @@ class PooledConnections:
             self._returned.notify()
 
     def _open(self) -> Any:
-        with peewee.__exception_wrapper__:
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             connection = self._connect()  # type: ignore[attr-defined]  # of peewee.Database
             if self.server_version is None:
                 self._set_server_version(connection)  # type: ignore[attr-defined]  # likewise

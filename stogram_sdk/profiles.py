@@ -51,9 +51,7 @@ def profile_columns(user: Any, viewer_id: Any) -> list[Any]:
 
 
 def read_profile(row: tuple[Any, ...]) -> Profile:
-    *texts, status, last_seen = row[-PROFILE_WIDTH:]
-    return Profile(
-        *texts,
-        status=None if status is None else UserStatus(status),
-        last_seen=time_from_database(last_seen),
-    )
+    id, username, display_name, bio, avatar, status, last_seen = row[-PROFILE_WIDTH:]
+    shown_status = None if status is None else UserStatus(status)
+    seen = time_from_database(last_seen)
+    return Profile(id, username, display_name, bio, avatar, shown_status, seen)

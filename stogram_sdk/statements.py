@@ -27,7 +27,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
+from peewee import ColumnBase, Field, FieldAlias, Model, Query
 
 from stogram_sdk.database import current_database
 from stogram_sdk.dialects import Dialect
@@ -72,11 +72,11 @@ class AfterLocking:
     transaction, two views. SQLite has one writer at a time, and no need for it.
     """
 
-    lock: tuple[Select, ...]
+    lock: tuple[Query, ...]
     query: Query
 
 
-def after_locking(query: Query, *lock: Select) -> Query | AfterLocking:
+def after_locking(query: Query, *lock: Query) -> Query | AfterLocking:
     """The query, run when the locks are held; `lock` are selects made by `Dialect.lock`."""
     return AfterLocking(lock, query) if dialect().locks_rows else query
 

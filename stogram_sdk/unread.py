@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import EXCLUDED, Case, Expression, Query, Tuple, fn
+from peewee import EXCLUDED, Case, Query, Tuple, fn
 
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message
 from stogram_sdk.statements import P, after_locking, dialect, statement
@@ -46,7 +46,7 @@ def place_of(message: Any) -> Any:
     return Tuple(message.created_at, message.id)
 
 
-def counts_for(message: Any, user: Any, chat: Any) -> Expression:
+def counts_for(message: Any, user: Any, chat: Any) -> Any:
     """Whether the message, once it is later than the position, counts for this member."""
     member = ChatMember.alias()
     joined = member.select(member.joined_at).where(member.user == user, member.chat == chat)

@@ -75,7 +75,7 @@ def valid_flag(value: object, field: str) -> bool:
     return value
 
 
-def valid_enum(enum: type[E], value: object, field: str) -> E:
+def valid_enum(enum: type[E], value: Any, field: str) -> E:
     try:
         return enum(value)
     except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Expression, fn
+from peewee import fn
 
 from stogram_sdk.models import BlockedUser, ChatMember, ChatType, Message
 
@@ -13,7 +13,7 @@ def exists(query: Any) -> Any:
     return fn.EXISTS(query)
 
 
-def is_visible(message: Any = Message) -> Expression:
+def is_visible(message: Any = Message) -> Any:
     """Sent, and not deleted: what the server calls visible."""
     return (message.is_sent | message.scheduled_for.is_null()) & ~message.is_deleted
 

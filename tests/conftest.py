@@ -101,10 +101,10 @@ def _migrate(url: str) -> None:
             ):
                 n, v = line.split(":")
                 database.db.execute_sql(
-                    'CREATE TYPE "%s" AS ENUM (%s)' % (n, ",".join("'%s'" % x for x in v.split()))
+                    f'CREATE TYPE "{n}" AS ENUM ({", ".join(map(repr, v.split()))})'
                 )
         for model in MODELS:
-            model._schema.create_table()
+            model._schema.create_table()  # type: ignore[attr-defined]  # not in the stubs
             for index in model._meta.fields_to_index():
                 if not (database.db.obj.dialect.name == "sqlite" and index._using):
                     database.db.execute(index)

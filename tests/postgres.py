@@ -98,14 +98,14 @@ def started_server(directory: Path, binaries: Path, *options: str) -> Iterator[s
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
         as_user = {"user": _unprivileged_user()}
         os.chown(directory, pwd.getpwnam(as_user["user"]).pw_uid, -1)
-    data = directory / "data"
+    data = f"{directory}/data"
     run: dict[str, Any] = {"check": True, "capture_output": True, **as_user}
     subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+        [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
         **run,
     )
     settings = " ".join(f"-c {option}" for option in (*_FAST, *options))
-    start = [binaries / "pg_ctl", "-D", data, "-w", "-l", directory / "log"]
+    start = [f"{binaries}/pg_ctl", "-D", data, "-w", "-l", f"{directory}/log"]
     subprocess.run(
         [*start, "-o", f"-c listen_addresses='' -k {directory} {settings}", "start"],
         **run | {"capture_output": False, "stdout": subprocess.DEVNULL},
