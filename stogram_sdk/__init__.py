@@ -54,6 +54,7 @@ from stogram_sdk.messages import (
     publish_scheduled,
     send_message,
 )
+from stogram_sdk.migrating import migrate
 from stogram_sdk.models import (
     MODELS,
     BlockedUser,
@@ -158,6 +159,7 @@ __all__ = [
     "list_messages",
     "list_pinned_messages",
     "mark_read",
+    "migrate",
     "move_to_folder",
     "mute_chat",
     "open_private_chat",

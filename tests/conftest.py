@@ -11,7 +11,6 @@ import pytest
 from hypothesis import settings
 
 import stogram_sdk
-from stogram_sdk import database
 from tests.postgres import PostgresServer, running_server
 
 settings.register_profile("default", deadline=None)
@@ -87,25 +86,5 @@ def on_postgres(migrated_postgres: str) -> Iterator[None]:
 
 def _migrate(url: str) -> None:
     stogram_sdk.connect(url)
-    from stogram_sdk.models import MODELS
-
-    with stogram_sdk.session():
-        if database.db.obj.dialect.name == "postgresql":
-            for line in (
-                "UserStatus:ONLINE OFFLINE AWAY DO_NOT_DISTURB",
-                "ChatType:PRIVATE GROUP CHANNEL",
-                "MemberRole:OWNER ADMIN MEMBER",
-                "MessageType:TEXT IMAGE VIDEO AUDIO FILE VOICE SYSTEM GIF",
-                "CallType:AUDIO VIDEO",
-                "CallStatus:CALLING ACTIVE ENDED MISSED DECLINED",
-            ):
-                n, v = line.split(":")
-                database.db.execute_sql(
-                    f'CREATE TYPE "{n}" AS ENUM ({", ".join(map(repr, v.split()))})'
-                )
-        for model in MODELS:
-            model._schema.create_table()  # type: ignore[attr-defined]  # not in the stubs
-            for index in model._meta.fields_to_index():
-                if not (database.db.obj.dialect.name == "sqlite" and index._using):
-                    database.db.execute(index)
+    stogram_sdk.migrate()
     stogram_sdk.close()

