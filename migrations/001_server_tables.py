@@ -3,6 +3,8 @@
 On a server's database they are there already, and nothing is done.
 """
 
+from typing import Any
+
 from stogram_sdk.schema.migration import Migration
 from stogram_sdk.schema.steps import (
     add_foreign_key,
@@ -159,9 +161,9 @@ MIGRATION = Migration(
 )
 
 
-def migrate(migrator, database, *, fake=False):
+def migrate(migrator: Any, database: Any, *, fake: bool = False) -> None:
     MIGRATION.apply(migrator, database, fake=fake)
 
 
-def rollback(migrator, database, *, fake=False):
+def rollback(migrator: Any, database: Any, *, fake: bool = False) -> None:
     MIGRATION.undo(migrator, database, fake=fake)

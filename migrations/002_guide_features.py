@@ -2,6 +2,8 @@
 silent messages, mentions and hashtags.
 """
 
+from typing import Any
+
 from stogram_sdk.schema.migration import Migration
 from stogram_sdk.schema.steps import (
     add_column,
@@ -95,9 +97,9 @@ MIGRATION = Migration(
 )
 
 
-def migrate(migrator, database, *, fake=False):
+def migrate(migrator: Any, database: Any, *, fake: bool = False) -> None:
     MIGRATION.apply(migrator, database, fake=fake)
 
 
-def rollback(migrator, database, *, fake=False):
+def rollback(migrator: Any, database: Any, *, fake: bool = False) -> None:
     MIGRATION.undo(migrator, database, fake=fake)

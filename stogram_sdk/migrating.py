@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import peewee
-
 from stogram_sdk.database import (
     PostgresDatabase,
     SqliteDatabase,
@@ -36,7 +34,7 @@ def migrate() -> list[str]:
     database = current_database()
     if database.in_transaction():
         raise MigrationError("migrate() cannot run inside a transaction")
-    schema = User._meta.schema  # type: ignore[attr-defined]  # peewee does not declare it
+    schema = User._meta.schema
     with session(), translated_errors(), _turn(database, schema):
         router = Router(
             database, migrate_dir=migrations_directory(), schema=schema, logger=_silent()
@@ -70,7 +68,7 @@ class _PostgresToMigrate(PostgresDatabase):
     def _connect(self) -> Any:
         from stogram_sdk.schema.turns import take_turn
 
-        connection = super()._connect()
+        connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
         take_turn(connection, self.schema_to_migrate)
         _create_schema(connection, self.schema_to_migrate)
         return connection
@@ -84,14 +82,14 @@ class _SqliteToMigrate(SqliteDatabase):
 
         if self._file_turn is None and self.database != ":memory:":
             self._file_turn = take_file_turn(self.database)
-        return super()._connect()
+        return super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
 
 
 @contextmanager
 def _turn(database: Any, schema: str | None) -> Iterator[None]:
     from stogram_sdk.schema.turns import end_turn, take_file_turn, take_turn
 
-    if isinstance(database, peewee.PostgresqlDatabase):
+    if database.dialect.name == "postgresql":
         connection = database.connection()
         take_turn(connection, schema)
         try:

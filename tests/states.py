@@ -26,8 +26,8 @@ INSERT INTO "PinnedMessage" (id, "userId", "messageId", "chatId")
 def guide_sql() -> str:
     """The SQL of the guide as it stands."""
     guide = (SHARED / "MIGRATION_GUIDE.ru.md").read_text("utf-8")
-    (sql,) = [block for block in re.findall(r"```sql\n(.*?)```", guide, re.S) if "CREATE TABLE" in block]
-    return sql
+    blocks = re.findall(r"```sql\n(.*?)```", guide, re.S)
+    return next(str(block) for block in blocks if "CREATE TABLE" in block)
 
 
 def prisma_sql() -> str:

@@ -53,7 +53,7 @@ class Migration:
         if isinstance(schema, SqliteSchema):
             self._apply_on_sqlite(database, schema, to_do)
         elif self.foundation:
-            self._found(database, schema, to_do)
+            self._lay_foundation(database, schema, to_do)
         else:
             self._apply_online(database, schema, to_do)
         self._verify(schema, schema.catalog(database))
@@ -125,7 +125,7 @@ class Migration:
             elif isinstance(step, AddColumn) and catalog.column(step.table, step.column.name):
                 columns.setdefault(step.table, []).append(step)
         for table, steps in columns.items():
-            counts = ", ".join(f"count(*) FILTER (WHERE {_is_set(step, schema)})" for step in steps)
+            counts = ", ".join(f"count(*) FILTER (WHERE {step.is_set(schema)})" for step in steps)
             numbers = database.execute_sql(
                 f"SELECT {counts} FROM {schema.quoted(table)}"
             ).fetchone()
@@ -145,14 +145,14 @@ class Migration:
                 log.info("%s", step)
                 database.execute_sql(_marked(sql) if self.foundation else sql)
 
-    def _found(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
+    def _lay_foundation(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
         for step in to_do:
             log.info("%s", step)
             for sql in step.at_once(schema):
                 database.execute_sql(sql)
-        if to_do:
-            history = schema.quoted(history_table())
-            database.execute_sql(f"COMMENT ON TABLE {history} IS '{_MADE_HERE}'")
+        comment = f"'{MADE_HERE}'" if to_do else "NULL"
+        history = schema.quoted(history_table())
+        database.execute_sql(f"COMMENT ON TABLE {history} IS {comment}")
 
     def _apply_online(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
         from stogram_sdk.schema.online import outside_transaction, run_online
@@ -280,7 +280,7 @@ def missing_rights(
 
 # What tells that the first migration made the tables, and not the server: on PostgreSQL a comment
 # on the history table, on SQLite one in the text that the file keeps of `CREATE TABLE`.
-_MADE_HERE = "stogram_sdk made the tables of migration 001"
+MADE_HERE = "stogram_sdk made the tables of migration 001"
 
 
 def made_here(database: Any, schema: Schema, table: str) -> bool:
@@ -289,24 +289,18 @@ def made_here(database: Any, schema: Schema, table: str) -> bool:
         (sql,) = database.execute_sql(
             "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
         ).fetchone()
-        return _MADE_HERE in sql
+        return MADE_HERE in sql
     history = schema.quoted(history_table())
     (comment,) = database.execute_sql(
         "SELECT obj_description(to_regclass(%s), 'pg_class')", (history,)
     ).fetchone()
-    return bool(comment == _MADE_HERE)
+    return bool(comment == MADE_HERE)
 
 
 def _marked(sql: str) -> str:
     if not sql.startswith("CREATE TABLE"):
         return sql
-    return sql.replace("(\n", f"(\n    /* {_MADE_HERE} */\n", 1)
-
-
-def _is_set(step: AddColumn, schema: Schema) -> str:
-    """A condition: the column holds something else than its default."""
-    *_, default = schema.definition(step.column).split("DEFAULT ")
-    return f'coalesce("{step.column.name}", {default}) <> {default}'
+    return sql.replace("(\n", f"(\n    /* {MADE_HERE} */\n", 1)
 
 
 def schema_of(database: Any, schema: str | None) -> Schema:
@@ -320,7 +314,7 @@ def history_schema() -> str | None:
     """The schema that the running router keeps its history in."""
     from peewee_migrate.models import MigrateHistory
 
-    schema: str | None = MigrateHistory._meta.schema  # type: ignore[attr-defined]  # of peewee
+    schema: str | None = MigrateHistory._meta.schema
     return schema
 
 
@@ -328,5 +322,5 @@ def history_table() -> str:
     """The table that the running router keeps its history in."""
     from peewee_migrate.models import MigrateHistory
 
-    name: str = MigrateHistory._meta.table_name  # type: ignore[attr-defined]  # of peewee
+    name: str = MigrateHistory._meta.table_name
     return name

@@ -82,8 +82,6 @@ def index(table: str, *columns: str, unique: bool = False, method: str = "btree"
     return Index(name, table, columns, unique=unique, method=method)
 
 
-def foreign_key(
-    table: str, column: str, references: str, on_delete: str = "CASCADE"
-) -> ForeignKey:
+def foreign_key(table: str, column: str, references: str, on_delete: str = "CASCADE") -> ForeignKey:
     """A foreign key under the name that the server's Prisma gives it."""
     return ForeignKey(f"{table}_{column}_fkey", table, column, references, on_delete)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-import peewee
 from tenacity import (
     RetryError,
     Retrying,
     retry_if_exception,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from stogram_sdk.database import sqlstate_of
@@ -28,6 +28,8 @@ from stogram_sdk.schema.steps import Statement
 LOCK_TIMEOUT = "200ms"
 PATIENCE_VARIABLE = "STOGRAM_MIGRATE_PATIENCE"
 _DEFAULT_PATIENCE = 600.0
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def run_online(database: Any, statement: Statement, table: str) -> None:
         database.execute_sql(statement.sql)
         return
     try:
-        with_short_lock(database, statement.sql)
+        retry_while_locked(database, lambda: database.execute_sql(statement.sql))
     except RetryError:
         raise MigrationError(
             f"{table} is locked{_holder(database, table)}: no moment without that for "
@@ -69,20 +71,23 @@ def run_online(database: Any, statement: Statement, table: str) -> None:
         ) from None
 
 
-def with_short_lock(database: Any, sql: str, parameters: Any = None) -> Any:
-    """The cursor of a statement in a transaction of its own that waits 200 ms for a lock at most,
-    and is tried again until the patience is over (tenacity's `RetryError`)."""
+def retry_while_locked(database: Any, unit: Callable[[], T]) -> T:
+    """What the unit returns, carried out in a transaction that waits 200 ms for a lock at most.
 
-    def attempt() -> Any:
+    It is tried again until the patience is over; then tenacity's `RetryError` is raised.
+    """
+
+    def attempt() -> T:
         with database.atomic():
-            database.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            return database.execute_sql(sql, parameters)
+            if database.dialect.name == "postgresql":
+                database.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            return unit()
 
     return Retrying(
         retry=retry_if_exception(_is_locked),
-        wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.2),
+        wait=wait_exponential(multiplier=0.1, max=5) + wait_random(0, 0.2),
         stop=stop_after_delay(patience()),
-        before_sleep=lambda state: log.info("locked, attempt %d; trying again", state.attempt_number),
+        before_sleep=lambda state: log.info("locked; attempt %d failed", state.attempt_number),
     )(attempt)
 
 
@@ -108,8 +113,3 @@ def _holder(database: Any, table: str) -> str:
     pid, user, application, state, since = holder
     seconds = f" for {int(since.total_seconds())} s" if since else ""
     return f" by pid {pid} ({user} with {application!r}, {state}{seconds})"
-
-
-def is_orphan_error(error: peewee.PeeweeException) -> bool:
-    """Whether a foreign key could not be validated."""
-    return sqlstate_of(error) == "23503"

@@ -143,9 +143,7 @@ class PostgresSchema:
                     valid,
                 )
         for name, table, columns, unique, method, valid, plain in rows(_INDEXES):
-            catalog.indexes[name] = Index(
-                name, table, tuple(columns), unique, method, valid, plain
-            )
+            catalog.indexes[name] = Index(name, table, tuple(columns), unique, method, valid, plain)
         for name, labels in rows(_ENUMS):
             catalog.enums[name] = tuple(labels)
         return catalog

@@ -165,9 +165,7 @@ class CreateEnum(_Plain):
     def at_once(self, schema: PostgresSchema) -> list[str]:
         labels = ", ".join(f"'{label}'" for label in self.labels)
         name = schema.quoted(self.name)
-        return [
-            _if(f"to_regtype('{name}') IS NULL", f"CREATE TYPE {name} AS ENUM ({labels})")
-        ]
+        return [_if(f"to_regtype('{name}') IS NULL", f"CREATE TYPE {name} AS ENUM ({labels})")]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
         if isinstance(schema, SqliteSchema):
@@ -256,6 +254,11 @@ class AddColumn(_Plain):
                 )
             )
         return found
+
+    def is_set(self, schema: Schema) -> str:
+        """A condition: the row holds something else than the default there."""
+        *_, default = schema.definition(self.column).split("DEFAULT ")
+        return f'coalesce("{self.column.name}", {default}) <> {default}'
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         # A column that is there already may have another default, or none.
@@ -354,8 +357,7 @@ class AddIndex(_Plain):
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
         return (
-            not schema.has_index(self.index)
-            or catalog.indexes.get(self.index.name) == self.index
+            not schema.has_index(self.index) or catalog.indexes.get(self.index.name) == self.index
         )
 
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -527,9 +529,7 @@ def add_unique(table: str, *columns: str) -> AddUnique:
     return AddUnique(unique_constraint(table, *columns))
 
 
-def add_index(
-    table: str, *columns: str, unique: bool = False, method: str = "btree"
-) -> AddIndex:
+def add_index(table: str, *columns: str, unique: bool = False, method: str = "btree") -> AddIndex:
     return AddIndex(index(table, *columns, unique=unique, method=method))
 
 
@@ -617,20 +617,19 @@ def _other_constraint(what: str, name: str, table: str, schema: Schema) -> Obsta
     return Obstacle(
         what,
         "exists with another definition",
-        f'Drop it, and the migration adds it: ALTER TABLE {schema.quoted(table)} '
+        f"Drop it, and the migration adds it: ALTER TABLE {schema.quoted(table)} "
         f'DROP CONSTRAINT "{name}"',
     )
 
 
-def _type_obstacle(
-    table: str, wanted: Column, there: Column, schema: Schema
-) -> list[Obstacle]:
+def _type_obstacle(table: str, wanted: Column, there: Column, schema: Schema) -> list[Obstacle]:
     expected = schema.column(wanted).type
     if there.type == expected:
         return []
     name = f"column {table}.{wanted.name}"
     if wanted.type == "TEXT[]" and there.type == "TEXT":
-        return [Obstacle(name, "is TEXT, and must be TEXT[]", _text_to_array(table, wanted, schema))]
+        remedy = _text_to_array(table, wanted, schema)
+        return [Obstacle(name, "is TEXT, and must be TEXT[]", remedy)]
     return [
         Obstacle(
             name,
@@ -650,6 +649,4 @@ def _text_to_array(table: str, wanted: Column, schema: Schema) -> str:
 
 
 def _validated(key: ForeignKey) -> ForeignKey:
-    return ForeignKey(
-        key.name, key.table, key.column, key.references, key.on_delete, key.on_update
-    )
+    return ForeignKey(key.name, key.table, key.column, key.references, key.on_delete, key.on_update)

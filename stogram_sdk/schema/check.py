@@ -1,0 +1,325 @@
+"""Is the database what the models say? And if a migration is pending: what would stop it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import peewee
+
+from stogram_sdk.database import open_database, translated_errors
+from stogram_sdk.database_url import read_database_url
+from stogram_sdk.errors import Unavailable
+from stogram_sdk.schema.expected import expected_catalog
+from stogram_sdk.schema.migration import (
+    Migration,
+    missing_rights,
+    rows_in_the_way,
+    schema_of,
+)
+from stogram_sdk.schema.objects import Catalog, Column, ForeignKey, Index
+from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.shipped import shipped_migrations
+from stogram_sdk.schema.steps import (
+    AddForeignKey,
+    AddIndex,
+    AddUnique,
+    Obstacle,
+    Schema,
+    Step,
+)
+
+HISTORY = "migratehistory"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `what` is empty if it is right."""
+
+    area: str
+    name: str
+    what: str = ""
+    remedy: str = ""
+    #: Whether a pending migration will not begin before this is seen to.
+    stops_migration: bool = False
+    #: The pending migration that sees to it by itself.
+    pending: str | None = None
+
+
+@dataclass
+class Report:
+    """What `stogram check` has to say."""
+
+    engine: str
+    database: str
+    schema: str | None
+    pending: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def is_right(self) -> bool:
+        return not self.wrong
+
+    @property
+    def wrong(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.what]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for `--json`."""
+        return {
+            "ok": self.is_right,
+            "engine": self.engine,
+            "database": self.database,
+            "schema": self.schema,
+            "pending_migrations": self.pending,
+            "stops_migration": any(finding.stops_migration for finding in self.wrong),
+            "looked_at": self.areas(),
+            "problems": [asdict(finding) for finding in self.wrong],
+        }
+
+    def areas(self) -> dict[str, dict[str, int]]:
+        """How many things of each kind were looked at, and how many of them are wrong."""
+        counts: dict[str, dict[str, int]] = {}
+        for finding in self.findings:
+            area = counts.setdefault(finding.area, {"looked_at": 0, "wrong": 0})
+            area["looked_at"] += 1
+            area["wrong"] += bool(finding.what)
+        return counts
+
+
+def check(url: str | None = None) -> Report:
+    """Look at the database that `url` (or the environment) names, without changing anything.
+
+    Raises `InvalidInput` for a URL that cannot be right, `Unavailable` if the database cannot be
+    reached.
+    """
+    settings = read_database_url(url)
+    with _read_only(url) as database, translated_errors():
+        schema = schema_of(database, settings.schema)
+        report = Report(schema.name, settings.database, settings.schema)
+        _Look(database, schema, report).take()
+    return report
+
+
+class _Look:
+    def __init__(self, database: Any, schema: Schema, report: Report) -> None:
+        self.database = database
+        self.schema = schema
+        self.report = report
+        self.catalog = schema.catalog(database)
+        self.expected = expected_catalog(schema)
+        self.migrations = shipped_migrations()
+        self.obstacles: list[Obstacle] = []
+        self.unreadable: set[str] = set()
+
+    def take(self) -> None:
+        self._rights()
+        self._history()
+        for migration in self.migrations.values():
+            for step in migration.steps:
+                self.obstacles += step.obstacles(self.catalog, self.schema)
+        self._tables()
+        self._constraints_and_indexes()
+        if not self.unreadable:
+            self._rows()
+
+    def _add(self, area: str, name: str, what: str = "") -> None:
+        """A finding of the comparison; what to do about it depends on who is to do it."""
+        if not what:
+            self.report.findings.append(Finding(area, name))
+            return
+        migration = self._migration_of(name)
+        for obstacle in self.obstacles:
+            if obstacle.name == name:
+                stops = migration in self.report.pending
+                self.report.findings.append(
+                    Finding(area, name, obstacle.what, obstacle.remedy, stops)
+                )
+                return
+        if self._is_seen_to(migration):
+            remedy = f"`pw_migrate migrate` sees to it ({migration})"
+            finding = Finding(area, name, what, remedy, pending=migration)
+        else:
+            finding = Finding(area, name, what, self._remedy(migration))
+        self.report.findings.append(finding)
+
+    def _migration_of(self, name: str) -> str | None:
+        """The migration that is to make the thing, a column by itself or with its table."""
+        table = f"table {name.removeprefix('column ').split('.')[0]}"
+        for wanted in (name, table):
+            for migration, contents in self.migrations.items():
+                if any(str(step) == wanted for step in contents.steps):
+                    return migration
+        return None
+
+    def _is_seen_to(self, name: str | None) -> bool:
+        """Whether a pending migration will make it so by itself."""
+        if name is None or name not in self.report.pending:
+            return False
+        return bool(self.migrations[name].to_do(self.schema, self.catalog))
+
+    def _remedy(self, migration: str | None) -> str:
+        if self.schema.name == "sqlite":
+            return "Go back to a backup, or move the rows into a new, migrated file"
+        if migration is not None and not self.migrations[migration].foundation:
+            return f"`stogram sql {migration}` sees to it again; what is right is left alone"
+        return "It is not as the server's own migrations made it; make it so again"
+
+    def _rights(self) -> None:
+        if not isinstance(self.schema, PostgresSchema):
+            return
+        tables = sorted(self.catalog.tables.keys() & {HISTORY, *self.expected.tables})
+        rows = self.database.execute_sql(
+            "SELECT name, has_table_privilege(to_regclass(quoted), 'SELECT') "
+            "FROM unnest(%s::text[], %s::text[]) AS given(name, quoted)",
+            (tables, [self.schema.quoted(table) for table in tables]),
+        ).fetchall()
+        for table, readable in rows:
+            if not readable:
+                self.unreadable.add(table)
+                grant = f"GRANT SELECT ON {self.schema.quoted(table)} TO this role"
+                self.report.findings.append(
+                    Finding("right to read", f"table {table}", "may not be read", grant)
+                )
+            else:
+                self.report.findings.append(Finding("right to read", f"table {table}"))
+
+    def _history(self) -> None:
+        done: set[str] = set()
+        if HISTORY in self.catalog.tables and HISTORY not in self.unreadable:
+            rows = self.database.execute_sql(
+                f"SELECT name FROM {self.schema.quoted(HISTORY)}"
+            ).fetchall()
+            done = {name for (name,) in rows}
+        for name in self.migrations:
+            if name in done:
+                self.report.findings.append(Finding("migration", name))
+            else:
+                self.report.pending.append(name)
+                self.report.findings.append(
+                    Finding("migration", name, "is pending", "Run `pw_migrate migrate`")
+                )
+
+    def _tables(self) -> None:
+        for name, labels in self.expected.enums.items():
+            there = self.catalog.enums.get(name)
+            what = "is missing" if there is None else _other(", ".join(labels), ", ".join(there))
+            self._add("enum type", f"enum type {name}", what)
+        for table, columns in self.expected.tables.items():
+            if table not in self.catalog.tables:
+                self._add("table", f"table {table}", "is missing")
+                continue
+            self._add("table", f"table {table}")
+            for column in columns.values():
+                found = self.catalog.column(table, column.name)
+                what = "is missing" if found is None else _other(_shown(column), _shown(found))
+                self._add("column", f"column {table}.{column.name}", what)
+
+    def _constraints_and_indexes(self) -> None:
+        for key in self.expected.primary_keys.values():
+            found = self.catalog.primary_keys.get(key.name)
+            what = "" if found == key else "is missing" if found is None else "is another"
+            self._add("primary key", f"primary key {key.name}", what)
+        for unique in self.expected.uniques.values():
+            constraint = self.catalog.uniques.get(unique.name)
+            what = "" if constraint == unique else "is missing or of other columns"
+            self._add("unique constraint", f"unique constraint {unique.name}", what)
+        for index in self.expected.indexes.values():
+            there = self.catalog.indexes.get(index.name)
+            what = "is missing" if there is None else _other(_index(index), _index(there))
+            self._add("index", f"index {index.name}", what)
+        for foreign in self.expected.foreign_keys.values():
+            at = self.catalog.foreign_keys.get(foreign.name)
+            what = "is missing" if at is None else _other(_key(foreign), _key(at))
+            self._add("foreign key", f"foreign key {foreign.name}", what)
+
+    def _rows(self) -> None:
+        """Rows that a constraint does not keep out, because it is not there or not validated.
+
+        Where a foreign key of PostgreSQL is valid there can be no orphans, and none are looked for.
+        """
+        wrong = {finding.name for finding in self.report.wrong}
+        for name, migration in self.migrations.items():
+            for step in migration.steps:
+                area = _row_area(step)
+                if area is None or not step.row_obstacles(self.schema):
+                    continue
+                unsure = str(step) in wrong or (
+                    self.schema.name == "sqlite" and isinstance(step, AddForeignKey)
+                )
+                steps = [step] if unsure else []
+                found = rows_in_the_way(
+                    self.database, self.schema, self.catalog, steps, self.obstacles
+                )
+                self.report.findings += [
+                    Finding(area, o.name, o.what, o.remedy, name in self.report.pending)
+                    for o in found
+                ] or [Finding(area, str(step))]
+            if name in self.report.pending and isinstance(self.schema, PostgresSchema):
+                self._missing_rights(migration)
+
+    def _missing_rights(self, migration: Migration) -> None:
+        assert isinstance(self.schema, PostgresSchema)
+        to_do = migration.to_do(self.schema, self.catalog)
+        self.report.findings += [
+            Finding("right to migrate", o.name, o.what, o.remedy, True)
+            for o in missing_rights(self.database, self.schema, self.catalog, to_do)
+        ]
+
+
+def _row_area(step: Step) -> str | None:
+    if isinstance(step, AddForeignKey):
+        return "orphan rows"
+    if isinstance(step, AddUnique):
+        return "duplicate rows"
+    if isinstance(step, AddIndex):
+        return "values too long for an index"
+    return None
+
+
+def _other(expected: str, found: str) -> str:
+    return "" if found == expected else f"is {found}, and must be {expected}"
+
+
+def _shown(column: Column) -> str:
+    words = [column.type, "NULL" if column.nullable else "NOT NULL"]
+    if column.default is not None:
+        words.append(f"DEFAULT {column.default}")
+    return " ".join(words)
+
+
+def _index(index: Index) -> str:
+    kind = f"{'unique ' if index.unique else ''}{index.method} ({', '.join(index.columns)})"
+    return f"{kind}{'' if index.plain else ', partial'}{'' if index.valid else ', invalid'}"
+
+
+def _key(key: ForeignKey) -> str:
+    valid = "" if key.valid else ", not validated"
+    return (
+        f"{key.column} to {key.references}, ON DELETE {key.on_delete} "
+        f"ON UPDATE {key.on_update}{valid}"
+    )
+
+
+@contextmanager
+def _read_only(url: str | None) -> Iterator[Any]:
+    """A connection that cannot write: not even SQLite's journal mode is changed."""
+    database, settings = open_database(url)
+    if settings.engine == "sqlite":
+        path = Path(settings.database)
+        if not path.exists():
+            raise Unavailable(f"there is no file {settings.database}")
+        database = peewee.SqliteDatabase(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        with database.connection_context():
+            yield database
+        return
+    try:
+        with translated_errors(), database.connection_context(), database.atomic():
+            database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            database.execute_sql("SET LOCAL statement_timeout = 0")
+            yield database
+    finally:
+        database.close_all()

@@ -1,0 +1,86 @@
+"""What the models say the database is, in the words of its catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from peewee import ForeignKeyField
+
+from stogram_sdk.fields import EnumTextField
+from stogram_sdk.models import MODELS
+from stogram_sdk.schema.objects import (
+    Catalog,
+    Column,
+    ForeignKey,
+    Index,
+    PrimaryKey,
+    UniqueConstraint,
+)
+from stogram_sdk.schema.steps import Schema
+
+_TYPES = {"BOOL": "BOOLEAN", "INT": "INTEGER"}
+_UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')
+
+
+def expected_catalog(schema: Schema, models: Iterable[Any] = MODELS) -> Catalog:
+    """The catalog of a database that is what the models say."""
+    catalog = Catalog()
+    for model in models:
+        meta = model._meta
+        table = meta.table_name
+        catalog.tables[table] = {}
+        for field in meta.sorted_fields:
+            column = _column(field)
+            catalog.tables[table][column.name] = schema.column(column)
+            if isinstance(field, EnumTextField) and schema.name == "postgresql":
+                catalog.enums[field.enum.__name__] = tuple(label.value for label in field.enum)
+            if isinstance(field, ForeignKeyField):
+                key = _foreign_key(field)
+                catalog.foreign_keys[key.name] = key
+        name = f"{table}_pkey"
+        catalog.primary_keys[name] = PrimaryKey(name, table, (meta.primary_key.column_name,))
+        for constraint in meta.constraints or ():
+            ((name, columns),) = _UNIQUE.findall(constraint.sql)
+            names = tuple(column.strip('"') for column in columns.split(", "))
+            catalog.uniques[name] = UniqueConstraint(name, table, names)
+        for made in meta.fields_to_index():
+            index = _index(made)
+            if schema.has_index(index):
+                catalog.indexes[index.name] = index
+    return catalog
+
+
+def _column(field: Any) -> Column:
+    kind = field.enum.__name__ if isinstance(field, EnumTextField) else field.field_type
+    defaults = [
+        constraint.sql.removeprefix("DEFAULT ")
+        for constraint in field.constraints or ()
+        if constraint.sql.startswith("DEFAULT ")
+    ]
+    return Column(
+        field.column_name, _TYPES.get(kind, kind), field.null, defaults[0] if defaults else None
+    )
+
+
+def _foreign_key(field: Any) -> ForeignKey:
+    return ForeignKey(
+        field.constraint_name,
+        field.model._meta.table_name,
+        field.column_name,
+        field.rel_model._meta.table_name,
+        field.on_delete,
+        field.on_update,
+    )
+
+
+def _index(made: Any) -> Index:
+    columns = tuple(field.column_name for field in made._expressions)
+    return Index(
+        made._name,
+        made._model._meta.table_name,
+        columns,
+        made._unique,
+        (made._using or "btree").lower(),
+    )

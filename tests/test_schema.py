@@ -1,0 +1,195 @@
+"""The migrations and the models say the same, on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import peewee
+import pytest
+
+import stogram_sdk
+from stogram_sdk import models
+from stogram_sdk.database import db, open_database, session
+from stogram_sdk.migrating import migrate, migrations_directory
+from stogram_sdk.schema.expected import expected_catalog
+from stogram_sdk.schema.migration import schema_of
+from stogram_sdk.schema.objects import Catalog
+from tests.postgres import PostgresServer
+from tests.states import Databases, pw_migrate
+
+
+def catalog_of(url: str) -> Catalog:
+    """Everything in the database but the history of migrations."""
+    database, settings = open_database(url)
+    with database.connection_context():
+        catalog = schema_of(database, settings.schema).catalog(database)
+    database.close_all()
+    catalog.tables.pop("migratehistory", None)
+    catalog.primary_keys.pop("migratehistory_pkey", None)
+    return catalog
+
+
+def create_from_models(url: str) -> None:
+    """What the models alone make of an empty database, referenced tables first."""
+    stogram_sdk.connect(url)
+    on_postgres = isinstance(db.obj, peewee.PostgresqlDatabase)
+    with session():
+        if on_postgres:
+            for enum in (
+                models.UserStatus,
+                models.ChatType,
+                models.MemberRole,
+                models.MessageType,
+                models.CallType,
+                models.CallStatus,
+            ):
+                labels = ", ".join(f"'{label.value}'" for label in enum)
+                db.execute_sql(f'CREATE TYPE "{enum.__name__}" AS ENUM ({labels})')
+        for model in models.MODELS:
+            schema: Any = model._schema  # type: ignore[attr-defined]  # not in Peewee's stubs
+            schema.create_table(safe=False)
+            for index in model._meta.fields_to_index():
+                if on_postgres or index._using is None:  # SQLite has no GIN
+                    db.execute(index)
+    stogram_sdk.close()
+
+
+@pytest.fixture
+def second_url(database_url: str, postgres_server: PostgresServer, tmp_path: Path) -> Iterator[str]:
+    """Another empty database on the same engine."""
+    if database_url.startswith("sqlite"):
+        yield f"sqlite:///{tmp_path}/second.db"
+    else:
+        with postgres_server.database() as name:
+            yield postgres_server.url_of(name)
+
+
+def migrated(url: str) -> Catalog:
+    stogram_sdk.connect(url)
+    migrate()
+    stogram_sdk.close()
+    return catalog_of(url)
+
+
+def test_migrations_make_what_the_models_say(database_url: str, second_url: str) -> None:
+    ours = migrated(database_url)
+    create_from_models(second_url)
+    assert ours == catalog_of(second_url)
+    # It is not vacuous: both hold everything.
+    engine = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    assert len(ours.tables) == 12
+    assert len(ours.enums) == (6 if engine == "postgresql" else 0)
+    assert len(ours.indexes) == 23 + (14 if engine == "postgresql" else 12)
+    assert len(ours.uniques) == 3
+    assert len(ours.foreign_keys) == 13 + 9
+
+
+def test_expected_catalog_is_that_of_a_migrated_database(database_url: str) -> None:
+    ours = migrated(database_url)
+    database, settings = open_database(database_url)
+    assert expected_catalog(schema_of(database, settings.schema)) == ours
+
+
+def test_first_migration_makes_what_the_server_makes(postgres_server: PostgresServer) -> None:
+    databases = Databases(postgres_server)
+    with postgres_server.database() as server, postgres_server.database() as empty:
+        databases.before(server)
+        url = postgres_server.url_of(empty)
+        assert pw_migrate(url, "migrate", "--name", "001_server_tables").returncode == 0
+        assert catalog_of(url) == catalog_of(postgres_server.url_of(server))
+        assert databases.dump(empty) == databases.dump(server)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_no_automatic_migration_is_wanted(database_url: str, when: str) -> None:
+    if when == "after":
+        assert pw_migrate(database_url, "migrate").returncode == 0
+    done = pw_migrate(
+        database_url, "create", "probe", "--auto", "--auto-source", "stogram_sdk.models"
+    )
+    assert done.returncode == 0
+    assert "No changes found" in done.stderr
+    assert not list(migrations_directory().glob("003*"))
+
+
+CHANGES = {
+    "a new column": (
+        "User.nickname = None; User._meta.add_field('nickname', peewee.TextField(null=True))",
+        "nickname",
+    ),
+    "a column gone": ("User._meta.remove_field('theme')", "theme"),
+    "another type": ("Folder._meta.add_field('order', peewee.TextField())", "order"),
+    "nullable": ("Folder.name.null = True", "name"),
+    "a new index": (
+        "User.add_index(peewee.ModelIndex(User, [User.theme], name='User_theme_idx'))",
+        "add_index('User', 'theme'",
+    ),
+    "a foreign key to another table": (
+        "Call._meta.add_field('chat', Reference(User, 'chatId', backref='x'))",
+        "chat",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_model_is_noticed(database_url: str, tmp_path: Path, change: str) -> None:
+    code, expected = CHANGES[change]
+    (tmp_path / "changed.py").write_text(
+        "import peewee\n"
+        "from stogram_sdk.fields import Reference\n"
+        "from stogram_sdk.models import *\n"
+        "from stogram_sdk.models import BaseModel\n" + code
+    )
+    directory = tmp_path / "migrations"
+    directory.mkdir()
+    for file in migrations_directory().glob("*.py"):
+        (directory / file.name).write_text(file.read_text())
+    done = pw_migrate(
+        database_url,
+        *("create", "probe", "--auto", "--auto-source", "changed", "--directory", str(directory)),
+        PYTHONPATH=f"{tmp_path}:{Path.cwd()}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert expected in (directory / "003_probe.py").read_text()
+
+
+def test_a_third_migration_finds_the_models_of_the_first_two(
+    database_url: str, tmp_path: Path
+) -> None:
+    for file in migrations_directory().glob("*.py"):
+        (tmp_path / file.name).write_text(file.read_text())
+    (tmp_path / "003_more.py").write_text(
+        "import peewee\n"
+        "def migrate(migrator, database, *, fake=False):\n"
+        "    migrator.add_fields('Folder', note=peewee.TextField(null=True))\n"
+        "    assert migrator.orm['Message']._meta.fields['sender'].rel_model.__name__ == 'User'\n"
+    )
+    where = ("--directory", str(tmp_path))
+    assert pw_migrate(database_url, "migrate", *where).returncode == 0
+    assert "note" in catalog_of(database_url).tables["Folder"]
+
+
+def test_a_time_default_of_sqlite_has_the_format_that_the_sdk_writes(sqlite_url: str) -> None:
+    migrated(sqlite_url)
+    database, _ = open_database(sqlite_url)
+    with database.connection_context():
+        database.execute_sql(
+            """INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', '2024-01-01')"""
+        )
+        database.execute_sql(
+            'INSERT INTO "User" (id, email, username, password, "updatedAt") '
+            "VALUES ('u', 'e', 'n', 'p', '2024-01-01')"
+        )
+        database.execute_sql(
+            """INSERT INTO "Message" (id, "senderId", "chatId", "updatedAt")
+            VALUES ('m', 'u', 'c', '2024-01-01')"""
+        )
+        created, mentions = database.execute_sql(
+            'SELECT "createdAt", mentions FROM "Message"'
+        ).fetchone()
+    database.close_all()
+    assert len(created) == len("2024-01-01 00:00:00.000")
+    assert created[10] == " "
+    assert mentions == "[]"
