@@ -13,7 +13,7 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 # An embedded database, migrated, and a first look around.
 demo: $(VENV)/installed
-	rm -f demo.db demo.db-shm demo.db-wal
+	rm -f demo.db*
 	DATABASE_URL=$(SQLITE) STOGRAM_DATABASE_URL= $(VENV)/bin/pw_migrate migrate
 	DATABASE_URL=$(SQLITE) STOGRAM_DATABASE_URL= $(RUN) examples/quickstart.py
 
@@ -28,4 +28,4 @@ check: $(VENV)/installed
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
-	rm -f demo.db demo.db-shm demo.db-wal .coverage .coverage.*
+	rm -f demo.db* .coverage .coverage.*

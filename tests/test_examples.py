@@ -1,0 +1,95 @@
+"""Every example runs as a user would run it, in a process of its own, on both engines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import PostgresServer
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = sorted(
+    path.stem
+    for path in (ROOT / "examples").glob("[!_]*.py")
+    if path.stem not in ("quickstart", "migrate_existing")
+)
+SERVER_DATABASE = ROOT.parent / "shared" / "database"
+
+#: A line that each example prints, and that depends on what it shows.
+SAYS = {
+    "blocking": "Unblocked. Unread for Anna now: 2",
+    "chat_settings": "The third is deleted: 0 unread",
+    "chats": "  * Anna's news: 0 unread; no messages yet",
+    "folders": "  The office: Office (1 unread)",
+    "members": "Anna leaves; the owner is now Ivan",
+    "messages": "  Anna: Who waters the #cucumbers? (edited)",
+    "notifications": "  At seven, sorry. -> ['Oleg']",
+    "pins": "After Ivan deleted one: 2",
+    "privacy": "  Maria: photo None, status None, last seen None",
+    "scheduled_messages": "Sent when it was time: ['Happy birthday!']",
+    "search": "Only files, in one chat: ['Trips: map.pdf']",
+    "users": "Found by name in any case: True",
+}
+
+
+def run(example: str, *arguments: str, url: str | None, directory: Path) -> str:
+    """What the example prints; it must not fail, warn or write an error."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DATABASE_URL", "STOGRAM_DATABASE_URL")
+    }
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    if url is not None:
+        environment["DATABASE_URL"] = url
+    done = subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "examples" / f"{example}.py", *arguments],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_each_example_is_tested() -> None:
+    assert sorted(SAYS) == EXAMPLES
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example(example: str, database_url: str, tmp_path: Path) -> None:
+    printed = run(example, url=database_url, directory=tmp_path)
+    assert SAYS[example] in printed.splitlines()
+
+
+def test_quickstart_can_be_run_again(database_url: str, tmp_path: Path) -> None:
+    first = run("quickstart", url=database_url, directory=tmp_path)
+    second = run("quickstart", url=database_url, directory=tmp_path)
+    assert "Their private chat is new." in first
+    assert "Their private chat is the one that they had." in second
+    assert len(first.splitlines()) == len(second.splitlines())
+
+
+def test_examples_make_a_database_where_they_are_run(tmp_path: Path) -> None:
+    run("users", url=None, directory=tmp_path)
+    assert (tmp_path / "stogram.db").exists()
+
+
+def test_migrate_existing(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    with postgres_server.database() as name:
+        for file in ("stogram_before.sql", "stogram_sample.sql"):
+            postgres_server.execute((SERVER_DATABASE / file).read_text("utf-8"), name)
+        url = postgres_server.url_of(name)
+        first = run("migrate_existing", url, "ivan", url=None, directory=tmp_path)
+        second = run("migrate_existing", url, url=None, directory=tmp_path)
+        nobody = run("migrate_existing", url, "no_one", url=None, directory=tmp_path)
+    assert "Migrations applied: 001_server_tables, 002_guide_features" in first
+    assert "User: Иван (@ivan)" in first
+    assert "Hashtags: #" in first
+    assert "none; it was up to date" in second
+    assert "No such user." in nobody
