@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stogram_sdk.database import (
     PostgresDatabase,
@@ -15,8 +14,10 @@ from stogram_sdk.database import (
     session,
     translated_errors,
 )
-from stogram_sdk.database_url import read_database_url
 from stogram_sdk.errors import MigrationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def migrate() -> list[str]:
@@ -43,7 +44,9 @@ def migrate() -> list[str]:
 
 
 def migrations_directory() -> Path:
-    """Where the shipped migrations are: inside the installed package, or beside it in a checkout."""
+    """Where the shipped migrations are: inside the package, in a checkout beside it."""
+    from pathlib import Path
+
     package = Path(__file__).resolve().parent
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
@@ -54,6 +57,8 @@ def database_to_migrate() -> tuple[Any, str | None]:
 
     Its first connection waits for its turn. Raises `InvalidInput` for a URL that cannot be right.
     """
+    from stogram_sdk.database_url import read_database_url
+
     settings = read_database_url()
     if settings.engine == "sqlite":
         return _SqliteToMigrate(settings), None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from peewee import Query, fn
 
@@ -18,8 +18,7 @@ from stogram_sdk.validation import UNSET, Unset, valid_flag, valid_id, valid_ids
 _SETTINGS = (User.show_online_status, User.show_profile_photo, User.show_last_seen)
 
 
-@dataclass(frozen=True, slots=True)
-class Privacy:
+class Privacy(NamedTuple):
     """What a user lets others see."""
 
     show_online_status: bool

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import Case
 
@@ -15,8 +14,7 @@ from stogram_sdk.visibility import has_blocked
 PROFILE_WIDTH = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A user as a viewer may see them; `None` also stands for what is hidden from the viewer."""
 
     id: str

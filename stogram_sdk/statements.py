@@ -22,10 +22,9 @@ value. A row of one part is that part, a row of several is a tuple.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import ColumnBase, Field, FieldAlias, Model, Query
 
@@ -58,13 +57,11 @@ def dialect() -> Dialect:
     return found
 
 
-@dataclass(frozen=True)
-class _Placeholder:
-    name: str
+class _Placeholder(str):
+    """Where a value goes in the parameters of a statement; the text is its name."""
 
 
-@dataclass(frozen=True)
-class AfterLocking:
+class AfterLocking(NamedTuple):
     """A query that must see what others committed while it waited for the rows of `lock`.
 
     PostgreSQL takes a statement's view of the data when it begins, before it waits for a lock; so
@@ -117,7 +114,7 @@ class Statement:
         return current_database().execute_sql(
             compiled.sql,
             [
-                _bind(values[slot.name]) if type(slot) is _Placeholder else slot
+                _bind(values[slot]) if type(slot) is _Placeholder else slot
                 for slot in compiled.slots
             ],
         )
@@ -155,8 +152,7 @@ def _bind(value: Any) -> Any:
     return value if binder is None else binder(value)
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """Columns `start` to `stop` of a row: an instance of a model, or (model None) one value."""
 
     start: int
@@ -180,8 +176,7 @@ class _Part:
         return instance
 
 
-@dataclass(frozen=True)
-class _Compiled:
+class _Compiled(NamedTuple):
     sql: str
     slots: tuple[Any, ...]
     parts: tuple[_Part, ...]

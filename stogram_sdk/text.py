@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import islice
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-import regex
-
 from stogram_sdk.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import regex
 
 MAX_TAG_LENGTH = 256
 MAX_PER_MESSAGE = 100
@@ -57,29 +60,35 @@ _URL = rf"(?:(?=://)(?<={_WORD})|(?=[/?#])(?<={_HOST_END})){_URL_REST}"
 # --- Hashtags and mentions. A URL matches as a whole, so nothing is found inside it. Repeats are
 # possessive ("++") and looking behind is bounded: the time is linear in any text. ---
 
-_HASHTAG = regex.compile(
+_HASHTAG = (
     rf"{_URL}"
     rf"|(?<!{_TAG}|{_SIGN}|&)"  # "a#b", "##b" and "&#39;" are none
     rf"{_SIGN}"
     rf"(?!{_MIDDLE_DOT})"
     rf"(?P<word>{_TAG}++)"
-    rf"(?!{_SIGN}|://)",  # "#a#b" and "#foo://bar" are none
-    regex.VERSION1,
+    rf"(?!{_SIGN}|://)"  # "#a#b" and "#foo://bar" are none
 )
 
-_MENTION = regex.compile(
+_MENTION = (
     rf"{_URL}"
     rf"|(?<!{_WORD}|{_SIGN}|[!@$%&*])"  # "ivan@example.com" is none
     r"@"
     r"(?P<username>[A-Za-z0-9_]{3,30}+)"
-    rf"(?!{_WORD}|@)",  # "@one@two" is none, nor is "@имя" or "@ivanов"
-    regex.VERSION1,
+    rf"(?!{_WORD}|@)"  # "@one@two" is none, nor is "@имя" or "@ivanов"
 )
 
 # What can be searched: a tag as it is written, or its stored key, where NFKC has made "~" of "～".
-_SEARCHED_TAG = regex.compile(rf"(?!{_MIDDLE_DOT})[{_TAG}~]+", regex.VERSION1)
-_USERNAME = regex.compile(r"[A-Za-z0-9_]{3,30}")
-_LETTER = regex.compile(r"\p{L}")
+_SEARCHED_TAG = rf"(?!{_MIDDLE_DOT})[{_TAG}~]+"
+_USERNAME = r"[A-Za-z0-9_]{3,30}"
+_LETTER = r"\p{L}"
+
+
+@cache
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    """The pattern, compiled when it is first used: a service that starts does not wait for it."""
+    import regex
+
+    return regex.compile(pattern, regex.VERSION1)
 
 
 def extract_hashtags(text: str) -> list[str]:
@@ -88,7 +97,7 @@ def extract_hashtags(text: str) -> list[str]:
     Returns their keys (see `hashtag_key`) without the sign, each once, in order of first
     appearance, at most 100. Raises `InvalidInput` if `text` is not a string.
     """
-    matches = _HASHTAG.finditer(_string(text, "text"))
+    matches = _compiled(_HASHTAG).finditer(_string(text, "text"))
     return _first(map(_tag_key, _distinct(match["word"] for match in matches)))
 
 
@@ -98,7 +107,7 @@ def extract_mentions(text: str) -> list[str]:
     Returns their keys (see `mention_key`) without the sign, each once, in order of first
     appearance, at most 100. Raises `InvalidInput` if `text` is not a string.
     """
-    matches = _MENTION.finditer(_string(text, "text"))
+    matches = _compiled(_MENTION).finditer(_string(text, "text"))
     return _first(map(normalize_tag, _distinct(match["username"] for match in matches)))
 
 
@@ -111,7 +120,7 @@ def hashtag_key(hashtag: str) -> str:
     word = _string(hashtag, "hashtag")
     if word.startswith(("#", "＃")):
         word = word[1:]
-    key = _tag_key(word) if _SEARCHED_TAG.fullmatch(word) else ""
+    key = _tag_key(word) if _compiled(_SEARCHED_TAG).fullmatch(word) else ""
     if not key:
         raise InvalidInput(
             "a hashtag is letters, digits and '_', at least one of them a letter", field="hashtag"
@@ -125,7 +134,7 @@ def mention_key(username: str) -> str:
     Returns the key. Raises `InvalidInput` if this is no username.
     """
     name = _string(username, "username").removeprefix("@")
-    if not _USERNAME.fullmatch(name):
+    if not _compiled(_USERNAME).fullmatch(name):
         raise InvalidInput("a username is 3 to 30 of A-Z, a-z, 0-9 and '_'", field="username")
     return normalize_tag(name)
 
@@ -151,7 +160,7 @@ def _tag_key(word: str) -> str:
     if " " in key:
         key = normalize_tag(key.replace(" ", ""))
     key = key[:MAX_TAG_LENGTH].rstrip("·")
-    return key if _LETTER.search(key) else ""
+    return key if _compiled(_LETTER).search(key) else ""
 
 
 def _first(keys: Iterable[str]) -> list[str]:
