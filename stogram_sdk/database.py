@@ -78,126 +78,21 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             connection_limit=settings.connection_limit,
             pool_timeout=settings.pool_timeout,
             max_idle_connection_lifetime=settings.max_idle_connection_lifetime,
-            connection_factory=Connection,
             **_LIBPQ_DEFAULTS | dict(settings.libpq),
         )
         self.statements: dict[Any, Any] = {}
-        self.time_limit = settings.statement_timeout or math.inf
-        self.lock_limit = _set_local("lock_timeout", settings.lock_timeout)
-        self._limits_of_transaction = self.lock_limit + _set_local(
-            "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
-        )
-        self._time_limits = TimeLimits()
 
-    def cursor(self, named_cursor: Any = None) -> Any:
-        state = self._state
-        # In a transaction a lost connection is a lost transaction, which nothing may hide.
-        if not (state.closed or state.transactions or state.conn.is_usable()):
-            self._replace(state.conn)
-        return super().cursor(named_cursor)
-
-    def execute_sql(self, sql: str, params: Any = None) -> Any:
-        try:
-            return super().execute_sql(sql, params)
-        except peewee.PeeweeException as error:
-            self._raise_if_lost(error, in_doubt=not (self._state.transactions or _only_reads(sql)))
-            raise
-        except (ValueError, OverflowError) as error:
-            raise _unwritable(error) from error
-
-    def begin(self, isolation_level: Any = None) -> None:
-        level = "" if isolation_level is None else f" ISOLATION LEVEL {isolation_level}"
-        try:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
-                self.cursor().execute(f"BEGIN{level}; {self._limits_of_transaction}")
-        except peewee.PeeweeException as error:
-            self._raise_if_lost(error, in_doubt=False)
-            raise
-
-    def commit(self) -> None:
-        # Not through `cursor()`: another connection would commit nothing, and say that all is well.
-        try:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
-                cursor = self._state.conn.cursor()
-                cursor.execute("COMMIT")
-        except peewee.PeeweeException as error:
-            self._raise_if_lost(error, in_doubt=True)
-            raise
-        if cursor.statusmessage == "ROLLBACK":
-            raise DatabaseError(
-                "nothing of the transaction was written, because a statement in it had failed",
-                sqlstate="25P02",
-            )
-
-    def rollback(self) -> None:
-        connection = self._state.conn
-        try:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
-                connection.cursor().execute("ROLLBACK")
-        except peewee.PeeweeException:
-            # With the connection the transaction has ended as well; what went wrong before says
-            # more than this.
-            if not connection.closed:
-                raise
-
-    @contextmanager
-    def limited_to(self, seconds: float | None) -> Iterator[None]:
-        """Give each statement of this thread so much time, inside; None: as much as before."""
-        before = self._state.conn.time_limit
-        if seconds is not None:
-            self._state.conn.time_limit = seconds or math.inf
-        try:
-            yield
-        finally:
-            if not self._state.closed:
-                self._state.conn.time_limit = before
-
-    @contextmanager
-    def pinned(self) -> Iterator[Any]:
-        """This thread's connection, with session state, inside: lost once, it stays lost."""
-        connection = self.connection()
-        connection.is_pinned = True
-        try:
-            yield connection
-        finally:
-            connection.is_pinned = False
-
-    def _raise_if_lost(self, error: peewee.PeeweeException, *, in_doubt: bool) -> None:
-        connection = self._state.conn
-        if connection is not None and connection.closed:
-            raise ConnectionLost(error, in_doubt=in_doubt, silent=connection.is_silent) from error
-
-    def _replace(self, lost: Connection) -> None:
-        if lost.is_pinned:
-            return
-        connection = self._open(0)
-        connection.time_limit = lost.time_limit
-        self._exchange(lost, connection)
-        self._state.conn = connection
-        self._discard(lost)
-        logger.info("a connection had ended: replaced by a new one")
-
-    def _open(self, waited: float) -> Any:
-        # Who has waited for others to give up on a silent server does not wait as long again.
-        patience = max(self._pool_timeout, self._connect_timeout) - waited
-        self._state.connect_timeout = int(max(1, min(self._connect_timeout, patience)))
-        connection = super()._open(waited)
-        connection.time_limit = self.time_limit
-        return connection
-
-    def _look_after(self, connections: Iterable[Any]) -> None:
-        if self._time_limits.enforce(connections):
-            # What was idle all the time has probably been cut off by the same silence.
-            self.close_idle()
+    def _is_alive(self, connection: Any) -> bool:
+        # An idle connection has nothing to say: what can be read is its end.
+        poller = select.poll()
+        poller.register(connection.fileno(), select.POLLIN)
+        return not connection.closed and not poller.poll(0)
 
     def _can_reuse(self, connection: Any) -> bool:
-        return not connection.was_canceled() and self._adapter.is_connection_reusable(connection)
+        return bool(self._adapter.is_connection_reusable(connection))
 
     def _discard(self, connection: Any) -> None:
         connection.close()
-
-    def _abandon(self, connection: Any) -> None:
-        connection.abandon()
 
 
 _LIBPQ_DEFAULTS = {
