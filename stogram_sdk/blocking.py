@@ -14,20 +14,23 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.unread import chat_lock, recount
+from stogram_sdk.unread import chat_lock, recount, user_lock
+from stogram_sdk.users import get_user
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit
 
 
-def _shared_chats() -> Any:
-    """The lock on the chats of the two: no message passes while the block changes."""
+def _both_users_and_their_chats() -> Any:
+    """The locks on the two and what they share: nobody joins, no message passes meanwhile."""
     theirs = ChatMember.alias()
-    return chat_lock(
+    users = user_lock((User.id == P.user_id) | (User.id == P.blocked_id))
+    chats = chat_lock(
         Chat.id.in_(
             ChatMember.select(ChatMember.chat)
             .join(theirs, on=(theirs.chat == ChatMember.chat))
             .where(ChatMember.user == P.user_id, theirs.user == P.blocked_id)
         )
     )
+    return users, chats
 
 
 @statement
@@ -42,7 +45,7 @@ def _block_user() -> Any:
     insert = BlockedUser.insert_from(both, fields).on_conflict(
         "nothing", conflict_target=[BlockedUser.user, BlockedUser.blocked]
     )
-    return after_locking(insert.returning(BlockedUser), _shared_chats())
+    return after_locking(insert.returning(BlockedUser), *_both_users_and_their_chats())
 
 
 @statement
@@ -50,7 +53,7 @@ def _unblock_user() -> Any:
     delete = BlockedUser.delete().where(
         BlockedUser.user == P.user_id, BlockedUser.blocked == P.blocked_id
     )
-    return after_locking(delete, _shared_chats())
+    return after_locking(delete, *_both_users_and_their_chats())
 
 
 @statement
@@ -109,8 +112,9 @@ def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
         if block is not None:
             recount.variant(of_sender=True).run(user_id=user_id, sender_id=blocked_id, now=now)
             return block, True
-    block = _get_block.first(**pair)
+        block = _get_block.first(**pair)
     if block is None:
+        get_user(user_id)
         raise NotFound("user", blocked_id)
     return block, False
 

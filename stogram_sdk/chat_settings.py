@@ -10,21 +10,23 @@ from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Tuple, fn
 from stogram_sdk.errors import NotFound
 from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import ChatMember, ChatSettings, Message, User
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.rows import default_settings
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import (
     SETTINGS_KEY,
+    chat_lock,
     counts_for,
     place_of,
     position_of,
     recount,
     settings_lock,
+    true_count,
     unread_after,
 )
 from stogram_sdk.validation import valid_flag, valid_id
-from stogram_sdk.visibility import is_visible
+from stogram_sdk.visibility import is_sent, is_visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any
     Whoever is not in the chat has no membership to select from, and gets no row.
     """
     columns = {
-        ChatSettings.id: ChatMember.id,
+        ChatSettings.id: P.id,
         ChatSettings.user: ChatMember.user,
         ChatSettings.chat: ChatMember.chat,
         ChatSettings.created_at: P.now,
@@ -113,7 +115,7 @@ def _unmute_all_chats() -> Any:
 def _mark_read(up_to: bool = False) -> Any:
     """`up_to`: as far as one message, and not as far as the newest."""
     target = Message.alias()
-    wanted = (target.id == P.message_id) & (target.is_sent | target.scheduled_for.is_null())
+    wanted = (target.id == P.message_id) & is_sent(target)
     found = (
         target.select(target.id)
         .where(target.chat == P.chat_id, wanted if up_to else is_visible(target))
@@ -127,14 +129,11 @@ def _mark_read(up_to: bool = False) -> Any:
         return Tuple(read.select(read.created_at).where(*one), read.select(read.id).where(*one))
 
     unread_there = unread_after(place(found), ChatMember.user, ChatMember.chat)
-    position = position_of(ChatSettings)
-    is_forward = place(EXCLUDED.lastReadMessageId) > position
-    never_read = ChatSettings.last_read_message_id.is_null()
-    # All that is there can be read whatever the row's age; a message before the row was made only
-    # if the row is this call's own, made to have something to lock.
-    is_own_row = ChatSettings.created_at == EXCLUDED.createdAt
-    is_forward |= (never_read & is_own_row) if up_to else never_read
-    unread_here = unread_after(position, ChatSettings.user, ChatSettings.chat)
+    is_forward = place(EXCLUDED.lastReadMessageId) > position_of(ChatSettings)
+    if not up_to:
+        # What is there can be read though the row was made after it.
+        is_forward |= ChatSettings.last_read_message_id.is_null()
+    guards = [fn.EXISTS(found)] if up_to else []
     upsert = upsert_settings(
         {ChatSettings.last_read_message_id: found, ChatSettings.unread_count: unread_there},
         {
@@ -144,22 +143,26 @@ def _mark_read(up_to: bool = False) -> Any:
                 ChatSettings.last_read_message_id,
             ),
             ChatSettings.unread_count: Case(
-                None, [(is_forward, EXCLUDED.unreadCount)], unread_here
+                None, [(is_forward, EXCLUDED.unreadCount)], true_count()
             ),
         },
-        *([fn.EXISTS(found)] if up_to else []),
+        *guards,
     )
-    return after_locking(upsert, *_own_row())
-
-
-def _own_row() -> list[ModelInsert]:
-    """The lock on one settings row, which may not be there yet: an upsert that changes nothing."""
-    ensure = upsert_settings({}, {}).on_conflict(
+    # The row is held while it is counted. Where there is none yet it is made, with the chat held:
+    # who deletes a message cannot see the new row.
+    lock_or_make = upsert_settings(
+        {ChatSettings.last_read_message_id: found}, {}, *guards
+    ).on_conflict(
         conflict_target=SETTINGS_KEY,
         update={ChatSettings.updated_at: ChatSettings.updated_at},
         where=SQL("false"),
     )
-    return [ensure.returning()]
+    has_row = ChatSettings.select(ChatSettings.id).where(
+        ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
+    )
+    return after_locking(
+        upsert, chat_lock(Chat.id == P.chat_id, ~fn.EXISTS(has_row)), lock_or_make.returning()
+    )
 
 
 @statement
@@ -258,7 +261,7 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
         return _change(_mark_read, **pair)
     valid_id(message_id, "message_id")
     settings: ChatSettings | None = _mark_read.variant(up_to=True).first(
-        now=utc_now(), message_id=message_id, **pair
+        id=new_id(), now=utc_now(), message_id=message_id, **pair
     )
     if settings is None:
         require_member(user_id, chat_id)
@@ -294,7 +297,9 @@ def unread_totals(user_id: str) -> UnreadTotals:
 
 
 def _change(change: Any, user_id: str, chat_id: str, **values: Any) -> ChatSettings:
-    settings: ChatSettings | None = change.first(now=utc_now(), **_pair(user_id, chat_id), **values)
+    settings: ChatSettings | None = change.first(
+        id=new_id(), now=utc_now(), **_pair(user_id, chat_id), **values
+    )
     if settings is None:
         raise NotFound("chat", chat_id)
     return settings

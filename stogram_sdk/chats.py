@@ -27,6 +27,7 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
 from stogram_sdk.rows import SENDER, Sender, default_settings
 from stogram_sdk.statements import P, after_locking, attach, dialect, statement
+from stogram_sdk.unread import user_lock
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     UNSET,
@@ -57,7 +58,7 @@ class ChatSummary:
 
 
 @statement
-def _create_chat() -> Query:
+def _create_chat() -> Any:
     columns = {
         Chat.id: P.id,
         Chat.type: P.type,
@@ -69,7 +70,8 @@ def _create_chat() -> Query:
     }
     known = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.user_ids))
     new = Select(columns=list(columns.values())).where(known == P.user_count)
-    return Chat.insert_from(new, list(columns)).returning(Chat)
+    insert = Chat.insert_from(new, list(columns)).returning(Chat)
+    return after_locking(insert, user_lock(dialect().is_one_of(User.id, P.user_ids)))
 
 
 @statement
@@ -111,8 +113,7 @@ def _private_chat(locked: bool = False) -> Any:
     )
     if not locked:
         return chats
-    both = User.select(User.id).where((User.id == P.user_id) | (User.id == P.other_id))
-    return after_locking(chats, dialect().lock(both.order_by(User.id)))
+    return after_locking(chats, user_lock((User.id == P.user_id) | (User.id == P.other_id)))
 
 
 @operation

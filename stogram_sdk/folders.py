@@ -221,13 +221,12 @@ def reorder_folders(user_id: str, folder_ids: Iterable[str]) -> list[Folder]:
     or not the user's.
     """
     valid_id(user_id, "user_id")
-    named = list(folder_ids) if not isinstance(folder_ids, str) else folder_ids
-    ids = valid_ids(named, "folder_ids")
+    ids = valid_ids(folder_ids, "folder_ids", each_once=True)
     with atomic():
         folders = _folders.variant(locked=True).all(user_id=user_id)
-        if len(ids) != len(named) or set(ids) != {folder.id for folder in folders}:
+        if set(ids) != {folder.id for folder in folders}:
             raise InvalidInput(
-                f"folder_ids must name each of the user's {len(folders)} folders once",
+                f"folder_ids must name each of the user's {len(folders)} folders",
                 field="folder_ids",
             )
         orders = [str(order) for order in range(len(ids))]
@@ -274,7 +273,7 @@ def move_to_folder(user_id: str, chat_id: str, folder_id: str | None) -> ChatSet
     """
     pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
     move = _take_out_of_folder
-    values: dict[str, Any] = {"now": utc_now()}
+    values: dict[str, Any] = {"id": new_id(), "now": utc_now()}
     if folder_id is not None:
         move = _move_to_folder
         values["folder_id"] = valid_id(folder_id, "folder_id")

@@ -11,12 +11,13 @@ from peewee import Case, Query, Tuple, fn
 from stogram_sdk.errors import InvalidInput, NotAllowed
 from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_member
+from stogram_sdk.messages import next_time
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.statements import P, after_locking, statement
-from stogram_sdk.unread import chat_lock, recount
+from stogram_sdk.unread import chat_lock, recount, user_lock
 from stogram_sdk.users import get_user
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit
 from stogram_sdk.visibility import is_member
@@ -42,7 +43,7 @@ def _may_change_members(actor: Any, role: Any) -> Any:
 def _add_member(role: str) -> Any:
     actor = ChatMember.alias()
     new = (
-        actor.select(P.id, User.id, actor.chat, P.role, P.now)
+        actor.select(P.id, User.id, actor.chat, P.role, next_time(actor.chat))
         .join(Chat, on=(Chat.id == actor.chat))
         .join(User, on=(User.id == P.member_id))
         .where(
@@ -62,7 +63,11 @@ def _add_member(role: str) -> Any:
     insert = ChatMember.insert_from(new, fields).on_conflict(
         "nothing", conflict_target=[ChatMember.user, ChatMember.chat]
     )
-    return after_locking(insert.returning(ChatMember), chat_lock(Chat.id == P.chat_id))
+    return after_locking(
+        insert.returning(ChatMember),
+        user_lock(User.id == P.member_id),
+        chat_lock(Chat.id == P.chat_id),
+    )
 
 
 @statement
@@ -150,7 +155,7 @@ def add_member(
     valid_id(chat_id, "chat_id")
     valid_id(member_id, "member_id")
     if valid_enum(MemberRole, role, "role") == MemberRole.OWNER:
-        raise InvalidInput("a chat has one OWNER; add an ADMIN or MEMBER", field="role")
+        raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
     now = utc_now()
     with atomic():
         member: ChatMember | None = _add_member.variant(role=MemberRole(role).value).first(
@@ -162,16 +167,17 @@ def add_member(
             now=now,
         )
         if member is not None:
-            # Somebody who comes back may have a count from before they left.
+            # Who was taken out by the server, and comes back, may have a count from before.
             recount.variant(in_chat=True).run(user_id=member_id, chat_id=chat_id, now=now)
             return member
-    actor = require_keeper(user_id, chat_id, "add members")
-    _require_group(actor.chat_type, chat_id)
-    member = _get_member.first(member_id=member_id, chat_id=chat_id)
-    if member is None:
-        get_user(member_id)
-        raise NotAllowed("only the owner makes admins", entity="chat", id=chat_id)
-    return member
+        # Still inside: the chat is held, so what was in the way is there to be seen.
+        actor = require_keeper(user_id, chat_id, "add members")
+        _require_group(actor.chat_type, chat_id)
+        member = _get_member.first(member_id=member_id, chat_id=chat_id)
+        if member is None:
+            get_user(member_id)
+            raise NotAllowed("only the owner makes admins", entity="chat", id=chat_id)
+        return member
 
 
 @operation
@@ -184,15 +190,17 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
     valid_id(member_id, "member_id")
-    if _remove_member.run(user_id=user_id, chat_id=chat_id, member_id=member_id):
-        return True
-    actor = require_keeper(user_id, chat_id, "remove members")
-    _require_group(actor.chat_type, chat_id)
-    if _get_member.first(member_id=member_id, chat_id=chat_id) is None:
-        return False
-    raise NotAllowed(
-        "nobody removes the owner, and only the owner removes admins", entity="chat", id=chat_id
-    )
+    with atomic():
+        if _remove_member.run(user_id=user_id, chat_id=chat_id, member_id=member_id):
+            _read_everything(member_id, chat_id)
+            return True
+        actor = require_keeper(user_id, chat_id, "remove members")
+        _require_group(actor.chat_type, chat_id)
+        if _get_member.first(member_id=member_id, chat_id=chat_id) is None:
+            return False
+        raise NotAllowed(
+            "nobody removes the owner, and only the owner removes admins", entity="chat", id=chat_id
+        )
 
 
 @operation
@@ -208,12 +216,18 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     with atomic():
         member: ChatMember | None = _leave_chat.first(user_id=user_id, chat_id=chat_id)
         if member is not None:
+            _read_everything(user_id, chat_id)
             if member.role == MemberRole.OWNER:
                 _hand_over.run(chat_id=chat_id)
             return True
-    if _get_member.first(member_id=user_id, chat_id=chat_id) is not None:
-        _require_group(ChatType.PRIVATE, chat_id)
-    return False
+        if _get_member.first(member_id=user_id, chat_id=chat_id) is not None:
+            _require_group(ChatType.PRIVATE, chat_id)
+        return False
+
+
+def _read_everything(former_member_id: str, chat_id: str) -> None:
+    """Nothing is unread for somebody who is not in the chat; their settings stay."""
+    recount.variant(in_chat=True).run(user_id=former_member_id, chat_id=chat_id, now=utc_now())
 
 
 @operation

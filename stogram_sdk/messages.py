@@ -36,7 +36,7 @@ from stogram_sdk.validation import (
     valid_text,
     valid_time,
 )
-from stogram_sdk.visibility import is_blocked_in_private, is_member, is_visible
+from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is_visible
 
 _MAX_INTEGER = 2**31 - 1
 
@@ -46,8 +46,8 @@ def _may_write(member: Any, chat: Any) -> Any:
     return in_channel & ~is_blocked_in_private(chat.id, chat.type, member.user)
 
 
-def _next_time(chat: Any) -> Any:
-    """The given time, or the first millisecond after the newest message of the chat."""
+def next_time(chat: Any) -> Any:
+    """The time `P.now`, or the first millisecond after the newest message of the chat."""
     newest = Message.alias()
     latest = newest.select(fn.MAX(newest.created_at)).where(newest.chat == chat)
     return dialect().later_of(P.now, dialect().milliseconds_after(latest, SQL("1")))
@@ -71,7 +71,7 @@ def _send_message() -> Any:
         Message.scheduled_for: P.scheduled_for,
         Message.mentions: P.mentions,
         Message.hashtags: P.hashtags,
-        Message.created_at: _next_time(ChatMember.chat),
+        Message.created_at: next_time(ChatMember.chat),
         Message.updated_at: P.now,
     }
     answered = reply.select(reply.id).where(
@@ -128,9 +128,9 @@ def _edit_message() -> Query:
 
 
 @statement
-def _delete_message() -> Query:
+def _delete_message() -> Any:
     actor = ChatMember.alias()
-    keeps = actor.role.in_(CHAT_KEEPERS) & (Chat.type != ChatType.PRIVATE.value)
+    keeps = actor.role.in_(CHAT_KEEPERS) & (Chat.type != ChatType.PRIVATE.value) & is_sent(Message)
     allowed = (
         actor.select(actor.id)
         .join(Chat, on=(Chat.id == actor.chat))
@@ -140,12 +140,13 @@ def _delete_message() -> Query:
             keeps | (Message.sender == P.user_id),
         )
     )
-    return Message.update({Message.is_deleted: True, Message.updated_at: P.now}).where(
+    delete = Message.update({Message.is_deleted: True, Message.updated_at: P.now}).where(
         Message.chat == P.chat_id,
         Message.id == P.message_id,
         ~Message.is_deleted,
         fn.EXISTS(allowed),
     )
+    return after_locking(delete, chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -206,7 +207,7 @@ def _publish() -> Any:
                 Message.is_sent: fn.EXISTS(writer),
                 Message.is_deleted: ~fn.EXISTS(writer),
                 Message.created_at: dialect().milliseconds_after(
-                    _next_time(Message.chat), placed.c.place - 1
+                    next_time(Message.chat), placed.c.place - 1
                 ),
                 Message.updated_at: P.now,
             }
@@ -284,7 +285,8 @@ def send_message(
             if scheduled_for is None:
                 raise_unread_counts.run(chat_ids=[chat_id], message_ids=[message.id], now=now)
             return message
-    return _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
+        # Still inside: the chat is held, so what was in the way is there to be seen.
+        return _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
 
 
 def _why_not_sent(
@@ -339,11 +341,18 @@ def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
         if _delete_message.run(now=now, **values):
             lower_unread_counts.run(chat_id=chat_id, message_id=message_id, now=now)
             return True
-    require_member(user_id, chat_id)
+        return _why_not_deleted(**values)
+
+
+def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
+    """False for what the user could have deleted, or the error that says why they could not."""
+    membership = require_member(user_id, chat_id)
     message: Message | None = _get_message.first(chat_id=chat_id, message_id=message_id)
     if message is not None and message.is_deleted:
-        return False
-    _require_visible(**values)
+        keeps = membership.role in CHAT_KEEPERS and membership.chat_type != ChatType.PRIVATE
+        if message.sender_id == user_id or (keeps and not _is_waiting(message)):
+            return False
+    _require_visible(user_id, chat_id, message_id)
     raise NotAllowed(
         "only the sender, the owner and admins delete a message", entity="message", id=message_id
     )
@@ -409,6 +418,10 @@ def _require_visible(user_id: str, chat_id: str, message_id: str) -> Message:
     message: Message | None = _get_message.first(chat_id=chat_id, message_id=message_id)
     if message is None or message.is_deleted:
         raise NotFound("message", message_id)
-    if message.scheduled_for is not None and not message.is_sent and message.sender_id != user_id:
+    if _is_waiting(message) and message.sender_id != user_id:
         raise NotFound("message", message_id)
     return message
+
+
+def _is_waiting(message: Message) -> bool:
+    return message.scheduled_for is not None and not message.is_sent

@@ -10,9 +10,11 @@ is as if none had been read: the count starts at the row's `created_at`.
 The order of locks. `ChatSettings.unread_count` stores that number. Rows are locked in this order,
 so that no two calls wait for each other:
 
-1. "Chat" rows, by id: whoever adds messages or members, or blocks. So the messages of a chat
-   have one order, in which they also become visible (see `messages`).
-2. "ChatSettings" rows, by (chat, user): whoever changes a count.
+1. "User" rows, by id: whoever blocks, and whoever adds members. So whoever blocks knows all the
+   chats that the two share.
+2. "Chat" rows, by id: whoever adds or deletes messages, changes members, or blocks. So the
+   messages of a chat have one order, in which they also become visible (see `messages`).
+3. "ChatSettings" rows, by (chat, user): whoever changes a count.
 
 Each is locked by a statement of its own before the one that counts: see `AfterLocking`.
 """
@@ -23,9 +25,9 @@ from typing import Any
 
 from peewee import EXCLUDED, Case, Query, Tuple, fn
 
-from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.visibility import has_blocked, is_visible
+from stogram_sdk.visibility import has_blocked, is_sent, is_visible
 
 #: What ON CONFLICT names: the natural key, which a shard can check for itself.
 SETTINGS_KEY = (ChatSettings.user, ChatSettings.chat)
@@ -71,6 +73,10 @@ def true_count(settings: Any = ChatSettings) -> Any:
     return unread_after(position_of(settings), settings.user, settings.chat)
 
 
+def user_lock(*conditions: Any) -> Any:
+    return dialect().lock(User.select(User.id).where(*conditions).order_by(User.id))
+
+
 def chat_lock(*conditions: Any) -> Any:
     return dialect().lock(Chat.select(Chat.id).where(*conditions).order_by(Chat.id))
 
@@ -93,7 +99,7 @@ def raise_unread_counts() -> Query:
     is_new = dialect().is_one_of(message.id, P.message_ids)
     receivers = (
         member.select(
-            # A membership's id is as good as any: there is one settings row for one membership.
+            # The membership's id will do: nobody else is using it, for the chat is held.
             member.id,
             member.user,
             member.chat,
@@ -114,17 +120,14 @@ def raise_unread_counts() -> Query:
         .group_by(member.id, member.user, member.chat)
         .order_by(member.chat, member.user)
     )
-    # Where the row was made, without anything read, after a message got its time, that message
-    # counts as read.
-    made_later = ChatSettings.last_read_message_id.is_null() & (
-        ChatSettings.created_at > EXCLUDED.createdAt
-    )
-    later_than_row = message.select(fn.COUNT(message.id)).where(
+    # New messages are later than all others, and so than the last one read. Where none was read,
+    # a row that was made after they got their time (the clocks of two callers differ) is later.
+    later = message.select(fn.COUNT(message.id)).where(
         is_new,
         counts_for(message, ChatSettings.user, ChatSettings.chat),
-        message.created_at >= ChatSettings.created_at,
+        place_of(message) > position_of(ChatSettings),
     )
-    more = Case(None, [(made_later, later_than_row)], EXCLUDED.unreadCount)
+    more = Case(None, [(ChatSettings.created_at > EXCLUDED.createdAt, later)], EXCLUDED.unreadCount)
     return (
         ChatSettings.insert_from(
             receivers,
@@ -157,7 +160,7 @@ def lower_unread_counts() -> Any:
     was_unread = message.select(message.id).where(
         message.chat == P.chat_id,
         message.id == P.message_id,
-        message.is_sent | message.scheduled_for.is_null(),
+        is_sent(message),
         message.sender != ChatSettings.user,
         place_of(message) > position_of(ChatSettings),
         message.created_at
@@ -177,7 +180,8 @@ def lower_unread_counts() -> Any:
             ChatSettings.unread_count > 0,
             fn.EXISTS(was_unread),
         ),
-        settings_lock(ChatSettings.chat == P.chat_id, ChatSettings.unread_count > 0),
+        # Also those where nothing is unread: somebody may be about to count the message there.
+        settings_lock(ChatSettings.chat == P.chat_id),
     )
 
 

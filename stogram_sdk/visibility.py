@@ -13,9 +13,14 @@ def exists(query: Any) -> Any:
     return fn.EXISTS(query)
 
 
+def is_sent(message: Any = Message) -> Any:
+    """Sent, or never scheduled: it has its place in the chat, also once it is deleted."""
+    return message.is_sent | message.scheduled_for.is_null()
+
+
 def is_visible(message: Any = Message) -> Any:
     """Sent, and not deleted: what the server calls visible."""
-    return (message.is_sent | message.scheduled_for.is_null()) & ~message.is_deleted
+    return is_sent(message) & ~message.is_deleted
 
 
 def is_member(user: Any, chat: Any) -> Any:

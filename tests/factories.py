@@ -65,6 +65,16 @@ def insert_chat(
     return chat
 
 
+def unread(user: User, chat: Chat) -> int:
+    """The unread count that the user sees."""
+    return stogram_sdk.get_chat_settings(user.id, chat.id).unread_count
+
+
+def listed(user: User, chat: Chat, **options: Any) -> list[str]:
+    """The ids of the messages that the user sees in the chat, the newest first."""
+    return [message.id for message in stogram_sdk.list_messages(user.id, chat.id, **options)]
+
+
 @contextmanager
 def sent_statements() -> Iterator[list[str]]:
     """The texts of the statements that are sent inside.
