@@ -1,0 +1,124 @@
+"""Whom a message is brought to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stogram_sdk import (
+    InvalidInput,
+    add_member,
+    block_user,
+    delete_message,
+    leave_chat,
+    mark_read,
+    mute_chat,
+    set_favorite,
+    unblock_user,
+    unmute_all_chats,
+    unmute_chat,
+    users_to_notify,
+)
+from tests.factories import (
+    LONG_AGO,
+    insert_chat,
+    insert_message,
+    make_chat,
+    make_message,
+    make_user,
+    make_users,
+    statements,
+)
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+def test_all_members_but_the_sender_in_one_statement_and_in_the_order_of_ids() -> None:
+    ann, *others = make_users(30)
+    chat = make_chat(ann, *others)
+    message = make_message(ann, chat)
+    with statements(1):
+        assert users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
+    assert users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
+
+
+def test_not_who_has_muted_the_chat() -> None:
+    ann, ben, cid = make_users(3)
+    chat, other_chat = make_chat(ann, ben, cid), make_chat(ann, ben, cid)
+    message = make_message(ann, chat)
+    set_favorite(cid.id, chat.id)
+    mute_chat(ben.id, chat.id)
+    mute_chat(cid.id, other_chat.id)
+    assert users_to_notify(chat.id, message.id) == [cid.id]
+    unmute_chat(ben.id, chat.id)
+    assert users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+    mute_chat(ben.id, chat.id)
+    unmute_all_chats(ben.id)
+    assert users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+
+
+def test_not_who_has_blocked_the_sender() -> None:
+    ann, ben, cid = make_users(3)
+    chat = make_chat(ann, ben, cid)
+    block_user(ben.id, ann.id)
+    block_user(ann.id, cid.id)
+    message = make_message(ann, chat)
+    assert users_to_notify(chat.id, message.id) == [cid.id]
+    unblock_user(ben.id, ann.id)
+    assert users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+
+
+def test_nobody_of_a_silent_or_deleted_message_or_one_of_another_chat() -> None:
+    ann, ben = make_users(2)
+    chat, other_chat = make_chat(ann, ben), make_chat(ann, ben)
+    silent = make_message(ann, chat, is_silent=True)
+    deleted = make_message(ann, chat)
+    delete_message(ann.id, chat.id, deleted.id)
+    message = make_message(ann, chat)
+    assert users_to_notify(chat.id, silent.id) == []
+    assert users_to_notify(chat.id, deleted.id) == []
+    assert users_to_notify(other_chat.id, message.id) == []
+    assert users_to_notify(chat.id, "no-such-message") == []
+    assert users_to_notify("no-such-chat", message.id) == []
+
+
+def test_who_has_read_it_already_is_told_all_the_same() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat)
+    mark_read(ben.id, chat.id)
+    assert users_to_notify(chat.id, message.id) == [ben.id]
+
+
+def test_not_who_has_left_or_joined_later() -> None:
+    ann, ben, cid = make_users(3)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat)
+    add_member(ann.id, chat.id, cid.id)
+    leave_chat(ben.id, chat.id)
+    assert users_to_notify(chat.id, message.id) == []
+
+
+def test_a_message_of_the_server_as_well() -> None:
+    ann, ben = make_users(2)
+    chat = insert_chat(ann, ben)
+    message = insert_message(ann, chat, is_sent=False, created_at=LONG_AGO)
+    assert users_to_notify(chat.id, message.id) == [ben.id]
+
+
+def test_also_when_the_sender_has_left_since() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ben, ann)
+    message = make_message(ann, chat)
+    leave_chat(ann.id, chat.id)
+    assert users_to_notify(chat.id, message.id) == [ben.id]
+
+
+@pytest.mark.parametrize("wrong", ["", None, "\x00", "\ud800", 5, ["x"]], ids=ascii)
+def test_what_cannot_be_an_id_is_refused(wrong: Any) -> None:
+    chat = make_chat(make_user())
+    with statements(0), pytest.raises(InvalidInput):
+        users_to_notify(chat.id, wrong)
+    with statements(0), pytest.raises(InvalidInput):
+        users_to_notify(wrong, "m1")
