@@ -35,6 +35,13 @@ MAX_LIMIT = 100
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.40}"
+    except Exception:  # a repr may do anything; that of a number of 5,000 digits raises
+        return type(value).__name__
+
+
 def valid_text(value: object, field: str, *, maximum: int, minimum: int = 1) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{field} must be a str, not {type(value).__name__}", field=field)
@@ -53,15 +60,18 @@ def valid_id(value: object, field: str) -> str:
     return valid_text(value, field, maximum=MAX_ID_LENGTH)
 
 
-def valid_ids(values: Iterable[str], field: str) -> list[str]:
-    """The ids, each once, in the order given."""
+def valid_ids(values: Iterable[str], field: str, *, each_once: bool = False) -> list[str]:
+    """The ids, each once, in the order given; with `each_once` none may be given twice."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidInput(
             f"{field} must be a list of ids, not {type(values).__name__}", field=field
         )
-    ids = list(dict.fromkeys(valid_id(value, field) for value in values))
+    given = [valid_id(value, field) for value in values]
+    ids = list(dict.fromkeys(given))
     if len(ids) > MAX_IDS:
         raise InvalidInput(f"{field} must have at most {MAX_IDS} ids, not {len(ids)}", field=field)
+    if each_once and len(ids) < len(given):
+        raise InvalidInput(f"{field} must name each id once", field=field)
     return ids
 
 
@@ -71,7 +81,7 @@ def valid_optional_text(value: object, field: str, *, maximum: int) -> str | Non
 
 def valid_flag(value: object, field: str) -> bool:
     if not isinstance(value, bool):
-        raise InvalidInput(f"{field} must be True or False, not {value!r:.40}", field=field)
+        raise InvalidInput(f"{field} must be True or False, not {_shown(value)}", field=field)
     return value
 
 
@@ -81,7 +91,7 @@ def valid_enum(enum: type[E], value: Any, field: str) -> E:
     except ValueError:
         names = ", ".join(member.value for member in enum)
         raise InvalidInput(
-            f"{field} must be one of {names}, not {value!r:.40}", field=field
+            f"{field} must be one of {names}, not {_shown(value)}", field=field
         ) from None
 
 
@@ -101,7 +111,7 @@ def valid_time(value: object, field: str) -> datetime:
 def valid_count(value: object, field: str, *, maximum: int, minimum: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
         raise InvalidInput(
-            f"{field} must be a whole number from {minimum} to {maximum}, not {value!r:.40}",
+            f"{field} must be a whole number from {minimum} to {maximum}, not {_shown(value)}",
             field=field,
         )
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 import stogram_sdk
+from tests.contract import World, build_world
 from tests.postgres import PostgresServer, running_server
 
 settings.register_profile("default", deadline=None)
@@ -60,26 +62,50 @@ def migrated_postgres(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Connected to a migrated database without rows, on each engine in turn."""
-    if request.param == "sqlite":
-        template = request.getfixturevalue("migrated_sqlite")
-        shutil.copy(template, tmp_path / "stogram.db")
-        stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
-    else:
-        stogram_sdk.connect(request.getfixturevalue("migrated_postgres"), connection_limit=20)
-    yield request.param
-    with stogram_sdk.session():
-        for model in (stogram_sdk.Chat, stogram_sdk.User):  # all other rows go with these
-            model.delete().execute()
-    stogram_sdk.close()
+    with _connected(request, tmp_path):
+        yield request.param
 
 
 @pytest.fixture
 def on_postgres(migrated_postgres: str) -> Iterator[None]:
     """Connected to a migrated PostgreSQL database without rows."""
-    stogram_sdk.connect(migrated_postgres, connection_limit=20)
+    with _connected_to(migrated_postgres):
+        yield
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """A world for the tests of a module, on each engine in turn; they leave it as it is."""
+    with _connected(request, tmp_path_factory.mktemp("world")):
+        yield build_world()
+
+
+@pytest.fixture(scope="module")
+def large_world(world: World) -> World:
+    """Another one beside `world`, with more of everything."""
+    return build_world(extra=5)
+
+
+@contextmanager
+def _connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None]:
+    """Connected to the engine that the fixture was asked for."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("migrated_postgres")
+    else:
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), directory / "stogram.db")
+        url = f"sqlite:///{directory}/stogram.db"
+    with _connected_to(url):
+        yield
+
+
+@contextmanager
+def _connected_to(url: str) -> Iterator[None]:
+    stogram_sdk.connect(url, connection_limit=20)
     yield
     with stogram_sdk.session():
-        for model in (stogram_sdk.Chat, stogram_sdk.User):
+        for model in (stogram_sdk.Chat, stogram_sdk.User):  # all other rows go with these
             model.delete().execute()
     stogram_sdk.close()
 

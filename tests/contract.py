@@ -1,0 +1,307 @@
+"""Every public function as data: how it is called, how many statements it sends, what it gives.
+
+A `Scene` is a small world seen from one user; its attributes are what a `Call` is made with. The
+tests make all of `CALLS` in it, and `strangers.py` puts strangers into the user's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import stogram_sdk
+from stogram_sdk import (
+    MODELS,
+    ChatSettings,
+    ChatType,
+    MemberRole,
+    Profile,
+    StogramError,
+    UnreadTotals,
+)
+from stogram_sdk.fields import utc_now
+from tests.factories import make_chat, make_message, make_user
+
+#: What is public and asks the database nothing by itself.
+NOT_CALLS = {"close", "connect", "migrate", "retrying", "session", "transaction"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Ids as the acting user sees them, and values that fit."""
+
+    actor: str
+    other: str  # in the chat, and in a private chat with the actor, who has blocked them
+    newcomer: str  # in no chat
+    chat: str
+    other_chat: str  # for which nothing is set
+    message: str  # of the actor
+    pinned: str
+    folder: str
+    folders: list[str]
+    others: list[str]
+    now: datetime
+    soon: datetime
+    text: str = "привет"
+    hashtag: str = "тег"
+    username: str = "new_user"
+    email: str = "new@example.com"
+    message_id: str = "an id of one's own"
+    color: str = "#aabbcc"
+    type: ChatType = ChatType.GROUP
+    role: MemberRole = MemberRole.ADMIN
+    yes: bool = True
+    no: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """A way to call a function: with these attributes of a scene, by position and by keyword."""
+
+    positional: str
+    keywords: Mapping[str, str] = field(default_factory=dict)
+    #: How many statements it sends where it succeeds.
+    statements: int = 1
+    #: The `outcome` of the first call, and of a second one.
+    gives: str = "yes"
+    again: str = "yes"
+    #: Whether the second call leaves everything as the first has left it.
+    repeats: bool = True
+
+    def arguments(self, scene: Scene) -> tuple[list[Any], dict[str, Any]]:
+        return (
+            [getattr(scene, name) for name in self.positional.split()],
+            {parameter: getattr(scene, name) for parameter, name in self.keywords.items()},
+        )
+
+
+#: By the name of the function, and in brackets what sets one way of calling it apart.
+CALLS: dict[str, Call] = {
+    "add_member": Call("actor chat newcomer", {"role": "role"}, statements=2),
+    "block_user": Call("actor newcomer", statements=2, gives="made", again="there"),
+    "blocked_among": Call("actor others"),
+    "create_chat": Call(
+        "actor type",
+        {"member_ids": "others", "name": "text", "description": "text", "is_secret": "yes"},
+        statements=3,
+        repeats=False,
+    ),
+    "create_folder": Call("actor text", {"color": "color", "icon": "text"}, repeats=False),
+    "create_user": Call(
+        "email username", {"password_hash": "text", "display_name": "text"}, again="AlreadyExists"
+    ),
+    "delete_folder": Call("actor folder", gives="True", again="False"),
+    "delete_message": Call("actor chat message", statements=2, gives="True", again="False"),
+    "edit_message": Call("actor chat message text"),
+    "extract_hashtags": Call("text", statements=0, gives="nothing", again="nothing"),
+    "extract_mentions": Call("text", statements=0, gives="nothing", again="nothing"),
+    "find_by_hashtag": Call("actor hashtag"),
+    "find_by_hashtag(chat_id)": Call("actor hashtag", {"chat_id": "chat"}),
+    "find_by_mention": Call("actor"),
+    "find_by_mention(chat_id)": Call("actor", {"chat_id": "chat"}),
+    "find_user": Call("username", gives="nothing", again="nothing"),
+    "get_chat_settings": Call("actor chat"),
+    "get_privacy": Call("actor"),
+    "get_user": Call("actor"),
+    "is_blocked": Call("actor other", gives="True", again="True"),
+    "is_blocked_either": Call("actor other", gives="True", again="True"),
+    "leave_chat": Call("actor chat", statements=3, gives="True", again="False"),
+    "list_blocked_users": Call("actor"),
+    "list_chats": Call("actor"),
+    "list_chats(folder_id)": Call("actor", {"folder_id": "folder"}),
+    "list_folders": Call("actor"),
+    "list_members": Call("actor chat"),
+    "list_messages": Call("actor chat"),
+    "list_pinned_messages": Call("actor"),
+    "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
+    "mark_read": Call("actor chat"),
+    "mark_read(message_id)": Call("actor chat message"),
+    "move_to_folder": Call("actor other_chat folder"),
+    "mute_chat": Call("actor other_chat"),
+    "open_private_chat": Call("actor newcomer", statements=5, gives="made", again="there"),
+    "pin_message": Call("actor chat message", gives="made", again="there"),
+    "publish_scheduled": Call("", {"now": "soon"}, statements=3, again="nothing"),
+    "recount_unread": Call("actor", gives="1", again="0"),
+    "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
+    "remove_from_folder": Call("actor chat", gives="True", again="False"),
+    "remove_member": Call("actor chat other", statements=2, gives="True", again="False"),
+    "reorder_folders": Call("actor folders", statements=2),
+    "search_messages": Call("actor text"),
+    "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
+    "send_message": Call("actor chat text", statements=2, repeats=False),
+    "send_message(message_id)": Call("actor chat text", {"message_id": "message_id"}, statements=2),
+    "send_message(reply_to_id)": Call(
+        "actor chat text", {"reply_to_id": "message"}, statements=2, repeats=False
+    ),
+    "send_message(scheduled_for)": Call(
+        "actor chat text", {"scheduled_for": "soon"}, repeats=False
+    ),
+    "set_favorite": Call("actor other_chat"),
+    "toggle_favorite": Call("actor other_chat", repeats=False),
+    "unblock_user": Call("actor other", statements=2, gives="True", again="False"),
+    "unmute_all_chats": Call("actor", gives="1", again="0"),
+    "unmute_chat": Call("actor chat"),
+    "unpin_all_messages": Call("actor chat", gives="1", again="0"),
+    "unpin_message": Call("actor chat pinned", gives="True", again="False"),
+    "unread_totals": Call("actor"),
+    "update_folder": Call("actor folder", {"name": "text", "color": "color", "icon": "text"}),
+    "update_privacy": Call("actor", {"show_last_seen": "no"}),
+    "users_to_notify": Call("chat message"),
+    "visible_profiles": Call("actor others"),
+}
+
+
+def function_of(label: str) -> Any:
+    return getattr(stogram_sdk, label.partition("(")[0])
+
+
+def make_call(label: str, scene: Scene) -> Any:
+    positional, keywords = CALLS[label].arguments(scene)
+    return function_of(label)(*positional, **keywords)
+
+
+def outcome(label: str, scene: Scene) -> str:
+    """What a call gives, in a word."""
+    try:
+        result = make_call(label, scene)
+    except StogramError as error:
+        return type(error).__name__
+    match result:
+        case bool() | int():
+            return str(result)
+        case (_, bool() as created):
+            return "made" if created else "there"
+        case UnreadTotals(all=0):
+            return "nothing"
+        case [*profiles] if profiles and all(isinstance(row, Profile) for row in profiles):
+            return "yes" if any(row.status or row.last_seen for row in profiles) else "names"
+    return "yes" if result else "nothing"
+
+
+@dataclass(frozen=True)
+class World:
+    """A scene, and what it looks like to strangers."""
+
+    scene: Scene
+    strangers: dict[str, Scene]
+
+
+def build_world(extra: int = 0) -> World:
+    """`extra` more members, messages, tags and folders."""
+    actor, other, newcomer, former, neighbour, guest = (make_user() for _ in range(6))
+    more = [make_user() for _ in range(extra)]
+    chat = make_chat(actor, other, former, *more, name="the chat")
+    stogram_sdk.leave_chat(former.id, chat.id)
+    other_chat = make_chat(actor, other)
+    their_chat = make_chat(neighbour)
+    secret_chat = make_chat(actor, guest, is_secret=True)
+    private_chat, _ = stogram_sdk.open_private_chat(actor.id, other.id)
+
+    tags = " ".join(f"#tag{number} @name{number}" for number in range(extra))
+    pinned = make_message(other, chat, f"привет @{actor.username}")
+    message = make_message(actor, chat, f"Привет #тег {tags}")
+    for number in range(extra):
+        make_message(more[number], chat, f"привет #тег @{actor.username} {tags}")
+    make_message(neighbour, their_chat, "привет #тег")
+    secret = make_message(actor, secret_chat, f"привет #тег @{guest.username}")
+    private = make_message(actor, private_chat, "привет #тег")
+    deleted = make_message(actor, chat, "привет #тег")
+    stogram_sdk.delete_message(actor.id, chat.id, deleted.id)
+    now = utc_now()
+    soon = now + timedelta(minutes=1)
+    waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
+    for _ in range(extra):
+        make_message(actor, chat, "later", scheduled_for=soon)
+
+    stogram_sdk.pin_message(actor.id, chat.id, pinned.id)
+    folders = [stogram_sdk.create_folder(actor.id, "folder").id for _ in range(2 + extra)]
+    their_folder = stogram_sdk.create_folder(neighbour.id, "theirs").id
+    for user, in_chat, folder in (
+        (actor, chat, folders[0]),
+        (neighbour, their_chat, their_folder),
+    ):
+        stogram_sdk.mute_chat(user.id, in_chat.id)
+        stogram_sdk.move_to_folder(user.id, in_chat.id, folder)
+    stogram_sdk.block_user(actor.id, other.id)
+    # What another program has written: recount_unread has something to do.
+    ChatSettings.update({ChatSettings.unread_count: 77}).where(
+        ChatSettings.user == actor, ChatSettings.chat == chat
+    ).execute()
+
+    scene = Scene(
+        actor=actor.id,
+        other=other.id,
+        newcomer=newcomer.id,
+        chat=chat.id,
+        other_chat=other_chat.id,
+        message=message.id,
+        pinned=pinned.id,
+        folder=folders[0],
+        folders=folders[::-1],
+        others=[other.id, newcomer.id, *(user.id for user in more)],
+        now=now,
+        soon=soon,
+    )
+    strangers = {
+        "not a member": replace(scene, actor=newcomer.id, newcomer=neighbour.id),
+        "former member": replace(scene, actor=former.id),
+        "member of another chat": replace(
+            scene, actor=neighbour.id, chat=their_chat.id, other_chat=their_chat.id
+        ),
+        "blocked": replace(
+            scene,
+            actor=other.id,
+            other=actor.id,
+            newcomer=actor.id,
+            others=[actor.id],
+            chat=private_chat.id,
+            other_chat=private_chat.id,
+            message=private.id,
+            pinned=private.id,
+        ),
+        "another's folder": replace(scene, folder=their_folder, folders=[their_folder]),
+        "deleted message": replace(scene, message=deleted.id, pinned=deleted.id),
+        "message not sent yet": replace(scene, message=waiting.id, pinned=waiting.id),
+        "member of a secret chat": replace(
+            scene,
+            actor=guest.id,
+            chat=secret_chat.id,
+            other_chat=secret_chat.id,
+            message=secret.id,
+        ),
+        "unknown user": replace(scene, actor="nobody"),
+    }
+    return World(scene, strangers)
+
+
+def stored_rows() -> dict[str, list[tuple[Any, ...]]]:
+    """Everything in the database, but for when it was changed."""
+    return {
+        model.__name__: sorted(
+            model.select(
+                *(field for field in model._meta.sorted_fields if field.name != "updated_at")
+            )
+            .tuples()
+            .execute(),
+            key=repr,
+        )
+        for model in MODELS
+    }
+
+
+class _Undo(Exception):
+    pass
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """A transaction that is rolled back at the end."""
+    try:
+        with stogram_sdk.transaction():
+            yield
+            raise _Undo
+    except _Undo:
+        pass

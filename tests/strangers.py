@@ -1,0 +1,97 @@
+"""What every function gives to strangers; `python -m tests.strangers` writes it down."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import stogram_sdk
+from tests.contract import CALLS, World, build_world, outcome, undone
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "strangers.md"
+
+KINDS = {
+    "not a member": "shares no chat with the others; calls with the ids of a chat that exists",
+    "former member": "has left that chat",
+    "member of another chat": "calls with the id of their own chat and of a message of that one",
+    "blocked": "calls with the private chat with somebody who has blocked them, and with that user",
+    "another's folder": "calls with the id of a folder of somebody else",
+    "deleted message": "the owner of the chat, with a message in it that is deleted",
+    "message not sent yet": "the owner of the chat, with a scheduled message of somebody else",
+    "member of a secret chat": "is in no other chat, and calls with its id where a call takes one",
+    "unknown user": "calls with a user id that is nobody's",
+}
+
+#: The call takes nothing that sets this stranger apart.
+SAME = "·"
+
+HEAD = """\
+# What strangers get
+
+Every public function, called by somebody who has no business there. This page is written by
+`python -m tests.strangers`, which makes the calls; a test holds it to be true on SQLite and
+PostgreSQL.
+
+"""
+
+LEGEND = """\
+
+An error is named by its class. "yes" is a result, "made" and "there" are rows with `created` true
+and false; "names" are profiles without status, photo and last seen; "nothing" is an empty list or
+`None`; True, False and numbers are what is returned. "·" stands where the call takes nothing that
+sets the stranger apart.
+
+`NotFound` is the same for what is not there and for what is not theirs to see, in its text too.
+Where a stranger calls with a chat of their own, as any user may, the call does what it does.
+`get_user`, `find_user`, `publish_scheduled` and `users_to_notify` are for the service itself: it
+decides who may have their results.
+"""
+
+
+def observe(world: World) -> dict[str, dict[str, str]]:
+    """By call and by kind of stranger: what it gives."""
+    return {
+        label: {kind: _observe(label, world, kind) for kind in world.strangers} for label in CALLS
+    }
+
+
+def _observe(label: str, world: World, kind: str) -> str:
+    stranger = world.strangers[kind]
+    if CALLS[label].arguments(stranger) == CALLS[label].arguments(world.scene):
+        return SAME
+    with undone():
+        return outcome(label, stranger)
+
+
+def document(table: dict[str, dict[str, str]]) -> str:
+    """The page that shows the table."""
+    kinds = [f"| {kind} | {meaning} |" for kind, meaning in KINDS.items()]
+    rows = [
+        " | ".join([f"| `{label}`", *(row[kind] for kind in KINDS)]) + " |"
+        for label, row in table.items()
+    ]
+    return HEAD + "\n".join(
+        [
+            "| stranger | who |",
+            "| --- | --- |",
+            *kinds,
+            "",
+            " | ".join(["| call", *KINDS]) + " |",
+            "| --- " * (len(KINDS) + 1) + "|",
+            *rows,
+            LEGEND,
+        ]
+    )
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        stogram_sdk.connect(f"sqlite:///{directory}/stogram.db")
+        stogram_sdk.migrate()
+        with stogram_sdk.session():
+            DOCUMENT.write_text(document(observe(build_world())), "utf-8")
+        stogram_sdk.close()
+
+
+if __name__ == "__main__":
+    main()

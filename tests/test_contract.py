@@ -1,0 +1,247 @@
+"""What the contract says of every function: the same tests for all of `contract.CALLS`."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import date, datetime, timedelta, timezone
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+import stogram_sdk
+from stogram_sdk import InvalidInput
+from stogram_sdk.paging import write_cursor
+from tests.contract import CALLS, NOT_CALLS, World, function_of, outcome, stored_rows, undone
+from tests.factories import sent_statements
+from tests.strangers import DOCUMENT, document, observe
+
+every_call = pytest.mark.parametrize("label", CALLS)
+every_function = pytest.mark.parametrize(
+    "name", sorted({label.partition("(")[0] for label in CALLS})
+)
+
+READS = ("blocked_", "extract_", "find_", "get_", "is_", "list_", "search_", "unread_", "users_")
+
+
+def is_read(label: str) -> bool:
+    return label.startswith((*READS, "visible_"))
+
+
+def test_there_is_a_call_of_every_public_function() -> None:
+    public = (name for name in stogram_sdk.__all__ if name.islower())
+    functions = {name for name in public if inspect.isfunction(getattr(stogram_sdk, name))}
+    assert {label.partition("(")[0] for label in CALLS} == functions - NOT_CALLS
+
+
+@every_call
+def test_a_call_sends_as_many_statements_in_a_large_world_as_in_a_small_one(
+    label: str, world: World, large_world: World
+) -> None:
+    for scene in (world.scene, large_world.scene):
+        with undone(), sent_statements() as sent:
+            assert outcome(label, scene) == CALLS[label].gives
+        assert len(sent) == CALLS[label].statements, "\n".join(sent)
+
+
+@every_call
+def test_a_call_can_be_made_twice(label: str, world: World) -> None:
+    call = CALLS[label]
+    with undone():
+        assert outcome(label, world.scene) == call.gives
+        once = stored_rows()
+        assert outcome(label, world.scene) == call.again
+        assert (stored_rows() == once) == call.repeats
+
+
+@every_call
+def test_a_call_is_undone_with_the_transaction_of_the_caller(label: str, world: World) -> None:
+    before = stored_rows()
+    with undone():
+        outcome(label, world.scene)
+        assert (stored_rows() == before) == is_read(label), "what reads never writes"
+    assert stored_rows() == before
+
+
+# --- Strangers ---
+
+
+def test_the_table_of_strangers_is_what_is_observed(world: World) -> None:
+    assert document(observe(world)) == DOCUMENT.read_text("utf-8")
+
+
+#: What may come of a call that names something of somebody else's.
+NOTHING = {"NotFound", "InvalidInput", "False", "0", "nothing"}
+
+
+@every_call
+def test_outsiders_see_and_change_nothing_of_a_chat_or_folder(label: str, world: World) -> None:
+    named = {*CALLS[label].positional.split(), *CALLS[label].keywords.values()}
+    if "actor" not in named or not named & {"chat", "other_chat", "folder", "folders"}:
+        return
+    for kind in ("not a member", "former member", "unknown user"):
+        with undone():
+            before = stored_rows()
+            assert outcome(label, world.strangers[kind]) in NOTHING
+            assert stored_rows() == before
+
+
+@every_call
+def test_the_docstring_names_the_errors_that_strangers_get(label: str, world: World) -> None:
+    for scene in world.strangers.values():
+        with undone():
+            error = outcome(label, scene)
+        if hasattr(stogram_sdk, error):
+            assert f"`{error}`" in function_of(label).__doc__
+
+
+# --- Bad input ---
+
+NOT_TEXTS: list[Any] = [5, 1.5, True, b"bytes", object(), ["a"], {"a": 1}, datetime]
+NOT_STORABLE = ["a\x00b", "\ud800", "a\udfff"]
+BAD_IDS = ["", "x" * 129, "x" * 1_000_000, *NOT_STORABLE, *NOT_TEXTS]
+BAD: dict[str, list[Any]] = {
+    "id": BAD_IDS,
+    "ids": ["", "abc", b"abc", 5, object(), *([bad] for bad in [None, *BAD_IDS])],
+    "limit": [0, -1, 101, 2**40, 10**5000, True, 1.5, float("nan"), "5", b"5", [5], object()],
+    "flag": [0, 1, 10**5000, "True", "", b"", [], object()],
+    "enum": ["", "text", "NONSENSE", 5, 10**5000, b"TEXT", [], {}, object(), StrEnum],
+    "time": [
+        datetime(2024, 1, 1),
+        datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+        date(2024, 1, 1),
+        "2024-01-01T00:00:00Z",
+        5,
+        object(),
+    ],
+    "cursor": [
+        "",
+        "x",
+        "!",
+        "é",
+        "\ud800",
+        "a\x00b",
+        "x" * 5000,
+        *NOT_TEXTS,
+        *(
+            write_cursor(name, place)
+            for name in ("other", "found", "messages", "chats")
+            for place in [(), ("a", "b"), (1, 2), ("9999-12-31 00:00:00.000",), (None, None)]
+        ),
+    ],
+    "text": ["x" * 100_000, *NOT_STORABLE, *NOT_TEXTS],
+    "file_size": [-1, 2**31, 2**40, 10**5000, True, 1.5, "5"],
+}
+#: What is bad for one parameter only.
+BAD_FOR: dict[str, list[Any]] = {
+    "color": ["", "red", "#12345", "#12345g", "#1234567", "＃123456", "#١٢٣٤٥٦"],
+    "content": [""],
+    "create_chat.name": [""],
+    "create_chat.description": [""],
+    "create_chat.member_ids": [[str(number) for number in range(10_001)]],
+    "create_folder.name": ["", " ", "a\nb", "a\r", "a\u2028b", "x" * 65],
+    "update_folder.name": ["", " ", "a\nb", "a\r", "a\u2028b", "x" * 65],
+    "email": ["", "no at", "@", "a@", "a@b c", "a@b@c", "\n@b"],
+    "hashtag": ["", "#", "##a", "a b", "123", "!"],
+    "icon": ["", "x" * 65],
+    "find_by_mention.username": ["", "ab", "@", "a b", "имя", "x" * 31],
+    "create_user.username": ["", "ab", "a b", "имя", "@ivan", "abc\n", "x" * 31],
+    "role": ["OWNER"],
+}
+
+
+def kind_of(parameter: str) -> str:
+    for kind in ("id", "ids"):
+        if parameter.endswith(f"_{kind}"):
+            return kind
+    if parameter in ("limit", "cursor", "file_size"):
+        return parameter
+    if parameter in ("type", "role"):
+        return "enum"
+    if parameter in ("now", "scheduled_for"):
+        return "time"
+    if parameter.startswith(("is_", "show_")) or parameter == "unread_only":
+        return "flag"
+    return "text"
+
+
+def bad_values(name: str, parameter: inspect.Parameter) -> list[Any]:
+    values = [*BAD[kind_of(parameter.name)]]
+    if name.startswith("extract_"):  # any text is one that tags are looked for in
+        values = [*NOT_TEXTS]
+    if parameter.name == "hashtag":  # the key of a long one is cut off, as in a message
+        values = [*NOT_STORABLE, *NOT_TEXTS]
+    values += BAD_FOR.get(parameter.name, []) + BAD_FOR.get(f"{name}.{parameter.name}", [])
+    if "None" not in str(parameter.annotation):
+        values.append(None)
+    return values
+
+
+def arguments_of(name: str, world: World) -> dict[str, Any]:
+    """The arguments of a call that is right."""
+    positional, keywords = CALLS[name].arguments(world.scene)
+    bound = inspect.signature(function_of(name)).bind(*positional, **keywords)
+    return bound.arguments
+
+
+@every_function
+def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, world: World) -> None:
+    function = function_of(name)
+    right = arguments_of(name, world)
+    with undone():
+        for parameter in inspect.signature(function).parameters.values():
+            for bad in bad_values(name, parameter):
+                with pytest.raises(InvalidInput) as error:
+                    call(function, right | {parameter.name: bad})
+                assert error.value.field == parameter.name, (bad, str(error.value))
+                assert parameter.name in str(error.value)
+        assert stogram_sdk.get_user(world.scene.actor)
+        call(function, right)
+
+
+def call(function: Any, arguments: dict[str, Any]) -> Any:
+    parameters = inspect.signature(function).parameters
+    positional = [
+        arguments[name]
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name in arguments
+    ]
+    keywords = {
+        name: value
+        for name, value in arguments.items()
+        if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return function(*positional, **keywords)
+
+
+# --- The shape of the functions ---
+
+#: What is not an id and is given by position all the same: what the function is about.
+ABOUT = {"content", "email", "hashtag", "is_favorite", "name", "text", "type", "username"}
+
+
+@every_function
+def test_ids_are_positional_the_rest_is_not_and_all_is_annotated(name: str) -> None:
+    signature = inspect.signature(function_of(name))
+    assert signature.return_annotation is not signature.empty
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not parameter.empty
+        is_id = kind_of(parameter.name) in ("id", "ids")
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            assert not is_id or parameter.default is not parameter.empty
+        else:
+            assert is_id or parameter.name in ABOUT
+
+
+@every_function
+def test_a_docstring_says_that_bad_input_is_refused(name: str) -> None:
+    assert "`InvalidInput`" in function_of(name).__doc__
+
+
+def test_what_is_exported_is_sorted_and_all_there_is() -> None:
+    exported = stogram_sdk.__all__
+    assert exported == sorted(exported, key=lambda name: (not name.isupper(), name))
+    there = {name: value for name, value in vars(stogram_sdk).items() if not name.startswith("_")}
+    modules = {name for name, value in there.items() if inspect.ismodule(value)}
+    assert set(exported) == there.keys() - modules, "a module has the name of an export"
