@@ -116,20 +116,25 @@ class Databases:
         return re.sub(r"\\(un)?restrict \w+", "", done.stdout)
 
 
-def run(url: str, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def environment(url: str, **variables: str) -> dict[str, str]:
+    """What a command needs to find the database."""
+    return {**os.environ, "STOGRAM_DATABASE_URL": url, **variables}
+
+
+def run(url: str, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A command of this Python, with the URL in its environment."""
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=PROJECT,
-        env=os.environ | {"STOGRAM_DATABASE_URL": url} | environment,
+        env=environment(url, **variables),
         capture_output=True,
         text=True,
     )
 
 
-def pw_migrate(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return run(url, "peewee_migrate", *arguments, **environment)
+def pw_migrate(url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run(url, "peewee_migrate", *arguments, **variables)
 
 
-def stogram(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return run(url, "stogram_sdk", *arguments, **environment)
+def stogram(url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return run(url, "stogram_sdk", *arguments, **variables)

@@ -15,10 +15,10 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.database import open_database, sqlstate_of, translated_errors
+from stogram_sdk.database import open_database, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.migration import schema_of
-from stogram_sdk.schema.online import retry_while_locked
+from stogram_sdk.schema.online import retry_while_locked, sqlstate_of
 from stogram_sdk.schema.steps import Schema
 from stogram_sdk.text import extract_hashtags, extract_mentions
 
@@ -46,7 +46,7 @@ def backfill(
     `advance` is called after each batch with how many messages were looked at, and of how many.
     Returns what this run did. Raises `MigrationError` if the columns are not there yet.
     """
-    database, settings = open_database(url)
+    database, settings = open_database(url, statement_timeout=0)
     try:
         with translated_errors(), database.connection_context():
             schema = schema_of(database, settings.schema)

@@ -118,9 +118,7 @@ class _Look:
     def take(self) -> None:
         self._rights()
         self._history()
-        for migration in self.migrations.values():
-            for step in migration.steps:
-                self.obstacles += step.obstacles(self.catalog, self.schema)
+        self._obstacles()
         self._tables()
         self._constraints_and_indexes()
         if not self.unreadable:
@@ -203,6 +201,17 @@ class _Look:
                     Finding("migration", name, "is pending", "Run `pw_migrate migrate`")
                 )
 
+    def _obstacles(self) -> None:
+        coming: set[str] = set()
+        for name, migration in self.migrations.items():
+            self.obstacles += [
+                obstacle
+                for obstacle in migration.unfit(self.schema, self.catalog)
+                if obstacle.name not in coming
+            ]
+            if name in self.report.pending:
+                coming |= {f"table {table}" for table in migration.tables}
+
     def _tables(self) -> None:
         for name, labels in self.expected.enums.items():
             there = self.catalog.enums.get(name)
@@ -221,8 +230,9 @@ class _Look:
     def _constraints_and_indexes(self) -> None:
         for key in self.expected.primary_keys.values():
             found = self.catalog.primary_keys.get(key.name)
-            what = "" if found == key else "is missing" if found is None else "is another"
-            self._add("primary key", f"primary key {key.name}", what)
+            if key.table in self.catalog.tables:
+                what = "" if found == key else f"is not the key of {key.table}"
+                self._add("primary key", f"primary key {key.name}", what)
         for unique in self.expected.uniques.values():
             constraint = self.catalog.uniques.get(unique.name)
             what = "" if constraint == unique else "is missing or of other columns"
@@ -307,7 +317,7 @@ def _key(key: ForeignKey) -> str:
 @contextmanager
 def _read_only(url: str | None) -> Iterator[Any]:
     """A connection that cannot write: not even SQLite's journal mode is changed."""
-    database, settings = open_database(url)
+    database, settings = open_database(url, statement_timeout=0)
     if settings.engine == "sqlite":
         path = Path(settings.database)
         if not path.exists():
@@ -319,7 +329,7 @@ def _read_only(url: str | None) -> Iterator[Any]:
     try:
         with translated_errors(), database.connection_context(), database.atomic():
             database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            database.execute_sql("SET LOCAL statement_timeout = 0")
+            database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
             yield database
     finally:
         database.close_all()

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 class Migration:
     """Steps that belong together.
 
-    With `foundation` they are the tables that everything else is built on: all of them are made in one
-    transaction, or, where a server has made them already, they are taken as they are.
+    With `foundation` they are the tables that everything else is built on: all of them are made in
+    one transaction, or, where a server has made them already, they are taken as they are.
     """
 
     steps: tuple[Step, ...]
@@ -60,15 +60,24 @@ class Migration:
 
     def to_do(self, schema: Schema, catalog: Catalog) -> list[Step]:
         """The steps that are not done yet; none for tables that a server has made."""
-        if self.foundation and self._tables() & catalog.tables.keys():
+        if self.foundation and self.tables & catalog.tables.keys():
             return []
         return [step for step in self.steps if not step.is_done(catalog, schema)]
 
     def obstacles(self, database: Any, schema: Schema, catalog: Catalog) -> list[Obstacle]:
         """Everything that would stop it, before anything is touched."""
+        found = self.unfit(schema, catalog)
+        to_do = self.to_do(schema, catalog)
+        found += rows_in_the_way(database, schema, catalog, to_do, found)
+        if isinstance(schema, PostgresSchema):
+            found += missing_rights(database, schema, catalog, to_do)
+        return found
+
+    def unfit(self, schema: Schema, catalog: Catalog) -> list[Obstacle]:
+        """What is there already and not as it should be, or should be there and is not."""
         found: list[Obstacle] = []
-        missing = self._tables() - catalog.tables.keys()
-        if self.foundation and missing != self._tables():
+        missing = self.tables - catalog.tables.keys()
+        if self.foundation and missing != self.tables:
             found += [
                 Obstacle(
                     f"table {table}",
@@ -80,11 +89,12 @@ class Migration:
             ]
         for step in self.steps:
             found += step.obstacles(catalog, schema)
-        to_do = self.to_do(schema, catalog)
-        found += rows_in_the_way(database, schema, catalog, to_do, found)
-        if isinstance(schema, PostgresSchema):
-            found += missing_rights(database, schema, catalog, to_do)
         return list(dict.fromkeys(found))
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that it makes."""
+        return {step.table for step in self.steps if isinstance(step, CreateTable)}
 
     def undo(self, migrator: Any, database: Any, *, fake: bool = False) -> None:
         """Take the steps back.
@@ -135,9 +145,6 @@ class Migration:
                 if rows
             ]
         return found
-
-    def _tables(self) -> set[str]:
-        return {step.table for step in self.steps if isinstance(step, CreateTable)}
 
     def _apply_on_sqlite(self, database: Any, schema: SqliteSchema, to_do: list[Step]) -> None:
         for step in to_do:

@@ -21,7 +21,6 @@ from tenacity import (
     wait_random,
 )
 
-from stogram_sdk.database import sqlstate_of
 from stogram_sdk.errors import InvalidInput, MigrationError
 from stogram_sdk.schema.steps import Statement
 
@@ -100,6 +99,11 @@ def patience() -> float:
         raise InvalidInput(
             f"{PATIENCE_VARIABLE} must be a number of seconds, not {given!r}"
         ) from None
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The SQLSTATE of a Peewee error from PostgreSQL."""
+    return getattr(getattr(error, "orig", None), "pgcode", None)
 
 
 def _is_locked(error: BaseException) -> bool:

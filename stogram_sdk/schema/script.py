@@ -21,16 +21,20 @@ from stogram_sdk.schema.steps import (
 _ALLOW = "stogram.allow_data_loss"
 _HISTORY = "migratehistory"
 
+# What the role may set for a service does not fit a migration: an index may take hours.
+_LIMITS = ("SET statement_timeout = 0;", f"SET lock_timeout = '{LOCK_TIMEOUT}';")
+
 
 def migration_script(name: str, migration: Migration, schema: PostgresSchema) -> str:
     """The SQL that applies the migration, and at its end how to mark it as done."""
     lines = [
         f"-- {name}: apply with psql -v ON_ERROR_STOP=1. If a lock cannot be had in time it stops;",
         "-- run it again then: what is done already is left alone.",
+        *_LIMITS,
         *_guard(_obstacles(migration, schema)),
     ]
     if migration.foundation:
-        lines += ["BEGIN;", ""]
+        lines += ["", "BEGIN;", ""]
         for step in migration.steps:
             lines += [f"-- {step}", *(f"{sql};" for sql in step.at_once(schema)), ""]
         lines += ["COMMIT;", ""]
@@ -50,6 +54,8 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
     history = schema.quoted(_HISTORY)
     lines = [
         f"-- Takes back {name}: apply with psql -v ON_ERROR_STOP=1.",
+        *_LIMITS,
+        *(["", "BEGIN;"] if migration.foundation else []),
         *_guard(_losses(migration, schema)),
     ]
     undo = (
@@ -64,6 +70,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         f"    DELETE FROM {history} WHERE name = '{name}';",
         *([f"    COMMENT ON TABLE {history} IS NULL;"] if migration.foundation else []),
         "END IF; END $$;",
+        *(["", "COMMIT;"] if migration.foundation else []),
     ]
     return "\n".join(lines) + "\n"
 
@@ -71,7 +78,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
 def _with_timeouts(parts: Iterator[tuple[Step, Statement]]) -> list[str]:
     """The statements, the brief ones with a limit on how long they wait for a lock."""
     lines: list[str] = []
-    limited: bool | None = None
+    limited = True
     described: Step | None = None
     for step, statement in parts:
         if step is not described:
@@ -143,20 +150,7 @@ def _exist(columns: tuple[tuple[str, str], ...], schema: PostgresSchema) -> str:
 
 
 def _losses(migration: Migration, schema: PostgresSchema) -> list[str]:
-    checks: list[str] = []
-    if migration.foundation:
-        first = next(step.table for step in migration.steps if isinstance(step, CreateTable))
-        checks += [
-            f"IF to_regclass('{schema.quoted(first)}') IS NOT NULL AND obj_description(",
-            f"    to_regclass('{schema.quoted(_HISTORY)}'), 'pg_class')",
-            f"    IS DISTINCT FROM '{MADE_HERE}' THEN",
-            "    RAISE EXCEPTION 'the tables were there before this migration: it does not drop "
-            "what the server made';",
-            "END IF;",
-        ]
-        unless = ""
-    else:
-        unless = f"current_setting('{_ALLOW}', true) IS DISTINCT FROM '1' AND "
+    counts: list[str] = []
     for step in migration.steps:
         if isinstance(step, CreateTable):
             exist, rows = f"to_regclass('{schema.quoted(step.table)}') IS NOT NULL", ""
@@ -165,11 +159,26 @@ def _losses(migration: Migration, schema: PostgresSchema) -> list[str]:
             rows = f" WHERE {step.is_set(schema)}"
         else:
             continue
-        remedy = f"; to lose them: SET {_ALLOW} = 1" if unless else ""
-        checks.append(
-            f"IF {unless}{exist} THEN\n"
-            f"    SELECT count(*) FROM {schema.quoted(step.table or '')}{rows} INTO found;\n"
-            f"    IF found > 0 THEN RAISE EXCEPTION '{step}: % rows hold data{remedy}', found;\n"
+        counts.append(
+            f"IF {exist} THEN\n"
+            f"    SELECT count(*) FROM {schema.quoted(step.table)}{rows} INTO found;\n"
+            f"    IF found > 0 THEN RAISE EXCEPTION '{step} would lose the data of % rows', found;\n"
             f"    END IF;\nEND IF;"
         )
-    return checks
+    if not migration.foundation:
+        return [
+            f"-- To lose the data: SET {_ALLOW} = 1, in the same session.",
+            f"IF current_setting('{_ALLOW}', true) IS DISTINCT FROM '1' THEN",
+            *counts,
+            "END IF;",
+        ]
+    first = min(migration.tables)
+    return [
+        f"IF to_regclass('{schema.quoted(first)}') IS NOT NULL AND obj_description(",
+        f"    to_regclass('{schema.quoted(_HISTORY)}'), 'pg_class')",
+        f"    IS DISTINCT FROM '{MADE_HERE}' THEN",
+        "    RAISE EXCEPTION 'the tables were there before this migration: it does not drop what "
+        "the server made';",
+        "END IF;",
+        *counts,
+    ]

@@ -394,8 +394,16 @@ class AddIndex(_Plain):
         ]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
-        if any(isinstance(step, CreateTable) and step.table == self.table for step in siblings):
-            return []
+        for step in siblings:
+            if isinstance(step, CreateTable) and step.table == self.table:
+                return []
+            # SQLite does not drop a column that an index is on.
+            if (
+                isinstance(step, AddColumn)
+                and isinstance(schema, PostgresSchema)
+                and (step.table, step.column.name) in self.columns()
+            ):
+                return []
         return [f"DROP INDEX IF EXISTS {schema.quoted(self.index.name)}"]
 
 

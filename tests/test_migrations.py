@@ -1,0 +1,733 @@
+"""`pw_migrate` in every state of a database: one schema at the end, or a stop that loses nothing."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+import stogram_sdk
+from stogram_sdk import InvalidInput, MigrationError
+from stogram_sdk.database import db, session
+from stogram_sdk.migrating import migrate
+from stogram_sdk.schema.turns import seconds_to_wait
+from tests.postgres import PostgresServer
+from tests.states import PROJECT, Databases, environment, pw_migrate, stogram
+
+NAMES = ["001_server_tables", "002_guide_features"]
+GOOD_STATES = ["empty", "before", "filled", "half", "prisma", "ours"]
+
+
+@pytest.fixture(scope="module")
+def databases(postgres_server: PostgresServer) -> Databases:
+    return Databases(postgres_server)
+
+
+@pytest.fixture
+def name(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of a new, empty PostgreSQL database."""
+    with postgres_server.database() as new:
+        yield new
+
+
+@pytest.fixture(scope="module")
+def target(databases: Databases) -> str:
+    """The schema at the end, as `pg_dump` writes it."""
+    with databases.server.database() as new:
+        assert pw_migrate(databases.server.url_of(new), "migrate").returncode == 0
+        return databases.dump(new)
+
+
+@pytest.fixture(scope="module")
+def filled(databases: Databases) -> Iterator[str]:
+    """A template: a server's database before the migration, with rows."""
+    with databases.server.database() as new:
+        databases.filled(new)
+        yield new
+
+
+def done(databases: Databases, name: str) -> list[str]:
+    rows = databases.server.execute("SELECT name FROM migratehistory ORDER BY id", name)
+    return [row[0] for row in rows]
+
+
+def stopped(url: str, *arguments: str, **variables: str) -> str:
+    """What a run says that must stop."""
+    run = pw_migrate(url, *(arguments or ("migrate",)), **variables)
+    assert run.returncode == 1
+    return run.stderr[run.stderr.rindex("MigrationError") :]
+
+
+# --- PostgreSQL: the states ---
+
+
+@pytest.mark.parametrize("state", GOOD_STATES)
+def test_every_good_state_ends_in_one_schema(
+    databases: Databases, name: str, target: str, state: str
+) -> None:
+    databases.make(state, name)
+    url = databases.server.url_of(name)
+    assert pw_migrate(url, "migrate").returncode == 0
+    assert databases.dump(name) == target
+    assert done(databases, name) == NAMES
+    keys = databases.server.execute(
+        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated", name
+    )
+    assert keys == [(13 + 9,)]
+    arrays = databases.server.execute(
+        "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%USING gin%' ORDER BY 1", name
+    )
+    assert arrays == [("Message_hashtags_idx",), ("Message_mentions_idx",)]
+    objects = "SELECT oid FROM pg_class UNION ALL SELECT oid FROM pg_constraint ORDER BY 1"
+    before = databases.server.execute(objects, name)
+    again = pw_migrate(url, "migrate")
+    assert again.returncode == 0
+    assert "001" not in again.stdout
+    assert databases.server.execute(objects, name) == before
+
+
+def test_every_row_is_kept(databases: Databases, name: str) -> None:
+    databases.filled(name)
+    counts = 'SELECT (SELECT count(*) FROM "User"), (SELECT count(*) FROM "Message")'
+    content = "SELECT md5(string_agg(content, '' ORDER BY id)) FROM \"Message\""
+    before = [databases.server.execute(sql, name) for sql in (counts, content)]
+    assert pw_migrate(databases.server.url_of(name), "migrate").returncode == 0
+    assert [databases.server.execute(sql, name) for sql in (counts, content)] == before
+    assert before[0] == [(120, 6000)]
+
+
+PRISMA_VARIANTS = {
+    "empty array as Prisma writes it": 'ALTER TABLE "Message" ALTER mentions SET DEFAULT ARRAY[]::text[]',
+    "array without default": 'ALTER TABLE "Message" ALTER hashtags DROP DEFAULT',
+    "unique index where we have a constraint": """
+        ALTER TABLE "BlockedUser" DROP CONSTRAINT "BlockedUser_userId_blockedId_key";
+        CREATE UNIQUE INDEX "BlockedUser_userId_blockedId_key"
+            ON "BlockedUser"("userId", "blockedId")""",
+    "invalid index": """UPDATE pg_index SET indisvalid = false
+        WHERE indexrelid = '"ChatSettings_chatId_idx"'::regclass""",
+    "invalid unique index": """
+        ALTER TABLE "ChatSettings" DROP CONSTRAINT "ChatSettings_userId_chatId_key";
+        CREATE UNIQUE INDEX "ChatSettings_userId_chatId_key" ON "ChatSettings"("userId", "chatId");
+        UPDATE pg_index SET indisvalid = false
+            WHERE indexrelid = '"ChatSettings_userId_chatId_key"'::regclass""",
+    "index of another column": """DROP INDEX "Folder_order_idx";
+        CREATE INDEX "Folder_order_idx" ON "Folder"(name)""",
+    "partial index": """DROP INDEX "Chat_isSecret_idx";
+        CREATE INDEX "Chat_isSecret_idx" ON "Chat"("isSecret") WHERE "isSecret\"""",
+    "foreign key not validated": """
+        ALTER TABLE "Folder" DROP CONSTRAINT "Folder_userId_fkey";
+        ALTER TABLE "Folder" ADD CONSTRAINT "Folder_userId_fkey" FOREIGN KEY ("userId")
+            REFERENCES "User"(id) ON DELETE CASCADE ON UPDATE CASCADE NOT VALID""",
+    "some tables and columns missing": """DROP TABLE "PinnedMessage", "ChatSettings";
+        ALTER TABLE "User" DROP "showLastSeen"; ALTER TABLE "Message" DROP hashtags""",
+}
+
+
+@pytest.mark.parametrize("variant", PRISMA_VARIANTS)
+def test_what_can_be_put_right_is(
+    databases: Databases, name: str, target: str, variant: str
+) -> None:
+    databases.prisma(name)
+    databases.strictly(name, PRISMA_VARIANTS[variant])
+    assert pw_migrate(databases.server.url_of(name), "migrate").returncode == 0
+    # Columns that come later stand in another place, and an empty array can be written in two
+    # ways: everything else must be the same.
+    assert lines(databases.dump(name)) == lines(target)
+
+
+def lines(dump: str) -> list[str]:
+    text = dump.replace("ARRAY[]::text[]", "'{}'::text[]").replace(",\n", "\n")
+    return sorted(text.splitlines())
+
+
+def test_orphans_stop_it_and_are_kept(databases: Databases, name: str, target: str) -> None:
+    databases.orphans(name)
+    before = databases.dump(name)
+    url = databases.server.url_of(name)
+    said = stopped(url)
+    for key, rows in [
+        ("BlockedUser_userId_fkey", 1),
+        ("BlockedUser_blockedId_fkey", 1),
+        ("ChatSettings_userId_fkey", 2),
+        ("ChatSettings_chatId_fkey", 2),
+        ("PinnedMessage_userId_fkey", 1),
+        ("PinnedMessage_messageId_fkey", 1),
+        ("PinnedMessage_chatId_fkey", 1),
+    ]:
+        line = next(line for line in said.splitlines() if key in line)
+        assert f": {rows}. " in line
+        shown = re.search(r"to see them: (SELECT .*)", line)
+        assert shown is not None
+        assert len(databases.server.execute(shown[1], name)) == rows
+    assert databases.dump(name) == before
+    assert done(databases, name) == NAMES[:1]
+    databases.strictly(name, 'DELETE FROM "BlockedUser"; DELETE FROM "ChatSettings"')
+    databases.strictly(name, 'DELETE FROM "PinnedMessage"')
+    assert pw_migrate(url, "migrate").returncode == 0
+    assert databases.dump(name) == target
+
+
+def test_text_columns_stop_it(databases: Databases, name: str) -> None:
+    databases.text(name)
+    before = databases.dump(name)
+    said = stopped(databases.server.url_of(name))
+    assert "Message.mentions: is TEXT, and must be TEXT[]" in said
+    assert "Message.hashtags: is TEXT, and must be TEXT[]" in said
+    assert databases.dump(name) == before
+
+
+STOPS = {
+    "a table of the server is missing": (
+        "before",
+        'DROP TABLE "Reaction"',
+        ["table Reaction: is missing"],
+    ),
+    "a column of the server is missing": (
+        "before",
+        'ALTER TABLE "Message" DROP "replyToId"',
+        ["column Message.replyToId: is missing", 'ADD COLUMN "replyToId" TEXT'],
+    ),
+    "a column of the server has another type": (
+        "before",
+        'ALTER TABLE "User" ALTER id TYPE varchar(36)',
+        ["column User.id: is character varying(36), and must be TEXT"],
+    ),
+    "an enum type lacks a label": (
+        "before",
+        """ALTER TYPE "CallType" RENAME VALUE 'VIDEO' TO 'FILM'""",
+        ["enum type CallType: has no label 'VIDEO'", "ADD VALUE 'VIDEO'"],
+    ),
+    "a table of the guide lacks a column": (
+        "prisma",
+        'ALTER TABLE "Folder" DROP icon',
+        ["column Folder.icon: is missing", 'ADD COLUMN "icon" TEXT'],
+    ),
+    "a flag may be NULL": (
+        "prisma",
+        'ALTER TABLE "Chat" ALTER "isSecret" DROP NOT NULL',
+        ["column Chat.isSecret: may be NULL", "SET NOT NULL"],
+    ),
+    "a foreign key is another": (
+        "prisma",
+        """ALTER TABLE "Folder" DROP CONSTRAINT "Folder_userId_fkey", ADD CONSTRAINT
+        "Folder_userId_fkey" FOREIGN KEY ("userId") REFERENCES "User"(id) ON DELETE RESTRICT""",
+        ["foreign key Folder_userId_fkey: exists with another definition", "DROP CONSTRAINT"],
+    ),
+    "rows are there twice": (
+        "half",
+        """ALTER TABLE "BlockedUser" DROP CONSTRAINT "BlockedUser_userId_blockedId_key";
+        INSERT INTO "User" (id, email, username, password, "updatedAt")
+            VALUES ('u', 'e', 'n', 'p', '2024-01-01');
+        INSERT INTO "BlockedUser" (id, "userId", "blockedId")
+            SELECT number, 'u', 'u' FROM generate_series(1, 3) AS number""",
+        ["BlockedUser_userId_blockedId_key", "another: 2. ", "HAVING count(*) > 1"],
+    ),
+    "a tag is too long for an index": (
+        "prisma",
+        """INSERT INTO "User" (id, email, username, password, "updatedAt")
+            VALUES ('u', 'e', 'n', 'p', '2024-01-01');
+        INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', '2024-01-01');
+        DROP INDEX "Message_hashtags_idx";
+        INSERT INTO "Message" (id, "senderId", "chatId", "updatedAt", hashtags)
+            VALUES ('m', 'u', 'c', '2024-01-01', ARRAY['short', repeat('x', 2701)])""",
+        ["index Message_hashtags_idx", '"hashtags" of more than 2700 bytes', ": 1. "],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STOPS)
+def test_it_stops_before_anything_is_touched(databases: Databases, name: str, case: str) -> None:
+    state, sql, expected = STOPS[case]
+    databases.make(state, name)
+    databases.strictly(name, sql)
+    before = databases.dump(name)
+    said = stopped(databases.server.url_of(name))
+    for part in expected:
+        assert part in said
+    assert databases.dump(name) == before
+
+
+def test_faking_the_first_on_an_empty_database_is_noticed(databases: Databases, name: str) -> None:
+    url = databases.server.url_of(name)
+    assert pw_migrate(url, "migrate", "--fake", "--name", NAMES[0]).returncode == 0
+    assert "table User: is missing" in stopped(url)
+
+
+# --- The stock command ---
+
+
+def test_list_name_and_fake(database_url: str) -> None:
+    assert "Pending: 2" in pw_migrate(database_url, "list").stdout
+    assert pw_migrate(database_url, "migrate", "--name", NAMES[0]).returncode == 0
+    assert "Done: 1, Pending: 1" in pw_migrate(database_url, "list").stdout
+    assert pw_migrate(database_url, "migrate", "--fake").returncode == 0
+    assert "Done: 2, Pending: 0" in pw_migrate(database_url, "list").stdout
+    report = stogram(database_url, "check")
+    assert report.returncode == 1  # it was only said to be done
+
+
+def test_rollback_undoes_the_guide(database_url: str, databases: Databases) -> None:
+    assert pw_migrate(database_url, "migrate").returncode == 0
+    assert pw_migrate(database_url, "rollback").returncode == 0
+    assert "Done: 1, Pending: 1" in pw_migrate(database_url, "list").stdout
+    assert pw_migrate(database_url, "migrate").returncode == 0
+    assert stogram(database_url, "check").returncode == 0
+    assert pw_migrate(database_url, "rollback", "--count", "2").returncode == 0
+    if database_url.startswith("sqlite"):
+        file = sqlite3.connect(database_url.removeprefix("sqlite:///"))
+        left = {name for (name,) in file.execute("SELECT tbl_name FROM sqlite_master")}
+        file.close()
+        assert left - {"sqlite_sequence"} == {"migratehistory"}
+    else:
+        dump = databases.dump(database_url.split("?")[0].rsplit("/", 1)[1])
+        assert "CREATE" not in dump
+    assert pw_migrate(database_url, "migrate").returncode == 0
+
+
+def test_rollback_leaves_what_was_there_before(databases: Databases, name: str) -> None:
+    databases.filled(name)
+    before = databases.dump(name)
+    url = databases.server.url_of(name)
+    assert pw_migrate(url, "migrate").returncode == 0
+    assert pw_migrate(url, "rollback").returncode == 0
+    assert databases.dump(name) == before
+    assert databases.server.execute('SELECT count(*) FROM "Message"', name) == [(6000,)]
+    assert "does not drop what the server made" in stopped(url, "rollback")
+    assert databases.dump(name) == before
+
+
+def test_rollback_of_the_first_never_drops_rows(database_url: str) -> None:
+    assert pw_migrate(database_url, "migrate", "--name", NAMES[0]).returncode == 0
+    stogram_sdk.connect(database_url)
+    with session():
+        db.execute_sql(
+            """INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', '2024-01-01')"""
+        )
+    stogram_sdk.close()
+    assert "1 rows of Chat" in stopped(database_url, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")
+    assert pw_migrate(database_url, "list").stdout.count("[x]") == 1
+
+
+def test_empty_tables_that_the_server_made_are_not_dropped(databases: Databases, name: str) -> None:
+    """Also if an older run of ours had made, and dropped, such tables there."""
+    url = databases.server.url_of(name)
+    assert pw_migrate(url, "migrate", "--name", NAMES[0]).returncode == 0
+    databases.strictly(name, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    databases.before(name)
+    assert pw_migrate(url, "migrate", "--name", NAMES[0]).returncode == 0
+    assert "does not drop what the server made" in stopped(url, "rollback")
+
+
+def test_rollback_that_would_lose_data_wants_to_be_told(database_url: str) -> None:
+    assert pw_migrate(database_url, "migrate").returncode == 0
+    fill(database_url)
+    said = stopped(database_url, "rollback")
+    for part in (
+        "1 rows of Folder",
+        "User.showLastSeen of 1 rows",
+        "Message.hashtags of 1 rows",
+        "STOGRAM_ALLOW_DATA_LOSS=1",
+        "backup",
+    ):
+        assert part in said
+    for part in ("BlockedUser", "mentions", "isSilent", "isSecret"):
+        assert part not in said
+    assert stogram(database_url, "check").returncode == 0
+    allowed = pw_migrate(database_url, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")
+    assert allowed.returncode == 0
+    assert counts(database_url, "User", "Message") == [1, 1]
+
+
+def fill(url: str) -> None:
+    """One user who hides when they were last seen, a folder, a chat, a message with a tag."""
+    stogram_sdk.connect(url)
+    with session():
+        user = stogram_sdk.User.create(email="e", username="n", password="p", show_last_seen=False)
+        stogram_sdk.Folder.create(user=user, name="work")
+        chat = stogram_sdk.Chat.create(type=stogram_sdk.ChatType.GROUP)
+        stogram_sdk.Message.create(sender=user, chat=chat, hashtags=["tag"])
+    stogram_sdk.close()
+
+
+def counts(url: str, *tables: str) -> list[int]:
+    stogram_sdk.connect(url)
+    with session():
+        found = [
+            db.execute_sql(f'SELECT count(*) FROM "{table}"').fetchone()[0] for table in tables
+        ]
+    stogram_sdk.close()
+    return found
+
+
+def test_no_password_is_ever_shown(postgres_server: PostgresServer, name: str) -> None:
+    secret = "s3cr3t%40word"
+    url = postgres_server.url_of(name).replace("postgres@", f"postgres:{secret}@", 1)
+    wrong_host = f"postgresql://u:{secret}@/{name}?host=/nowhere"
+    wrong_parameter = f"{url}&colour=red"
+    for given, code in [(url, 0), (wrong_host, 1), (wrong_parameter, 1)]:
+        for command in (["list"], ["migrate", "-v", "-v"]):
+            run = pw_migrate(given, *command)
+            assert run.returncode == code
+            assert "s3cr3t" not in run.stdout + run.stderr
+    assert "unknown parameter 'colour'" in pw_migrate(wrong_parameter, "migrate").stderr
+    assert name in pw_migrate(url, "migrate").stdout
+
+
+# --- Beside a live server ---
+
+
+@contextmanager
+def open_transaction(url: str, sql: str, seconds: float) -> Iterator[None]:
+    """A transaction of somebody else that ends after some seconds."""
+    connection = psycopg2.connect(url, application_name="a long report")
+    connection.cursor().execute(sql)
+    timer = threading.Timer(seconds, connection.rollback)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+        connection.close()
+
+
+def test_a_locked_table_is_waited_for(databases: Databases, name: str, target: str) -> None:
+    databases.before(name)
+    url = databases.server.url_of(name)
+    with open_transaction(url, 'SELECT * FROM "User"', 2):
+        began = time.monotonic()
+        run = pw_migrate(url, "migrate")
+    assert run.returncode == 0
+    assert time.monotonic() - began > 1
+    assert "locked; attempt 2 failed" in run.stderr
+    assert databases.dump(name) == target
+
+
+def test_it_gives_up_and_says_who_holds_the_lock(databases: Databases, name: str) -> None:
+    databases.before(name)
+    url = databases.server.url_of(name)
+    with open_transaction(url, 'SELECT * FROM "User"', 4):
+        said = stopped(url, STOGRAM_MIGRATE_PATIENCE="0.5")
+    assert '"User" is locked by pid' in said
+    assert "'a long report'" in said
+    assert pw_migrate(url, "migrate").returncode == 0
+
+
+def test_others_wait_no_longer_than_a_lock_takes(databases: Databases, name: str) -> None:
+    """A reader is behind the migration's lock request for 200 ms at most."""
+    databases.before(name)
+    url = databases.server.url_of(name)
+    longest = 0.0
+    reader = psycopg2.connect(url)
+    reader.autocommit = True
+    with open_transaction(url, 'SELECT * FROM "User"', 2.5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "peewee_migrate", "migrate"],
+            cwd=PROJECT,
+            env=environment(url),
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        while process.poll() is None:
+            began = time.monotonic()
+            reader.cursor().execute('SELECT * FROM "User" LIMIT 1')
+            longest = max(longest, time.monotonic() - began)
+            time.sleep(0.005)
+    reader.close()
+    assert process.returncode == 0
+    assert 0.1 < longest < 0.6  # 0.2, and what a busy machine adds
+
+
+def test_an_orphan_that_comes_in_between_is_named(
+    databases: Databases, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's own message would hold the values of the row."""
+    databases.half(name)
+    url = databases.server.url_of(name)
+
+    def orphan_comes(*arguments: Any) -> list[Any]:
+        monkeypatch.undo()
+        databases.strictly(
+            name,
+            """INSERT INTO "BlockedUser" (id, "userId", "blockedId") VALUES ('b', 'secret', 'x')""",
+        )
+        return []
+
+    stogram_sdk.connect(url)
+    monkeypatch.setattr("stogram_sdk.schema.migration.rows_in_the_way", orphan_comes)
+    # 001 finds nothing to do, so the orphan comes when 002 looks.
+    with pytest.raises(MigrationError, match="BlockedUser_userId_fkey") as caught:
+        migrate()
+    stogram_sdk.close()
+    assert "secret" not in str(caught.value)
+    databases.strictly(name, 'DELETE FROM "BlockedUser"')
+    assert pw_migrate(url, "migrate").returncode == 0
+
+
+# --- One at a time ---
+
+
+def at_once(url: str, runs: int = 2) -> list[subprocess.Popen[str]]:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "peewee_migrate", "migrate"],
+            cwd=PROJECT,
+            env=environment(url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(runs)
+    ]
+    for process in processes:
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+    return processes
+
+
+@pytest.mark.parametrize("state", ["empty", "filled"])
+def test_two_runs_at_once_ten_times(
+    databases: Databases, filled: str, target: str, state: str
+) -> None:
+    template = filled if state == "filled" else "template0"
+    for _ in range(10):
+        with databases.server.database(template) as new:
+            at_once(databases.server.url_of(new))
+            assert done(databases, new) == NAMES
+            assert databases.dump(new) == target
+
+
+def test_two_runs_at_once_on_sqlite(tmp_path: Path) -> None:
+    for number in range(5):
+        url = f"sqlite:///{tmp_path}/{number}.db"
+        at_once(url, runs=3)
+        file = sqlite3.connect(tmp_path / f"{number}.db")
+        assert [name for (name,) in file.execute("SELECT name FROM migratehistory")] == NAMES
+        file.close()
+
+
+def test_the_second_run_says_who_is_at_work(databases: Databases, name: str) -> None:
+    url = databases.server.url_of(name)
+    stogram_sdk.connect(url, application_name="the first run")
+    from stogram_sdk.migrating import _turn
+
+    with session(), _turn(stogram_sdk.db.obj, None):
+        said = stopped(url, STOGRAM_MIGRATE_LOCK_TIMEOUT="0.3")
+    stogram_sdk.close()
+    assert "another migration of this database is running (pid" in said
+    assert "'the first run'" in said
+    assert "waited 0.3 s" in said
+    assert pw_migrate(url, "migrate").returncode == 0
+
+
+def test_the_second_run_on_sqlite_says_so(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/stogram.db"
+    lock = sqlite3.connect(tmp_path / "stogram.db-migrating", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    said = stopped(url, STOGRAM_MIGRATE_LOCK_TIMEOUT="0.3")
+    assert "another migration of this file is running" in said
+    lock.close()
+    assert pw_migrate(url, "migrate").returncode == 0
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf"])
+def test_a_time_to_wait_that_is_none(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("STOGRAM_MIGRATE_LOCK_TIMEOUT", given)
+    with pytest.raises(InvalidInput, match="STOGRAM_MIGRATE_LOCK_TIMEOUT"):
+        seconds_to_wait()
+
+
+# --- Broken off ---
+
+
+def test_killed_at_twenty_moments(databases: Databases, filled: str, target: str) -> None:
+    moments = random.Random(20)
+    with databases.server.database(filled) as new:
+        began = time.monotonic()
+        assert pw_migrate(databases.server.url_of(new), "migrate").returncode == 0
+        whole = time.monotonic() - began
+    unfinished = 0
+    for _ in range(20):
+        with databases.server.database(filled) as new:
+            url = databases.server.url_of(new)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "peewee_migrate", "migrate"],
+                cwd=PROJECT,
+                env=environment(url),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            time.sleep(moments.uniform(whole * 0.4, whole))
+            process.send_signal(signal.SIGKILL)
+            unfinished += process.wait() != 0
+            assert pw_migrate(url, "migrate").returncode == 0
+            assert databases.dump(new) == target
+            assert done(databases, new) == NAMES
+    assert unfinished > 5
+
+
+def test_killed_after_each_statement(
+    databases: Databases, filled: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same without luck: broken off after no statement, after one more, after two more, ..."""
+    from stogram_sdk.schema import online
+
+    run_online: Callable[..., None] = online.run_online
+    with databases.server.database(filled) as new:
+        url = databases.server.url_of(new)
+        assert pw_migrate(url, "migrate", "--name", NAMES[0]).returncode == 0
+        ran = allowed = 0
+
+        def one_more(database: Any, statement: Any, table: str) -> None:
+            nonlocal ran
+            if ran == allowed:
+                raise KeyboardInterrupt
+            run_online(database, statement, table)
+            ran += 1
+
+        monkeypatch.setattr(online, "run_online", one_more)
+        for allowed in range(100):
+            ran = 0
+            stogram_sdk.connect(url)
+            try:
+                migrate()
+                break
+            except KeyboardInterrupt:
+                continue
+            finally:
+                stogram_sdk.close()
+        assert databases.dump(new) == target
+
+
+# --- SQLite ---
+
+
+def test_sqlite_keeps_every_row(sqlite_url: str) -> None:
+    assert pw_migrate(sqlite_url, "migrate", "--name", NAMES[0]).returncode == 0
+    path = sqlite_url.removeprefix("sqlite:///")
+    file = sqlite3.connect(path)
+    time_ = "2024-01-01 00:00:00.000"
+    file.execute(
+        'INSERT INTO "User" (id, email, username, password, "updatedAt") VALUES (?, ?, ?, ?, ?)',
+        ("u", "e", "n", "p", time_),
+    )
+    file.execute(
+        'INSERT INTO "Chat" (id, type, "updatedAt") VALUES (?, ?, ?)', ("c", "GROUP", time_)
+    )
+    file.execute(
+        'INSERT INTO "Message" (id, "senderId", "chatId", "updatedAt") VALUES (?, ?, ?, ?)',
+        ("m", "u", "c", time_),
+    )
+    file.execute(
+        'INSERT INTO "Reaction" (id, "messageId", "userId", emoji) VALUES (?, ?, ?, ?)',
+        ("r", "m", "u", "+"),
+    )
+    file.commit()
+    file.close()
+    tables = ("User", "Chat", "Message", "Reaction")
+    for command in ("migrate", "rollback", "migrate"):
+        assert pw_migrate(sqlite_url, command).returncode == 0
+        assert counts(sqlite_url, *tables) == [1, 1, 1, 1]
+    file = sqlite3.connect(path)
+    assert file.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert file.execute('SELECT mentions, "isSilent" FROM "Message"').fetchall() == [("[]", 0)]
+    file.close()
+
+
+# --- For programs ---
+
+
+def test_migrate_returns_what_it_applied(database_url: str) -> None:
+    stogram_sdk.connect(database_url)
+    assert migrate() == NAMES
+    assert migrate() == []
+    stogram_sdk.close()
+    assert stogram(database_url, "check").returncode == 0
+
+
+def test_migrate_in_memory() -> None:
+    stogram_sdk.connect("sqlite:///:memory:")
+    assert migrate() == NAMES
+    with session():
+        assert db.execute_sql('SELECT count(*) FROM "User"').fetchone() == (0,)
+    stogram_sdk.close()
+
+
+def test_migrate_is_quiet_and_leaves_the_session_as_it_was(
+    postgres_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stogram_sdk.connect(postgres_url)
+    with session():
+        db.execute_sql("SET search_path = public")
+        migrate()
+        limits = db.execute_sql("SHOW statement_timeout").fetchone()
+        locks = db.execute_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert (limits, locks.fetchone()) == (("0",), (0,))
+    stogram_sdk.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_migrate_in_a_transaction_is_refused(database_url: str) -> None:
+    stogram_sdk.connect(database_url)
+    with pytest.raises(MigrationError, match="inside a transaction"), stogram_sdk.transaction():
+        migrate()
+    stogram_sdk.close()
+
+
+def test_migrate_raises_what_stops_it(
+    databases: Databases, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    databases.text(name)
+    stogram_sdk.connect(databases.server.url_of(name))
+    with pytest.raises(MigrationError, match="mentions: is TEXT"):
+        migrate()
+    stogram_sdk.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_schema_of_its_own(databases: Databases, name: str) -> None:
+    url = databases.server.url_of(name, schema="stogram")
+    before = databases.dump(name)
+    assert pw_migrate(url, "migrate").returncode == 0
+    assert stogram(url, "check").returncode == 0
+    assert databases.dump(name, "--exclude-schema=stogram") == before
+    # The same by the SQL, and by a program.
+    assert stogram(url, "sql").stdout.count('"stogram"."Message"') > 10
+    fill(url)
+    stogram_sdk.connect(url)
+    assert migrate() == []
+    stogram_sdk.close()
+    assert "1 messages looked at" in stogram(url, "backfill").stdout
+    assert "1 rows of Folder" in stopped(url, "rollback")
+    loss = {"STOGRAM_ALLOW_DATA_LOSS": "1"}
+    assert pw_migrate(url, "rollback", **loss).returncode == 0
+    databases.strictly(name, 'TRUNCATE stogram."User", stogram."Chat" CASCADE')
+    assert pw_migrate(url, "rollback").returncode == 0
+    assert 'TABLE stogram."' not in databases.dump(name)
+
+
+def test_a_server_in_a_schema_of_its_own(databases: Databases, name: str) -> None:
+    databases.strictly(name, "CREATE SCHEMA stogram")
+    databases.server.execute(f'ALTER DATABASE "{name}" SET search_path = stogram', name)
+    databases.orphans(name)
+    databases.server.execute(f'ALTER DATABASE "{name}" RESET search_path', name)
+    url = databases.server.url_of(name, schema="stogram")
+    said = stopped(url)
+    shown = re.search(r"to see them: (SELECT .*)", said)
+    assert shown is not None
+    assert len(databases.server.execute(shown[1], name)) == 1
+    databases.strictly(name, 'TRUNCATE stogram."BlockedUser", stogram."ChatSettings"')
+    databases.strictly(name, 'TRUNCATE stogram."PinnedMessage"')
+    assert pw_migrate(url, "migrate").returncode == 0
+    assert stogram(url, "check").returncode == 0
