@@ -236,7 +236,7 @@ def set_favorite(user_id: str, chat_id: str, is_favorite: bool = True) -> ChatSe
     return _change(_set_favorite, user_id, chat_id, is_favorite=is_favorite)
 
 
-@operation
+@operation(repeatable=False)
 def toggle_favorite(user_id: str, chat_id: str) -> ChatSettings:
     """Put the chat among the favorites if it is not there, take it out if it is.
 

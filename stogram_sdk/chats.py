@@ -116,7 +116,7 @@ def _private_chat(locked: bool = False) -> Any:
     return after_locking(chats, user_lock((User.id == P.user_id) | (User.id == P.other_id)))
 
 
-@operation
+@operation(repeatable=False)
 def create_chat(
     owner_id: str,
     type: ChatType,

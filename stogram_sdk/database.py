@@ -6,22 +6,25 @@ connection from the pool for as long as it runs; `session()` keeps one for many 
 
 from __future__ import annotations
 
+import math
 import os
-import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
 from stogram_sdk.dialects import Dialect, PostgresDialect, SqliteDialect, matches
-from stogram_sdk.errors import DatabaseError, StogramError, Unavailable
+from stogram_sdk.errors import DatabaseError, InvalidInput, StogramError
+from stogram_sdk.failures import ConnectionLost, logger
+from stogram_sdk.failures import translated_errors as translated_errors
 from stogram_sdk.pool import PooledConnections
+from stogram_sdk.time_limits import Connection, TimeLimits
 
 if TYPE_CHECKING:
-    from stogram_sdk.database_url import DatabaseSettings
+    import sqlite3
 
-T = TypeVar("T")
+    from stogram_sdk.database_url import DatabaseSettings
 
 db = peewee.DatabaseProxy()
 
@@ -54,8 +57,16 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self.statements: dict[Any, Any] = {}
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
 
-    def _is_alive(self, connection: Any) -> bool:
-        return True
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        try:
+            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+        except (ValueError, OverflowError) as error:
+            raise _unwritable(error) from error
+
+    @contextmanager
+    def limited_to(self, seconds: float | None) -> Iterator[None]:
+        """A statement works in this process: it is done when it is done."""
+        yield
 
     def _can_reuse(self, connection: Any) -> bool:
         if connection.in_transaction:
@@ -64,6 +75,13 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _discard(self, connection: Any) -> None:
         connection.close()
+
+    def _abandon(self, connection: Any) -> None:
+        # SQLite must not even close what was opened before a fork.
+        _of_the_parent.append(connection)
+
+
+_of_the_parent: list[sqlite3.Connection] = []
 
 
 class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
@@ -81,18 +99,131 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             **_LIBPQ_DEFAULTS | dict(settings.libpq),
         )
         self.statements: dict[Any, Any] = {}
+        self.time_limit = settings.statement_timeout or math.inf
+        self._connect_timeout: int = self.connect_params["connect_timeout"]
+        self.lock_limit = _set_local("lock_timeout", settings.lock_timeout)
+        self._limits_of_transaction = self.lock_limit + _set_local(
+            "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
+        )
+        self._time_limits = TimeLimits()
 
-    def _is_alive(self, connection: Any) -> bool:
-        # An idle connection has nothing to say: what can be read is its end.
-        poller = select.poll()
-        poller.register(connection.fileno(), select.POLLIN)
-        return not connection.closed and not poller.poll(0)
+    def cursor(self, named_cursor: Any = None) -> Any:
+        state = self._state
+        # In a transaction a lost connection is a lost transaction, which nothing may hide.
+        if not (state.closed or state.transactions or state.conn.is_usable()):
+            self._replace(state.conn)
+        return super().cursor(named_cursor)  # type: ignore[no-untyped-call]  # likewise
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        try:
+            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+        except peewee.PeeweeException as error:
+            self._raise_if_lost(error, in_doubt=not (self._state.transactions or _only_reads(sql)))
+            raise
+        except (ValueError, OverflowError) as error:
+            raise _unwritable(error) from error
+
+    def begin(self, isolation_level: Any = None) -> None:
+        level = self._adapter.isolation_level_str(isolation_level)
+        mode = f" ISOLATION LEVEL {level}" if level else ""
+        try:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+                self.cursor().execute(f"BEGIN{mode}; {self._limits_of_transaction}")
+        except peewee.PeeweeException as error:
+            self._raise_if_lost(error, in_doubt=False)
+            raise
+
+    def commit(self) -> None:
+        # Not through `cursor()`: another connection would commit nothing, and say that all is well.
+        try:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+                cursor = self._state.conn.cursor()
+                cursor.execute("COMMIT")
+        except peewee.PeeweeException as error:
+            self._raise_if_lost(error, in_doubt=True)
+            raise
+        if cursor.statusmessage == "ROLLBACK":
+            raise DatabaseError(
+                "nothing of the transaction was written, because a statement in it had failed",
+                sqlstate="25P02",
+            )
+
+    def rollback(self) -> None:
+        connection = self._state.conn
+        try:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+                connection.cursor().execute("ROLLBACK")
+        except peewee.PeeweeException:
+            # With the connection the transaction has ended as well; what went wrong before says
+            # more than this.
+            if not connection.closed:
+                raise
+
+    @contextmanager
+    def limited_to(self, seconds: float | None) -> Iterator[None]:
+        """Give each statement of this thread so much time, inside; None: as much as before."""
+        before = self._state.conn.time_limit
+        if seconds is not None:
+            self._state.conn.time_limit = seconds or math.inf
+        try:
+            yield
+        finally:
+            if not self._state.closed:
+                self._state.conn.time_limit = before
+
+    @contextmanager
+    def pinned(self) -> Iterator[Any]:
+        """This thread's connection, with session state, inside: lost once, it stays lost."""
+        connection = self.connection()  # type: ignore[no-untyped-call]  # likewise
+        connection.is_pinned = True
+        try:
+            yield connection
+        finally:
+            connection.is_pinned = False
+
+    def _raise_if_lost(self, error: peewee.PeeweeException, *, in_doubt: bool) -> None:
+        connection = self._state.conn
+        if connection is not None and connection.closed:
+            raise ConnectionLost(error, in_doubt=in_doubt, silent=connection.is_silent) from error
+
+    def _replace(self, lost: Connection) -> None:
+        if lost.is_pinned:
+            return
+        connection = self._open(0)
+        connection.time_limit = lost.time_limit
+        self._exchange(lost, connection)
+        self._state.conn = connection
+        self._discard(lost)
+        logger.info("a connection had ended: replaced by a new one")
+
+    def _open(self, waited: float) -> Any:
+        # Who has waited for others to give up a silent server does not wait as long again.
+        patience = int(max(self._pool_timeout, self._connect_timeout) - waited)
+        self._state.connect_timeout = min(self._connect_timeout, max(1, patience))
+        return super()._open(waited)
+
+    def _connect(self) -> Any:
+        within = {"connect_timeout": self._state.connect_timeout}
+        connection = self._adapter.connect(
+            self, connection_factory=Connection, **self.connect_params | within
+        )
+        connection.autocommit = True
+        connection.time_limit = self.time_limit
+        return connection
+
+    def _look_after(self, connections: Iterable[Any]) -> None:
+        if self._time_limits.enforce(connections):
+            # What was idle all the time has probably been cut off by the same silence.
+            self.close_idle()
 
     def _can_reuse(self, connection: Any) -> bool:
-        return bool(self._adapter.is_connection_reusable(connection))
+        return not connection.was_canceled() and self._adapter.is_connection_reusable(connection)
 
     def _discard(self, connection: Any) -> None:
         connection.close()
+
+    def _abandon(self, connection: Any) -> None:
+        connection.abandon()
 
 
 _LIBPQ_DEFAULTS = {
@@ -103,6 +234,19 @@ _LIBPQ_DEFAULTS = {
     "tcp_user_timeout": 8000,
     "application_name": "stogram_sdk",
 }
+
+
+def _set_local(name: str, seconds: float) -> str:
+    """The statement that sets a limit until the transaction ends; of 0 seconds nothing."""
+    return f"SET LOCAL {name} = {max(1, round(seconds * 1000))}; " if seconds else ""
+
+
+def _only_reads(sql: str) -> bool:
+    return sql.startswith("SELECT") and ";" not in sql
+
+
+def _unwritable(error: Exception) -> InvalidInput:
+    return InvalidInput(f"the database cannot hold a value ({type(error).__name__})")
 
 
 def open_database(url: str | None = None, **options: Any) -> tuple[Any, DatabaseSettings]:
@@ -118,9 +262,20 @@ def connect(url: str | None = None, **options: Any) -> None:
     """Bind the models to a database; connections are opened when they are needed.
 
     `url` defaults to `$STOGRAM_DATABASE_URL`, then `$DATABASE_URL`, then `sqlite:///stogram.db`;
-    the server's own URL works as it is. Options (seconds, where they are times):
-    `connection_limit=10`, `pool_timeout=10`, `connect_timeout=5`, `statement_timeout=15`,
-    `max_idle_connection_lifetime=300`, `schema`, and those of libpq; they go before the URL's.
+    the server's own URL works as it is. Options, which go before the URL's, are those of
+    `stogram_sdk.database_url`. The limits of time, in seconds (0: none):
+
+    * `connect_timeout=5`: until the server has accepted a connection, for each of its addresses;
+    * `pool_timeout=10`: until one of the `connection_limit=10` connections is free;
+    * `statement_timeout=8`: until a statement is answered. A slow server is then asked to cancel
+      it; a silent one is given up half a second later, so that no call waits for longer than 10;
+    * `lock_timeout=5`: until another transaction releases a row or table, in a transaction;
+    * `idle_in_transaction_session_timeout=60`: between two statements of a transaction, after
+      which the server ends it;
+    * `max_idle_connection_lifetime=300`: after which an unused connection is not used again.
+
+    They work through PgBouncer. On SQLite, `statement_timeout` is how long to wait for another
+    writer.
 
     Raises `InvalidInput` for a URL or option that cannot be right, `Unavailable` if the database
     cannot be reached.
@@ -151,20 +306,24 @@ def current_database() -> Any:
 
 
 @contextmanager
-def session() -> Iterator[None]:
+def session(*, statement_timeout: float | None = None) -> Iterator[None]:
     """Keep one connection of the pool for everything inside; hand it back at the end.
 
-    Sessions nest: an inner one uses the connection of the outer one.
-    Raises `Unavailable` if no connection can be had in time.
+    With `statement_timeout` (seconds, 0: without end) each statement inside has so much time
+    instead of what `connect()` was told. Sessions nest: an inner one uses the connection of the
+    outer one. Between transactions, a connection that has ended is replaced.
+    Raises `Unavailable` if no connection can be had in time; errors of one's own queries with
+    Peewee leave as a `StogramError` too.
     """
     database = current_database()
     with translated_errors():
         opened = database.connect(reuse_if_open=True)
-    try:
-        yield
-    finally:
-        if opened:
-            database.close()
+        try:
+            with database.limited_to(statement_timeout):
+                yield
+        finally:
+            if opened:
+                database.close()
 
 
 def close() -> None:
@@ -178,10 +337,11 @@ def close() -> None:
 def transaction() -> Iterator[None]:
     """Make what is inside one unit: all of it happens, or nothing.
 
-    Inside another transaction it is a savepoint. Raises `Unavailable` if the outcome of the commit
-    is not known; see `retrying` for a unit that is tried again when it meets another.
+    Inside another transaction it is a savepoint. Raises `Unavailable`; if the connection was lost
+    at the commit, whether it happened is not known and `safe_to_retry` is False. See `retrying`
+    for a unit that is tried again when it meets another.
     """
-    with session(), translated_errors(), current_database().atomic():
+    with session(), current_database().atomic():
         yield
 
 
@@ -191,67 +351,3 @@ def _forget_connections() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_connections)
-
-# SQLSTATE classes and codes after which the same call may well succeed: connection exceptions,
-# too many connections, lock timeout, query canceled, shutdown and recovery.
-_UNAVAILABLE = ("08", "53300", "55P03", "57", "25P03", "25P04")
-_CONFLICTS = ("40001", "40P01")
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Let what driver, Peewee or pool raise leave as a `StogramError`, chained to its cause."""
-    try:
-        yield
-    except peewee.PeeweeException as error:
-        raise translate(error) from error
-
-
-def sqlstate_of(error: BaseException) -> str | None:
-    """The SQLSTATE of a Peewee error from PostgreSQL."""
-    original = error.args[0] if error.args else None
-    return getattr(original, "pgcode", None)
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Whether two transactions were in each other's way and this one should run again."""
-    return sqlstate_of(error) in _CONFLICTS
-
-
-def translate(error: peewee.PeeweeException) -> StogramError:
-    """The `StogramError` for an error of Peewee; its text never repeats the driver's."""
-    sqlstate = sqlstate_of(error)
-    original = error.args[0] if error.args else None
-    if sqlstate is not None and (sqlstate in _CONFLICTS or sqlstate.startswith(_UNAVAILABLE)):
-        return Unavailable(
-            f"the database did not do it in time or is not ready (SQLSTATE {sqlstate})",
-            sqlstate=sqlstate,
-        )
-    if sqlstate == "42P01" or "no such table" in str(original):
-        return DatabaseError(
-            "a table of Stogram is missing: run `pw_migrate migrate`", sqlstate=sqlstate
-        )
-    if sqlstate is None and isinstance(error, peewee.OperationalError | peewee.InterfaceError):
-        return Unavailable("the database cannot be reached", safe_to_retry=True)
-    constraint = getattr(getattr(original, "diag", None), "constraint_name", None)
-    about = f" by {constraint}" if constraint else ""
-    code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-    return DatabaseError(f"the database refused a statement{about}{code}", sqlstate=sqlstate)
-
-
-def run_again_on_conflict(unit: Callable[[], T]) -> T:
-    """Run a whole unit of work, up to five times while it meets another (40001, 40P01)."""
-    try:
-        return unit()
-    except peewee.PeeweeException as error:
-        if not is_conflict(error):
-            raise
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
-    again = Retrying(
-        stop=stop_after_attempt(4),
-        wait=wait_random_exponential(multiplier=0.02, max=1),
-        retry=retry_if_exception(is_conflict),
-        reraise=True,
-    )
-    return again(unit)

@@ -10,6 +10,9 @@ connection_limit               how many connections the pool opens at most
 pool_timeout                   seconds to wait for a free one (0: without end)
 connect_timeout                seconds to wait for the server to accept (0: without end)
 socket_timeout                 seconds to wait for the answer to a statement (`statement_timeout`)
+lock_timeout                   seconds to wait for a lock in a transaction (ours, as is the next)
+idle_in_transaction_           seconds after which the server ends a transaction in which nothing
+session_timeout                is done
 max_idle_connection_lifetime   seconds after which an unused connection is not used again
 sslmode, sslaccept             libpq's `sslmode`; `sslaccept=strict` is `verify-full`
 sslcert                        the server's CA certificate, libpq's `sslrootcert`; with `sslkey`
@@ -58,7 +61,14 @@ _LIBPQ = frozenset(
 )
 _WITHOUT_EFFECT = frozenset({"pgbouncer", "statement_cache_size"})
 _SECONDS = frozenset(
-    {"pool_timeout", "connect_timeout", "statement_timeout", "max_idle_connection_lifetime"}
+    {
+        "connect_timeout",
+        "idle_in_transaction_session_timeout",
+        "lock_timeout",
+        "max_idle_connection_lifetime",
+        "pool_timeout",
+        "statement_timeout",
+    }
 )
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -72,7 +82,9 @@ class DatabaseSettings:
     schema: str | None = None
     connection_limit: int = 10
     pool_timeout: float = 10
-    statement_timeout: float = 15
+    statement_timeout: float = 8
+    lock_timeout: float = 5
+    idle_in_transaction_session_timeout: float = 60
     max_idle_connection_lifetime: float = 300
     libpq: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -75,9 +75,10 @@ class AlreadyExists(StogramError):
 class Unavailable(StogramError):
     """The database cannot be reached or did not answer in time.
 
-    `safe_to_retry` is true when nothing was written, so that the call can simply be made again;
-    it is false when the connection was lost while a write was being committed: then only a call
-    that can be repeated (`send_message` with its `message_id`, `block_user`, ...) should be.
+    `safe_to_retry` is true when nothing was written, or when a second call leaves the database as
+    one would (`send_message` with its `message_id`, `block_user`, ...): the call can simply be made
+    again. It is false when the connection was lost while a write was being committed, so that
+    whether it happened is not known.
     """
 
     def __init__(

@@ -161,7 +161,7 @@ def _remove_from_folder() -> Query:
     )
 
 
-@operation
+@operation(repeatable=False)
 def create_folder(
     user_id: str, name: str, *, color: str | None = "#0088cc", icon: str | None = "Folder"
 ) -> Folder:

@@ -220,7 +220,7 @@ def _publish() -> Any:
     )
 
 
-@operation
+@operation(repeatable="message_id")
 def send_message(
     sender_id: str,
     chat_id: str,
@@ -380,7 +380,7 @@ def list_messages(
     return make_page(messages, limit, "messages", lambda row: (row.created_at, row.id))
 
 
-@operation
+@operation(repeatable=False)
 def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[Message]:
     """Send the messages whose time has come, exactly once however many callers run it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from stogram_sdk.database import (
     SqliteDatabase,
     current_database,
     session,
-    translated_errors,
 )
 from stogram_sdk.errors import MigrationError
 
@@ -36,7 +36,7 @@ def migrate() -> list[str]:
     if database.in_transaction():
         raise MigrationError("migrate() cannot run inside a transaction")
     schema = User._meta.schema
-    with session(), translated_errors(), _turn(database, schema):
+    with session(statement_timeout=0), _turn(database, schema):
         router = Router(
             database, migrate_dir=migrations_directory(), schema=schema, logger=_silent()
         )
@@ -59,7 +59,7 @@ def database_to_migrate() -> tuple[Any, str | None]:
     """
     from stogram_sdk.database_url import read_database_url
 
-    settings = read_database_url()
+    settings = read_database_url(statement_timeout=0)  # an index may take hours
     if settings.engine == "sqlite":
         return _SqliteToMigrate(settings), None
     database = _PostgresToMigrate(settings)
@@ -73,7 +73,9 @@ class _PostgresToMigrate(PostgresDatabase):
     def _connect(self) -> Any:
         from stogram_sdk.schema.turns import take_turn
 
-        connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
+        connection = super()._connect()
+        connection.time_limit = math.inf
+        connection.is_pinned = True
         take_turn(connection, self.schema_to_migrate)
         _create_schema(connection, self.schema_to_migrate)
         return connection
@@ -95,13 +97,13 @@ def _turn(database: Any, schema: str | None) -> Iterator[None]:
     from stogram_sdk.schema.turns import end_turn, take_file_turn, take_turn
 
     if database.dialect.name == "postgresql":
-        connection = database.connection()
-        take_turn(connection, schema)
-        try:
-            _create_schema(connection, schema)
-            yield
-        finally:
-            end_turn(connection, schema)
+        with database.pinned() as connection:
+            take_turn(connection, schema)
+            try:
+                _create_schema(connection, schema)
+                yield
+            finally:
+                end_turn(connection, schema)
     elif database.database == ":memory:":
         yield
     else:

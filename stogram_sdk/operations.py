@@ -5,50 +5,77 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
-from stogram_sdk.database import (
-    current_database,
-    run_again_on_conflict,
-    session,
-    translated_errors,
-)
+import peewee
+
+from stogram_sdk.database import current_database
+from stogram_sdk.failures import run_again, translate
 
 A = ParamSpec("A")
 R = TypeVar("R")
 
 
-def operation(function: Callable[A, R]) -> Callable[A, R]:
+@overload
+def operation(function: Callable[A, R]) -> Callable[A, R]: ...
+
+
+@overload
+def operation(*, repeatable: bool | str) -> Callable[[Callable[A, R]], Callable[A, R]]: ...
+
+
+def operation(function: Callable[A, R] | None = None, *, repeatable: bool | str = True) -> Any:
     """Make a function one unit of work.
 
     Inside the caller's transaction it is part of that: an error leaves as a `StogramError`, and
     whether to start over is the caller's decision. Outside it has a connection of its own for as
-    long as it runs, and runs again when it met another transaction (see `retrying`).
-    """
+    long as it runs, and may run again, as `failures` says.
 
+    `repeatable`: whether a second run, after a first of which nothing is known, leaves the database
+    as one would; or the name of the argument without which it does not.
+    """
+    if function is None:
+        return lambda function: _unit_of_work(function, repeatable)
+    return _unit_of_work(function, repeatable)
+
+
+def _unit_of_work(function: Callable[A, R], repeatable: bool | str) -> Callable[A, R]:
     @wraps(function)
     def unit_of_work(*args: A.args, **kwargs: A.kwargs) -> R:
-        with translated_errors():
-            if current_database().in_transaction():
+        database = current_database()
+        can_repeat = repeatable
+        if isinstance(can_repeat, str):
+            can_repeat = kwargs.get(can_repeat) is not None
+        try:
+            if database.in_transaction():
                 return function(*args, **kwargs)
-            with session():
-                return run_again_on_conflict(lambda: function(*args, **kwargs))
+            opened = database.connect(reuse_if_open=True)
+            try:
+                return run_again(lambda: function(*args, **kwargs), repeatable=can_repeat)
+            finally:
+                if opened:
+                    database.close()
+        except peewee.PeeweeException as error:
+            raise translate(error, repeatable=can_repeat) from error
 
+    unit_of_work.repeatable = repeatable  # type: ignore[attr-defined]  # for who asks
     return unit_of_work
 
 
 def retrying(function: Callable[A, R]) -> Callable[A, R]:
     """Make a function of your own one unit of work: a transaction that is run again, up to five
-    times, when it meets another (SQLSTATE 40001, 40P01).
+    times, when it meets another (SQLSTATE 40001, 40P01), and once when its connection is lost
+    before the commit.
 
     Inside another transaction it runs once, as part of that: whoever began it starts over.
     """
 
+    @wraps(function)
     def in_transaction(*args: A.args, **kwargs: A.kwargs) -> R:
         with atomic():
             return function(*args, **kwargs)
 
-    return operation(wraps(function)(in_transaction))
+    return operation(repeatable=False)(in_transaction)
 
 
 def atomic() -> AbstractContextManager[None]:

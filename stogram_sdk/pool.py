@@ -2,17 +2,30 @@
 
 Peewee's own pool checks and opens connections while it holds the lock that every thread needs,
 so one connection into the void stops them all; here only the bookkeeping is done under the lock.
+
+While connections are out, a thread of the pool looks after them a few times a second: it takes
+back those of threads that have ended, and has the database keep its time limits.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import peewee
 
 from stogram_sdk.errors import Unavailable
+
+# Seconds between two looks at the connections that are out, and without any before it ends.
+_TICK = 0.25
+_LINGER = 10.0
+
+
+class _Opening:
+    """Holds the place of a connection that is being opened."""
 
 
 class PooledConnections:
@@ -33,10 +46,16 @@ class PooledConnections:
         self._connection_limit = connection_limit
         self._pool_timeout = pool_timeout or threading.TIMEOUT_MAX
         self._max_idle = max_idle_connection_lifetime or float("inf")
+        self._forget()
+        super().__init__(*args, **options)
+
+    def _forget(self) -> None:
         self._returned = threading.Condition()
         self._idle: list[tuple[float, Any]] = []
-        self._holders: dict[object, threading.Thread] = {}
-        super().__init__(*args, **options)
+        self._holders: dict[Any, threading.Thread] = {}
+        self._watcher: threading.Thread | None = None
+        self._wake_watcher = threading.Event()
+        self._is_closed = False
 
     def connect(self, reuse_if_open: bool = False) -> bool:
         if not self._state.closed:
@@ -60,56 +79,66 @@ class PooledConnections:
         """Close this thread's connection and every idle one; those at work close when returned."""
         self.close()
         with self._returned:
+            self._is_closed = True
+            watcher = None if self._holders else self._watcher
+        self.close_idle()
+        self._wake_watcher.set()
+        if watcher is not None:
+            watcher.join()
+
+    def close_idle(self) -> None:
+        """Close the connections that no thread holds."""
+        with self._returned:
             idle, self._idle = self._idle, []
-            self._max_idle = -1
         for _, connection in idle:
             self._discard(connection)
 
     def forget_connections(self) -> None:
         """Let go of all connections without a word to the server: the parent still has them."""
-        self._returned = threading.Condition()
-        self._idle = []
-        self._holders = {}
+        for connection in (*self._holders, *(connection for _, connection in self._idle)):
+            if not isinstance(connection, _Opening):
+                self._abandon(connection)
+        self._forget()
         self._state.reset()
 
     def connections_in_use(self) -> int:
         """How many connections are with a thread right now."""
         with self._returned:
+            self._reap()
             return len(self._holders)
 
-    def _take(self) -> Any:
-        deadline = time.monotonic() + self._pool_timeout
-        slot = object()
-        while True:
-            connection = self._reserve(slot, deadline)
-            try:
-                if connection is None:
-                    connection = self._open()
-                elif not self._is_alive(connection):
-                    self._discard(connection)
-                    connection = None
-            except BaseException:
-                self._release(slot)
-                raise
-            if connection is not None:
-                with self._returned:
-                    self._holders[id(connection)] = self._holders.pop(slot)
-                return connection
-            self._release(slot)
+    def connections_idle(self) -> int:
+        """How many connections are open and with no thread."""
+        with self._returned:
+            return len(self._idle)
 
-    def _reserve(self, slot: object, deadline: float) -> Any:
+    def _take(self) -> Any:
+        began = time.monotonic()
+        place = _Opening()
+        connection = self._reserve(place, began + self._pool_timeout)
+        if connection is None:
+            try:
+                connection = self._open(time.monotonic() - began)
+            except BaseException:
+                with self._returned:
+                    self._holders.pop(place, None)
+                    self._returned.notify()
+                raise
+            self._exchange(place, connection)
+        return connection
+
+    def _reserve(self, place: _Opening, deadline: float) -> Any:
         """An idle connection, or None for the right to open one."""
         with self._returned:
             while True:
                 while self._idle:
                     since, connection = self._idle.pop()
-                    if time.monotonic() - since > self._max_idle:
-                        self._discard(connection)
-                        continue
-                    self._holders[slot] = threading.current_thread()
-                    return connection
+                    if time.monotonic() - since <= self._max_idle:
+                        self._lend(connection)
+                        return connection
+                    self._discard(connection)
                 if len(self._holders) < self._connection_limit or self._reap():
-                    self._holders[slot] = threading.current_thread()
+                    self._lend(place)
                     return None
                 if not self._returned.wait(min(deadline - time.monotonic(), 1.0)) and (
                     time.monotonic() >= deadline
@@ -119,40 +148,71 @@ class PooledConnections:
                         f"{self._pool_timeout:g} s for one (connection_limit, pool_timeout)"
                     )
 
+    def _lend(self, connection: Any) -> None:
+        self._holders[connection] = threading.current_thread()
+        if self._watcher is None:
+            watcher = threading.Thread(target=self._watch, name="stogram_sdk watches", daemon=True)
+            with suppress(RuntimeError):  # The interpreter is shutting down.
+                watcher.start()
+                self._watcher = watcher
+
+    def _exchange(self, old: Any, new: Any) -> None:
+        """Let the thread that holds the one hold the other."""
+        with self._returned:
+            self._holders[new] = self._holders.pop(old, threading.current_thread())
+
     def _reap(self) -> bool:
-        """Take back the slots of threads that ended without giving theirs back."""
-        ended = [slot for slot, thread in self._holders.items() if not thread.is_alive()]
-        for slot in ended:
-            del self._holders[slot]
+        """Take back what threads held that ended without giving it back."""
+        ended = [held for held, thread in self._holders.items() if not thread.is_alive()]
+        for held in ended:
+            del self._holders[held]
+            if not isinstance(held, _Opening):
+                self._discard(held)
+            self._returned.notify()
         return bool(ended)
 
-    def _release(self, slot: object) -> None:
-        with self._returned:
-            self._holders.pop(slot, None)
-            self._returned.notify()
-
     def _give_back(self, connection: Any) -> None:
-        reusable = self._max_idle >= 0 and self._can_reuse(connection)
-        if not reusable:
-            self._discard(connection)
+        reusable = self._can_reuse(connection)
         with self._returned:
-            held = self._holders.pop(id(connection), None)
-            if held is not None and reusable:
+            reusable = reusable and not self._is_closed
+            if self._holders.pop(connection, None) is not None and reusable:
                 self._idle.append((time.monotonic(), connection))
+            else:
+                self._discard(connection)
             self._returned.notify()
 
-    def _open(self) -> Any:
+    def _watch(self) -> None:
+        last_busy = time.monotonic()
+        while True:
+            self._wake_watcher.wait(_TICK)
+            self._wake_watcher.clear()
+            with self._returned:
+                self._reap()
+                held = [held for held in self._holders if not isinstance(held, _Opening)]
+                if self._holders:
+                    last_busy = time.monotonic()
+                elif self._is_closed or time.monotonic() - last_busy > _LINGER:
+                    self._watcher = None
+                    return
+            self._look_after(held)
+
+    def _open(self, waited: float) -> Any:
+        """A new connection, for a thread that has been waiting for so many seconds."""
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             connection = self._connect()  # type: ignore[attr-defined]  # of peewee.Database
             if self.server_version is None:
                 self._set_server_version(connection)  # type: ignore[attr-defined]  # likewise
         return connection
 
-    def _is_alive(self, connection: Any) -> bool:
-        raise NotImplementedError
+    def _look_after(self, connections: Iterable[Any]) -> None:
+        """Called a few times a second with the connections that are out."""
 
     def _can_reuse(self, connection: Any) -> bool:
         raise NotImplementedError
 
     def _discard(self, connection: Any) -> None:
+        raise NotImplementedError
+
+    def _abandon(self, connection: Any) -> None:
+        """Let go of a connection in a forked child."""
         raise NotImplementedError

@@ -196,7 +196,10 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
         text, parameters = database.get_sql_context().sql(query).query()
         texts.append(text)
         slots += parameters
-    return _Compiled("; ".join(texts), tuple(slots), _parts(getattr(queries[-1], "_returning", ())))
+    limit = database.lock_limit if len(queries) > 1 else ""
+    return _Compiled(
+        limit + "; ".join(texts), tuple(slots), _parts(getattr(queries[-1], "_returning", ()))
+    )
 
 
 def _parts(selected: Iterable[Any] | None) -> tuple[_Part, ...]:

@@ -63,7 +63,7 @@ def _find_user() -> Query:
     return User.select().where(same).order_by(exact_first, User.created_at, User.id).limit(1)
 
 
-@operation
+@operation(repeatable=False)
 def create_user(
     email: str, username: str, *, password_hash: str, display_name: str | None = None
 ) -> User:

@@ -1,0 +1,201 @@
+"""What goes wrong between here and the database: which `StogramError` it is, and what then.
+
+A call may be run again by itself: up to five times when it met another transaction (SQLSTATE
+40001, 40P01), and once over a new connection when its own was lost, if nothing was written or the
+call can be repeated. The logger `stogram_sdk` says so at INFO; it names SQLSTATEs and seconds,
+never a value, a statement or where the database is.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import peewee
+import psycopg2
+
+from stogram_sdk.errors import DatabaseError, StogramError, Unavailable
+
+T = TypeVar("T")
+
+logger = logging.getLogger("stogram_sdk")
+logger.addHandler(logging.NullHandler())
+
+_CONFLICTS = ("40001", "40P01")
+_TRIES_OF_A_CONFLICT = 5
+_TRIES_OF_A_LOSS = 2
+
+# After a longer silence the network is to blame, and a second try would only double the wait.
+_SOON = 2.0
+
+# SQLSTATE classes and codes after which the same call may well succeed: connection exceptions,
+# too many connections, lock timeout, query canceled, shutdown and recovery, idle in transaction.
+_UNAVAILABLE = ("08", "53300", "55P03", "57", "25P03", "25P04")
+
+# The same of SQLite: the file is busy or locked, or cannot be read, written or opened now.
+_SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_SQLITE_UNAVAILABLE = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+)
+
+
+class ConnectionLost(peewee.OperationalError):
+    """The connection ended while a statement was waiting for its answer.
+
+    `in_doubt`: the statement may have been carried out all the same, for good.
+    `silent`: it was given up, because no answer came in time.
+    """
+
+    def __init__(self, cause: peewee.PeeweeException, *, in_doubt: bool, silent: bool) -> None:
+        super().__init__(*cause.args)
+        self.in_doubt = in_doubt
+        self.silent = silent
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Let what driver, Peewee or pool raise leave as a `StogramError`, chained to its cause."""
+    try:
+        yield
+    except peewee.PeeweeException as error:
+        raise translate(error) from error
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The SQLSTATE of a Peewee error from PostgreSQL."""
+    return getattr(_original(error), "pgcode", None)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether two transactions were in each other's way and this one should run again."""
+    return sqlstate_of(error) in _CONFLICTS
+
+
+def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> StogramError:
+    """The `StogramError` for an error of Peewee; its text never repeats the driver's.
+
+    `repeatable`: the whole call can be made again, whatever became of this one.
+    """
+    original = _original(error)
+    if isinstance(error, ConnectionLost):
+        return _lost(error, repeatable)
+    if isinstance(original, sqlite3.Error):
+        return _translate_sqlite(error, original)
+    sqlstate = sqlstate_of(error)
+    if sqlstate is not None and (sqlstate in _CONFLICTS or sqlstate.startswith(_UNAVAILABLE)):
+        return Unavailable(
+            f"the database did not do it in time or is not ready (SQLSTATE {sqlstate})",
+            sqlstate=sqlstate,
+        )
+    if sqlstate is None and isinstance(original, psycopg2.OperationalError):
+        return Unavailable("the database cannot be reached, or does not let this user in")
+    if sqlstate is None and isinstance(original, psycopg2.InterfaceError):
+        return Unavailable("the connection to the database was lost; nothing was written")
+    if sqlstate == "42P01":
+        return _table_is_missing(sqlstate)
+    constraint = getattr(getattr(original, "diag", None), "constraint_name", None)
+    about = f" by {constraint}" if constraint else ""
+    code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+    return DatabaseError(f"the database refused a statement{about}{code}", sqlstate=sqlstate)
+
+
+def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
+    """Run a whole unit of work, again if it may (see above); raises what Peewee raises."""
+    began = time.monotonic()
+    try:
+        return unit()
+    except peewee.PeeweeException as error:
+        if _tries(error, repeatable, began) == 1:
+            raise
+        return _try_again(unit, error, repeatable, began)
+
+
+def _try_again(
+    unit: Callable[[], T], error: peewee.PeeweeException, repeatable: bool, began: float
+) -> T:
+    from tenacity import RetryCallState, Retrying, wait_random_exponential
+
+    failures: list[peewee.PeeweeException] = [error]
+
+    def next_try() -> T:
+        if failures:  # The first has been made already.
+            raise failures.pop()
+        return unit()
+
+    def failure_of(state: RetryCallState) -> BaseException:
+        failure = state.outcome and state.outcome.exception()
+        assert isinstance(failure, BaseException)
+        return failure
+
+    def should_stop(state: RetryCallState) -> bool:
+        return state.attempt_number >= _tries(failure_of(state), repeatable, began)
+
+    def say(state: RetryCallState) -> None:
+        reason = sqlstate_of(failure_of(state))
+        logger.info(
+            "%s: running the call again, try %d",
+            f"SQLSTATE {reason}" if reason else "the connection was lost",
+            state.attempt_number + 1,
+        )
+
+    return Retrying(
+        stop=should_stop,
+        wait=wait_random_exponential(multiplier=0.02, max=1),
+        before_sleep=say,
+        reraise=True,
+    )(next_try)
+
+
+def _tries(error: BaseException, repeatable: bool, began: float) -> int:
+    """How often a call that ended with this error may be run, in all."""
+    if is_conflict(error):
+        return _TRIES_OF_A_CONFLICT
+    if isinstance(error, ConnectionLost) and (repeatable or not error.in_doubt):
+        soon = not error.silent and time.monotonic() - began < _SOON
+        return _TRIES_OF_A_LOSS if soon else 1
+    return 1
+
+
+def _lost(error: ConnectionLost, repeatable: bool) -> Unavailable:
+    what = "the database did not answer in time" if error.silent else "the connection was lost"
+    if not error.in_doubt:
+        so = "nothing was written"
+    elif repeatable:
+        so = "make the call again, it can be repeated"
+    else:
+        so = "whether it was carried out is not known"
+    return Unavailable(
+        f"{what}: {so}",
+        safe_to_retry=repeatable or not error.in_doubt,
+        sqlstate=sqlstate_of(error),
+    )
+
+
+def _translate_sqlite(error: peewee.PeeweeException, original: sqlite3.Error) -> StogramError:
+    code = getattr(original, "sqlite_errorcode", 0) & 0xFF  # without the extension
+    if code in _SQLITE_BUSY:
+        return Unavailable("another writer holds the database for too long; nothing was written")
+    if code in _SQLITE_UNAVAILABLE:
+        return Unavailable("the database file cannot be opened, read or written; nothing was")
+    if "no such table" in str(original):
+        return _table_is_missing(None)
+    return DatabaseError("the database refused a statement")
+
+
+def _table_is_missing(sqlstate: str | None) -> DatabaseError:
+    return DatabaseError(
+        "a table of Stogram is missing: run `pw_migrate migrate`", sqlstate=sqlstate
+    )
+
+
+def _original(error: BaseException) -> Any:
+    """The driver's error, which Peewee keeps as the first argument of its own."""
+    return error.args[0] if error.args else None
