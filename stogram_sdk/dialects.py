@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, Protocol
 
 from peewee import SQL, ColumnBase, Node, NodeList, Select, fn
@@ -139,18 +140,41 @@ def any_case_pattern(text: str) -> str:
     """A regular expression that finds the text in any case, the same in Python and PostgreSQL.
 
     Every letter becomes the class of its own case forms, so that neither the locale of the
-    database (which may know only ASCII) nor SQLite's LIKE (which does) has a say.
+    database (which may know only ASCII) nor SQLite's LIKE (which does) has a say. What upper case
+    writes with more letters is found either way: ß and SS.
     """
-    return "".join(_any_case(character) for character in text)
+    forms = _case_forms()
+    folded = _fold(text)
+    parts: list[str] = []
+    while folded:
+        several = next((start for n in (3, 2) if (start := folded[:n]) in forms and start[1:]), "")
+        start = several or folded[0]
+        spelled = "".join(map(_any_case, start))
+        parts.append(f"(?:{spelled}|[{forms[several]}])" if several else spelled)
+        folded = folded[len(start) :]
+    return "".join(parts)
 
 
-def _any_case(character: str) -> str:
-    forms = {character, character.lower(), character.upper(), character.title()}
-    forms |= {form.lower() for form in forms} | {form.upper() for form in forms}
-    single = sorted(form for form in forms if len(form) == 1)
-    if len(single) > 1:
-        return f"[{''.join(single)}]"
-    return character if character.isalnum() or ord(character) > 127 else f"\\{character}"
+def _any_case(folded: str) -> str:
+    if folded in _case_forms():
+        # The dot of a Turkish İ becomes a character of its own in lower case.
+        return f"[{_case_forms()[folded]}]" + ("\u0307?" if folded == "i" else "")
+    return folded if folded.isalnum() or ord(folded) > 127 else f"\\{folded}"
+
+
+def _fold(text: str) -> str:
+    """The text without case; the four Turkish letters i count as one."""
+    return text.upper().casefold().replace("i\u0307", "i")
+
+
+@cache
+def _case_forms() -> dict[str, str]:
+    """By what `_fold` makes of them: the characters that differ by case only."""
+    forms: dict[str, str] = {}
+    for character in map(chr, range(0x20000)):  # no letter beyond these has a case
+        if (folded := _fold(character)) != character:
+            forms[folded] = forms.get(folded, folded if len(folded) == 1 else "") + character
+    return forms
 
 
 def matches(pattern: str, text: str | None) -> bool:

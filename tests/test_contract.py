@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import stogram_sdk
-from stogram_sdk import InvalidInput
+from stogram_sdk import ChatSummary, InvalidInput, Member, Page
 from stogram_sdk.paging import write_cursor
 from tests.contract import CALLS, NOT_CALLS, World, function_of, outcome, stored_rows, undone
 from tests.factories import sent_statements
@@ -61,6 +61,38 @@ def test_a_call_is_undone_with_the_transaction_of_the_caller(label: str, world: 
         outcome(label, world.scene)
         assert (stored_rows() == before) == is_read(label), "what reads never writes"
     assert stored_rows() == before
+
+
+paged = [label for label in CALLS if "cursor" in inspect.signature(function_of(label)).parameters]
+
+
+@pytest.mark.parametrize("label", paged)
+def test_pages_of_any_size_make_up_the_whole_list(label: str, large_world: World) -> None:
+    positional, keywords = CALLS[label].arguments(large_world.scene)
+
+    def page(size: int, cursor: str | None = None) -> Page[Any]:
+        found = function_of(label)(*positional, **keywords, limit=size, cursor=cursor)
+        assert isinstance(found, Page)
+        return found
+
+    whole = page(100)
+    assert whole.next_cursor is None
+    for size in range(1, len(whole) + 1):
+        pages = [page(size)]
+        while pages[-1].next_cursor is not None:
+            pages.append(page(size, pages[-1].next_cursor))
+        assert [len(rows) for rows in pages[:-1]] == [size] * (len(pages) - 1)
+        assert [id_of(row) for rows in pages for row in rows] == [id_of(row) for row in whole]
+        assert 1 <= len(pages[-1]) <= size
+
+
+def id_of(row: Any) -> Any:
+    match row:
+        case ChatSummary():
+            return row.chat.id
+        case Member():
+            return row.profile.id
+    return row.id
 
 
 # --- Strangers ---
