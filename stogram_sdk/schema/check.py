@@ -327,7 +327,12 @@ def _read_only(url: str | None) -> Iterator[Any]:
             yield database
         return
     try:
-        with translated_errors(), database.connection_context(), database.atomic():
+        with (
+            translated_errors(),
+            database.connection_context(),
+            database.limited_to(0),
+            database.atomic(),
+        ):
             database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
             yield database
