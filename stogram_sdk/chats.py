@@ -11,7 +11,7 @@ from peewee import JOIN, SQL, Query, Select, Tuple, fn
 
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.fields import time_from_database, utc_now
-from stogram_sdk.folders import require_folder
+from stogram_sdk.folders import own_folder, require_folder
 from stogram_sdk.models import (
     Chat,
     ChatMember,
@@ -229,7 +229,8 @@ def _list_chats(
     ]
     if in_folder is not None:
         folder = ChatSettings.folder
-        conditions.append(folder == P.folder_id if in_folder else folder.is_null())
+        in_it = (folder == P.folder_id) & fn.EXISTS(own_folder())
+        conditions.append(in_it if in_folder else folder.is_null())
     if is_favorite:
         conditions.append(favorite == P.is_favorite)
     if is_secret:
@@ -301,9 +302,8 @@ def list_chats(
     values: dict[str, Any] = {}
     if folder_id is not UNSET:
         variant["in_folder"] = folder_id is not None
-        values["folder_id"] = folder_id and valid_id(folder_id, "folder_id")
         if folder_id is not None:
-            valid_id(folder_id, "folder_id")
+            values["folder_id"] = valid_id(folder_id, "folder_id")
     if is_favorite is not UNSET:
         variant["is_favorite"] = True
         values["is_favorite"] = valid_flag(is_favorite, "is_favorite")

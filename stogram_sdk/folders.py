@@ -45,14 +45,14 @@ def _owner_lock() -> Any:
     return dialect().lock(User.select(User.id).where(User.id == P.user_id))
 
 
+def own_folder() -> ModelSelect[Folder]:
+    """The folder, if it is the user's."""
+    return Folder.select(Folder.id).where(Folder.id == P.folder_id, Folder.user == P.user_id)
+
+
 def _folder_lock() -> Any:
     """The lock on a folder's row: taken before those of settings rows."""
-    own = Folder.select(Folder.id).where(Folder.id == P.folder_id, Folder.user == P.user_id)
-    return dialect().lock(own)
-
-
-def _own_folder() -> ModelSelect[Folder]:
-    return Folder.select(Folder.id).where(Folder.id == P.folder_id, Folder.user == P.user_id)
+    return dialect().lock(own_folder())
 
 
 @statement
@@ -113,7 +113,7 @@ def _delete_folder() -> Any:
 
 @statement
 def _has_folder() -> Query:
-    return _own_folder()
+    return own_folder()
 
 
 @statement
@@ -141,7 +141,7 @@ def _move_to_folder() -> Any:
     upsert = upsert_settings(
         {ChatSettings.folder: P.folder_id},
         {ChatSettings.folder: EXCLUDED.folderId},
-        fn.EXISTS(_own_folder()),
+        fn.EXISTS(own_folder()),
     )
     return after_locking(upsert, _folder_lock())
 
