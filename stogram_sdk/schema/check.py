@@ -20,7 +20,6 @@ from stogram_sdk.schema.migration import (
     rows_in_the_way,
     schema_of,
 )
-from stogram_sdk.schema.objects import Catalog, Column, ForeignKey, Index
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.shipped import shipped_migrations
 from stogram_sdk.schema.steps import (
@@ -224,7 +223,7 @@ class _Look:
             self._add("table", f"table {table}")
             for column in columns.values():
                 found = self.catalog.column(table, column.name)
-                what = "is missing" if found is None else _other(_shown(column), _shown(found))
+                what = "is missing" if found is None else _other(column, found)
                 self._add("column", f"column {table}.{column.name}", what)
 
     def _constraints_and_indexes(self) -> None:
@@ -239,11 +238,11 @@ class _Look:
             self._add("unique constraint", f"unique constraint {unique.name}", what)
         for index in self.expected.indexes.values():
             there = self.catalog.indexes.get(index.name)
-            what = "is missing" if there is None else _other(_index(index), _index(there))
+            what = "is missing" if there is None else _other(index, there)
             self._add("index", f"index {index.name}", what)
         for foreign in self.expected.foreign_keys.values():
             at = self.catalog.foreign_keys.get(foreign.name)
-            what = "is missing" if at is None else _other(_key(foreign), _key(at))
+            what = "is missing" if at is None else _other(foreign, at)
             self._add("foreign key", f"foreign key {foreign.name}", what)
 
     def _rows(self) -> None:
@@ -290,28 +289,8 @@ def _row_area(step: Step) -> str | None:
     return None
 
 
-def _other(expected: str, found: str) -> str:
+def _other(expected: object, found: object) -> str:
     return "" if found == expected else f"is {found}, and must be {expected}"
-
-
-def _shown(column: Column) -> str:
-    words = [column.type, "NULL" if column.nullable else "NOT NULL"]
-    if column.default is not None:
-        words.append(f"DEFAULT {column.default}")
-    return " ".join(words)
-
-
-def _index(index: Index) -> str:
-    kind = f"{'unique ' if index.unique else ''}{index.method} ({', '.join(index.columns)})"
-    return f"{kind}{'' if index.plain else ', partial'}{'' if index.valid else ', invalid'}"
-
-
-def _key(key: ForeignKey) -> str:
-    valid = "" if key.valid else ", not validated"
-    return (
-        f"{key.column} to {key.references}, ON DELETE {key.on_delete} "
-        f"ON UPDATE {key.on_update}{valid}"
-    )
 
 
 @contextmanager

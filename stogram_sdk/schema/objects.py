@@ -16,6 +16,10 @@ class Column:
     nullable: bool = False
     default: str | None = None
 
+    def __str__(self) -> str:
+        default = "" if self.default is None else f" DEFAULT {self.default}"
+        return f"{self.type} {'NULL' if self.nullable else 'NOT NULL'}{default}"
+
 
 @dataclass(frozen=True)
 class PrimaryKey:
@@ -30,6 +34,9 @@ class UniqueConstraint:
     table: str
     columns: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"unique ({', '.join(self.columns)})"
+
 
 @dataclass(frozen=True)
 class Index:
@@ -43,6 +50,10 @@ class Index:
     #: False if it leaves rows out, or holds expressions.
     plain: bool = True
 
+    def __str__(self) -> str:
+        kind = f"{'unique ' if self.unique else ''}{self.method} ({', '.join(self.columns)})"
+        return f"{kind}{'' if self.plain else ', partial'}{'' if self.valid else ', invalid'}"
+
 
 @dataclass(frozen=True)
 class ForeignKey:
@@ -54,6 +65,11 @@ class ForeignKey:
     on_update: str = "CASCADE"
     #: False if rows from before it was added have not been looked at.
     valid: bool = True
+
+    def __str__(self) -> str:
+        actions = f"ON DELETE {self.on_delete} ON UPDATE {self.on_update}"
+        valid = "" if self.valid else ", not validated"
+        return f"{self.column} to {self.references}, {actions}{valid}"
 
 
 @dataclass

@@ -162,7 +162,7 @@ def _losses(migration: Migration, schema: PostgresSchema) -> list[str]:
         counts.append(
             f"IF {exist} THEN\n"
             f"    SELECT count(*) FROM {schema.quoted(step.table)}{rows} INTO found;\n"
-            f"    IF found > 0 THEN RAISE EXCEPTION '{step} would lose the data of % rows', found;\n"
+            f"    IF found > 0 THEN RAISE EXCEPTION '{step} would lose % rows with data', found;\n"
             f"    END IF;\nEND IF;"
         )
     if not migration.foundation:

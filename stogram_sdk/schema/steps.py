@@ -297,9 +297,9 @@ class AddUnique(_Plain):
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         there = catalog.uniques.get(self.unique.name)
-        if there in (None, self.unique):
+        if there is None or there == self.unique:
             return []
-        return [_other_constraint(str(self), self.unique.name, self.table, schema)]
+        return [_other_constraint(str(self), self.unique, there, schema)]
 
     def columns(self) -> tuple[tuple[str, str], ...]:
         return tuple((self.table, column) for column in self.unique.columns)
@@ -424,7 +424,7 @@ class AddForeignKey(_Plain):
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         there = catalog.foreign_keys.get(self.key.name)
         if there is not None and _validated(there) != self.key:
-            return [_other_constraint(str(self), self.key.name, self.table, schema)]
+            return [_other_constraint(str(self), self.key, there, schema)]
         if (
             isinstance(schema, SqliteSchema)
             and self.table in catalog.tables
@@ -621,12 +621,17 @@ def _missing_table(table: str) -> Obstacle:
     )
 
 
-def _other_constraint(what: str, name: str, table: str, schema: Schema) -> Obstacle:
+def _other_constraint(
+    what: str,
+    wanted: UniqueConstraint | ForeignKey,
+    there: UniqueConstraint | ForeignKey,
+    schema: Schema,
+) -> Obstacle:
     return Obstacle(
         what,
-        "exists with another definition",
-        f"Drop it, and the migration adds it: ALTER TABLE {schema.quoted(table)} "
-        f'DROP CONSTRAINT "{name}"',
+        f"is {there}, and must be {wanted}",
+        f"Drop it, and the migration adds it: ALTER TABLE {schema.quoted(wanted.table)} "
+        f'DROP CONSTRAINT "{wanted.name}"',
     )
 
 

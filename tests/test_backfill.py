@@ -1,0 +1,275 @@
+"""`stogram backfill`: mentions and hashtags of messages from before the migration."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+from peewee import SQL
+
+import stogram_sdk
+from stogram_sdk import Chat, ChatType, Message, MigrationError, User, extract_hashtags
+from stogram_sdk.database import db, open_database, session
+from stogram_sdk.fields import utc_now
+from stogram_sdk.migrating import migrate
+from stogram_sdk.schema.backfill import PLACE, Backfilled, backfill
+from stogram_sdk.text import extract_mentions
+from tests.postgres import PostgresServer
+from tests.states import PROJECT, Databases, environment, pw_migrate, stogram
+
+CONTENTS = [
+    "nothing",
+    None,
+    "#Проект для @Ivan_Petrov и @ivan_petrov",
+    "＃ТЕГ #tag, https://x.io/a#b",
+    "C# #1 #サッカー",
+    "",
+]
+
+
+@pytest.fixture
+def messages(database_url: str) -> Iterator[str]:
+    """The URL of a migrated database with 2,500 messages without tags, many at one moment."""
+    stogram_sdk.connect(database_url)
+    migrate()
+    with session(), db.atomic():
+        user = User.create(email="e", username="n", password="p")
+        chat = Chat.create(type=ChatType.GROUP)
+        now = utc_now()
+        Message.insert_many(
+            [
+                {
+                    "id": f"m{number}",
+                    "sender": user,
+                    "chat": chat,
+                    "content": CONTENTS[number % len(CONTENTS)],
+                    "created_at": now,
+                    "updated_at": now,
+                }
+                for number in range(2500)
+            ]
+        ).execute()
+    yield database_url
+    stogram_sdk.close()
+
+
+def is_all_right() -> bool:
+    """Whether every message holds what `text.py` says of its content."""
+    with session():
+        return all(
+            (message.mentions, message.hashtags)
+            == (extract_mentions(message.content or ""), extract_hashtags(message.content or ""))
+            for message in Message.select()
+        )
+
+
+def times() -> list[Any]:
+    return list(Message.select(Message.id, Message.updated_at).order_by(Message.id).tuples())
+
+
+def test_every_message_gets_what_its_content_says(messages: str) -> None:
+    seen: list[tuple[int, int]] = []
+    with session():
+        before = times()
+    done = backfill(messages, advance=lambda done, total: seen.append((done, total)))
+    assert done == Backfilled(
+        looked_at=2500, changed=len([n for n in range(2500) if n % 6 in (2, 3, 4)])
+    )
+    assert seen == [(1000, 2500), (2000, 2500), (2500, 2500)]
+    assert is_all_right()
+    with session():
+        assert "проект" in Message.get(Message.id == "m2").hashtags
+        assert times() == before  # nobody has edited them
+        assert not db.obj.table_exists(PLACE)
+    assert backfill(messages) == Backfilled(looked_at=2500, changed=0)
+
+
+def test_a_dry_run_changes_nothing(messages: str) -> None:
+    done = stogram(messages, "backfill", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "2500 messages looked at, 1250 would change" in done.stdout
+    with session():
+        assert not Message.select().where(Message.id == "m2").get().hashtags
+        assert not db.obj.table_exists(PLACE)
+    assert "2500 messages looked at, 1250 changed" in stogram(messages, "backfill").stdout
+
+
+def test_what_the_server_stored_in_another_case_is_put_right(messages: str) -> None:
+    with session():
+        Message.update(hashtags=["TAG", "ТЕГ"], mentions=["Somebody"]).where(
+            Message.id.in_(["m3", "m0"])
+        ).execute()
+        Message.update(hashtags=None).where(Message.id == "m1").execute()
+    backfill(messages)
+    assert is_all_right()
+    with session():
+        assert Message.get(Message.id == "m3").hashtags == ["тег", "tag"]
+        assert Message.get(Message.id == "m0").mentions == []
+
+
+def test_stopped_it_goes_on_where_it_was(messages: str) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        backfill(messages, advance=stop)
+    seen: list[tuple[int, int]] = []
+    assert backfill(messages, advance=lambda *now: seen.append(now)).looked_at == 1500
+    assert seen == [(1000, 1500), (1500, 1500)]
+    assert is_all_right()
+
+
+def test_two_at_once(messages: str) -> None:
+    command = [sys.executable, "-m", "stogram_sdk", "backfill"]
+    processes = [
+        subprocess.Popen(
+            command, cwd=PROJECT, env=environment(messages), stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    # One that comes when the other has ended begins anew, and finds nothing to change.
+    changed = [int(output.split(" looked at, ")[1].split()[0]) for output in said]
+    assert sum(changed) == 1250
+    assert is_all_right()
+
+
+def test_before_the_migration_it_says_what_to_do(database_url: str) -> None:
+    with pytest.raises(MigrationError, match=r"Message\.mentions is missing: run `pw_migrate"):
+        backfill(database_url)
+
+
+def test_text_columns_are_refused(postgres_server: PostgresServer) -> None:
+    databases = Databases(postgres_server)
+    with postgres_server.database() as name:
+        databases.text(name)
+        done = stogram(postgres_server.url_of(name), "backfill")
+    assert done.returncode == 1
+    assert "Message.mentions is TEXT" in done.stderr
+
+
+def test_the_sample(postgres_server: PostgresServer) -> None:
+    databases = Databases(postgres_server)
+    with postgres_server.database() as name:
+        databases.filled(name)
+        url = postgres_server.url_of(name)
+        assert pw_migrate(url, "migrate").returncode == 0
+        assert backfill(url).looked_at == 6000
+        stogram_sdk.connect(url)
+        assert is_all_right()
+        with session():
+            assert Message.select().where(SQL("hashtags <> '{}'")).count() > 100
+        stogram_sdk.close()
+
+
+def test_an_edit_while_it_writes_is_never_overwritten(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content is edited after the batch was read and before it is written."""
+    stogram_sdk.connect(postgres_url)
+    migrate()
+    with session():
+        user = User.create(email="e", username="n", password="p")
+        chat = Chat.create(type=ChatType.GROUP)
+        Message.create(id="m", sender=user, chat=chat, content="#old")
+    from stogram_sdk.schema import backfill as module
+
+    lock = module._Run._lock
+
+    def edited_meanwhile(self: Any, ids: list[str]) -> Any:
+        other = psycopg2.connect(postgres_url)
+        other.cursor().execute("""UPDATE "Message" SET content = '#new' WHERE id = 'm'""")
+        other.commit()
+        other.close()
+        return lock(self, ids)
+
+    monkeypatch.setattr(module._Run, "_lock", edited_meanwhile)
+    backfill(postgres_url)
+    with session():
+        assert Message.get(Message.id == "m").hashtags == ["new"]
+    stogram_sdk.close()
+
+
+def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str) -> None:
+    stogram_sdk.connect(postgres_url)
+    migrate()
+    with session():
+        user = User.create(email="e", username="n", password="p")
+        chat = Chat.create(type=ChatType.GROUP)
+        for number in range(3):
+            Message.create(id=f"m{number}", sender=user, chat=chat, content="#tag")
+    stogram_sdk.close()
+    holder = psycopg2.connect(postgres_url)
+    holder.cursor().execute("""UPDATE "Message" SET content = '#edited' WHERE id = 'm2'""")
+    writer = psycopg2.connect(postgres_url)
+    writer.autocommit = True
+    worker = threading.Thread(target=backfill, args=(postgres_url,))
+    worker.start()
+    longest = 0.0
+    for _ in range(100):
+        began = time.monotonic()
+        writer.cursor().execute("""UPDATE "Message" SET "isEdited" = true WHERE id = 'm0'""")
+        longest = max(longest, time.monotonic() - began)
+        time.sleep(0.01)
+    holder.commit()
+    holder.close()
+    writer.close()
+    worker.join(30)
+    assert longest < 0.6
+    stogram_sdk.connect(postgres_url)
+    assert is_all_right()
+    stogram_sdk.close()
+
+
+def test_beside_a_writer_killed_and_resumed(postgres_server: PostgresServer) -> None:
+    """The sample, while somebody edits it through the SDK's rules, and the run is killed twice."""
+    databases = Databases(postgres_server)
+    moments = random.Random(3)
+    with postgres_server.database() as name:
+        databases.filled(name)
+        url = postgres_server.url_of(name)
+        assert pw_migrate(url, "migrate").returncode == 0
+        stop = threading.Event()
+        writer = threading.Thread(target=edit_until, args=(url, stop))
+        writer.start()
+        command = [sys.executable, "-m", "stogram_sdk", "backfill"]
+        for _ in range(2):
+            process = subprocess.Popen(
+                command, cwd=PROJECT, env=environment(url), stderr=subprocess.DEVNULL
+            )
+            time.sleep(moments.uniform(0.4, 0.9))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        assert stogram(url, "backfill").returncode == 0
+        stop.set()
+        writer.join()
+        stogram_sdk.connect(url)
+        assert is_all_right()
+        stogram_sdk.close()
+
+
+def edit_until(url: str, stop: threading.Event) -> None:
+    """Edit messages as `edit_message` does: the content and its tags in one statement."""
+    database, _ = open_database(url)
+    edits = random.Random(7)
+    with database.connection_context():
+        ids = [id for (id,) in database.execute_sql('SELECT id FROM "Message"').fetchall()]
+        while not stop.is_set():
+            content = f"edited #Tag{edits.randrange(1000)} @user{edits.randrange(1000)}"
+            database.execute_sql(
+                'UPDATE "Message" SET content = %s, hashtags = %s, mentions = %s WHERE id = %s',
+                (content, extract_hashtags(content), extract_mentions(content), edits.choice(ids)),
+            )
+    database.close_all()

@@ -1,0 +1,281 @@
+"""`stogram check`: what it says of each state, before and after the migration."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.postgres import PostgresServer
+from tests.states import Databases, pw_migrate, stogram
+
+AREAS = {
+    "right to read",
+    "migration",
+    "enum type",
+    "table",
+    "column",
+    "primary key",
+    "unique constraint",
+    "index",
+    "foreign key",
+    "orphan rows",
+    "duplicate rows",
+    "values too long for an index",
+}
+
+
+@pytest.fixture(scope="module")
+def databases(postgres_server: PostgresServer) -> Databases:
+    return Databases(postgres_server)
+
+
+@pytest.fixture
+def name(postgres_server: PostgresServer) -> Iterator[str]:
+    with postgres_server.database() as new:
+        yield new
+
+
+def report(url: str, code: int) -> Any:
+    done = stogram(url, "check", "--json")
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def problems(found: Any, area: str) -> list[str]:
+    return [problem["name"] for problem in found["problems"] if problem["area"] == area]
+
+
+# For each state: what is wrong in it, by area.
+BEFORE_MIGRATION: dict[str, dict[str, int]] = {
+    "empty": {"enum type": 6, "table": 12, "unique constraint": 3, "index": 37, "foreign key": 22},
+    "before": {"column": 7, "table": 4, "unique constraint": 3, "index": 14, "foreign key": 9},
+    "filled": {"column": 7, "table": 4, "unique constraint": 3, "index": 14, "foreign key": 9},
+    "half": {"index": 2, "foreign key": 9},
+    "prisma": {"index": 2},
+    "orphans": {"index": 2, "foreign key": 9, "orphan rows": 7},
+    "text": {"column": 2, "index": 2},
+}
+
+
+@pytest.mark.parametrize("state", BEFORE_MIGRATION)
+def test_before_the_migration(databases: Databases, name: str, state: str) -> None:
+    databases.make(state, name)
+    before = databases.dump(name)
+    found = report(databases.server.url_of(name), 1)
+    assert found["pending_migrations"] == ["001_server_tables", "002_guide_features"]
+    wrong = {area: counts["wrong"] for area, counts in found["looked_at"].items()}
+    assert {area: number for area, number in wrong.items() if number} == {
+        "migration": 2,
+        **BEFORE_MIGRATION[state],
+    }
+    assert found["stops_migration"] == (state in ("orphans", "text"))
+    assert databases.dump(name) == before
+    assert databases.server.execute("SELECT to_regclass('migratehistory')", name) == [(None,)]
+
+
+def test_what_stops_the_migration_is_said_with_the_remedy(databases: Databases, name: str) -> None:
+    databases.orphans(name)
+    text = stogram(databases.server.url_of(name), "check").stdout
+    assert 'foreign key ChatSettings_userId_fkey: rows of "ChatSettings" whose "userId"' in text
+    assert 'no "User": 2 (this stops the migration)' in text
+    assert "to see them: SELECT child.*" in text
+    assert "The migration would stop before anything is touched." in text
+
+
+def test_text_is_said_to_be_text(databases: Databases, name: str) -> None:
+    databases.text(name)
+    text = stogram(databases.server.url_of(name), "check").stdout
+    assert "column Message.mentions: is TEXT, and must be TEXT[] (this stops the migration)" in text
+
+
+def test_after_the_migration(database_url: str) -> None:
+    assert pw_migrate(database_url, "migrate").returncode == 0
+    found = report(database_url, 0)
+    assert found["ok"]
+    assert found["problems"] == found["pending_migrations"] == []
+    on_sqlite = database_url.startswith("sqlite")
+    assert set(found["looked_at"]) == AREAS - (
+        {"enum type", "right to read"} if on_sqlite else set()
+    )
+    assert found["looked_at"]["column"]["looked_at"] == 101
+    assert "The database is what the models say." in stogram(database_url, "check").stdout
+
+
+DAMAGE = {
+    "table": ('DROP TABLE "Folder" CASCADE', "table Folder", "is missing"),
+    "column": ('ALTER TABLE "Chat" DROP "isSecret"', "column Chat.isSecret", "is missing"),
+    "column, its type": (
+        'ALTER TABLE "Folder" ALTER "order" TYPE bigint',
+        "column Folder.order",
+        "is bigint, and must be INTEGER",
+    ),
+    "column, its default": (
+        'ALTER TABLE "User" ALTER "showLastSeen" SET DEFAULT false',
+        "column User.showLastSeen",
+        "is BOOLEAN NOT NULL DEFAULT false, and must be BOOLEAN NOT NULL DEFAULT true",
+    ),
+    "column, its NULL": (
+        'ALTER TABLE "Folder" ALTER name DROP NOT NULL',
+        "column Folder.name",
+        "is TEXT NULL, and must be TEXT NOT NULL",
+    ),
+    "enum type": (
+        """ALTER TYPE "CallType" ADD VALUE 'HOLOGRAM'""",
+        "enum type CallType",
+        "is AUDIO, VIDEO, HOLOGRAM, and must be AUDIO, VIDEO",
+    ),
+    "primary key": (
+        'ALTER TABLE "Reaction" DROP CONSTRAINT "Reaction_pkey"',
+        "primary key Reaction_pkey",
+        "is not the key of Reaction",
+    ),
+    "unique constraint": (
+        'ALTER TABLE "BlockedUser" DROP CONSTRAINT "BlockedUser_userId_blockedId_key"',
+        "unique constraint BlockedUser_userId_blockedId_key",
+        "is missing or of other columns",
+    ),
+    "index": ('DROP INDEX "Message_chatId_idx"', "index Message_chatId_idx", "is missing"),
+    "index, its method": (
+        """DROP INDEX "Message_hashtags_idx";
+        CREATE INDEX "Message_hashtags_idx" ON "Message"(hashtags)""",
+        "index Message_hashtags_idx",
+        "is btree (hashtags), and must be gin (hashtags)",
+    ),
+    "index, invalid": (
+        """UPDATE pg_index SET indisvalid = false
+        WHERE indexrelid = '"Chat_isSecret_idx"'::regclass""",
+        "index Chat_isSecret_idx",
+        "is btree (isSecret), invalid, and must be btree (isSecret)",
+    ),
+    "foreign key": (
+        'ALTER TABLE "Folder" DROP CONSTRAINT "Folder_userId_fkey"',
+        "foreign key Folder_userId_fkey",
+        "is missing",
+    ),
+    "foreign key, its validity": (
+        """ALTER TABLE "Folder" DROP CONSTRAINT "Folder_userId_fkey";
+        ALTER TABLE "Folder" ADD CONSTRAINT "Folder_userId_fkey" FOREIGN KEY ("userId")
+            REFERENCES "User"(id) ON DELETE CASCADE ON UPDATE CASCADE NOT VALID""",
+        "foreign key Folder_userId_fkey",
+        "not validated, and must be userId to User",
+    ),
+    "foreign key, its action": (
+        """ALTER TABLE "Call" DROP CONSTRAINT "Call_chatId_fkey";
+        ALTER TABLE "Call" ADD CONSTRAINT "Call_chatId_fkey" FOREIGN KEY ("chatId")
+            REFERENCES "Chat"(id) ON DELETE RESTRICT ON UPDATE CASCADE""",
+        "foreign key Call_chatId_fkey",
+        "ON DELETE RESTRICT",
+    ),
+    "orphan rows": (
+        """ALTER TABLE "BlockedUser" DROP CONSTRAINT "BlockedUser_userId_fkey",
+            DROP CONSTRAINT "BlockedUser_blockedId_fkey";
+        INSERT INTO "BlockedUser" (id, "userId", "blockedId") VALUES ('b', 'x', 'y')""",
+        "foreign key BlockedUser_userId_fkey",
+        'rows of "BlockedUser" whose "userId" is no "User": 1',
+    ),
+    "values too long for an index": (
+        """INSERT INTO "User" (id, email, username, password, "updatedAt")
+            VALUES ('u', 'e', 'n', 'p', '2024-01-01');
+        INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', '2024-01-01');
+        DROP INDEX "Message_hashtags_idx";
+        INSERT INTO "Message" (id, "senderId", "chatId", "updatedAt", hashtags)
+            VALUES ('m', 'u', 'c', '2024-01-01', ARRAY[repeat('x', 2701)])""",
+        "index Message_hashtags_idx",
+        'have a value in "hashtags" of more than 2700 bytes',
+    ),
+    "duplicate rows": (
+        """ALTER TABLE "BlockedUser" DROP CONSTRAINT "BlockedUser_userId_blockedId_key";
+        INSERT INTO "User" (id, email, username, password, "updatedAt")
+            VALUES ('u', 'e', 'n', 'p', '2024-01-01');
+        INSERT INTO "BlockedUser" (id, "userId", "blockedId")
+            VALUES ('1', 'u', 'u'), ('2', 'u', 'u')""",
+        "unique constraint BlockedUser_userId_blockedId_key",
+        'have the same "userId", "blockedId" as another: 1',
+    ),
+    "migration": (
+        "DELETE FROM migratehistory WHERE name LIKE '002%'",
+        "002_guide_features",
+        "is pending",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_of_each_kind_is_found(
+    databases: Databases, migrated_postgres: str, damage: str
+) -> None:
+    sql, what, expected = DAMAGE[damage]
+    template = migrated_postgres.split("?")[0].rsplit("/", 1)[1]
+    with databases.server.database(template) as name:
+        assert report(databases.server.url_of(name), 0)["ok"]
+        databases.strictly(name, sql)
+        found = report(databases.server.url_of(name), 1)
+    area = damage.split(",")[0]
+    (problem,) = [
+        problem
+        for problem in found["problems"]
+        if (problem["area"], problem["name"]) == (area, what)
+    ]
+    assert expected in problem["what"]
+    assert problem["remedy"]
+
+
+def test_what_the_sql_of_a_migration_can_repair_it_does(
+    databases: Databases, migrated_postgres: str
+) -> None:
+    template = migrated_postgres.split("?")[0].rsplit("/", 1)[1]
+    with databases.server.database(template) as name:
+        url = databases.server.url_of(name)
+        databases.strictly(name, 'DROP INDEX "Chat_isSecret_idx"; DROP TABLE "PinnedMessage"')
+        found = report(url, 1)
+        assert all("`stogram sql 002" in problem["remedy"] for problem in found["problems"])
+        databases.strictly(name, stogram(url, "sql", "002").stdout)
+        assert report(url, 0)["ok"]
+
+
+def test_orphans_in_a_sqlite_file_are_found(sqlite_url: str) -> None:
+    assert pw_migrate(sqlite_url, "migrate").returncode == 0
+    file = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    file.execute("""INSERT INTO "BlockedUser" (id, "userId", "blockedId") VALUES ('b', 'x', 'y')""")
+    file.commit()
+    file.close()
+    found = report(sqlite_url, 1)
+    assert problems(found, "orphan rows") == [
+        "foreign key BlockedUser_userId_fkey",
+        "foreign key BlockedUser_blockedId_fkey",
+    ]
+
+
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    done = stogram(f"sqlite:///{tmp_path}/none.db", "check")
+    assert done.returncode == 1
+    assert "there is no file" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sqlite_file_is_not_changed(sqlite_url: str) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    sqlite3.connect(path).execute("CREATE TABLE other (id)").connection.close()
+    before = path.read_bytes()
+    assert stogram(sqlite_url, "check").returncode == 1
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_an_error_is_one_line() -> None:
+    done = stogram("postgresql://u:s3cr3t@/x?host=/nowhere", "check")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
+def test_migrations_prints_a_directory_that_pw_migrate_takes(database_url: str) -> None:
+    directory = stogram(database_url, "migrations").stdout.strip()
+    assert {"conf.py", "001_server_tables.py"} <= {file.name for file in Path(directory).iterdir()}
+    assert pw_migrate(database_url, "migrate", "--directory", directory).returncode == 0

@@ -1,0 +1,112 @@
+"""With how few rights it goes: a role that owns the tables, one that reads, one that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+import stogram_sdk
+from tests.contract import CALLS, build_world, outcome, undone
+from tests.postgres import PostgresServer
+from tests.states import Databases, pw_migrate, stogram
+
+OWNER, READER, SERVICE = "stogram_owner", "stogram_reader", "stogram_service"
+
+#: What the README tells an operator to grant to the role of a service.
+SERVICE_RIGHTS = """
+GRANT USAGE ON SCHEMA public TO stogram_service;
+GRANT SELECT, INSERT, UPDATE ON "User", "Chat", "Message" TO stogram_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON "ChatMember", "BlockedUser", "Folder", "ChatSettings",
+    "PinnedMessage" TO stogram_service;
+"""
+
+
+@pytest.fixture(scope="module")
+def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
+    for role in (OWNER, READER, SERVICE):
+        postgres_server.execute(f"DROP ROLE IF EXISTS {role}")
+        postgres_server.execute(f"CREATE ROLE {role} LOGIN")
+    yield Databases(postgres_server)
+    for role in (OWNER, READER, SERVICE):
+        postgres_server.execute(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def name(databases: Databases) -> Iterator[str]:
+    """A server's database whose tables belong to the owner."""
+    with databases.server.database() as new:
+        databases.server.execute(f'ALTER DATABASE "{new}" OWNER TO {OWNER}')
+        databases.server.execute(f"ALTER SCHEMA public OWNER TO {OWNER}", new)
+        databases.server.execute(f'ALTER DATABASE "{new}" SET role = {OWNER}')
+        databases.filled(new)
+        databases.server.execute(f'ALTER DATABASE "{new}" RESET role')
+        databases.strictly(new, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+        yield new
+
+
+def url_as(databases: Databases, name: str, role: str) -> str:
+    parts = urlsplit(databases.server.url_of(name))
+    return urlunsplit(parts._replace(netloc=f"{role}@{parts.netloc.split('@')[-1]}"))
+
+
+def test_the_owner_of_the_tables_can_migrate_and_go_back(databases: Databases, name: str) -> None:
+    url = url_as(databases, name, OWNER)
+    for command in (["migrate"], ["rollback"], ["migrate"]):
+        done = pw_migrate(url, *command)
+        assert done.returncode == 0, done.stderr
+    assert stogram(url, "check").returncode == 0
+    assert stogram(url, "backfill").returncode == 0
+
+
+def test_another_role_is_told_whom_the_tables_belong_to(databases: Databases, name: str) -> None:
+    databases.strictly(name, f"GRANT CREATE ON SCHEMA public TO {SERVICE}")
+    before = databases.dump(name)
+    done = pw_migrate(url_as(databases, name, SERVICE), "migrate")
+    assert done.returncode == 1
+    assert (
+        f"table Message: does not belong to {SERVICE}. Migrate as its owner, {OWNER}" in done.stderr
+    )
+    assert databases.dump(name) == before
+
+
+def test_a_role_that_may_not_create_is_told_so(databases: Databases, name: str) -> None:
+    found = stogram(url_as(databases, name, READER), "check")
+    assert f"role {READER}: may not create in the schema (this stops the migration)" in found.stdout
+    done = pw_migrate(url_as(databases, name, READER), "migrate")
+    assert done.returncode == 1
+    assert "permission denied for schema public" in done.stderr
+
+
+def test_who_may_only_read_can_check_and_try(databases: Databases, name: str) -> None:
+    url = url_as(databases, name, READER)
+    found = stogram(url, "check")
+    assert found.returncode == 1
+    assert f"table Message: does not belong to {READER} (this stops the migration)" in found.stdout
+    assert pw_migrate(url_as(databases, name, OWNER), "migrate").returncode == 0
+    unreadable = stogram(url, "check")
+    assert unreadable.returncode == 1
+    assert 'table Folder: may not be read\n    GRANT SELECT ON "Folder"' in unreadable.stdout
+    databases.strictly(name, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+    assert stogram(url, "check").returncode == 0
+    tried = stogram(url, "backfill", "--dry-run")
+    assert "6000 messages looked at" in tried.stdout
+
+
+@pytest.fixture
+def as_service(databases: Databases, name: str) -> Iterator[None]:
+    """Connected to a migrated database as a role with what the README names, and no more."""
+    assert pw_migrate(url_as(databases, name, OWNER), "migrate").returncode == 0
+    databases.strictly(name, SERVICE_RIGHTS)
+    stogram_sdk.connect(url_as(databases, name, SERVICE))
+    yield
+    stogram_sdk.close()
+    databases.server.execute(f"DROP OWNED BY {SERVICE}", name)
+
+
+def test_the_service_needs_no_more_than_the_readme_says(as_service: None) -> None:
+    scene = build_world(extra=1).scene
+    for label, call in CALLS.items():
+        with undone():
+            assert outcome(label, scene) == call.gives, label
