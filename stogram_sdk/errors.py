@@ -17,6 +17,8 @@ No text of an error holds a password, a connection string or data of another use
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class StogramError(Exception):
     """Anything that this package raises on purpose.
@@ -40,6 +42,14 @@ class StogramError(Exception):
         self.id = id
         self.field = field
         self.sqlstate = sqlstate
+
+    def __reduce__(self) -> Any:
+        # An exception is copied and pickled by calling its class with `args`, the text alone.
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[StogramError], args: tuple[Any, ...]) -> StogramError:
+    return kind.__new__(kind, *args)
 
 
 class InvalidInput(StogramError, ValueError):

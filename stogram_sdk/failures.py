@@ -56,6 +56,7 @@ class ConnectionLost(peewee.OperationalError):
 
     def __init__(self, cause: peewee.PeeweeException, *, in_doubt: bool, silent: bool) -> None:
         super().__init__(*cause.args)
+        self.orig = _original(cause)
         self.in_doubt = in_doubt
         self.silent = silent
 
@@ -197,5 +198,5 @@ def _table_is_missing(sqlstate: str | None) -> DatabaseError:
 
 
 def _original(error: BaseException) -> Any:
-    """The driver's error, which Peewee keeps as the first argument of its own."""
-    return error.args[0] if error.args else None
+    """The driver's error, which Peewee keeps beside the text of its own."""
+    return getattr(error, "orig", None)

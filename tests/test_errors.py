@@ -1,0 +1,202 @@
+"""What goes wrong leaves as one tree of errors, which say what to do and give nothing away."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+import pickle
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import stogram_sdk
+from stogram_sdk import (
+    AlreadyExists,
+    Blocked,
+    DatabaseError,
+    InvalidInput,
+    MigrationError,
+    NotAllowed,
+    NotFound,
+    StogramError,
+    Unavailable,
+    User,
+    errors,
+)
+from tests.contract import CALLS, World, outcome, undone
+from tests.factories import make_user
+
+# --- The tree ---
+
+
+def test_the_tree_is_as_it_is_drawn() -> None:
+    drawn = re.findall(r"^    (├── |└── |)(\w+)", inspect.getdoc(errors) or "", re.M)
+    assert drawn[0] == ("", "StogramError")
+    children = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind)}
+    del children["Any"]
+    assert [name for _, name in drawn] == list(children)
+    assert all(kind.__base__ in (StogramError, Exception) for kind in children.values())
+    assert all(getattr(stogram_sdk, name) is kind for name, kind in children.items())
+    assert all(kind.__doc__ for kind in children.values())
+
+
+def test_bad_input_is_also_a_value_error() -> None:
+    assert issubclass(InvalidInput, ValueError)
+
+
+ERRORS = [
+    AlreadyExists("message", "id", "m1"),
+    Blocked("blocked", entity="chat", id="c1"),
+    DatabaseError("refused", sqlstate="23505"),
+    InvalidInput("limit must be right", field="limit"),
+    MigrationError("stopped"),
+    NotAllowed("no", entity="chat", id="c1"),
+    NotFound("chat", "c1"),
+    StogramError("text"),
+    Unavailable("away", safe_to_retry=False, sqlstate="57P01"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_is_whole_in_another_process(error: StogramError) -> None:
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is type(error)
+        assert (str(again), vars(again)) == (str(error), vars(error))
+
+
+def test_an_error_says_what_it_is_about() -> None:
+    error = NotFound("chat", "c1")
+    assert (error.entity, error.id, error.field, error.sqlstate) == ("chat", "c1", None, None)
+    assert str(error) == "no such chat for this user: 'c1'"
+
+
+# --- What the database says ---
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "kind"),
+    [
+        ("40001", Unavailable),  # serialization failure
+        ("40P01", Unavailable),  # deadlock
+        ("55P03", Unavailable),  # lock timeout
+        ("57014", Unavailable),  # canceled, or too slow
+        ("57P01", Unavailable),  # shut down
+        ("57P03", Unavailable),  # starting up
+        ("08006", Unavailable),  # connection failure
+        ("53300", Unavailable),  # too many connections
+        ("22P02", DatabaseError),  # no such enum label
+        ("23505", DatabaseError),  # unique violation
+        ("42703", DatabaseError),  # no such column
+        ("42501", DatabaseError),  # no right to it
+        ("XX000", DatabaseError),  # internal error
+    ],
+)
+def test_a_sqlstate_becomes_an_error_with_its_cause(
+    on_postgres: None, sqlstate: str, kind: type[StogramError]
+) -> None:
+    fail = f"DO $$ BEGIN RAISE EXCEPTION 'a secret value' USING ERRCODE = '{sqlstate}'; END $$"
+    with pytest.raises(kind) as error, stogram_sdk.session():
+        stogram_sdk.db.execute_sql(fail)
+    assert type(error.value) is kind
+    assert error.value.sqlstate == sqlstate and sqlstate in str(error.value)
+    assert "secret" not in str(error.value) + repr(error.value)
+    assert error.value.__cause__ is not None
+    assert make_user(), "the connection can be used"
+
+
+def test_a_constraint_is_named_and_its_values_are_not(on_postgres: None) -> None:
+    user = make_user("ivan")
+    with pytest.raises(DatabaseError, match="User_email_key") as error, stogram_sdk.transaction():
+        User.create(email=user.email, username="other", password="hash")
+    assert error.value.sqlstate == "23505"
+    assert user.email not in str(error.value) + repr(error.value)
+
+
+def test_a_database_that_is_not_migrated_says_what_to_do(database_url: str) -> None:
+    stogram_sdk.connect(database_url)
+    with pytest.raises(DatabaseError, match="run `pw_migrate migrate`"):
+        make_user()
+    stogram_sdk.close()
+
+
+def test_without_a_database_the_first_call_says_what_to_do() -> None:
+    stogram_sdk.close()
+    for call in (make_user, lambda: stogram_sdk.session().__enter__()):
+        with pytest.raises(StogramError, match=r"call stogram_sdk\.connect\(\) first"):
+            call()
+
+
+def test_a_locked_file_is_unavailable_and_another_trouble_of_sqlite_is_not(tmp_path: Path) -> None:
+    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.05)
+    stogram_sdk.migrate()
+    other = sqlite3.connect(tmp_path / "stogram.db")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable) as error:
+        make_user()
+    assert error.value.safe_to_retry
+    other.rollback()
+    other.execute('ALTER TABLE "User" RENAME COLUMN bio TO biography')
+    other.close()
+    with pytest.raises(DatabaseError, match="refused"):
+        make_user()
+    stogram_sdk.close()
+
+
+# --- What is given away: nothing ---
+
+SECRET = "pässword@/:?#"
+URL = f"postgresql://alice:{quote(SECRET, safe='')}@127.0.0.1:1/secret_db"
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [
+        lambda: stogram_sdk.connect(URL, connect_timeout=1),
+        lambda: stogram_sdk.connect(f"{URL}?surprise=secret_db"),
+        lambda: stogram_sdk.connect(f"{URL}?connection_limit={quote(SECRET)}"),
+        lambda: stogram_sdk.connect(f"{URL}?sslmode={quote(SECRET)}"),
+        lambda: stogram_sdk.connect(f"{URL}?sslidentity=secret_db"),
+        lambda: stogram_sdk.connect(f"{URL}?schema=%22secret_db"),
+        lambda: stogram_sdk.connect(f"postgresql://alice:{SECRET}@127.0.0.1/secret_db"),
+        lambda: stogram_sdk.connect(f"postgresql://alice:{SECRET}@[/secret_db"),
+        lambda: stogram_sdk.connect("mysql://alice:pässword@127.0.0.1/secret_db"),
+    ],
+)
+def test_no_error_shows_where_the_database_is_or_a_password(
+    connect: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(StogramError) as error:
+        connect()
+    for text in (str(error.value), repr(error.value), str(vars(error.value)), caplog.text):
+        for secret in ("pässword", "p%C3%A4ssword", "alice", "127.0.0.1", "secret_db"):
+            assert secret not in text
+
+
+def test_what_keeps_the_password_does_not_show_it() -> None:
+    database, settings = stogram_sdk.database.open_database(URL)
+    assert SECRET in database.connect_params.values()
+    for shown in (settings, database, stogram_sdk.db):
+        assert "pässword" not in repr(shown) + str(shown)
+
+
+def test_errors_and_logs_hold_no_values(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Errors show ids that the caller has given; never a text, a name or an e-mail."""
+    caplog.set_level(logging.DEBUG, "stogram_sdk")
+    values = {user.email for user in User.select()} | {user.username for user in User.select()}
+    values |= {"привет", "тег", "the chat", "hash"}
+    for scene in (world.scene, *world.strangers.values()):
+        for label in CALLS:
+            with undone(), suppress(StogramError):
+                try:
+                    outcome(label, scene)
+                except StogramError as error:
+                    assert not [value for value in values if value in str(error)]
+                    raise
+    assert not [value for value in values if value in caplog.text]
