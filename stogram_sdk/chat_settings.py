@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Tuple, fn
 
@@ -29,8 +28,7 @@ from stogram_sdk.validation import valid_flag, valid_id
 from stogram_sdk.visibility import is_sent, is_visible
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadTotals:
+class UnreadTotals(NamedTuple):
     """Unread messages in all chats of a user, in those not muted, and those that mention them."""
 
     all: int

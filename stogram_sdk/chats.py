@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Query, Select, Tuple, fn
 
@@ -42,8 +41,7 @@ from stogram_sdk.validation import (
 from stogram_sdk.visibility import is_visible
 
 
-@dataclass(frozen=True, slots=True)
-class ChatSummary:
+class ChatSummary(NamedTuple):
     """A line of the chat list.
 
     `last_message` (with its sender) is None in a chat without messages; `peer` is the other

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import EXCLUDED, JOIN, SQL, ModelSelect, Query, fn
 
@@ -31,13 +30,12 @@ MAX_NAME_LENGTH = 64
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
-@dataclass(slots=True)
-class FolderSummary:
+class FolderSummary(NamedTuple):
     """A folder with its chats, and the number of unread messages in them."""
 
     folder: Folder
-    chats: list[Chat] = field(default_factory=list)
-    unread_count: int = 0
+    chats: list[Chat]
+    unread_count: int
 
 
 def _owner_lock() -> Any:
@@ -255,13 +253,13 @@ def list_folders(user_id: str) -> list[FolderSummary]:
 
     Raises `InvalidInput`.
     """
-    summaries: dict[str, FolderSummary] = {}
+    found: dict[str, tuple[Folder, list[Chat], list[int]]] = {}
     for folder, chat, unread_count in _list_folders.all(user_id=valid_id(user_id, "user_id")):
-        summary = summaries.setdefault(folder.id, FolderSummary(folder))
+        _, chats, counts = found.setdefault(folder.id, (folder, [], []))
         if chat is not None:
-            summary.chats.append(chat)
-            summary.unread_count += unread_count
-    return list(summaries.values())
+            chats.append(chat)
+            counts.append(unread_count)
+    return [FolderSummary(folder, chats, sum(counts)) for folder, chats, counts in found.values()]
 
 
 @operation

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import Case, Query, Tuple, fn
 
@@ -25,8 +24,7 @@ from stogram_sdk.visibility import is_member
 _OWNER, _ADMIN, _MEMBER = (role.value for role in MemberRole)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """Somebody in a chat, as the viewer may see them; `joined_at` is in UTC."""
 
     profile: Profile
