@@ -31,10 +31,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from stogram_sdk.errors import InvalidInput
+from stogram_sdk.validation import valid_text
 
+_MAX_LENGTH = 65_536
 DEFAULT_URL = "sqlite:///stogram.db"
 
 _LIBPQ = frozenset(
@@ -67,9 +69,17 @@ _SECONDS = frozenset(
         "lock_timeout",
         "max_idle_connection_lifetime",
         "pool_timeout",
+        "socket_timeout",
         "statement_timeout",
     }
 )
+_WHOLE_NUMBERS = _LIBPQ & {
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+}
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -99,10 +109,12 @@ def read_database_url(url: str | None = None, **options: Any) -> DatabaseSetting
         url = (
             os.environ.get("STOGRAM_DATABASE_URL") or os.environ.get("DATABASE_URL") or DEFAULT_URL
         )
+    valid_text(url, "url", maximum=_MAX_LENGTH, minimum=0)
+    valid_text(unquote(url), "url", maximum=_MAX_LENGTH, minimum=0)
     try:
         parts = urlsplit(url)
         port = parts.port
-    except (ValueError, AttributeError, TypeError):
+    except ValueError:
         raise InvalidInput(
             "the database URL cannot be read; percent-encode special characters in the user name "
             "and the password (such as @ as %40)",
@@ -116,13 +128,20 @@ def read_database_url(url: str | None = None, **options: Any) -> DatabaseSetting
         libpq: dict[str, Any] = {
             "user": parts.username and unquote(parts.username),
             "password": parts.password and unquote(parts.password),
-            "host": parts.hostname and unquote(parts.hostname),
+            "host": _host(parts),
             "port": port,
         }
         return _postgresql(unquote(parts.path.removeprefix("/")), libpq, parameters)
-    raise InvalidInput(
-        f"a database URL begins with postgresql:// or sqlite:///, not {parts.scheme!r}", field="url"
-    )
+    raise InvalidInput("a database url begins with postgresql:// or sqlite:///", field="url")
+
+
+def _host(parts: SplitResult) -> str | None:
+    if not parts.hostname:
+        return None
+    # `hostname` is in lower case, which the path of a socket need not be.
+    place = parts.netloc.rpartition("@")[2]
+    start = place.lower().index(parts.hostname)
+    return unquote(place[start : start + len(parts.hostname)])
 
 
 def _sqlite(netloc: str, path: str, parameters: dict[str, Any]) -> DatabaseSettings:
@@ -133,6 +152,7 @@ def _sqlite(netloc: str, path: str, parameters: dict[str, Any]) -> DatabaseSetti
             field="url",
         )
     common = _common(parameters)
+    parameters.pop("connect_timeout", None)
     if parameters:
         raise InvalidInput(
             f"unknown parameter {min(parameters)!r} of a SQLite URL", field=min(parameters)
@@ -147,7 +167,7 @@ def _postgresql(
         raise InvalidInput("the database URL names no database: .../name", field="url")
     common = _common(parameters)
     schema = parameters.pop("schema", None) or None
-    if schema is not None and ('"' in schema or "\x00" in schema):
+    if schema is not None and '"' in valid_text(schema, "schema", maximum=63):
         raise InvalidInput("schema must be a plain name without quotes", field="schema")
     for name in _WITHOUT_EFFECT & parameters.keys():
         del parameters[name]
@@ -171,6 +191,11 @@ def _postgresql(
         raise InvalidInput(
             f"unknown parameter {unknown[0]!r} of the database URL", field=unknown[0]
         )
+    for name, value in parameters.items():
+        if name in _WHOLE_NUMBERS:
+            parameters[name] = int(_number(name, value))
+        elif name != "connect_timeout":
+            valid_text(value, name, maximum=_MAX_LENGTH, minimum=0)
     libpq |= parameters
     return DatabaseSettings(
         engine="postgresql",
@@ -183,16 +208,13 @@ def _postgresql(
 
 def _common(parameters: dict[str, Any]) -> dict[str, Any]:
     """Take out of `parameters` what is the same for both engines."""
-    common: dict[str, Any] = {}
-    if "socket_timeout" in parameters:
-        parameters.setdefault("statement_timeout", parameters.pop("socket_timeout"))
-    for name in _SECONDS & parameters.keys():
-        seconds = _number(name, parameters[name])
-        if name == "connect_timeout":
-            parameters[name] = int(seconds)
-        else:
-            common[name] = seconds
-            del parameters[name]
+    common: dict[str, Any] = {
+        name: _number(name, parameters.pop(name)) for name in _SECONDS & parameters.keys()
+    }
+    if "socket_timeout" in common:
+        common = {"statement_timeout": common.pop("socket_timeout")} | common
+    if "connect_timeout" in common:
+        parameters["connect_timeout"] = int(common.pop("connect_timeout"))
     if "connection_limit" in parameters:
         limit = _number("connection_limit", parameters.pop("connection_limit"))
         if limit < 1:
@@ -203,8 +225,8 @@ def _common(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _number(name: str, value: Any) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = -1 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = -1
     if not 0 <= number < 2**31:
         raise InvalidInput(f"{name} must be a number of at least 0", field=name)

@@ -1,0 +1,247 @@
+"""The server's own `DATABASE_URL` is read as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import stogram_sdk
+from stogram_sdk import InvalidInput, Unavailable
+from stogram_sdk.database_url import DatabaseSettings, read_database_url
+
+POSTGRES = "postgresql://user:pass@host:5432/stogram_db"
+
+
+def libpq(url: str, **options: Any) -> dict[str, Any]:
+    return dict(read_database_url(url, **options).libpq)
+
+
+# --- Where it is ---
+
+
+def test_the_url_of_the_guide() -> None:
+    settings = read_database_url(
+        "postgresql://user:p%40ss@host:5432/stogram_db?schema=public&connection_limit=10"
+        "&pool_timeout=10&sslmode=require"
+    )
+    assert settings == DatabaseSettings(
+        engine="postgresql",
+        database="stogram_db",
+        schema="public",
+        connection_limit=10,
+        pool_timeout=10,
+        libpq={
+            "user": "user",
+            "password": "p@ss",
+            "host": "host",
+            "port": 5432,
+            "sslmode": "require",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("postgres://h/db", {"host": "h"}),
+        ("postgresql://h:1/db", {"host": "h", "port": 1}),
+        ("postgresql:///db", {}),
+        ("postgresql://u@h/db", {"user": "u", "host": "h"}),
+        (
+            "postgresql://%D0%B8:%D1%8F%2F%3F%23%5B%25@h/db",
+            {"user": "и", "password": "я/?#[%", "host": "h"},
+        ),
+        ("postgresql://u:a+b@h/db", {"user": "u", "password": "a+b", "host": "h"}),
+        ("postgresql://u@[::1]:5432/db", {"user": "u", "host": "::1", "port": 5432}),
+        (
+            "postgresql://u@/db?host=/var/run/postgresql",
+            {"user": "u", "host": "/var/run/postgresql"},
+        ),
+        ("postgresql://U@%2FVar%2Frun/db", {"user": "U", "host": "/Var/run"}),
+    ],
+)
+def test_every_part_is_decoded(url: str, parts: dict[str, Any]) -> None:
+    settings = read_database_url(url)
+    assert (settings.database, dict(settings.libpq)) == ("db", parts)
+
+
+def test_the_name_of_the_database_is_decoded() -> None:
+    assert read_database_url("postgresql://h/%D0%B1%D0%B4%20%2F1").database == "бд /1"
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("sqlite:///stogram.db", "stogram.db"),
+        ("sqlite:///a/b%20c.db", "a/b c.db"),
+        ("sqlite:////var/lib/stogram.db", "/var/lib/stogram.db"),
+        ("sqlite:///:memory:?connect_timeout=5", ":memory:"),
+    ],
+)
+def test_an_embedded_database_is_a_path(url: str, database: str) -> None:
+    assert read_database_url(url) == DatabaseSettings(engine="sqlite", database=database)
+
+
+def test_the_environment_is_asked_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    assert read_database_url() == read_database_url("sqlite:///stogram.db")
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///servers.db")
+    assert read_database_url().database == "servers.db"
+    monkeypatch.setenv("STOGRAM_DATABASE_URL", "sqlite:///own.db")
+    assert read_database_url().database == "own.db"
+    assert read_database_url("sqlite:///given.db").database == "given.db"
+
+
+# --- The parameters ---
+
+
+@pytest.mark.parametrize(
+    ("parameter", "field", "value"),
+    [
+        ("schema=stogram", "schema", "stogram"),
+        ("schema=", "schema", None),
+        ("connection_limit=3", "connection_limit", 3),
+        ("pool_timeout=2.5", "pool_timeout", 2.5),
+        ("pool_timeout=0", "pool_timeout", 0),
+        ("socket_timeout=7", "statement_timeout", 7),
+        ("statement_timeout=7", "statement_timeout", 7),
+        ("statement_timeout=7&socket_timeout=9", "statement_timeout", 7),
+        ("max_idle_connection_lifetime=30", "max_idle_connection_lifetime", 30),
+        ("lock_timeout=1", "lock_timeout", 1),
+        ("idle_in_transaction_session_timeout=9", "idle_in_transaction_session_timeout", 9),
+    ],
+)
+def test_a_parameter_becomes_a_setting(parameter: str, field: str, value: Any) -> None:
+    settings = read_database_url(f"{POSTGRES}?{parameter}")
+    assert getattr(settings, field) == value
+    assert settings.libpq == read_database_url(POSTGRES).libpq
+
+
+@pytest.mark.parametrize(
+    ("parameter", "translated"),
+    [
+        ("connect_timeout=3", {"connect_timeout": 3}),
+        ("sslmode=prefer", {"sslmode": "prefer"}),
+        ("sslmode=require&sslaccept=strict", {"sslmode": "verify-full"}),
+        ("sslmode=require&sslaccept=accept_invalid_certs", {"sslmode": "require"}),
+        ("sslcert=ca.pem", {"sslrootcert": "ca.pem"}),
+        ("sslcert=c.pem&sslkey=k.pem", {"sslcert": "c.pem", "sslkey": "k.pem"}),
+        ("sslkey=k.pem&sslpassword=a%26b", {"sslkey": "k.pem", "sslpassword": "a&b"}),
+        ("application_name=my%20service", {"application_name": "my service"}),
+        ("options=-c%20geqo%3Doff", {"options": "-c geqo=off"}),
+        ("target_session_attrs=read-write", {"target_session_attrs": "read-write"}),
+        ("pgbouncer=true&statement_cache_size=0", {}),
+        ("keepalives_idle=9&tcp_user_timeout=9", {"keepalives_idle": 9, "tcp_user_timeout": 9}),
+    ],
+)
+def test_a_parameter_is_translated_for_libpq(parameter: str, translated: dict[str, Any]) -> None:
+    assert libpq(f"{POSTGRES}?{parameter}") == libpq(POSTGRES) | translated
+
+
+def test_options_go_before_the_url() -> None:
+    settings = read_database_url(
+        f"{POSTGRES}?connection_limit=3&sslmode=require",
+        connection_limit=5,
+        schema="s",
+        sslmode=None,
+    )
+    assert (settings.connection_limit, settings.schema) == (5, "s")
+    assert settings.libpq["sslmode"] == "require", "None is as not given"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "field"),
+    [
+        ("surprise=1", "surprise"),
+        ("Schema=public", "Schema"),
+        ("connection_limit=0", "connection_limit"),
+        ("connection_limit=-1", "connection_limit"),
+        ("connection_limit=many", "connection_limit"),
+        ("connection_limit=", "connection_limit"),
+        ("pool_timeout=-1", "pool_timeout"),
+        ("pool_timeout=nan", "pool_timeout"),
+        ("pool_timeout=inf", "pool_timeout"),
+        ("connect_timeout=1e99", "connect_timeout"),
+        ("socket_timeout=soon", "socket_timeout"),
+        ("keepalives_idle=soon", "keepalives_idle"),
+        ("tcp_user_timeout=soon", "tcp_user_timeout"),
+        ("sslmode=maybe", "sslmode"),
+        ("sslaccept=maybe", "sslaccept"),
+        ("sslidentity=id.p12", "sslidentity"),
+        ("schema=a%22b", "schema"),
+        ("password=secret", "password"),
+    ],
+)
+def test_a_parameter_that_cannot_be_right_is_named(parameter: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read_database_url(f"{POSTGRES}?{parameter}")
+    assert error.value.field == field
+    assert field in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"surprise": 1}, "surprise"),
+        ({"schema": 5}, "schema"),
+        ({"schema": "a\x00"}, "schema"),
+        ({"connection_limit": True}, "connection_limit"),
+        ({"connection_limit": [1]}, "connection_limit"),
+        ({"pool_timeout": "x"}, "pool_timeout"),
+        ({"sslmode": 5}, "sslmode"),
+        ({"sslmode": ["require"]}, "sslmode"),
+        ({"host": 5}, "host"),
+        ({"application_name": "a\ud800"}, "application_name"),
+        ({"sslaccept": []}, "sslaccept"),
+    ],
+)
+def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read_database_url(POSTGRES, **options)
+    assert error.value.field == field
+    assert field in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "stogram.db",
+        "mysql://u:p@h/db",
+        "sqlite://stogram.db",
+        "sqlite:///",
+        "sqlite:///a%00b",
+        "sqlite:///a.db?surprise=1",
+        "sqlite:///a.db?sslmode=require",
+        "postgresql://u:p@h",
+        "postgresql://u:p@h/",
+        "postgresql://u:p@h:port/db",
+        "postgresql://u:p@h:99999/db",
+        "postgresql://[u:p@h/db",
+        "postgresql://u:p%00@h/db",
+        "postgresql://u:p@h/d%00b",
+        "postgresql://u:p@h/db?application_name=a%00b",
+        "postgresql://u:p\ud800@h/db",
+        5,
+        b"sqlite:///a.db",
+        ["sqlite:///a.db"],
+    ],
+)
+def test_a_url_that_cannot_be_right_is_refused_without_being_repeated(url: Any) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read_database_url(url)
+    assert "u:p" not in str(error.value)
+
+
+def test_what_the_server_does_not_take_leaves_the_connection_as_it_was(engine: str) -> None:
+    before = stogram_sdk.db.obj
+    with pytest.raises(Unavailable):
+        stogram_sdk.connect("postgresql://u:p@127.0.0.1:1/db")
+    with pytest.raises(Unavailable):
+        stogram_sdk.connect("sqlite:////no/such/directory/stogram.db")
+    with pytest.raises(InvalidInput):
+        stogram_sdk.connect("sqlite:///a.db?surprise=1")
+    assert stogram_sdk.db.obj is before
+    assert stogram_sdk.find_user("nobody") is None
