@@ -31,7 +31,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.validation import valid_text
@@ -128,20 +128,11 @@ def read_database_url(url: str | None = None, **options: Any) -> DatabaseSetting
         libpq: dict[str, Any] = {
             "user": parts.username and unquote(parts.username),
             "password": parts.password and unquote(parts.password),
-            "host": _host(parts),
+            "host": parts.hostname and unquote(parts.hostname),
             "port": port,
         }
         return _postgresql(unquote(parts.path.removeprefix("/")), libpq, parameters)
     raise InvalidInput("a database url begins with postgresql:// or sqlite:///", field="url")
-
-
-def _host(parts: SplitResult) -> str | None:
-    if not parts.hostname:
-        return None
-    # `hostname` is in lower case, which the path of a socket need not be.
-    place = parts.netloc.rpartition("@")[2]
-    start = place.lower().index(parts.hostname)
-    return unquote(place[start : start + len(parts.hostname)])
 
 
 def _sqlite(netloc: str, path: str, parameters: dict[str, Any]) -> DatabaseSettings:
