@@ -1,0 +1,111 @@
+"""What is installed: a wheel with all that a service needs, and an import that costs little."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import stogram_sdk
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "stogram_sdk"
+
+
+def python(*arguments: str | Path, directory: Path, **environment: str) -> str:
+    """What Python prints; it must not fail."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_wheel_installed_elsewhere(tmp_path: Path) -> None:
+    # What lies about in a checkout must not get into it, nor what is built into the checkout.
+    source = tmp_path / "source"
+    for directory in ("stogram_sdk", "migrations"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / directory, source / directory, ignore=ignored)
+    for file in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    offline = ("-m", "pip", "--disable-pip-version-check", "--quiet")
+    alone = ("--no-index", "--no-deps")
+    python(
+        *(*offline, "wheel", *alone, "--no-build-isolation", "--wheel-dir", tmp_path, source),
+        directory=tmp_path,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"stogram_sdk-{stogram_sdk.__version__}-py3-none-any.whl"
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {f"stogram_sdk/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*.py")}
+    expected |= {f"stogram_sdk/migrations/{path.name}" for path in ROOT.glob("migrations/*.py")}
+    assert expected | {"stogram_sdk/py.typed"} <= names
+    assert {name for name in names if name.startswith(("tests", "examples", "migrations"))} == set()
+
+    target = tmp_path / "installed"
+    python(*offline, "install", *alone, "--target", target, wheel, directory=tmp_path)
+    url = f"sqlite:///{tmp_path}/stogram.db"
+    environment = {"PYTHONPATH": str(target), "STOGRAM_DATABASE_URL": url}
+    printed = python("-m", "stogram_sdk", "migrations", directory=tmp_path, **environment)
+    migrations = Path(printed.strip())
+    assert migrations == target / "stogram_sdk" / "migrations"
+    migrate = ("-m", "peewee_migrate", "migrate", "--directory", migrations)
+    assert "002_guide_features" in python(*migrate, directory=tmp_path, **environment)
+    code = "import stogram_sdk as sdk; sdk.connect(); print(sdk.migrate(), sdk.__file__)"
+    done, _, file = python("-c", code, directory=tmp_path, **environment).partition(" ")
+    assert (done, Path(file.strip()).parent) == ("[]", target / "stogram_sdk")
+
+
+def test_an_import_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = "import stogram_sdk, sys; print(*sys.modules)"
+    loaded = python("-c", code, directory=tmp_path, PYTHONPATH=str(ROOT)).split()
+    foreign = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
+    of_python = {"sitecustomize", "usercustomize"}
+    foreign = {name for name in foreign - of_python if not name.startswith("_")}
+    assert foreign == {"peewee", "psycopg2", "stogram_sdk"}
+    assert not {"stogram_sdk.schema", "dataclasses"} & set(loaded)
+
+
+def test_all_names_everything_public_once() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text("utf-8"))
+    imported = [
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(imported) == sorted(stogram_sdk.__all__)
+
+
+def test_no_public_name_hides_a_module() -> None:
+    assert set(stogram_sdk.__all__) & {path.stem for path in PACKAGE.glob("*.py")} == set()
+
+
+def test_imports_go_one_way() -> None:
+    """No module needs, to be loaded, one that needs it."""
+    needs: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        needs[name] = {
+            node.module
+            for node in ast.parse(path.read_text("utf-8")).body
+            if isinstance(node, ast.ImportFrom) and node.module and "stogram_sdk" in node.module
+        }
+    order = list(TopologicalSorter(needs).static_order())  # raises CycleError
+    assert order.index("stogram_sdk.errors") < order.index("stogram_sdk.database")
+    assert order.index("stogram_sdk.models") < order.index("stogram_sdk.folders")
+
+
+def test_version_is_in_the_changelog() -> None:
+    assert f"\n## {stogram_sdk.__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")

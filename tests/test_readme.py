@@ -1,0 +1,287 @@
+"""What the READMEs say is so: their code runs, their names exist, and both say the same."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import peewee_migrate.cli
+import pytest
+
+import stogram_sdk
+from stogram_sdk.__main__ import main as stogram_command
+from tests.postgres import PostgresServer
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVER_DATABASE = ROOT.parent / "shared" / "database"
+READMES = ("README.md", "README.ru.md")
+DOCUMENTS = (*READMES, "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+
+both = pytest.mark.parametrize("readme", READMES)
+
+
+class Block(NamedTuple):
+    """A block of code."""
+
+    language: str
+    text: str
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text("utf-8")
+
+
+def blocks_of(document: str, language: str | None = None) -> list[Block]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text_of(document), re.M | re.S)
+    return [Block(*each) for each in found if language in (None, each[0])]
+
+
+def prose_of(document: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text_of(document), flags=re.M | re.S)
+
+
+def words_in_backticks(document: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", prose_of(document))
+
+
+# --- The code runs. ---
+
+
+class Ran(NamedTuple):
+    """What is there when all the code of a README has run, from the first block to the last."""
+
+    names: dict[str, Any]
+    printed: list[str]
+
+
+@pytest.fixture
+def ran(
+    readme: str,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Ran]:
+    monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    # FastAPI looks names of annotations up in the module of a function.
+    module = types.ModuleType("readme")
+    monkeypatch.setitem(sys.modules, "readme", module)
+    for number, block in enumerate(blocks_of(readme, "python"), start=1):
+        code = compile(block.text, f"{readme}, block {number} of code", "exec")
+        exec(code, module.__dict__)
+    yield Ran(module.__dict__, capsys.readouterr().out.splitlines())
+    stogram_sdk.close()
+
+
+@both
+def test_code_prints_what_it_should(ran: Ran) -> None:
+    content = ran.names["message"].content
+    assert ran.names["message"].hashtags
+    assert ran.printed[0] == f"{ran.names['anna'].display_name}: {content}"
+    assert ran.printed[-1].startswith("2 ")
+
+
+@both
+def test_flask_service(ran: Ran) -> None:
+    anna, chat = ran.names["anna"], ran.names["chat"]
+    client = ran.names["app"].test_client()
+    as_anna = {"X-User-Id": anna.id}
+    assert {"id": chat.id, "unread": 0} in client.get("/chats", headers=as_anna).json["chats"]
+    written = client.post(
+        f"/chats/{chat.id}/messages", headers=as_anna, json={"content": "#Flask", "id": "m1"}
+    )
+    assert (written.status_code, written.json["id"]) == (201, "m1")
+    nowhere = client.post("/chats/none/messages", headers=as_anna, json={"content": "?"})
+    assert (nowhere.status_code, nowhere.json["error"][:12]) == (404, "no such chat")
+    assert client.get("/chats?cursor=forged", headers=as_anna).status_code == 400
+    assert stogram_sdk.db.obj.connections_in_use() == 0
+
+
+@both
+def test_fastapi_service(ran: Ran) -> None:
+    from fastapi.testclient import TestClient
+
+    ivan, chat = ran.names["ivan"], ran.names["chat"]
+    with TestClient(ran.names["api"]) as client:
+        as_ivan = {"X-User-Id": ivan.id}
+        before = client.get("/chats", headers=as_ivan).json()
+        assert before["unread"] == 2
+        assert client.post(f"/chats/{chat.id}/read", headers=as_ivan).json() == {"unread": 0}
+        assert client.get("/chats", headers=as_ivan).json()["unread"] == 1
+        assert client.post("/chats/none/read", headers=as_ivan).status_code == 404
+    assert stogram_sdk.db.obj.connections_in_use() == 0
+
+
+@both
+def test_each_error_has_a_code(ran: Ran) -> None:
+    unavailable = ran.names["http_code"](stogram_sdk.Unavailable("no answer"))
+    other = ran.names["http_code"](stogram_sdk.DatabaseError("?"))
+    assert (unavailable, other) == (503, 500)
+
+
+@both
+def test_commands_on_a_server_database(
+    readme: str, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """The blocks of shell commands, as they stand but for the URL."""
+    forward, back = (block.text for block in blocks_of(readme, "sh"))
+    (tmp_path / "migrations").symlink_to(ROOT / "migrations")
+    with postgres_server.database() as name:
+        for file in ("stogram_before.sql", "stogram_sample.sql"):
+            postgres_server.execute((SERVER_DATABASE / file).read_text("utf-8"), name)
+        url = postgres_server.url_of(name)
+        script = re.sub(r"DATABASE_URL='[^']*'", f"DATABASE_URL='{url}'", forward)
+        # This server is reached by a socket, which only the query of its URL names.
+        script = script.replace("${DATABASE_URL%%\\?*}", "$DATABASE_URL")
+        migrated = shell(script, tmp_path, postgres_server)
+        assert migrated.returncode == 0, migrated.stderr
+        tagged = postgres_server.execute(
+            """SELECT count(*) FROM "Message" WHERE hashtags <> '{}'""", name
+        )
+        assert tagged[0][0] > 0
+        script = f"export DATABASE_URL='{url}'\n" + back.replace(
+            "${DATABASE_URL%%\\?*}", "$DATABASE_URL"
+        )
+        restored = shell(script, tmp_path, postgres_server)
+        assert restored.returncode == 0, restored.stderr
+        assert "STOGRAM_ALLOW_DATA_LOSS=1" in restored.stdout + restored.stderr
+        left = postgres_server.execute("""SELECT to_regclass('"Folder"')""", name)
+        assert left == [(None,)]
+
+
+def shell(script: str, directory: Path, server: PostgresServer) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "STOGRAM_DATABASE_URL"}
+    tools = (str(Path(sys.executable).parent), str(server.bin), environment["PATH"])
+    return subprocess.run(
+        [shutil.which("bash") or "bash", "-c", script],
+        cwd=directory,
+        env=environment | {"PATH": os.pathsep.join(tools), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+# --- The names exist, and none is missing. ---
+
+
+@both
+def test_every_public_name_is_there(readme: str) -> None:
+    words = set(re.findall(r"\w+", " ".join(words_in_backticks(readme))))
+    words |= set(re.findall(r"\w+", "".join(block.text for block in blocks_of(readme))))
+    assert set(stogram_sdk.__all__) <= words
+
+
+@both
+def test_functions_are_named_with_their_arguments(readme: str) -> None:
+    named = set()
+    for word in words_in_backticks(readme):
+        call = re.fullmatch(r"(\w+)\((.*)\)", word)
+        function = getattr(stogram_sdk, call[1], None) if call else None
+        if call and inspect.isfunction(function) and (call[2] or call[1] not in named):
+            given = re.sub(r"=[^,)]+", "", call[2]).replace("*,", "").replace("**", "")
+            arguments = [name.strip() for name in given.split(",") if name.strip()]
+            if arguments or not inspect.signature(function).parameters:
+                assert arguments == list(inspect.signature(function).parameters), call[1]
+                named.add(call[1])
+    functions = {
+        name for name in stogram_sdk.__all__ if inspect.isfunction(getattr(stogram_sdk, name))
+    }
+    assert functions - named == {"retrying"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_exists(document: str) -> None:
+    text = text_of(document)
+    targets = set(re.findall(r"^(\w[\w-]*):", text_of("Makefile"), re.M))
+    assert set(re.findall(r"`make ([\w-]+)`", text)) <= targets
+    for command, group in (("stogram", stogram_command), ("pw_migrate", peewee_migrate.cli.cli)):
+        assert isinstance(group, click.Group)
+        named = set(re.findall(rf"(?:^|`|\(|=1 ){command} (\w+)", text, re.M))
+        assert named <= group.commands.keys()
+        for subcommand, option in re.findall(rf"{command} (\w+)[^`\n#]*? (--?[a-z-]+)", text):
+            options = [each for p in group.commands[subcommand].params for each in p.opts]
+            assert option in options, f"{command} {subcommand} {option}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_resolve(document: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(#[^)]*)?\)", prose_of(document))
+    missing = [
+        link
+        for link, _ in links
+        if "://" not in link and not (ROOT / document / ".." / link).resolve().exists()
+    ]
+    assert missing == []
+
+
+@both
+def test_every_example_is_linked(readme: str) -> None:
+    for example in (ROOT / "examples").glob("[!_]*.py"):
+        assert f"(examples/{example.name})" in text_of(readme)
+
+
+@both
+def test_every_command_of_the_guide_is_translated(readme: str) -> None:
+    guide = (SERVER_DATABASE / "MIGRATION_GUIDE.ru.md").read_text("utf-8")
+    commands = {
+        line.partition(" #")[0].strip()
+        for block in re.findall(r"```bash\n(.*?)```", guide, re.S)
+        for line in block.splitlines()
+        if line.strip() and not line.startswith(("#", "cd "))
+    }
+    assert len(commands) > 15
+    words = words_in_backticks(readme)
+    assert [command for command in commands if command not in words] == []
+
+
+# --- Both say the same. ---
+
+
+def shape_of(document: str) -> list[tuple[str, object]]:
+    """The headings, tables, pictures and blocks of code of a document, in their order."""
+    shape: list[tuple[str, object]] = []
+    parts = re.split(r"^(```\w+\n.*?^```)$", text_of(document), flags=re.M | re.S)
+    for part in parts:
+        if part.startswith("```"):
+            # What is written for people may differ: comments, and texts in quotes.
+            code = re.sub(r"\s+#.*|\"[^\"]*\"", "", part)
+            shape.append(("code", code if part.startswith("```python") else part.count("\n")))
+            continue
+        for paragraph in part.split("\n\n"):
+            lines = paragraph.strip().splitlines()
+            if not lines:
+                continue
+            if heading := re.match(r"#+ ", lines[0]):
+                shape.append(("heading", heading[0]))
+            elif lines[0].startswith("|"):
+                cells = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
+                shape.append(("table", cells))
+            else:
+                shape.append(("paragraph", lines[0].startswith("![")))
+    return shape
+
+
+def test_both_have_the_same_parts() -> None:
+    english, russian = (shape_of(readme) for readme in READMES)
+    assert english == russian
+
+
+def test_tables_name_the_same_things() -> None:
+    """What stands in backticks is the same in both."""
+    english, russian = (sorted(set(words_in_backticks(readme))) for readme in READMES)
+    assert english == russian
+
+
+def test_picture_of_the_tables_is_up_to_date() -> None:
+    drawing = runpy.run_path(str(ROOT / "docs" / "draw_schema.py"))
+    assert drawing["picture"]() == text_of("docs/schema.svg")
