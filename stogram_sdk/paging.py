@@ -7,7 +7,6 @@ what the first one costs.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -64,12 +63,13 @@ def read_cursor(cursor: str | None, name: str, start: tuple[Any, ...] = START) -
         raise wrong
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        found, *parts = json.loads(text)
-        if found != name or len(parts) != len(start):
-            raise wrong
-        return tuple(_part(part, kind) for part, kind in zip(parts, start, strict=True))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        _, *parts = json.loads(text)
+        place = tuple(_part(part, kind) for part, kind in zip(parts, start, strict=True))
+    except (ValueError, TypeError, RecursionError):
         raise wrong from None
+    if write_cursor(name, place) != cursor:
+        raise wrong
+    return place
 
 
 def _part(part: Any, like: Any) -> Any:

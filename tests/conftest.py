@@ -76,7 +76,10 @@ def on_postgres(migrated_postgres: str) -> Iterator[None]:
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """A world for the tests of a module, on each engine in turn; they leave it as it is."""
+    """A world for the tests of a module, on each engine in turn; they leave it as it is.
+
+    Not beside `engine` in one module: each is connected to a database of its own.
+    """
     with _connected(request, tmp_path_factory.mktemp("world")):
         yield build_world()
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
+import peewee
 import pytest
 
 import stogram_sdk
-from stogram_sdk import ChatSummary, InvalidInput, Member, Page
+from stogram_sdk import ChatSummary, InvalidInput, Member, Page, StogramError
 from stogram_sdk.paging import write_cursor
-from tests.contract import CALLS, NOT_CALLS, World, function_of, outcome, stored_rows, undone
+from tests.contract import (
+    CALLS,
+    NOT_CALLS,
+    World,
+    function_of,
+    make_call,
+    outcome,
+    stored_rows,
+    undone,
+)
 from tests.factories import sent_statements
 from tests.strangers import DOCUMENT, document, observe
 
@@ -61,6 +72,29 @@ def test_a_call_is_undone_with_the_transaction_of_the_caller(label: str, world: 
         outcome(label, world.scene)
         assert (stored_rows() == before) == is_read(label), "what reads never writes"
     assert stored_rows() == before
+
+
+class Built(Exception):
+    pass
+
+
+@every_call
+def test_a_second_call_builds_no_query(
+    label: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make_calls() -> None:
+        for scene in (world.scene, world.strangers["not a member"]):
+            with undone():
+                outcome(label, scene)
+
+    def build(*args: Any, **options: Any) -> None:
+        raise Built
+
+    make_calls()
+    monkeypatch.setattr(peewee.Context, "__init__", build)
+    for kind in (peewee.Select, peewee.ModelAlias):
+        monkeypatch.setattr(kind, "__init__", build)
+    make_calls()
 
 
 paged = [label for label in CALLS if "cursor" in inspect.signature(function_of(label)).parameters]
@@ -125,6 +159,20 @@ def test_the_docstring_names_the_errors_that_strangers_get(label: str, world: Wo
             error = outcome(label, scene)
         if hasattr(stogram_sdk, error):
             assert f"`{error}`" in function_of(label).__doc__
+
+
+def test_errors_and_logs_hold_no_values(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """What they show is what the caller has given; never a text, a name or an e-mail."""
+    caplog.set_level(logging.DEBUG, "stogram_sdk")
+    values = {"привет", "тег", "the chat", "hash", "example.com", "user_"}
+    for scene in (world.scene, *world.strangers.values()):
+        for label in CALLS:
+            with undone():
+                try:
+                    make_call(label, scene)
+                except StogramError as error:
+                    assert not [value for value in values if value in str(error)]
+    assert not [value for value in values if value in caplog.text]
 
 
 # --- Bad input ---

@@ -1,0 +1,211 @@
+"""Column types: the same Python value on both engines, in every time zone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+import stogram_sdk
+from stogram_sdk import (
+    Chat,
+    ChatType,
+    InvalidInput,
+    MemberRole,
+    Message,
+    MessageType,
+    UserStatus,
+)
+from stogram_sdk.fields import utc_now
+from tests.contract import CALLS, build_world, outcome, undone
+from tests.factories import make_chat, make_message, make_user
+from tests.postgres import PostgresServer
+
+MOMENT = datetime(2024, 3, 31, 1, 30, 0, 123_000, UTC)  # clocks are put forward in Europe
+
+
+@pytest.fixture
+def message(engine: str) -> Message:
+    ivan = make_user("ivan")
+    return make_message(ivan, make_chat(ivan))
+
+
+def stored(field: str, value: Any, message: Message) -> Any:
+    Message.update({field: value}).where(Message.id == message.id).execute()
+    return getattr(Message.get_by_id(message.id), field)
+
+
+# --- Times ---
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        MOMENT,
+        MOMENT.astimezone(timezone(timedelta(hours=3))),
+        MOMENT.astimezone(timezone(timedelta(hours=-11, minutes=-30))),
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999_000, UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC),
+    ],
+)
+def test_a_time_comes_back_as_the_same_moment_in_utc(message: Message, moment: datetime) -> None:
+    found = stored("scheduled_for", moment, message)
+    assert found == moment
+    assert found.utcoffset() == timedelta(0)
+
+
+def test_a_time_is_cut_to_milliseconds_and_not_rounded(message: Message) -> None:
+    moment = MOMENT.replace(microsecond=999_999)
+    assert stored("scheduled_for", moment, message) == MOMENT.replace(microsecond=999_000)
+    assert utc_now().microsecond % 1000 == 0
+
+
+def test_no_time_is_none(message: Message) -> None:
+    assert stored("scheduled_for", None, message) is None
+
+
+def test_a_naive_time_is_refused(message: Message) -> None:
+    with pytest.raises(InvalidInput, match="aware"):
+        stored("scheduled_for", datetime(2024, 1, 1), message)
+    with pytest.raises(InvalidInput, match="aware"):
+        list(Message.select().where(Message.created_at > datetime(2024, 1, 1)))
+
+
+def test_times_are_compared_as_moments(message: Message) -> None:
+    stored("created_at", MOMENT, message)
+    for shift, found in (
+        (timedelta(0), 1),
+        (timedelta(milliseconds=1), 0),
+        (timedelta(days=-1), 1),
+    ):
+        for zone in (UTC, timezone(timedelta(hours=9))):
+            moment = (MOMENT + shift).astimezone(zone)
+            assert Message.select().where(Message.created_at >= moment).count() == found
+
+
+def test_sqlite_holds_times_in_one_form(sqlite_url: str) -> None:
+    """Its own default too: it compares them as texts."""
+    stogram_sdk.connect(sqlite_url)
+    stogram_sdk.migrate()
+    ivan = make_user()
+    database = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    with database:
+        database.execute(
+            'INSERT INTO "Folder" ("id", "userId", "name", "updatedAt") VALUES (?, ?, ?, ?)',
+            ("f1", ivan.id, "by default", "2024-01-01 00:00:00.000"),
+        )
+    texts = database.execute(
+        'SELECT "createdAt" FROM "User" UNION ALL SELECT "createdAt" FROM "Folder"'
+    ).fetchall()
+    database.close()
+    for (text,) in texts:
+        assert (
+            datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").isoformat(" ", "milliseconds") == text
+        )
+    assert abs(stogram_sdk.list_folders(ivan.id)[0].folder.created_at - utc_now()) < timedelta(
+        minutes=1
+    )
+    stogram_sdk.close()
+
+
+# --- In another time zone ---
+
+
+@pytest.fixture
+def in_moscow(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database whose sessions are three hours ahead of UTC."""
+    with postgres_server.database() as name:
+        postgres_server.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'Europe/Moscow'")
+        stogram_sdk.connect(postgres_server.url_of(name))
+        stogram_sdk.migrate()
+        yield name
+        stogram_sdk.close()
+
+
+def test_the_zone_of_the_session_changes_no_time(
+    in_moscow: str, postgres_server: PostgresServer
+) -> None:
+    zone = stogram_sdk.db.execute_sql("SHOW timezone").fetchone()
+    assert zone == ("Europe/Moscow",)
+    before = utc_now()
+    ivan = make_user()
+    assert before <= ivan.created_at == stogram_sdk.get_user(ivan.id).created_at <= utc_now()
+    chat = make_chat(ivan)
+    waiting = make_message(ivan, chat, scheduled_for=MOMENT)
+    raw = 'SELECT "scheduledFor"::text FROM "Message"'
+    assert postgres_server.execute(raw, in_moscow) == [("2024-03-31 01:30:00.123",)]
+    assert waiting.scheduled_for == MOMENT
+    assert stogram_sdk.publish_scheduled(now=MOMENT - timedelta(milliseconds=1)) == []
+    assert stogram_sdk.publish_scheduled(now=MOMENT) == [waiting]
+
+
+def test_every_call_gives_the_same_in_another_zone(in_moscow: str) -> None:
+    scene = build_world().scene
+    for label, call in CALLS.items():
+        with undone():
+            assert outcome(label, scene) == call.gives
+
+
+# --- Arrays and enums ---
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        [],
+        ["one"],
+        ["b", "a", "b"],
+        ["тег", "标签", "👋🏽", "é"],
+        ["", " ", "a,b", "{a}", '"', "'", "\\", "NULL", "null", "a\nb", "%s", "?"],
+        ["x" * 256] * 100,
+    ],
+)
+def test_a_list_of_texts_comes_back(message: Message, tags: list[str]) -> None:
+    assert stored("hashtags", tags, message) == tags
+    assert stored("mentions", tuple(tags), message) == tags
+
+
+def test_a_missing_list_reads_as_an_empty_one(message: Message) -> None:
+    assert stored("hashtags", None, message) == []
+
+
+def test_a_text_is_no_list_of_texts(message: Message) -> None:
+    with pytest.raises(InvalidInput, match="list of texts"):
+        stored("hashtags", "abc", message)
+
+
+@pytest.mark.parametrize("type", [*MessageType, "GIF"])
+def test_an_enum_comes_back_as_its_member(message: Message, type: str) -> None:
+    found = stored("type", type, message)
+    assert found is MessageType(type)
+    assert Message.select().where(Message.type == type).count() == 1
+    assert Message.select().where(Message.type.in_([*MessageType])).count() == 1
+
+
+def test_enums_are_what_every_call_returns(message: Message) -> None:
+    user = stogram_sdk.get_user(message.sender_id)
+    (summary,) = stogram_sdk.list_chats(user.id)
+    (member,) = stogram_sdk.list_members(user.id, message.chat_id)
+    (profile,) = stogram_sdk.visible_profiles(user.id, [user.id])
+    assert user.status is profile.status is UserStatus.OFFLINE
+    assert summary.chat.type is Chat.get().type is ChatType.GROUP
+    assert member.role is MemberRole.OWNER
+    assert message.type is MessageType.TEXT
+
+
+def test_what_the_server_left_empty_can_be_read(message: Message) -> None:
+    user_id, chat_id = message.sender_id, message.chat_id
+    nothing = dict.fromkeys(["content", "hashtags", "mentions", "reply_to", "file_size"])
+    Message.update(nothing).execute()
+    (found,) = stogram_sdk.list_messages(user_id, chat_id)
+    assert (found.content, found.hashtags, found.mentions, found.reply_to_id) == (
+        None,
+        [],
+        [],
+        None,
+    )
+    assert stogram_sdk.edit_message(user_id, chat_id, message.id, "#tag").hashtags == ["tag"]
