@@ -280,6 +280,7 @@ def connect(url: str | None = None, **options: Any) -> None:
     Raises `InvalidInput` for a URL or option that cannot be right, `Unavailable` if the database
     cannot be reached.
     """
+    _require_no_transaction()
     database, settings = open_database(url, **options)
     with translated_errors():
         database.connect()
@@ -328,9 +329,15 @@ def session(*, statement_timeout: float | None = None) -> Iterator[None]:
 
 def close() -> None:
     """Close all connections; those at work in other threads close when they are done."""
+    _require_no_transaction()
     if db.obj is not None:
         db.obj.close_all()
         db.initialize(None)
+
+
+def _require_no_transaction() -> None:
+    if db.obj is not None and db.obj.in_transaction():
+        raise StogramError("this thread is in a transaction: end it before the connection")
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, overload
 
 import peewee
@@ -40,6 +40,8 @@ def operation(function: Callable[A, R] | None = None, *, repeatable: bool | str 
 
 
 def _unit_of_work(function: Callable[A, R], repeatable: bool | str) -> Callable[A, R]:
+    takes_ids = "Iterable[str]" in function.__annotations__.values()
+
     @wraps(function)
     def unit_of_work(*args: A.args, **kwargs: A.kwargs) -> R:
         database = current_database()
@@ -51,7 +53,10 @@ def _unit_of_work(function: Callable[A, R], repeatable: bool | str) -> Callable[
                 return function(*args, **kwargs)
             opened = database.connect(reuse_if_open=True)
             try:
-                return run_again(lambda: function(*args, **kwargs), repeatable=can_repeat)
+                unit = partial(function, *args, **kwargs)
+                if takes_ids:
+                    unit = _with_lists(unit)
+                return run_again(unit, repeatable=can_repeat)
             finally:
                 if opened:
                     database.close()
@@ -60,6 +65,16 @@ def _unit_of_work(function: Callable[A, R], repeatable: bool | str) -> Callable[
 
     unit_of_work.repeatable = repeatable  # type: ignore[attr-defined]  # for who asks
     return unit_of_work
+
+
+def _with_lists(call: partial[R]) -> partial[R]:
+    """The call with lists for iterators: these have nothing left for a second run."""
+
+    def kept(value: Any) -> Any:
+        return list(value) if isinstance(value, Iterator) else value
+
+    named = {name: kept(value) for name, value in call.keywords.items()}
+    return partial(call.func, *map(kept, call.args), **named)
 
 
 def retrying(function: Callable[A, R]) -> Callable[A, R]:

@@ -106,6 +106,7 @@ def _connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None
 def _connected_to(url: str) -> Iterator[None]:
     stogram_sdk.connect(url, connection_limit=20)
     yield
+    stogram_sdk.connect(url)  # the test may have closed it, or have gone elsewhere
     with stogram_sdk.session():
         for model in (stogram_sdk.Chat, stogram_sdk.User):  # all other rows go with these
             model.delete().execute()

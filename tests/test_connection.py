@@ -1,0 +1,285 @@
+"""Connecting, sessions and threads, on both engines. Faults are in test_faults."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import peewee
+import pytest
+
+import stogram_sdk
+from stogram_sdk import MODELS, ChatType, DatabaseError, StogramError, Unavailable, User
+from stogram_sdk.database import current_database
+from tests.contract import CALLS, build_world, outcome, undone
+from tests.factories import make_chat, make_message, make_user, make_users
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture(autouse=True)
+def _closed_at_the_end() -> Iterator[None]:
+    yield
+    stogram_sdk.close()
+
+
+def in_thread(function: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(function).result()
+
+
+# --- connect, close ---
+
+
+def test_connecting_again_leaves_nothing_of_the_first(engine: str, tmp_path: Path) -> None:
+    make_user("ivan")
+    first = current_database()
+    first.connect()
+    first.close()
+    stogram_sdk.connect(f"sqlite:///{tmp_path}/second.db")
+    assert first.connections_idle() == first.connections_in_use() == 0
+    stogram_sdk.migrate()
+    assert stogram_sdk.find_user("ivan") is None
+
+
+def test_closing_twice_is_closing_once(engine: str) -> None:
+    stogram_sdk.close()
+    stogram_sdk.close()
+    with pytest.raises(StogramError, match="connect"):
+        make_user()
+
+
+def test_closing_in_a_transaction_is_refused(engine: str) -> None:
+    with stogram_sdk.transaction():
+        ivan = make_user("ivan")
+        with pytest.raises(StogramError, match="transaction"):
+            stogram_sdk.close()
+        with pytest.raises(StogramError, match="transaction"):
+            stogram_sdk.connect("sqlite:///:memory:")
+    assert stogram_sdk.find_user("ivan") == ivan
+
+
+def test_what_is_at_work_when_all_is_closed_gets_done(engine: str) -> None:
+    database = current_database()
+    at_work, closed = threading.Event(), threading.Event()
+
+    def work() -> User:
+        with database.atomic():
+            ivan = make_user("ivan")
+            at_work.set()
+            closed.wait(10)
+            return User.get_by_id(ivan.id)
+
+    with ThreadPoolExecutor(1) as threads:
+        found = threads.submit(work)
+        at_work.wait(10)
+        database.close_all()
+        closed.set()
+        assert found.result().username == "ivan"
+    assert database.connections_idle() == 0
+
+
+def test_the_default_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    stogram_sdk.connect()
+    stogram_sdk.migrate()
+    assert make_user() and (tmp_path / "stogram.db").exists()
+
+
+# --- session, transaction ---
+
+
+def test_a_call_takes_a_connection_for_as_long_as_it_runs(engine: str) -> None:
+    database = current_database()
+    ivan = make_user()
+    assert database.connections_in_use() == 0
+    with pytest.raises(StogramError):
+        stogram_sdk.get_user("nobody")
+    assert database.connections_in_use() == 0
+    with database.connection_context():
+        stogram_sdk.get_user(ivan.id)
+        assert database.connections_in_use() == 1
+    assert database.connections_in_use() == 0
+
+
+def test_sessions_nest_on_one_connection(engine: str) -> None:
+    database = current_database()
+    with stogram_sdk.session():
+        outer = database.connection()
+        with stogram_sdk.session():
+            assert database.connection() is outer
+        make_user()
+        assert database.connection() is outer
+        assert database.connections_in_use() == 1
+    assert database.connections_in_use() == 0
+    assert database.connections_idle() == 1
+
+
+def test_a_session_ends_with_what_is_raised_in_it(engine: str) -> None:
+    with pytest.raises(ZeroDivisionError), stogram_sdk.session():
+        make_user("ivan")
+        _ = 1 / 0
+    assert current_database().connections_in_use() == 0
+    assert stogram_sdk.find_user("ivan") is not None, "a session is no transaction"
+
+
+def test_a_transaction_is_all_or_nothing_and_nests(engine: str) -> None:
+    with pytest.raises(ZeroDivisionError), stogram_sdk.transaction():
+        make_user("lost")
+        _ = 1 / 0
+    with stogram_sdk.transaction():
+        make_user("kept")
+        with pytest.raises(ZeroDivisionError), stogram_sdk.transaction():
+            make_user("also_lost")
+            _ = 1 / 0
+    assert [user.username for user in User.select()] == ["kept"]
+
+
+def test_an_error_of_ones_own_query_is_of_the_tree_and_the_savepoint_saves_the_rest(
+    engine: str,
+) -> None:
+    with stogram_sdk.transaction():
+        make_user("ivan")
+        with pytest.raises(DatabaseError), stogram_sdk.transaction():
+            stogram_sdk.db.execute_sql("SELECT nothing FROM nowhere")
+        assert stogram_sdk.find_user("ivan")
+    assert stogram_sdk.find_user("ivan")
+
+
+class Conflict(Exception):
+    pgcode = "40001"
+
+
+def test_a_generator_of_ids_is_there_for_the_second_run(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a call meets another transaction it is run again."""
+    ivan, *users = make_users(4)
+    ids = [user.id for user in users]
+    folders = [stogram_sdk.create_folder(ivan.id, "folder").id for _ in range(3)]
+    for user in users:
+        stogram_sdk.block_user(ivan.id, user.id)
+    execute = current_database().execute_sql
+    conflicts: list[Exception] = []
+
+    def execute_sql(*arguments: Any) -> Any:
+        if conflicts:
+            raise conflicts.pop()
+        return execute(*arguments)
+
+    monkeypatch.setattr(current_database(), "execute_sql", execute_sql)
+
+    def at_the_second_run(call: Callable[..., Any], ids: list[str], **options: Any) -> Any:
+        conflicts.append(peewee.OperationalError(Conflict()))
+        given = {name: iter(values) for name, values in options.items()}
+        return call(ivan.id, *([iter(ids)] if ids else []), **given)
+
+    assert at_the_second_run(stogram_sdk.blocked_among, ids) == set(ids)
+    assert len(at_the_second_run(stogram_sdk.visible_profiles, ids)) == 3
+    assert len(at_the_second_run(stogram_sdk.reorder_folders, folders)) == 3
+    with_members = partial(stogram_sdk.create_chat, type=ChatType.GROUP)
+    chat = at_the_second_run(with_members, [], member_ids=ids)
+    assert len(stogram_sdk.list_members(ivan.id, chat.id)) == 4
+
+
+# --- Threads ---
+
+
+def test_threads_have_connections_of_their_own(engine: str) -> None:
+    ready = threading.Barrier(4)
+
+    def work() -> int:
+        with stogram_sdk.session():
+            ready.wait(10)
+            return id(current_database().connection())
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len({done.result() for done in [threads.submit(work) for _ in range(4)]}) == 4
+    assert current_database().connections_in_use() == 0
+
+
+def test_who_waits_for_a_connection_gets_the_first_that_is_free(tmp_path: Path) -> None:
+    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", connection_limit=1, pool_timeout=10)
+    stogram_sdk.migrate()
+    with ThreadPoolExecutor(1) as threads:
+        with stogram_sdk.session():
+            waiting = threads.submit(make_user)
+            assert not waiting.done()
+        assert waiting.result().id
+
+
+def test_who_waits_too_long_is_told_so(tmp_path: Path) -> None:
+    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", connection_limit=1, pool_timeout=0.05)
+    with stogram_sdk.session(), pytest.raises(Unavailable, match="all 1 connections are in use"):
+        in_thread(make_user)
+
+
+def test_a_database_in_memory_is_one_for_all_threads() -> None:
+    stogram_sdk.connect("sqlite:///:memory:")
+    stogram_sdk.migrate()
+
+    def work(number: int) -> None:
+        ivan = make_user(f"user_of_{number}")
+        for _ in range(5):
+            make_message(ivan, make_chat(ivan))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    assert User.select().count() == 8
+    assert stogram_sdk.Message.select().count() == 40
+
+
+def test_a_fork_of_sqlite_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
+    stogram_sdk.migrate()
+    with stogram_sdk.session():
+        make_user("parent")
+        child = os.fork()
+        if not child:
+            try:
+                make_user("child")
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert stogram_sdk.find_user("child") and stogram_sdk.find_user("parent")
+
+
+# --- Another schema ---
+
+
+@pytest.fixture
+def in_schema(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database whose tables are in a schema that is not on its search path."""
+    with postgres_server.database() as name:
+        stogram_sdk.connect(postgres_server.url_of(name))
+        stogram_sdk.migrate()
+        postgres_server.execute('ALTER SCHEMA public RENAME TO "Другая схема"', name)
+        yield postgres_server.url_of(name, schema="%D0%94%D1%80%D1%83%D0%B3%D0%B0%D1%8F%20схема")
+        stogram_sdk.close()
+
+
+def test_every_call_works_in_another_schema(in_schema: str) -> None:
+    with pytest.raises(DatabaseError, match="a table of Stogram is missing"):
+        make_user()
+    stogram_sdk.connect(in_schema)
+    scene = build_world().scene
+    for label, call in CALLS.items():
+        with undone():
+            assert outcome(label, scene) == call.gives
+
+
+def test_the_schema_is_that_of_the_last_connection(in_schema: str, sqlite_url: str) -> None:
+    stogram_sdk.connect(in_schema)
+    ivan = make_user("ivan")
+    stogram_sdk.connect(sqlite_url)
+    stogram_sdk.migrate()
+    assert stogram_sdk.find_user("ivan") is None
+    assert all(model._meta.schema is None for model in MODELS)
+    stogram_sdk.connect(in_schema)
+    assert User.get().id == ivan.id
