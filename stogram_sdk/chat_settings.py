@@ -17,6 +17,7 @@ from stogram_sdk.unread import (
     SETTINGS_KEY,
     chat_lock,
     counts_for,
+    next_time,
     place_of,
     position_of,
     recount,
@@ -39,13 +40,14 @@ class UnreadTotals(NamedTuple):
 def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> ModelInsert:
     """The settings row of a member made with `values`, or changed by `update`.
 
-    Whoever is not in the chat has no membership to select from, and gets no row.
+    Whoever is not in the chat has no membership to select from, and gets no row. A new row is later
+    than all that is there, whatever the clocks say: none of it is unread.
     """
     columns = {
         ChatSettings.id: P.id,
         ChatSettings.user: ChatMember.user,
         ChatSettings.chat: ChatMember.chat,
-        ChatSettings.created_at: P.now,
+        ChatSettings.created_at: next_time(ChatMember.chat),
         ChatSettings.updated_at: P.now,
         **values,
     }

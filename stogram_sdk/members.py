@@ -10,13 +10,12 @@ from peewee import Case, Query, Tuple, fn
 from stogram_sdk.errors import InvalidInput, NotAllowed
 from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_member
-from stogram_sdk.messages import next_time
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.statements import P, after_locking, statement
-from stogram_sdk.unread import chat_lock, recount, user_lock
+from stogram_sdk.unread import chat_lock, next_time, recount, user_lock
 from stogram_sdk.users import get_user
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit
 from stogram_sdk.visibility import is_member

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import SQL, Query, Tuple, fn
+from peewee import Query, Tuple, fn
 
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import utc_now
@@ -23,7 +23,7 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.text import extract_hashtags, extract_mentions
-from stogram_sdk.unread import chat_lock, lower_unread_counts, raise_unread_counts
+from stogram_sdk.unread import chat_lock, lower_unread_counts, next_time, raise_unread_counts
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     MAX_SHORT_TEXT_LENGTH,
@@ -44,13 +44,6 @@ _MAX_INTEGER = 2**31 - 1
 def _may_write(member: Any, chat: Any) -> Any:
     in_channel = (chat.type != ChatType.CHANNEL.value) | member.role.in_(CHAT_KEEPERS)
     return in_channel & ~is_blocked_in_private(chat.id, chat.type, member.user)
-
-
-def next_time(chat: Any) -> Any:
-    """The time `P.now`, or the first millisecond after the newest message of the chat."""
-    newest = Message.alias()
-    latest = newest.select(fn.MAX(newest.created_at)).where(newest.chat == chat)
-    return dialect().later_of(P.now, dialect().milliseconds_after(latest, SQL("1")))
 
 
 @statement

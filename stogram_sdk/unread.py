@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import EXCLUDED, Case, Query, Tuple, fn
+from peewee import EXCLUDED, SQL, Case, Query, Tuple, fn
 
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User
 from stogram_sdk.statements import P, after_locking, dialect, statement
@@ -46,6 +46,13 @@ def position_of(settings: Any) -> Any:
 def place_of(message: Any) -> Any:
     """A message's place in the order of its chat."""
     return Tuple(message.created_at, message.id)
+
+
+def next_time(chat: Any) -> Any:
+    """The time `P.now`, or the first millisecond after the newest message of the chat."""
+    newest = Message.alias()
+    latest = newest.select(fn.MAX(newest.created_at)).where(newest.chat == chat)
+    return dialect().later_of(P.now, dialect().milliseconds_after(latest, SQL("1")))
 
 
 def counts_for(message: Any, user: Any, chat: Any) -> Any:

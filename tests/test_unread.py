@@ -277,6 +277,16 @@ def test_settings_of_today_do_not_make_old_messages_unread() -> None:
     assert unread(ben, chat) == 1
 
 
+def test_settings_are_later_than_all_that_is_there_whatever_the_clocks_say() -> None:
+    ann, ben = make_users(2)
+    chat = insert_chat(ann, ben)
+    ahead = insert_message(ann, chat, created_at=datetime(2998, 1, 1, tzinfo=UTC))
+    assert mute_chat(ben.id, chat.id).created_at > ahead.created_at
+    assert recount_unread(ben.id, chat.id) == 0
+    make_message(ann, chat)
+    assert unread(ben, chat) == 1
+
+
 def test_a_message_whose_clock_is_behind_the_settings_row_counts_as_read() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
