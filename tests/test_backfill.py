@@ -213,7 +213,7 @@ def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str
     stogram_sdk.close()
     holder = psycopg2.connect(postgres_url)
     holder.cursor().execute("""UPDATE "Message" SET content = '#edited' WHERE id = 'm2'""")
-    writer = psycopg2.connect(postgres_url)
+    writer = psycopg2.connect(postgres_url, options="-c statement_timeout=3s")
     writer.autocommit = True
     worker = threading.Thread(target=backfill, args=(postgres_url,))
     worker.start()
@@ -227,7 +227,7 @@ def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str
     holder.close()
     writer.close()
     worker.join(30)
-    assert longest < 0.6
+    assert longest < 1.5  # 0.2, and what a busy machine adds
     stogram_sdk.connect(postgres_url)
     assert is_all_right()
     stogram_sdk.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,21 +13,22 @@ from tests.contract import CALLS, build_world, outcome, undone
 from tests.postgres import PostgresServer
 from tests.states import Databases, pw_migrate, stogram
 
-OWNER, READER, SERVICE = "stogram_owner", "stogram_reader", "stogram_service"
+# Roles belong to the whole server, which others may be using.
+_RUN = uuid.uuid4().hex[:8]
+OWNER, READER, SERVICE = f"owner_{_RUN}", f"reader_{_RUN}", f"service_{_RUN}"
 
 #: What the README tells an operator to grant to the role of a service.
-SERVICE_RIGHTS = """
-GRANT USAGE ON SCHEMA public TO stogram_service;
-GRANT SELECT, INSERT, UPDATE ON "User", "Chat", "Message" TO stogram_service;
+SERVICE_RIGHTS = f"""
+GRANT USAGE ON SCHEMA public TO {SERVICE};
+GRANT SELECT, INSERT, UPDATE ON "User", "Chat", "Message" TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE, DELETE ON "ChatMember", "BlockedUser", "Folder", "ChatSettings",
-    "PinnedMessage" TO stogram_service;
+    "PinnedMessage" TO {SERVICE};
 """
 
 
 @pytest.fixture(scope="module")
 def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
     for role in (OWNER, READER, SERVICE):
-        postgres_server.execute(f"DROP ROLE IF EXISTS {role}")
         postgres_server.execute(f"CREATE ROLE {role} LOGIN")
     yield Databases(postgres_server)
     for role in (OWNER, READER, SERVICE):
@@ -103,6 +105,14 @@ def as_service(databases: Databases, name: str) -> Iterator[None]:
     yield
     stogram_sdk.close()
     databases.server.execute(f"DROP OWNED BY {SERVICE}", name)
+
+
+def test_the_backfill_is_for_the_owner(as_service: None, databases: Databases, name: str) -> None:
+    url = url_as(databases, name, SERVICE)
+    assert "6000 messages looked at" in stogram(url, "backfill", "--dry-run").stdout
+    done = stogram(url, "backfill")
+    assert done.returncode == 1
+    assert "run it as the owner of the tables" in done.stderr
 
 
 def test_the_service_needs_no_more_than_the_readme_says(as_service: None) -> None:

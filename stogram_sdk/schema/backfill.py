@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import peewee
@@ -19,6 +20,7 @@ from stogram_sdk.database import open_database, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.online import retry_while_locked, sqlstate_of
+from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.steps import Schema
 from stogram_sdk.text import extract_hashtags, extract_mentions
 
@@ -76,7 +78,7 @@ class _Message:
     mentions: list[str]
     hashtags: list[str]
 
-    @property
+    @cached_property
     def found(self) -> tuple[list[str], list[str]]:
         text = self.content or ""
         return extract_mentions(text), extract_hashtags(text)
@@ -144,6 +146,11 @@ class _Run(_DryRun):
         return Backfilled(looked_at, changed)
 
     def _begin(self) -> None:
+        if isinstance(self.schema, PostgresSchema) and not may_create(self.database, self.schema):
+            raise MigrationError(
+                "the backfill keeps its place in a table of its own, and this role may not create "
+                "one: run it as the owner of the tables"
+            )
         with self.database.atomic():
             if self.schema.name == "postgresql":
                 # CREATE TABLE IF NOT EXISTS fails when two do it at the same moment.
@@ -169,10 +176,11 @@ class _Run(_DryRun):
         batch = self._batch(place)
         if not batch:
             return None
-        # Locked one after the other in one order, and looked at again: the content may be newer.
-        ids = sorted(message.id for _, message in batch if message.differs)
-        locked = self._lock(ids) if ids else []
-        changed = [message for message in locked if message.differs]
+        # Locked one after the other in one order, and read again: the content may be newer.
+        read = {message.id: message for _, message in batch if message.differs}
+        locked = self._lock(sorted(read)) if read else []
+        current = (read[row.id] if read[row.id] == row else row for row in locked)
+        changed = [message for message in current if message.differs]
         self._write(changed)
         self._execute(f'UPDATE {self.place_table} SET "createdAt" = %s, id = %s', *batch[-1][0])
         return Backfilled(len(batch), len(changed))

@@ -16,7 +16,7 @@ import peewee
 
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.objects import Catalog
-from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.sqlite import SqliteSchema
 from stogram_sdk.schema.steps import AddColumn, CreateTable, Obstacle, Schema, Step
 
@@ -259,17 +259,13 @@ def missing_rights(
     """Why this role cannot carry out the steps."""
     if not steps:
         return []
-    standby, may_create, role = database.execute_sql(
-        "SELECT pg_is_in_recovery(), has_schema_privilege(coalesce(%s, current_schema()), "
-        "'CREATE'), current_user",
-        (schema.schema,),
-    ).fetchone()
+    standby, role = database.execute_sql("SELECT pg_is_in_recovery(), current_user").fetchone()
     if standby:
         return [Obstacle("server", "is a standby, which cannot be written", "Use the primary")]
     found: list[Obstacle] = []
-    if not may_create:
+    if not may_create(database, schema):
         found.append(
-            Obstacle(f"role {role}", "may not create in the schema", "GRANT CREATE ON SCHEMA")
+            Obstacle(f"role {role}", "may not create in the schema", f"GRANT CREATE ON SCHEMA ... TO {role}")
         )
     tables = sorted({step.table for step in steps if step.table} & catalog.tables.keys())
     rows = database.execute_sql(

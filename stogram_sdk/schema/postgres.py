@@ -155,6 +155,14 @@ def current_schema(database: Any) -> str | None:
     return name if name is None else str(name)
 
 
+def may_create(database: Any, schema: PostgresSchema) -> bool:
+    """Whether this role may create in the schema."""
+    (may,) = database.execute_sql(
+        "SELECT has_schema_privilege(coalesce(%s, current_schema()), 'CREATE')", (schema.schema,)
+    ).fetchone()
+    return bool(may)
+
+
 def _without_cast(default: str | None) -> str | None:
     """A default as it was written: the catalog adds the type, Prisma writes `ARRAY[]` for none."""
     if default is None:
