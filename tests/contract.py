@@ -6,6 +6,7 @@ tests make all of `CALLS` in it, and `strangers.py` puts strangers into the user
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -161,6 +162,28 @@ def function_of(label: str) -> Any:
 def make_call(label: str, scene: Scene) -> Any:
     positional, keywords = CALLS[label].arguments(scene)
     return function_of(label)(*positional, **keywords)
+
+
+def arguments_of(name: str, scene: Scene) -> dict[str, Any]:
+    """The arguments of a call that is right, by the names of the parameters."""
+    positional, keywords = CALLS[name].arguments(scene)
+    return inspect.signature(function_of(name)).bind(*positional, **keywords).arguments
+
+
+def kind_of(parameter: str) -> str:
+    """What a parameter of this name takes."""
+    for kind in ("id", "ids"):
+        if parameter.endswith(f"_{kind}"):
+            return kind
+    if parameter in ("limit", "cursor", "file_size"):
+        return parameter
+    if parameter in ("type", "role"):
+        return "enum"
+    if parameter in ("now", "scheduled_for"):
+        return "time"
+    if parameter.startswith(("is_", "show_")) or parameter == "unread_only":
+        return "flag"
+    return "text"
 
 
 def outcome(label: str, scene: Scene) -> str:

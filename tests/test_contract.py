@@ -18,7 +18,9 @@ from tests.contract import (
     CALLS,
     NOT_CALLS,
     World,
+    arguments_of,
     function_of,
+    kind_of,
     make_call,
     outcome,
     stored_rows,
@@ -231,21 +233,6 @@ BAD_FOR: dict[str, list[Any]] = {
 }
 
 
-def kind_of(parameter: str) -> str:
-    for kind in ("id", "ids"):
-        if parameter.endswith(f"_{kind}"):
-            return kind
-    if parameter in ("limit", "cursor", "file_size"):
-        return parameter
-    if parameter in ("type", "role"):
-        return "enum"
-    if parameter in ("now", "scheduled_for"):
-        return "time"
-    if parameter.startswith(("is_", "show_")) or parameter == "unread_only":
-        return "flag"
-    return "text"
-
-
 def bad_values(name: str, parameter: inspect.Parameter) -> list[Any]:
     values = [*BAD[kind_of(parameter.name)]]
     if name.startswith("extract_"):  # any text is one that tags are looked for in
@@ -258,41 +245,18 @@ def bad_values(name: str, parameter: inspect.Parameter) -> list[Any]:
     return values
 
 
-def arguments_of(name: str, world: World) -> dict[str, Any]:
-    """The arguments of a call that is right."""
-    positional, keywords = CALLS[name].arguments(world.scene)
-    bound = inspect.signature(function_of(name)).bind(*positional, **keywords)
-    return bound.arguments
-
-
 @every_function
 def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, world: World) -> None:
-    function = function_of(name)
-    right = arguments_of(name, world)
+    right = arguments_of(name, world.scene)
     with undone():
-        for parameter in inspect.signature(function).parameters.values():
+        for parameter in inspect.signature(function_of(name)).parameters.values():
             for bad in bad_values(name, parameter):
                 with pytest.raises(InvalidInput) as error:
-                    call(function, right | {parameter.name: bad})
+                    function_of(name)(**right | {parameter.name: bad})
                 assert error.value.field == parameter.name, (bad, str(error.value))
                 assert parameter.name in str(error.value)
         assert stogram_sdk.get_user(world.scene.actor)
-        call(function, right)
-
-
-def call(function: Any, arguments: dict[str, Any]) -> Any:
-    parameters = inspect.signature(function).parameters
-    positional = [
-        arguments[name]
-        for name, parameter in parameters.items()
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name in arguments
-    ]
-    keywords = {
-        name: value
-        for name, value in arguments.items()
-        if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    return function(*positional, **keywords)
+        function_of(name)(**right)
 
 
 # --- The shape of the functions ---

@@ -1,0 +1,102 @@
+"""Whatever is given to any function: a result or a `StogramError`, and the transaction goes on.
+
+`STOGRAM_TEST_EXAMPLES=10000` makes it long.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import os
+from datetime import UTC, timedelta, timezone
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import stogram_sdk
+from stogram_sdk import ChatType, MemberRole, MessageType, StogramError
+from stogram_sdk.paging import write_cursor
+from tests.contract import CALLS, World, arguments_of, function_of, kind_of, undone
+from tests.factories import after
+
+EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "300"))
+NAMES = sorted({label.partition("(")[0] for label in CALLS})
+
+texts = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
+    ["", "#a" * 200, "@name " * 200, "%_\\'\";--\x00", "\ud800", "ﬃ" * 300, "İ" * 70, "a" * 70_000]
+)
+junk = st.sampled_from(
+    [None, True, False, 0, -1, 2**63, 10**5000, 1.5, float("nan"), b"bytes", [], {}, (), object]
+)
+zones = st.sampled_from([None, UTC, timezone(timedelta(hours=14)), timezone.min])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: st.lists(values, max_size=4),
+    max_leaves=6,
+)
+
+
+def cursor_of(content: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+
+lists_of_pages = st.sampled_from(
+    ["blocked_users", "chats", "found", "members", "messages", "pinned_messages"]
+)
+places = st.tuples(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1, max_size=9))
+cursors = (
+    st.builds(cursor_of, json_values)
+    | st.builds(cursor_of, st.tuples(lists_of_pages, json_values, json_values))
+    | st.builds(write_cursor, lists_of_pages, places)
+    | st.builds(write_cursor, st.just("chats"), places.map(lambda place: (True, *place)))
+)
+
+
+def ids(world: World) -> st.SearchStrategy[str]:
+    """Those of everything that is there, in any place."""
+    known = [
+        value
+        for scene in (world.scene, *world.strangers.values())
+        for value in (scene.actor, scene.chat, scene.message, scene.folder, scene.pinned)
+    ]
+    return st.sampled_from(sorted({*known, "nobody"})) | texts
+
+
+def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
+    own: dict[str, st.SearchStrategy[Any]] = {
+        "id": ids(world),
+        "ids": st.lists(ids(world), max_size=5) | st.lists(ids(world), max_size=5).map(iter),
+        "limit": st.integers(),
+        "flag": st.booleans(),
+        "enum": st.sampled_from([*ChatType, *MemberRole, *MessageType]),
+        "time": st.datetimes(timezones=zones),
+        "cursor": cursors,
+        "text": texts,
+        "file_size": st.integers(),
+    }
+    return own[kind] | texts | junk
+
+
+@given(st.data())
+@settings(
+    max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+def test_anything_gives_a_result_or_an_error_of_the_tree(world: World, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(NAMES))
+    right = arguments_of(name, world.scene)
+    given_values: dict[str, Any] = {}
+    for parameter in inspect.signature(function_of(name)).parameters.values():
+        is_optional = parameter.default is not parameter.empty and parameter.name not in right
+        if parameter.name in right and data.draw(st.booleans()):
+            given_values[parameter.name] = right[parameter.name]
+        elif not is_optional or data.draw(st.booleans()):
+            values = values_of(kind_of(parameter.name), world)
+            given_values[parameter.name] = data.draw(values, label=parameter.name)
+    with undone():
+        try:
+            function_of(name)(**given_values)
+        except StogramError as error:
+            assert str(error)
+        assert stogram_sdk.get_user(world.scene.actor).created_at > after(0)
