@@ -85,7 +85,7 @@ def sent_statements() -> Iterator[list[str]]:
     sent: list[str] = []
 
     def note(event: Any) -> None:
-        if event.sql.split(maxsplit=1)[0] not in _TRANSACTION_WORDS:
+        if event.sql.split(maxsplit=1)[0] not in TRANSACTION_WORDS:
             sent.append(event.sql)
 
     hooks = current_database().query_hooks
@@ -96,7 +96,7 @@ def sent_statements() -> Iterator[list[str]]:
         hooks.remove(note)
 
 
-_TRANSACTION_WORDS = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"}
+TRANSACTION_WORDS = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"}
 
 
 @contextmanager

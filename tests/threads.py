@@ -1,0 +1,112 @@
+"""Calls that run at the same moment, and calls that arrive while another is half done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg2
+
+import stogram_sdk
+from stogram_sdk import Blocked, NotAllowed, NotFound
+from stogram_sdk.database import current_database
+from tests.factories import TRANSACTION_WORDS
+
+T = TypeVar("T")
+
+
+def at_once(*calls: Callable[[], T]) -> list[T]:
+    """What the calls return, each from a thread of its own, released at the same moment."""
+    ready = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], T]) -> T:
+        with stogram_sdk.session():
+            ready.wait()
+            return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        futures = [pool.submit(run, call) for call in calls]
+        return [future.result() for future in futures]
+
+
+def eight(call: Callable[[], T]) -> list[T]:
+    """What the call returns to eight threads at once."""
+    return at_once(*[call] * 8)
+
+
+class Arrivals:
+    """A second thread, for what arrives while the test's own is in the middle of something.
+
+    It stands on PostgreSQL's own word for whether somebody waits for a lock.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, watcher: Any) -> None:
+        self._pool = pool
+        self._watcher = watcher
+
+    def start(self, call: Callable[[], T]) -> Future[T]:
+        """Begin the call; returns when it is done, or waits for a lock."""
+        future = self._pool.submit(call)
+        deadline = time.monotonic() + 10
+        while not (future.done() or self._somebody_waits_for_a_lock()):
+            assert time.monotonic() < deadline, "neither done nor waiting for a lock"
+        return future
+
+    def after_statement(
+        self, number: int, first: Callable[[], Any], second: Callable[[], T]
+    ) -> Future[T] | None:
+        """Run `first` in a transaction; `second` arrives after its statement of that number.
+
+        None if it has not that many.
+        """
+        arrived: list[Future[T]] = []
+        with (
+            _after_statement(number, lambda: arrived.append(self.start(second))),
+            suppress(NotFound, NotAllowed, Blocked),
+            stogram_sdk.transaction(),
+        ):
+            first()
+        return arrived[0] if arrived else None
+
+    def _somebody_waits_for_a_lock(self) -> bool:
+        with self._watcher.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+            )
+            return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def arrivals(url: str) -> Iterator[Arrivals]:
+    watcher = psycopg2.connect(url)
+    watcher.autocommit = True
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            yield Arrivals(pool, watcher)
+    finally:
+        watcher.close()
+
+
+@contextmanager
+def _after_statement(number: int, arrive: Callable[[], None]) -> Iterator[None]:
+    """Call `arrive` once this thread has sent so many statements."""
+    own, sent = threading.get_ident(), 0
+
+    def note(event: Any) -> None:
+        nonlocal sent
+        if threading.get_ident() == own and event.sql.split(maxsplit=1)[0] not in TRANSACTION_WORDS:
+            sent += 1
+            if sent == number:
+                arrive()
+
+    hooks = current_database().query_hooks
+    hooks.append(note)
+    try:
+        yield
+    finally:
+        hooks.remove(note)
