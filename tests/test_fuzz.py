@@ -27,7 +27,7 @@ NAMES = sorted({label.partition("(")[0] for label in CALLS})
 texts = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
     ["", "#a" * 200, "@name " * 200, "%_\\'\";--\x00", "\ud800", "ﬃ" * 300, "İ" * 70, "a" * 70_000]
 )
-junk = st.sampled_from(
+junk: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, False, 0, -1, 2**63, 10**5000, 1.5, float("nan"), b"bytes", [], {}, (), object]
 )
 zones = st.sampled_from([None, UTC, timezone(timedelta(hours=14)), timezone.min])
