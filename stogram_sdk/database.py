@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from stogram_sdk.dialects import Dialect, PostgresDialect, SqliteDialect, matches
-from stogram_sdk.errors import DatabaseError, InvalidInput, StogramError
+from stogram_sdk.errors import DatabaseError, InvalidInput, StogramError, Unavailable
 from stogram_sdk.failures import ConnectionLost, logger
 from stogram_sdk.failures import translated_errors as translated_errors
 from stogram_sdk.pool import PooledConnections
@@ -107,14 +107,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         )
         self._time_limits = TimeLimits()
 
-    def cursor(self, named_cursor: Any = None) -> Any:
-        state = self._state
-        # In a transaction a lost connection is a lost transaction, which nothing may hide.
-        if not (state.closed or state.transactions or state.conn.is_usable()):
-            self._replace(state.conn)
-        return super().cursor(named_cursor)  # type: ignore[no-untyped-call]  # likewise
-
     def execute_sql(self, sql: str, params: Any = None) -> Any:
+        self._heal()
         try:
             return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
         except peewee.PeeweeException as error:
@@ -126,9 +120,11 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def begin(self, isolation_level: Any = None) -> None:
         level = self._adapter.isolation_level_str(isolation_level)
         mode = f" ISOLATION LEVEL {level}" if level else ""
+        self._heal()
         try:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
-                self.cursor().execute(f"BEGIN{mode}; {self._limits_of_transaction}")
+                cursor = self.cursor()  # type: ignore[no-untyped-call]  # likewise
+                cursor.execute(f"BEGIN{mode}; {self._limits_of_transaction}")
         except peewee.PeeweeException as error:
             self._raise_if_lost(error, in_doubt=False)
             raise
@@ -186,20 +182,28 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         if connection is not None and connection.closed:
             raise ConnectionLost(error, in_doubt=in_doubt, silent=connection.is_silent) from error
 
-    def _replace(self, lost: Connection) -> None:
-        if lost.is_pinned:
+    def _heal(self) -> None:
+        """Put a new connection in the place of one that has ended, before a statement is sent.
+
+        Not in a transaction, which is lost with its connection: nothing may hide that.
+        """
+        state = self._state
+        lost = state.conn
+        if state.closed or state.transactions or lost.is_usable() or lost.is_pinned:
             return
         connection = self._open(0)
         connection.time_limit = lost.time_limit
         self._exchange(lost, connection)
-        self._state.conn = connection
+        state.conn = connection
         self._discard(lost)
         logger.info("a connection had ended: replaced by a new one")
 
     def _open(self, waited: float) -> Any:
         # Who has waited for others to give up a silent server does not wait as long again.
-        patience = int(max(self._pool_timeout, self._connect_timeout) - waited)
-        self._state.connect_timeout = min(self._connect_timeout, max(1, patience))
+        patience = max(self._pool_timeout, self._connect_timeout) - waited
+        if patience < 0.5:
+            raise Unavailable(f"waited {waited:g} s for a connection, and none could be opened")
+        self._state.connect_timeout = min(self._connect_timeout, max(1, round(patience)))
         return super()._open(waited)
 
     def _connect(self) -> Any:
@@ -212,9 +216,12 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         return connection
 
     def _look_after(self, connections: Iterable[Any]) -> None:
-        if self._time_limits.enforce(connections):
-            # What was idle all the time has probably been cut off by the same silence.
+        silent = self._time_limits.enforce(connections)
+        if silent:
+            # What is idle has probably been forgotten by the same network.
             self.close_idle()
+        for connection in silent:
+            connection.cut()
 
     def _can_reuse(self, connection: Any) -> bool:
         return not connection.was_canceled() and self._adapter.is_connection_reusable(connection)

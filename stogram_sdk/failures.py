@@ -109,22 +109,20 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
 
 
 def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
-    """Run a whole unit of work, again if it may (see above); raises what Peewee raises."""
+    """Run a whole unit of work, again if it may (see above); raises what its last run raises."""
     began = time.monotonic()
     try:
         return unit()
-    except peewee.PeeweeException as error:
+    except (peewee.PeeweeException, Unavailable) as error:
         if _tries(error, repeatable, began) == 1:
             raise
         return _try_again(unit, error, repeatable, began)
 
 
-def _try_again(
-    unit: Callable[[], T], error: peewee.PeeweeException, repeatable: bool, began: float
-) -> T:
+def _try_again(unit: Callable[[], T], error: Exception, repeatable: bool, began: float) -> T:
     from tenacity import RetryCallState, Retrying, wait_random_exponential
 
-    failures: list[peewee.PeeweeException] = [error]
+    failures = [error]
 
     def next_try() -> T:
         if failures:  # The first has been made already.
@@ -140,7 +138,7 @@ def _try_again(
         return state.attempt_number >= _tries(failure_of(state), repeatable, began)
 
     def say(state: RetryCallState) -> None:
-        reason = sqlstate_of(failure_of(state))
+        reason = sqlstate_of(_of_peewee(failure_of(state)))
         logger.info(
             "%s: running the call again, try %d",
             f"SQLSTATE {reason}" if reason else "the connection was lost",
@@ -156,7 +154,8 @@ def _try_again(
 
 
 def _tries(error: BaseException, repeatable: bool, began: float) -> int:
-    """How often a call that ended with this error may be run, in all."""
+    """How often a unit that ended with this error may be run, in all."""
+    error = _of_peewee(error)
     if is_conflict(error):
         return _TRIES_OF_A_CONFLICT
     if isinstance(error, ConnectionLost) and (repeatable or not error.in_doubt):
@@ -197,6 +196,12 @@ def _table_is_missing(sqlstate: str | None) -> DatabaseError:
     )
 
 
-def _original(error: BaseException) -> Any:
-    """The driver's error, which Peewee keeps beside the text of its own."""
-    return getattr(error, "orig", None)
+def _of_peewee(error: BaseException) -> BaseException:
+    """Peewee's error, also where a call inside the unit has translated it already."""
+    return error.__cause__ if isinstance(error, Unavailable) and error.__cause__ else error
+
+
+def _original(error: BaseException | None) -> Any:
+    """The driver's error, of which Peewee makes its own, and sometimes of that another."""
+    original = getattr(error, "orig", None)
+    return _original(original) if isinstance(original, peewee.PeeweeException) else original

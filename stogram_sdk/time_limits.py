@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import psycopg2.extensions
@@ -29,6 +30,8 @@ GRACE = 0.5
 class Connection(psycopg2.extensions.connection):
     """`time_limit` (seconds) is what each statement has; `answer_due` is math.inf between them."""
 
+    _ours: Any = None
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.cursor_factory = Cursor
@@ -41,10 +44,11 @@ class Connection(psycopg2.extensions.connection):
         self.is_silent = False
         #: Holds session state, such as a lock: no other connection can take its place.
         self.is_pinned = False
+        self._closing = threading.Lock()
         # libpq may close its own descriptor at any moment, and another file get the same number.
-        self._socket = socket.socket(fileno=os.dup(self.fileno()))
+        self._ours = socket.socket(fileno=os.dup(self.fileno()))
         self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
+        self._poll.register(self._ours, select.POLLIN)
 
     def is_usable(self) -> bool:
         """Whether a statement may be sent; asks the kernel, not the server."""
@@ -57,21 +61,39 @@ class Connection(psycopg2.extensions.connection):
 
     def cut(self) -> None:
         """End the wait of whoever waits for an answer; from any thread."""
+        logger.warning("no answer in %g s: a connection is cut off", self.time_limit)
         self.is_silent = True
         with suppress(OSError):  # It has ended by itself.
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._ours.shutdown(socket.SHUT_RDWR)
+
+    def ask_to_cancel(self) -> None:
+        """Ask the server to end the statement that runs; from any thread.
+
+        Not psycopg2's `cancel()`: it keeps every thread of the process from running until the
+        server has answered, and a silent one never does.
+        """
+        libpq = _libpq()
+        with self._closing:
+            pointer = self.pgconn_ptr
+            request = pointer and libpq.PQgetCancel(pointer)
+        if request:
+            libpq.PQcancel(request, bytes(256), 256)
+            libpq.PQfreeCancel(request)
 
     def close(self) -> None:
-        super().close()
-        self._socket.close()
+        with self._closing:
+            super().close()
+        self._ours.close()
 
     def abandon(self) -> None:
         """Close it in this process alone: a parent process goes on using it."""
-        for descriptor in (self.fileno(), self._socket.detach()):
-            os.close(descriptor)
+        with suppress(psycopg2.InterfaceError):  # It has ended.
+            os.close(self.fileno())
+        self._ours.close()
 
     def __del__(self) -> None:
-        self._socket.close()
+        if self._ours is not None:  # It was never open.
+            self._ours.close()
 
 
 class Cursor(psycopg2.extensions.cursor):
@@ -98,16 +120,12 @@ class TimeLimits:
     def __init__(self) -> None:
         self._canceling: threading.Thread | None = None
 
-    def enforce(self, connections: Iterable[Connection]) -> bool:
-        """Do so for these; whether one was cut off."""
+    def enforce(self, connections: Iterable[Connection]) -> list[Connection]:
+        """Have what is overdue canceled; returns the connections that are to be cut off."""
         now = time.monotonic()
         overdue = [connection for connection in connections if connection.answer_due <= now]
-        silent = [connection for connection in overdue if connection.cut_due <= now]
-        for connection in silent:
-            logger.warning("no answer in %g s: a connection is cut off", connection.time_limit)
-            connection.cut()
         self._cancel([connection for connection in overdue if not connection.was_canceled()])
-        return bool(silent)
+        return [connection for connection in overdue if connection.cut_due <= now]
 
     def _cancel(self, connections: list[Connection]) -> None:
         for connection in connections:
@@ -125,5 +143,18 @@ def _cancel_all(connections: list[Connection]) -> None:
     for connection in connections:
         if connection.answer_due < math.inf:
             logger.warning("no answer in %g s: canceling a statement", connection.time_limit)
-            with suppress(psycopg2.Error):  # Who cannot be reached is cut off instead.
-                connection.cancel()
+            connection.ask_to_cancel()
+
+
+@lru_cache
+def _libpq() -> Any:
+    """The libpq that psycopg2 is linked with."""
+    import ctypes
+
+    libpq = ctypes.CDLL(psycopg2._psycopg.__file__)
+    libpq.PQgetCancel.argtypes = [ctypes.c_void_p]
+    libpq.PQgetCancel.restype = ctypes.c_void_p
+    libpq.PQcancel.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+    libpq.PQfreeCancel.argtypes = [ctypes.c_void_p]
+    libpq.PQfreeCancel.restype = None
+    return libpq

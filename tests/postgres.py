@@ -159,13 +159,17 @@ class Cluster:
 
     def kill(self) -> None:
         """kill -9 for every process of the server."""
-        pid = int((self.directory / "data/postmaster.pid").read_text().split()[0])
+        lock_file = self.directory / "data/postmaster.pid"
+        pid = int(lock_file.read_text().split()[0])
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in (pid, *map(int, children)):
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
         while any(Path(f"/proc/{each}/exe").exists() for each in (pid, *children)):
             time.sleep(0.01)
+        # Where nobody reaps it, a dead process looks alive to the next server.
+        lock_file.unlink()
+        self.socket.with_suffix(".5432.lock").unlink()
 
 
 @contextmanager

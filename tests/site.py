@@ -1,0 +1,106 @@
+"""A service's surroundings for the tests of faults: a server, a network, a database with rows."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+import stogram_sdk
+from tests.postgres import Cluster, PostgresServer, server_binaries
+from tests.proxy import Proxy
+
+DATABASE = "stogram"
+
+#: Limits that make a fault short; in seconds.
+SHORT = {"connect_timeout": 1, "pool_timeout": 2, "statement_timeout": 1, "lock_timeout": 0.5}
+
+
+class Site:
+    """`url` leads through the proxy; `administrator` is a session beside it."""
+
+    def __init__(self, cluster: Cluster, proxy: Proxy) -> None:
+        self.cluster = cluster
+        self.proxy = proxy
+        self.url = proxy.url(DATABASE)
+        self.direct_url = f"postgresql://postgres@/{DATABASE}?host={cluster.directory}"
+
+    @contextmanager
+    def administrator(self) -> Iterator[Any]:
+        """A cursor of a connection that no fault reaches; its transaction is rolled back."""
+        connection = psycopg2.connect(self.direct_url, application_name="administrator")
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+    def ask(self, sql: str, *values: Any) -> Any:
+        """The first column of the first row, in a transaction of its own."""
+        with self.administrator() as cursor:
+            cursor.execute(sql, values or None)
+            row = cursor.fetchone()
+            cursor.connection.commit()
+            return row and row[0]
+
+    def sessions(self) -> int:
+        """How many sessions of the SDK the server has."""
+        return int(self.ask(f"SELECT count(*) {_SESSIONS}"))
+
+    def terminate(self, condition: str = "true") -> int:
+        """End the sessions of the SDK for which the condition holds; how many there were."""
+        return int(
+            self.ask(
+                f"SELECT count(*) FROM (SELECT pg_terminate_backend(pid) {_SESSIONS} "
+                f"AND {condition}) AS ended"
+            )
+        )
+
+    def restart(self, mode: str) -> None:
+        """`mode`: fast, immediate or kill."""
+        if mode == "kill":
+            self.cluster.kill()
+        else:
+            self.cluster.stop(mode)
+        self.cluster.start()
+
+
+_SESSIONS = "FROM pg_stat_activity WHERE application_name = 'stogram_sdk'"
+
+
+@contextmanager
+def running_site(*options: str) -> Iterator[Site]:
+    """A migrated database on a server of its own, where an acknowledged commit survives a crash."""
+    directory = Path(tempfile.mkdtemp(prefix="stogram-faults-"))
+    try:
+        binaries = server_binaries(directory)
+        cluster = Cluster(directory, binaries, "synchronous_commit=on", *options)
+        cluster.start()
+        proxy = Proxy(cluster.socket)
+        try:
+            server = PostgresServer(f"postgresql://postgres@/postgres?host={directory}", binaries)
+            server.execute(f"CREATE DATABASE {DATABASE}")
+            site = Site(cluster, proxy)
+            stogram_sdk.connect(site.direct_url)
+            stogram_sdk.migrate()
+            stogram_sdk.close()
+            yield site
+        finally:
+            proxy.close()
+            cluster.stop("immediate")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def eventually(condition: Callable[[], bool], within: float = 5.0) -> None:
+    """Wait for the condition; fails when the seconds are over."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.01)
