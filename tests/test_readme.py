@@ -25,7 +25,11 @@ from tests.postgres import PostgresServer
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_DATABASE = ROOT.parent / "shared" / "database"
 READMES = ("README.md", "README.ru.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+DOCUMENTS = (
+    *READMES,
+    *("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
+    *("docs/migrations.md", "docs/strangers.md"),
+)
 
 both = pytest.mark.parametrize("readme", READMES)
 
@@ -215,13 +219,26 @@ def test_every_command_exists(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_resolve(document: str) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)(#[^)]*)?\)", prose_of(document))
-    missing = [
-        link
-        for link, _ in links
-        if "://" not in link and not (ROOT / document / ".." / link).resolve().exists()
-    ]
+    missing = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose_of(document)):
+        file, _, place = link.partition("#")
+        target = (ROOT / document).parent / file if file else ROOT / document
+        if "://" not in link and not (target.exists() and (not place or place in places(target))):
+            missing.append(link)
     assert missing == []
+
+
+def places(document: Path) -> list[str]:
+    """What a link can point at in a document: its headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.M)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@both
+def test_rights_are_those_that_are_tested(readme: str) -> None:
+    for block in (*blocks_of(readme, "sql"), *blocks_of(readme, "prisma")):
+        unindented = re.sub(r"^ {3}", "", text_of("docs/migrations.md"), flags=re.M)
+        assert block.text in text_of("docs/migrations.md") or block.text in unindented
 
 
 @both
