@@ -118,13 +118,13 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             raise _unwritable(error) from error
 
     def begin(self, isolation_level: Any = None) -> None:
-        level = self._adapter.isolation_level_str(isolation_level)
-        mode = f" ISOLATION LEVEL {level}" if level else ""
+        # Each statement has to see what others committed while it waited for a lock.
+        level = self._adapter.isolation_level_str(isolation_level or "READ COMMITTED")
         self._heal()
         try:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
                 cursor = self.cursor()  # type: ignore[no-untyped-call]  # likewise
-                cursor.execute(f"BEGIN{mode}; {self._limits_of_transaction}")
+                cursor.execute(f"BEGIN ISOLATION LEVEL {level}; {self._limits_of_transaction}")
         except peewee.PeeweeException as error:
             self._raise_if_lost(error, in_doubt=False)
             raise

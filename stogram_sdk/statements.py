@@ -26,7 +26,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from peewee import ColumnBase, Field, FieldAlias, Model, Query
+from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
 from stogram_sdk.dialects import Dialect
@@ -66,7 +66,8 @@ class AfterLocking(NamedTuple):
 
     PostgreSQL takes a statement's view of the data when it begins, before it waits for a lock; so
     the lock is a statement of its own, sent together with the query: one round trip, one
-    transaction, two views. SQLite has one writer at a time, and no need for it.
+    transaction, two views. So it is in READ COMMITTED, which is the default of PostgreSQL, and is
+    asked for where a database has another. SQLite has one writer at a time, and no need for it.
     """
 
     lock: tuple[Query, ...]
@@ -111,8 +112,9 @@ class Statement:
         return self._compiled().sql
 
     def _execute(self, compiled: _Compiled, values: dict[str, Any]) -> Any:
-        return current_database().execute_sql(
-            compiled.sql,
+        database = current_database()
+        return database.execute_sql(
+            compiled.sql if database.in_transaction() else compiled.alone,
             [
                 _bind(values[slot]) if type(slot) is _Placeholder else slot
                 for slot in compiled.slots
@@ -176,8 +178,15 @@ class _Part(NamedTuple):
         return instance
 
 
+# What `PostgresDatabase.begin` says for a transaction of several statements.
+_READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+
+
 class _Compiled(NamedTuple):
+    """`alone` is the text outside a transaction: then it is one by itself."""
+
     sql: str
+    alone: str
     slots: tuple[Any, ...]
     parts: tuple[_Part, ...]
 
@@ -196,9 +205,13 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
         text, parameters = database.get_sql_context().sql(query).query()
         texts.append(text)
         slots += parameters
-    limit = database.lock_limit if len(queries) > 1 else ""
+    sql = (database.lock_limit if len(queries) > 1 else "") + "; ".join(texts)
+    only_reads = isinstance(built, Select) or not database.dialect.locks_rows
     return _Compiled(
-        limit + "; ".join(texts), tuple(slots), _parts(getattr(queries[-1], "_returning", ()))
+        sql,
+        sql if only_reads else _READ_COMMITTED + sql,
+        tuple(slots),
+        _parts(getattr(queries[-1], "_returning", ())),
     )
 
 

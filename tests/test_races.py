@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, count
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -56,6 +57,7 @@ from stogram_sdk import (
     unpin_all_messages,
     update_privacy,
 )
+from stogram_sdk.database import current_database
 from stogram_sdk.models import new_id
 from tests.factories import (
     LONG_AGO,
@@ -68,6 +70,7 @@ from tests.factories import (
     make_users,
     unread,
 )
+from tests.postgres import PostgresServer
 from tests.threads import Arrivals, arrivals, at_once, eight
 
 pytestmark = pytest.mark.usefixtures("on_postgres")
@@ -583,3 +586,22 @@ def mixed_load(seconds: float) -> int:
         times = [row.created_at for row in Message.select().where(Message.chat == chat)]
         assert len(set(times)) == len(times)
     return next(calls)
+
+
+@pytest.fixture
+def serializable(on_postgres: None, postgres_url: str, postgres_server: PostgresServer) -> None:
+    """Connected to a database where every transaction is SERIALIZABLE unless it says otherwise."""
+    name = urlsplit(postgres_url).path[1:]
+    postgres_server.execute(
+        f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'serializable'"
+    )
+    stogram_sdk.connect(postgres_url, connection_limit=20)
+    stogram_sdk.migrate()
+
+
+@pytest.mark.usefixtures("serializable")
+def test_mixed_load_where_transactions_are_serializable() -> None:
+    assert (
+        current_database().execute_sql("SHOW transaction_isolation").fetchone()[0] == "serializable"
+    )
+    mixed_load(seconds=3)
