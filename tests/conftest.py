@@ -12,7 +12,9 @@ import pytest
 from hypothesis import settings
 
 import stogram_sdk
+from stogram_sdk import Chat, User
 from tests.contract import World, build_world
+from tests.factories import make_chat, make_user
 from tests.postgres import PostgresServer, running_server
 
 settings.register_profile("default", deadline=None)
@@ -63,6 +65,22 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Connected to a migrated database without rows, on each engine in turn."""
     with _connected(request, tmp_path):
         yield request.param
+
+
+@pytest.fixture
+def ivan(engine: str) -> User:
+    return make_user("ivan")
+
+
+@pytest.fixture
+def olga(engine: str) -> User:
+    return make_user("olga")
+
+
+@pytest.fixture
+def chat(olga: User, ivan: User) -> Chat:
+    """A group of hers, in which he is a member."""
+    return make_chat(olga, ivan)
 
 
 @pytest.fixture

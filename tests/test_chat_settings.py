@@ -13,21 +13,6 @@ from tests.factories import LONG_AGO, make_chat, make_user, statements
 pytestmark = pytest.mark.usefixtures("engine")
 
 
-@pytest.fixture
-def ivan(engine: str) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def olga(engine: str) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def chat(ivan: User, olga: User) -> Chat:
-    return make_chat(ivan, olga)
-
-
 def test_a_chat_has_defaults_that_are_not_stored(ivan: User, chat: Chat) -> None:
     with statements(1):
         settings = stogram_sdk.get_chat_settings(ivan.id, chat.id)

@@ -33,16 +33,6 @@ from tests.factories import (
 pytestmark = pytest.mark.usefixtures("engine")
 
 
-@pytest.fixture
-def ivan(engine: str) -> User:
-    return make_user("ivan")
-
-
-@pytest.fixture
-def olga(engine: str) -> User:
-    return make_user("olga")
-
-
 def roles_in(chat: Chat) -> dict[str, MemberRole]:
     return {row.user_id: row.role for row in ChatMember.select().where(ChatMember.chat == chat)}
 

@@ -8,24 +8,9 @@ import pytest
 
 import stogram_sdk
 from stogram_sdk import Chat, ChatSettings, Folder, InvalidInput, NotFound, User
-from tests.factories import make_chat, make_message, make_user, statements
+from tests.factories import make_chat, make_message, statements
 
 pytestmark = pytest.mark.usefixtures("engine")
-
-
-@pytest.fixture
-def ivan(engine: str) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def olga(engine: str) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def chat(ivan: User, olga: User) -> Chat:
-    return make_chat(ivan, olga)
 
 
 @pytest.fixture

@@ -14,21 +14,6 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 
 @pytest.fixture
-def ivan(engine: str) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def olga(engine: str) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def chat(ivan: User, olga: User) -> Chat:
-    return make_chat(olga, ivan)
-
-
-@pytest.fixture
 def message(olga: User, chat: Chat) -> Message:
     return make_message(olga, chat, "read this")
 
