@@ -27,7 +27,7 @@ from stogram_sdk.validation import (
 from stogram_sdk.visibility import is_member
 
 MAX_NAME_LENGTH = 64
-_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_COLOR = r"#[0-9a-fA-F]{6}"
 
 
 class FolderSummary(NamedTuple):
@@ -309,7 +309,7 @@ def _valid_name(name: str) -> str:
 
 
 def _valid_color(color: str | None) -> str | None:
-    if color is not None and not _COLOR.fullmatch(valid_text(color, "color", maximum=7)):
+    if color is not None and not re.fullmatch(_COLOR, valid_text(color, "color", maximum=7)):
         raise InvalidInput("color must look like #0088cc", field="color")
     return color
 

@@ -19,8 +19,8 @@ from stogram_sdk.validation import (
     valid_text,
 )
 
-_USERNAME = re.compile(r"[A-Za-z0-9_]{3,30}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_USERNAME = r"[A-Za-z0-9_]{3,30}"
+_EMAIL = r"[^@\s]+@[^@\s]+"
 
 
 @statement
@@ -74,10 +74,10 @@ def create_user(
     taken), `InvalidInput`.
     """
     valid_text(email, "email", maximum=254)
-    if not _EMAIL.fullmatch(email):
+    if not re.fullmatch(_EMAIL, email):
         raise InvalidInput("email must look like name@host", field="email")
     valid_text(username, "username", maximum=30)
-    if not _USERNAME.fullmatch(username):
+    if not re.fullmatch(_USERNAME, username):
         raise InvalidInput("username must have 3 to 30 of A-Z a-z 0-9 _", field="username")
     valid_text(password_hash, "password_hash", maximum=MAX_SHORT_TEXT_LENGTH)
     valid_optional_text(display_name, "display_name", maximum=MAX_SHORT_TEXT_LENGTH)
