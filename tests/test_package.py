@@ -112,5 +112,10 @@ def test_imports_go_one_way() -> None:
     assert order.index("stogram_sdk.models") < order.index("stogram_sdk.folders")
 
 
+def test_the_map_names_every_module() -> None:
+    described = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert [path.name for path in PACKAGE.glob("*.py") if path.name not in described] == []
+
+
 def test_version_is_in_the_changelog() -> None:
     assert f"\n## {stogram_sdk.__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
