@@ -265,7 +265,11 @@ def missing_rights(
     found: list[Obstacle] = []
     if not may_create(database, schema):
         found.append(
-            Obstacle(f"role {role}", "may not create in the schema", f"GRANT CREATE ON SCHEMA ... TO {role}")
+            Obstacle(
+                f"role {role}",
+                "may not create in the schema",
+                f"GRANT CREATE ON SCHEMA ... TO {role}",
+            )
         )
     tables = sorted({step.table for step in steps if step.table} & catalog.tables.keys())
     rows = database.execute_sql(
