@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import Query, Tuple
+from peewee import JOIN, Query, Tuple
 
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.fields import utc_now
@@ -15,7 +15,6 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import chat_lock, recount, user_lock
-from stogram_sdk.users import get_user
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit
 
 
@@ -60,6 +59,17 @@ def _unblock_user() -> Any:
 def _get_block() -> Query:
     return BlockedUser.select().where(
         BlockedUser.user == P.user_id, BlockedUser.blocked == P.blocked_id
+    )
+
+
+@statement
+def _block_of_user() -> Query:
+    """Nothing for an unknown user; without the block if there is none."""
+    block = (BlockedUser.user == User.id) & (BlockedUser.blocked == P.blocked_id)
+    return (
+        User.select(User.id, *BlockedUser._meta.sorted_fields)
+        .join(BlockedUser, JOIN.LEFT_OUTER, on=block)
+        .where(User.id == P.user_id)
     )
 
 
@@ -112,9 +122,11 @@ def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
         if block is not None:
             recount.variant(of_sender=True).run(user_id=user_id, sender_id=blocked_id, now=now)
             return block, True
-        block = _get_block.first(**pair)
+        found = _block_of_user.first(**pair)
+    if found is None:
+        raise NotFound("user", user_id)
+    _, block = found
     if block is None:
-        get_user(user_id)
         raise NotFound("user", blocked_id)
     return block, False
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import Query, Tuple, fn
+from peewee import JOIN, Query, Tuple, fn
 
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import utc_now
@@ -89,6 +89,26 @@ def _send_message() -> Any:
 @statement
 def _get_message() -> Query:
     return Message.select().where(Message.chat == P.chat_id, Message.id == P.message_id)
+
+
+@statement
+def _message_of_member() -> Query:
+    """Nothing for who is not in the chat; without the message if it is not there."""
+    return (
+        ChatMember.select(
+            *ChatMember._meta.sorted_fields,
+            *Chat._meta.sorted_fields,
+            *Message._meta.sorted_fields,
+        )
+        .join(Chat, on=(Chat.id == ChatMember.chat))
+        .join_from(
+            ChatMember,
+            Message,
+            JOIN.LEFT_OUTER,
+            on=((Message.chat == ChatMember.chat) & (Message.id == P.message_id)),
+        )
+        .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
+    )
 
 
 @statement
@@ -314,7 +334,8 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
         **values,
     )
     if message is None:
-        _require_visible(**values)
+        if _look_at(**values)[2].is_deleted:
+            raise NotFound("message", message_id)
         raise NotAllowed("only the sender edits a message", entity="message", id=message_id)
     return message
 
@@ -339,16 +360,17 @@ def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
 
 def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
     """False for what the user could have deleted, or the error that says why they could not."""
-    membership = require_member(user_id, chat_id)
-    message: Message | None = _get_message.first(chat_id=chat_id, message_id=message_id)
-    if message is not None and message.is_deleted:
-        keeps = membership.role in CHAT_KEEPERS and membership.chat_type != ChatType.PRIVATE
-        if message.sender_id == user_id or (keeps and not _is_waiting(message)):
-            return False
-    _require_visible(user_id, chat_id, message_id)
-    raise NotAllowed(
-        "only the sender, the owner and admins delete a message", entity="message", id=message_id
-    )
+    member, chat, message = _look_at(user_id, chat_id, message_id)
+    if not message.is_deleted:
+        raise NotAllowed(
+            "only the sender, the owner and admins delete a message",
+            entity="message",
+            id=message_id,
+        )
+    keeps = member.role in CHAT_KEEPERS and chat.type != ChatType.PRIVATE
+    if message.sender_id != user_id and not keeps:
+        raise NotFound("message", message_id)
+    return False
 
 
 @operation
@@ -405,15 +427,15 @@ def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
     }
 
 
-def _require_visible(user_id: str, chat_id: str, message_id: str) -> Message:
-    """The message, if the user sees it. Raises `NotFound` for any other."""
-    require_member(user_id, chat_id)
-    message: Message | None = _get_message.first(chat_id=chat_id, message_id=message_id)
-    if message is None or message.is_deleted:
+def _look_at(user_id: str, chat_id: str, message_id: str) -> tuple[ChatMember, Chat, Message]:
+    """The user's place in the chat, and the message. Raises `NotFound` for what is not theirs."""
+    row = _message_of_member.first(user_id=user_id, chat_id=chat_id, message_id=message_id)
+    if row is None:
+        raise NotFound("chat", chat_id)
+    member, chat, message = row
+    if message is None or (_is_waiting(message) and message.sender_id != user_id):
         raise NotFound("message", message_id)
-    if _is_waiting(message) and message.sender_id != user_id:
-        raise NotFound("message", message_id)
-    return message
+    return member, chat, message
 
 
 def _is_waiting(message: Message) -> bool:

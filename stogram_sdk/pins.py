@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Query, Tuple
+from peewee import JOIN, Query, Tuple, fn
 
 from stogram_sdk.errors import NotFound
 from stogram_sdk.fields import utc_now
@@ -61,14 +61,15 @@ def _is_pin() -> Any:
 
 
 @statement
-def _get_pin() -> Query:
+def _pin_of_member() -> Query:
+    """Nothing for who is not in the chat; without the pin if there is none that could be made."""
+    pinnable = Message.select(Message.id).where(
+        Message.chat == P.chat_id, Message.id == P.message_id, _is_pinnable()
+    )
     return (
-        PinnedMessage.select(*PinnedMessage._meta.sorted_fields)
-        .join(
-            Message,
-            on=((Message.chat == PinnedMessage.chat) & (Message.id == PinnedMessage.message)),
-        )
-        .where(_is_pin(), _is_pinnable(), is_member(P.user_id, P.chat_id))
+        ChatMember.select(ChatMember.id, *PinnedMessage._meta.sorted_fields)
+        .join(PinnedMessage, JOIN.LEFT_OUTER, on=(_is_pin() & fn.EXISTS(pinnable)))
+        .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
     )
 
 
@@ -120,9 +121,11 @@ def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMess
     pin: PinnedMessage | None = _pin_message.first(id=new_id(), now=utc_now(), **ids)
     if pin is not None:
         return pin, True
-    pin = _get_pin.first(**ids)
+    found = _pin_of_member.first(**ids)
+    if found is None:
+        raise NotFound("chat", chat_id)
+    _, pin = found
     if pin is None:
-        require_member(user_id, chat_id)
         raise NotFound("message", message_id)
     return pin, False
 

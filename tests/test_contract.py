@@ -155,12 +155,17 @@ def test_outsiders_see_and_change_nothing_of_a_chat_or_folder(label: str, world:
 
 
 @every_call
-def test_the_docstring_names_the_errors_that_strangers_get(label: str, world: World) -> None:
+def test_an_error_is_named_in_the_docstring_and_takes_one_statement_more(
+    label: str, world: World
+) -> None:
     for scene in world.strangers.values():
         with undone():
-            error = outcome(label, scene)
-        if hasattr(stogram_sdk, error):
-            assert f"`{error}`" in function_of(label).__doc__
+            with sent_statements() as sent:
+                error = outcome(label, scene)
+            if hasattr(stogram_sdk, error):
+                assert f"`{error}`" in function_of(label).__doc__
+                assert len(sent) <= CALLS[label].statements + 1, "\n".join(sent)
+            assert stogram_sdk.get_user(world.scene.actor), "the transaction can be used"
 
 
 def test_errors_and_logs_hold_no_values(world: World, caplog: pytest.LogCaptureFixture) -> None:
