@@ -301,9 +301,7 @@ def _use_schema(schema: str | None) -> None:
     from stogram_sdk.models import MODELS  # the models are bound to `db`, defined above
 
     for model in MODELS:
-        meta: Any = model._meta
-        meta.schema = schema
-        del meta.table
+        model._meta.schema = schema
 
 
 def current_database() -> Any:
