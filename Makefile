@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SQLITE := sqlite:///demo.db
 
-.PHONY: demo test check soak bench bench-large clean
+.PHONY: demo test test-pgbouncer test-settings test-strict check soak bench bench-large clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,24 @@ demo: $(VENV)/installed
 # The whole suite, on SQLite and on a PostgreSQL server that the tests start.
 test: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+
+# The same through PgBouncer in transaction mode; what the faults need stands by itself.
+test-pgbouncer: $(VENV)/installed
+	STOGRAM_TEST_PGBOUNCER=pgbouncer $(RUN) -m pytest -n 2 --ignore tests/test_faults.py \
+		--ignore tests/test_soak.py
+
+# The same on a server whose sessions have another time zone and another isolation level.
+test-settings: $(VENV)/installed
+	STOGRAM_TEST_PG_OPTIONS="timezone=Europe/Moscow default_transaction_isolation=serializable" \
+		$(RUN) -m pytest -n 2 --ignore tests/test_faults.py --ignore tests/test_soak.py
+
+# The same with every warning an error: none of ours, no connection or file left open.
+test-strict: $(VENV)/installed
+	PYTHONWARNINGS=error PYTHONDEVMODE=1 $(RUN) -m pytest -n 2 -W error
+
+# 1,000 faults in a row under load, some ten minutes: see tests/soak.py.
+soak: $(VENV)/installed
+	$(RUN) -m tests.soak --faults 1000
 
 check: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -151,7 +151,11 @@ class Cluster:
 
     def start(self) -> None:
         options = f"-c listen_addresses='' -k {self.directory} {self._settings}"
-        subprocess.run([*self._pg_ctl, "-o", options, "start"], **self._run)
+        try:
+            subprocess.run([*self._pg_ctl, "-o", options, "start"], **self._run)
+        except subprocess.CalledProcessError:
+            log = (self.directory / "log").read_text().splitlines()
+            raise AssertionError("\n".join(log[-20:])) from None
 
     def stop(self, mode: str) -> None:
         """`mode`: fast (sessions end, then the server) or immediate (as if it had crashed)."""
@@ -161,6 +165,7 @@ class Cluster:
         """kill -9 for every process of the server."""
         lock_file = self.directory / "data/postmaster.pid"
         pid = int(lock_file.read_text().split()[0])
+        os.kill(pid, signal.SIGSTOP)  # It must not start another while they are counted.
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in (pid, *map(int, children)):
             with suppress(ProcessLookupError):

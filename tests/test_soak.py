@@ -1,0 +1,12 @@
+"""A short form of `make soak`: every kind of fault, in a row, under load."""
+
+from __future__ import annotations
+
+from tests.soak import soak
+
+
+def test_nothing_is_lost() -> None:
+    report = soak(faults=42)
+    assert not report.wrong, str(report)
+    assert report.sent > 100
+    print(report)
