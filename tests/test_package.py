@@ -30,6 +30,12 @@ def python(*arguments: str | Path, directory: Path, **environment: str) -> str:
     return done.stdout
 
 
+def pip(*arguments: str | Path, directory: Path) -> None:
+    quietly = ("-m", "pip", "--disable-pip-version-check", "--quiet")
+    # What it warns of is not ours to correct.
+    python(*quietly, *arguments, directory=directory, PYTHONWARNINGS="ignore", PYTHONDEVMODE="")
+
+
 def test_wheel_installed_elsewhere(tmp_path: Path) -> None:
     # What lies about in a checkout must not get into it, nor what is built into the checkout.
     source = tmp_path / "source"
@@ -38,10 +44,9 @@ def test_wheel_installed_elsewhere(tmp_path: Path) -> None:
         shutil.copytree(ROOT / directory, source / directory, ignore=ignored)
     for file in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
-    offline = ("-m", "pip", "--disable-pip-version-check", "--quiet")
-    alone = ("--no-index", "--no-deps")
-    python(
-        *(*offline, "wheel", *alone, "--no-build-isolation", "--wheel-dir", tmp_path, source),
+    pip(
+        *("wheel", "--no-index", "--no-deps", "--no-build-isolation"),
+        *("--wheel-dir", tmp_path, source),
         directory=tmp_path,
     )
     (wheel,) = tmp_path.glob("*.whl")
@@ -53,7 +58,7 @@ def test_wheel_installed_elsewhere(tmp_path: Path) -> None:
     assert {name for name in names if name.startswith(("tests", "examples", "migrations"))} == set()
 
     target = tmp_path / "installed"
-    python(*offline, "install", *alone, "--target", target, wheel, directory=tmp_path)
+    pip("install", "--no-index", "--no-deps", "--target", target, wheel, directory=tmp_path)
     url = f"sqlite:///{tmp_path}/stogram.db"
     environment = {"PYTHONPATH": str(target), "STOGRAM_DATABASE_URL": url}
     printed = python("-m", "stogram_sdk", "migrations", directory=tmp_path, **environment)
