@@ -402,21 +402,29 @@ def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[
     Each becomes the newest message of its chat and unread for the others. One whose sender may no
     longer write there (has left, was blocked) is marked deleted instead. `now` defaults to the
     current time; `limit` is how many are taken at once (1 to 100), the earliest first.
-    Returns the messages that were sent, in their new order. Raises `InvalidInput`.
+    Returns the messages that were sent, in their new order; none if no more are due.
+    Raises `InvalidInput`.
     """
     moment = utc_now() if now is None else valid_time(now, "now")
     valid_limit(limit)
+    while due := _due_messages.all(now=moment, limit=limit):
+        if sent := _publish_due(due, moment):
+            return sorted(sent, key=lambda message: (message.created_at, message.id))
+        # Another caller was faster, or none of the senders may write: there may be more.
+    return []
+
+
+def _publish_due(due: list[Message], now: datetime) -> list[Message]:
+    chat_ids = sorted({message.chat_id for message in due})
     with atomic():
-        due = _due_messages.all(now=moment, limit=limit)
-        if not due:
-            return []
-        chat_ids = sorted({message.chat_id for message in due})
-        message_ids = [message.id for message in due]
-        messages = _publish.all(message_ids=message_ids, chat_ids=chat_ids, now=moment)
+        messages: list[Message] = _publish.all(
+            message_ids=[message.id for message in due], chat_ids=chat_ids, now=now
+        )
         sent = [message for message in messages if message.is_sent]
-        message_ids = [message.id for message in sent]
-        raise_unread_counts.run(chat_ids=chat_ids, message_ids=message_ids, now=moment)
-    return sorted(sent, key=lambda message: (message.created_at, message.id))
+        if sent:
+            message_ids = [message.id for message in sent]
+            raise_unread_counts.run(chat_ids=chat_ids, message_ids=message_ids, now=now)
+    return sent
 
 
 def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:

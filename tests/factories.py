@@ -70,6 +70,12 @@ def unread(user: User, chat: Chat) -> int:
     return stogram_sdk.get_chat_settings(user.id, chat.id).unread_count
 
 
+def wrong_counts() -> dict[str, int]:
+    """By user how many of their stored unread counts were not the truth; now they are."""
+    users = User.select(User.id)
+    return {user.id: wrong for user in users if (wrong := stogram_sdk.recount_unread(user.id))}
+
+
 def listed(user: User, chat: Chat, **options: Any) -> list[str]:
     """The ids of the messages that the user sees in the chat, the newest first."""
     return [message.id for message in stogram_sdk.list_messages(user.id, chat.id, **options)]

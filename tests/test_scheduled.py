@@ -182,6 +182,16 @@ def test_one_whose_sender_has_left_is_not_sent() -> None:
     assert unread(ann, chat) == 0
 
 
+def test_one_that_is_not_sent_does_not_hold_up_the_others() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    for _ in range(3):
+        make_message(ben, chat, scheduled_for=LONG_AGO)
+    message = make_message(ann, chat, scheduled_for=NOON)
+    leave_chat(ben.id, chat.id)
+    assert [sent.id for sent in publish_scheduled(now=NOON, limit=1)] == [message.id]
+
+
 def test_one_in_a_private_chat_is_not_sent_after_a_block() -> None:
     ann, ben = make_users(2)
     private, group = make_chat(ann, ben, type=ChatType.PRIVATE), make_chat(ann, ben)

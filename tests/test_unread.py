@@ -205,6 +205,26 @@ def test_with_a_row_made_later_an_old_message_is_read_already() -> None:
     assert (settings.unread_count, settings.last_read_message_id) == (0, None)
 
 
+def test_with_a_row_made_later_everything_can_be_read() -> None:
+    ann, ben = make_users(2)
+    chat = insert_chat(ann, ben)
+    newest = [insert_message(ann, chat, created_at=after(second)) for second in range(4)][-1]
+    mute_chat(ben.id, chat.id)
+    assert mark_read(ben.id, chat.id).last_read_message_id == newest.id
+
+
+def test_a_last_read_message_of_another_chat_marks_nothing() -> None:
+    ann, ben = make_users(2)
+    chat, other_chat = make_chat(ann, ben), make_chat(ann, ben)
+    make_message(ann, chat)
+    elsewhere = make_message(ann, other_chat)
+    ChatSettings.update(last_read_message_id=elsewhere.id).where(
+        ChatSettings.chat == chat
+    ).execute()
+    assert recount_unread(ben.id, chat.id) == 0
+    assert unread(ben, chat) == 1
+
+
 def test_a_row_made_in_the_same_millisecond_is_no_reason_to_move_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -287,6 +307,15 @@ def test_settings_are_later_than_all_that_is_there_whatever_the_clocks_say() -> 
     assert unread(ben, chat) == 1
 
 
+def test_a_message_whose_clock_is_behind_the_joining_does_not_count() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    ahead = datetime(2998, 1, 1, tzinfo=UTC)
+    ChatMember.update(joined_at=ahead).where(ChatMember.user == ben).execute()
+    make_message(ann, chat)
+    assert (unread(ben, chat), ChatSettings.select().count()) == (0, 0)
+
+
 def test_a_message_whose_clock_is_behind_the_settings_row_counts_as_read() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
@@ -363,6 +392,15 @@ def test_reading_while_blocking_skips_what_the_blocked_wrote() -> None:
     assert mark_read(ann.id, chat.id, first.id).unread_count == 1
     assert unblock_user(ann.id, ben.id)
     assert unread(ann, chat) == 2
+
+
+def test_deleting_what_the_blocked_wrote_changes_no_count() -> None:
+    ann, ben, cid = make_users(3)
+    chat = make_chat(ann, ben, cid)
+    by_ben, _ = make_message(ben, chat), make_message(cid, chat)
+    block_user(ann.id, ben.id)
+    delete_message(ben.id, chat.id, by_ben.id)
+    assert unread(ann, chat) == 1
 
 
 def test_a_blocked_first_message_makes_no_row_and_does_not_come_back() -> None:

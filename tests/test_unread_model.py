@@ -459,8 +459,14 @@ class Machine(RuleBasedStateMachine):
             and letter.due <= now
             and not letter.is_sent
             and not letter.is_deleted
-        )[:limit]
+        )
         letters = [self.world.messages[message] for _, _, message in due]
+        may_write = [
+            self.world.why_not_write(letter.sender_id, letter.chat_id) is None for letter in letters
+        ]
+        # As many as the limit, and as many again until one was sent.
+        taken = -(-(may_write.index(True) + 1) // limit) * limit if any(may_write) else None
+        letters = letters[:taken]
         newest = {letter.chat_id: self.world.in_chat(letter.chat_id)[0].at for letter in letters}
         rows = stogram_sdk.publish_scheduled(now=now, limit=limit)
         for letter in letters:

@@ -1,0 +1,304 @@
+"""One call in the middle of another, for any two, on PostgreSQL: no conflict, every count true."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+
+import stogram_sdk
+from stogram_sdk import (
+    Blocked,
+    BlockedUser,
+    Chat,
+    ChatMember,
+    ChatSettings,
+    Folder,
+    MemberRole,
+    Message,
+    NotAllowed,
+    NotFound,
+    PinnedMessage,
+    User,
+    add_member,
+    block_user,
+    create_folder,
+    delete_folder,
+    delete_message,
+    edit_message,
+    leave_chat,
+    mark_read,
+    move_to_folder,
+    mute_chat,
+    open_private_chat,
+    pin_message,
+    publish_scheduled,
+    recount_unread,
+    remove_member,
+    reorder_folders,
+    toggle_favorite,
+    transaction,
+    unblock_user,
+    unmute_all_chats,
+    unpin_all_messages,
+    update_privacy,
+)
+from stogram_sdk.models import new_id
+from tests.factories import (
+    LONG_AGO,
+    after,
+    make_chat,
+    make_message,
+)
+from tests.threads import Arrivals, arrivals, at_once
+
+pytestmark = pytest.mark.usefixtures("on_postgres")
+
+NOON = datetime(2999, 1, 1, 12, tzinfo=UTC)
+
+
+class Scene:
+    """A few rows that everything happens on: in the group nobody has read anything."""
+
+    def __init__(self) -> None:
+        ann, ben, cid, dan = self.users = [User(id=new_id()) for _ in range(4)]
+        self.ann, self.ben, self.cid, self.dan = self.users
+        self.group, self.private, self.of_dan = self.chats = [Chat(id=new_id()) for _ in range(3)]
+        self.first, self.second, self.third, waiting = (new_id() for _ in range(4))
+        self.folder = new_id()
+        members = {self.group: (ann, ben, cid), self.private: (ann, ben), self.of_dan: (dan, cid)}
+        with transaction():
+            insert(
+                User,
+                *[
+                    {"id": u.id, "email": u.id, "username": u.id, "password": ""}
+                    for u in self.users
+                ],
+            )
+            insert(
+                Chat,
+                *[
+                    {"id": chat.id, "type": "PRIVATE" if chat is self.private else "GROUP"}
+                    for chat in self.chats
+                ],
+            )
+            insert(
+                ChatMember,
+                *[
+                    {
+                        "chat": chat.id,
+                        "user": user.id,
+                        "role": "OWNER" if user is users[0] else "MEMBER",
+                        "joined_at": LONG_AGO,
+                    }
+                    for chat, users in members.items()
+                    for user in users
+                ],
+            )
+            insert(
+                Message,
+                *[
+                    {
+                        "id": id,
+                        "chat": self.group.id,
+                        "sender": sender.id,
+                        "content": "#old",
+                        "created_at": after(number),
+                        "is_sent": id != waiting,
+                        "scheduled_for": NOON if id == waiting else None,
+                    }
+                    for number, (id, sender) in enumerate(
+                        [(self.first, ben), (self.second, cid), (self.third, ben), (waiting, ben)]
+                    )
+                ],
+            )
+            insert(Folder, {"id": self.folder, "user": ann.id, "name": "work"})
+            insert(BlockedUser, {"user": ben.id, "blocked": cid.id})
+            # Cid has no settings, and so nothing unread.
+            insert(
+                ChatSettings,
+                *[
+                    {
+                        "user": user.id,
+                        "chat": self.group.id,
+                        "unread_count": unread_count,
+                        "folder": folder,
+                        "is_muted": True,
+                        "created_at": LONG_AGO,
+                    }
+                    for user, unread_count, folder in ((ann, 3, self.folder), (ben, 0, None))
+                ],
+            )
+            insert(PinnedMessage, {"user": ann.id, "chat": self.group.id, "message": self.second})
+
+    # What reads as `name of the method: what it does in the scene`.
+
+    def ben_sends(self) -> None:
+        make_message(self.ben, self.group)
+
+    def cid_sends(self) -> None:
+        make_message(self.cid, self.group)
+
+    def ben_sends_in_private(self) -> None:
+        make_message(self.ben, self.private)
+
+    def ben_edits(self) -> None:
+        edit_message(self.ben.id, self.group.id, self.third, "#other")
+
+    def ben_deletes(self) -> None:
+        delete_message(self.ben.id, self.group.id, self.third)
+
+    def ann_deletes_of_cid(self) -> None:
+        delete_message(self.ann.id, self.group.id, self.second)
+
+    def due_is_published(self) -> None:
+        publish_scheduled(now=NOON)
+
+    def ann_reads_all(self) -> None:
+        mark_read(self.ann.id, self.group.id)
+
+    def ann_reads_one(self) -> None:
+        mark_read(self.ann.id, self.group.id, self.first)
+
+    def cid_reads_one(self) -> None:
+        mark_read(self.cid.id, self.group.id, self.first)
+
+    def cid_reads_all(self) -> None:
+        mark_read(self.cid.id, self.group.id)
+
+    def cid_mutes(self) -> None:
+        mute_chat(self.cid.id, self.group.id)
+
+    def ann_toggles(self) -> None:
+        toggle_favorite(self.ann.id, self.group.id)
+
+    def ann_unmutes_all(self) -> None:
+        unmute_all_chats(self.ann.id)
+
+    def ann_recounts(self) -> None:
+        recount_unread(self.ann.id)
+
+    def ann_blocks_ben(self) -> None:
+        block_user(self.ann.id, self.ben.id)
+
+    def ann_blocks_dan(self) -> None:
+        block_user(self.ann.id, self.dan.id)
+
+    def ben_unblocks_cid(self) -> None:
+        unblock_user(self.ben.id, self.cid.id)
+
+    def dan_comes_and_writes(self) -> None:
+        add_member(self.ann.id, self.group.id, self.dan.id)
+        make_message(self.dan, self.group)
+
+    def cid_opens_a_chat_and_writes(self) -> None:
+        make_message(self.cid, make_chat(self.cid, self.ann, self.ben))
+
+    def dan_opens_a_private_chat_and_writes(self) -> None:
+        chat, _ = open_private_chat(self.dan.id, self.ann.id)
+        make_message(self.dan, chat)
+
+    def ann_leaves(self) -> None:
+        leave_chat(self.ann.id, self.group.id)
+
+    def cid_leaves_and_comes_back(self) -> None:
+        leave_chat(self.cid.id, self.group.id)
+        add_member(self.ann.id, self.group.id, self.cid.id)
+
+    def cid_is_removed(self) -> None:
+        remove_member(self.ann.id, self.group.id, self.cid.id)
+
+    def ann_pins(self) -> None:
+        pin_message(self.ann.id, self.group.id, self.third)
+
+    def ann_unpins_all(self) -> None:
+        unpin_all_messages(self.ann.id, self.group.id)
+
+    def ann_makes_a_folder(self) -> None:
+        create_folder(self.ann.id, "home")
+
+    def ann_moves_to_folder(self) -> None:
+        move_to_folder(self.ann.id, self.group.id, self.folder)
+
+    def ann_reorders(self) -> None:
+        with suppress(stogram_sdk.InvalidInput):
+            reorder_folders(self.ann.id, [self.folder])
+
+    def ann_deletes_the_folder(self) -> None:
+        delete_folder(self.ann.id, self.folder)
+
+    def ann_hides(self) -> None:
+        update_privacy(self.ann.id, show_last_seen=False)
+
+
+DEEDS = sorted(name for name in vars(Scene) if not name.startswith("_"))
+
+#: Those that change counts, or what counts depend on.
+COUNTING = [
+    deed
+    for deed in DEEDS
+    if not deed.endswith(("_edits", "_hides", "_pins", "_unpins_all", "_toggles", "_unmutes_all"))
+    and "folder" not in deed
+    and deed not in ("ann_reorders", "cid_sends")
+]
+
+#: Those that are one call: several in one transaction take their locks in the caller's order.
+SINGLE = [deed for deed in COUNTING if "_and_" not in deed]
+
+
+def insert(model: Any, *rows: dict[str, Any]) -> None:
+    model.insert_many(rows).execute()
+
+
+def do(scene: Scene, deed: str) -> None:
+    """What is in the other's way may be refused, as what it is."""
+    with suppress(NotFound, NotAllowed, Blocked):
+        getattr(scene, deed)()
+
+
+def check(scene: Scene) -> None:
+    assert [recount_unread(user.id) for user in scene.users] == [0] * 4
+    times = [row.created_at for row in Message.select().where(Message.chat == scene.group)]
+    assert len(set(times)) == len(times)
+    roles = [row.role for row in ChatMember.select().where(ChatMember.chat == scene.group)]
+    assert roles.count(MemberRole.OWNER) == 1
+
+
+@pytest.fixture
+def arriving(migrated_postgres: str) -> Iterator[Arrivals]:
+    with arrivals(migrated_postgres) as found:
+        yield found
+
+
+@pytest.mark.parametrize("first", SINGLE)
+def test_in_the_middle_of_it_anything_may_arrive(
+    first: str, arriving: Arrivals, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "stogram_sdk")
+    for second in COUNTING:
+        for number in count(1):
+            scene = Scene()
+            arrived = arriving.after_statement(
+                number, getattr(scene, first), partial(do, scene, second)
+            )
+            if arrived is None:
+                break
+            arrived.result()
+            check(scene)
+            assert caplog.messages == [], f"{second} after statement {number}"
+
+
+def test_any_two_at_once_by_eight_threads() -> None:
+    pairs = [(one, other) for one in DEEDS for other in DEEDS if one <= other]
+    random.shuffle(pairs)
+    for one, other in pairs[:40]:
+        scene = Scene()
+        at_once(*[partial(do, scene, deed) for deed in (one, other) * 4])
+        check(scene)
