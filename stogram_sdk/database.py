@@ -26,7 +26,26 @@ if TYPE_CHECKING:
 
     from stogram_sdk.database_url import DatabaseSettings
 
-db = peewee.DatabaseProxy()
+
+class Database(peewee.DatabaseProxy):
+    """Stands for the database that `connect()` opened last."""
+
+    def atomic(self, *args: Any, **options: Any) -> Any:
+        """Peewee's own; a connection that was opened for it goes back to the pool at the end."""
+        return self._atomic(*args, **options)
+
+    @contextmanager
+    def _atomic(self, *args: Any, **options: Any) -> Iterator[Any]:
+        opened = self.connect(reuse_if_open=True)
+        try:
+            with super().atomic(*args, **options) as unit:
+                yield unit
+        finally:
+            if opened:
+                self.close()
+
+
+db = Database()
 
 
 class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):

@@ -141,6 +141,26 @@ def test_a_transaction_is_all_or_nothing_and_nests(engine: str) -> None:
     assert [user.username for user in User.select()] == ["kept"]
 
 
+def test_calls_join_a_transaction_of_peewee_which_keeps_no_connection(engine: str) -> None:
+    with stogram_sdk.db.atomic() as unit:
+        make_user("lost")
+        with pytest.raises(StogramError):
+            make_user("lost")
+        unit.rollback()
+        make_user("kept")
+    assert current_database().connections_in_use() == 0
+
+    @stogram_sdk.db.atomic()
+    def fail() -> None:
+        make_user("also_lost")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert current_database().connections_in_use() == 0
+    assert [user.username for user in User.select()] == ["kept"]
+
+
 def test_an_error_of_ones_own_query_is_of_the_tree_and_the_savepoint_saves_the_rest(
     engine: str,
 ) -> None:
