@@ -150,13 +150,12 @@ def test_calls_join_a_transaction_of_peewee_which_keeps_no_connection(engine: st
         make_user("kept")
     assert current_database().connections_in_use() == 0
 
-    @stogram_sdk.db.atomic()
     def fail() -> None:
         make_user("also_lost")
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fail()
+        stogram_sdk.db.atomic()(fail)()
     assert current_database().connections_in_use() == 0
     assert [user.username for user in User.select()] == ["kept"]
 
