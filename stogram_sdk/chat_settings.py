@@ -15,7 +15,6 @@ from stogram_sdk.rows import default_settings
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import (
     SETTINGS_KEY,
-    chat_lock,
     counts_for,
     next_time,
     place_of,
@@ -148,8 +147,8 @@ def _mark_read(up_to: bool = False) -> Any:
         },
         *guards,
     )
-    # The row is held while it is counted. Where there is none yet it is made, with the chat held:
-    # who deletes a message cannot see the new row.
+    # The row is held while it is counted. Where there is none yet it is made, with user and chat
+    # held: who blocks or deletes a message meanwhile cannot see the new row.
     lock_or_make = upsert_settings(
         {ChatSettings.last_read_message_id: found}, {}, *guards
     ).on_conflict(
@@ -160,9 +159,12 @@ def _mark_read(up_to: bool = False) -> Any:
     has_row = ChatSettings.select(ChatSettings.id).where(
         ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
     )
-    return after_locking(
-        upsert, chat_lock(Chat.id == P.chat_id, ~fn.EXISTS(has_row)), lock_or_make.returning()
+    user_and_chat = (
+        User.select(User.id)
+        .join(Chat, on=(Chat.id == P.chat_id))
+        .where(User.id == P.user_id, ~fn.EXISTS(has_row))
     )
+    return after_locking(upsert, dialect().lock(user_and_chat), lock_or_make.returning())
 
 
 @statement

@@ -68,10 +68,10 @@ class Scene:
     """A few rows that everything happens on: in the group nobody has read anything."""
 
     def __init__(self) -> None:
-        ann, ben, cid, dan = self.users = [User(id=new_id()) for _ in range(4)]
-        self.ann, self.ben, self.cid, self.dan = self.users
+        ann, ben, cid, dan, eve = self.users = [User(id=new_id()) for _ in range(5)]
+        self.ann, self.ben, self.cid, self.dan, self.eve = self.users
         self.group, self.private, self.of_dan = self.chats = [Chat(id=new_id()) for _ in range(3)]
-        self.first, self.second, self.third, waiting = (new_id() for _ in range(4))
+        self.first, self.second, self.third, of_eve, waiting = (new_id() for _ in range(5))
         self.folder = new_id()
         members = {self.group: (ann, ben, cid), self.private: (ann, ben), self.of_dan: (dan, cid)}
         with transaction():
@@ -115,7 +115,13 @@ class Scene:
                         "scheduled_for": NOON if id == waiting else None,
                     }
                     for number, (id, sender) in enumerate(
-                        [(self.first, ben), (self.second, cid), (self.third, ben), (waiting, ben)]
+                        [
+                            (self.first, ben),
+                            (self.second, cid),
+                            (self.third, ben),
+                            (of_eve, eve),  # who is no longer there
+                            (waiting, ben),
+                        ]
                     )
                 ],
             )
@@ -133,7 +139,7 @@ class Scene:
                         "is_muted": True,
                         "created_at": LONG_AGO,
                     }
-                    for user, unread_count, folder in ((ann, 3, self.folder), (ben, 0, None))
+                    for user, unread_count, folder in ((ann, 4, self.folder), (ben, 1, None))
                 ],
             )
             insert(PinnedMessage, {"user": ann.id, "chat": self.group.id, "message": self.second})
@@ -190,6 +196,9 @@ class Scene:
 
     def ann_blocks_dan(self) -> None:
         block_user(self.ann.id, self.dan.id)
+
+    def cid_blocks_eve(self) -> None:
+        block_user(self.cid.id, self.eve.id)
 
     def ben_unblocks_cid(self) -> None:
         unblock_user(self.ben.id, self.cid.id)
@@ -264,7 +273,7 @@ def do(scene: Scene, deed: str) -> None:
 
 
 def check(scene: Scene) -> None:
-    assert [recount_unread(user.id) for user in scene.users] == [0] * 4
+    assert [recount_unread(user.id) for user in scene.users] == [0] * 5
     times = [row.created_at for row in Message.select().where(Message.chat == scene.group)]
     assert len(set(times)) == len(times)
     roles = [row.role for row in ChatMember.select().where(ChatMember.chat == scene.group)]
@@ -302,3 +311,14 @@ def test_any_two_at_once_by_eight_threads() -> None:
         scene = Scene()
         at_once(*[partial(do, scene, deed) for deed in (one, other) * 4])
         check(scene)
+
+
+def test_a_transaction_of_the_callers_keeps_its_isolation_level() -> None:
+    scene = Scene()
+    with stogram_sdk.db.atomic("SERIALIZABLE"):
+        scene.ben_sends()
+        scene.cid_mutes()
+        assert stogram_sdk.db.execute_sql("SHOW transaction_isolation").fetchone() == (
+            "serializable",
+        )
+    check(scene)
