@@ -71,7 +71,7 @@ class Scene:
         ann, ben, cid, dan, eve = self.users = [User(id=new_id()) for _ in range(5)]
         self.ann, self.ben, self.cid, self.dan, self.eve = self.users
         self.group, self.private, self.of_dan = self.chats = [Chat(id=new_id()) for _ in range(3)]
-        self.first, self.second, self.third, of_eve, waiting = (new_id() for _ in range(5))
+        self.first, self.second, self.third, self.of_eve, waiting = (new_id() for _ in range(5))
         self.folder = new_id()
         members = {self.group: (ann, ben, cid), self.private: (ann, ben), self.of_dan: (dan, cid)}
         with transaction():
@@ -119,14 +119,14 @@ class Scene:
                             (self.first, ben),
                             (self.second, cid),
                             (self.third, ben),
-                            (of_eve, eve),  # who is no longer there
+                            (self.of_eve, eve),  # who is no longer there
                             (waiting, ben),
                         ]
                     )
                 ],
             )
             insert(Folder, {"id": self.folder, "user": ann.id, "name": "work"})
-            insert(BlockedUser, {"user": ben.id, "blocked": cid.id})
+            insert(BlockedUser, *[{"user": ben.id, "blocked": user.id} for user in (cid, eve)])
             # Cid has no settings, and so nothing unread.
             insert(
                 ChatSettings,
@@ -139,7 +139,7 @@ class Scene:
                         "is_muted": True,
                         "created_at": LONG_AGO,
                     }
-                    for user, unread_count, folder in ((ann, 4, self.folder), (ben, 1, None))
+                    for user, unread_count, folder in ((ann, 4, self.folder), (ben, 0, None))
                 ],
             )
             insert(PinnedMessage, {"user": ann.id, "chat": self.group.id, "message": self.second})
@@ -163,6 +163,9 @@ class Scene:
 
     def ann_deletes_of_cid(self) -> None:
         delete_message(self.ann.id, self.group.id, self.second)
+
+    def ann_deletes_of_eve(self) -> None:
+        delete_message(self.ann.id, self.group.id, self.of_eve)
 
     def due_is_published(self) -> None:
         publish_scheduled(now=NOON)
@@ -202,6 +205,9 @@ class Scene:
 
     def ben_unblocks_cid(self) -> None:
         unblock_user(self.ben.id, self.cid.id)
+
+    def ben_unblocks_eve(self) -> None:
+        unblock_user(self.ben.id, self.eve.id)
 
     def dan_comes_and_writes(self) -> None:
         add_member(self.ann.id, self.group.id, self.dan.id)
