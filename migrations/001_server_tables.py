@@ -6,7 +6,7 @@ On a server's database they are there already, and nothing is done.
 from typing import Any
 
 from stogram_sdk.schema.migration import Migration
-from stogram_sdk.schema.steps import (
+from stogram_sdk.schema.writing import (
     add_foreign_key,
     add_index,
     column,

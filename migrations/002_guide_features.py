@@ -5,7 +5,7 @@ silent messages, mentions and hashtags.
 from typing import Any
 
 from stogram_sdk.schema.migration import Migration
-from stogram_sdk.schema.steps import (
+from stogram_sdk.schema.writing import (
     add_column,
     add_foreign_key,
     add_index,

@@ -233,6 +233,25 @@ def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str
     stogram_sdk.close()
 
 
+def test_it_gives_up_when_a_message_stays_locked(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stogram_sdk.connect(postgres_url)
+    migrate()
+    with session():
+        user = User.create(email="e", username="n", password="p")
+        chat = Chat.create(type=ChatType.GROUP)
+        Message.create(id="m", sender=user, chat=chat, content="#tag")
+    stogram_sdk.close()
+    holder = psycopg2.connect(postgres_url)
+    holder.cursor().execute("""UPDATE "Message" SET "isEdited" = true WHERE id = 'm'""")
+    monkeypatch.setenv("STOGRAM_MIGRATE_PATIENCE", "0.3")
+    with pytest.raises(MigrationError, match=r"messages were locked for 0\.3 s"):
+        backfill(postgres_url)
+    holder.close()
+    assert backfill(postgres_url) == Backfilled(looked_at=1, changed=1)
+
+
 def test_beside_a_writer_killed_and_resumed(postgres_server: PostgresServer) -> None:
     """The sample, while somebody edits it through the SDK's rules, and the run is killed twice."""
     databases = Databases(postgres_server)

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import peewee
 import pytest
 
+from stogram_sdk import StogramError
+from stogram_sdk.schema.check import _read_only
 from tests.postgres import PostgresServer
 from tests.states import Databases, pw_migrate, stogram
 
@@ -265,6 +268,15 @@ def test_a_sqlite_file_is_not_changed(sqlite_url: str) -> None:
     assert stogram(sqlite_url, "check").returncode == 1
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_its_connection_cannot_write(database_url: str) -> None:
+    assert pw_migrate(database_url, "migrate").returncode == 0
+    with (
+        pytest.raises((StogramError, peewee.OperationalError), match=r"25006|readonly"),
+        _read_only(database_url) as database,
+    ):
+        database.execute_sql('DELETE FROM "User"')
 
 
 def test_an_error_is_one_line() -> None:

@@ -15,13 +15,15 @@ from functools import cached_property
 from typing import Any
 
 import peewee
+from tenacity import RetryError
 
 from stogram_sdk.database import open_database, translated_errors
 from stogram_sdk.errors import MigrationError
+from stogram_sdk.failures import sqlstate_of
 from stogram_sdk.schema.migration import schema_of
-from stogram_sdk.schema.online import retry_while_locked, sqlstate_of
+from stogram_sdk.schema.obstacles import Schema
+from stogram_sdk.schema.online import PATIENCE_VARIABLE, patience, retry_while_locked
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
-from stogram_sdk.schema.steps import Schema
 from stogram_sdk.text import extract_hashtags, extract_mentions
 
 BATCH = 1000
@@ -137,7 +139,10 @@ class _Run(_DryRun):
 
     def run(self, advance: Callable[[int, int], None]) -> Backfilled:
         self._begin()
-        total, looked_at, changed = self._count(self._place()), 0, 0
+        place = self._unit(self._place)
+        if place is None:
+            return Backfilled(0, 0)
+        total, looked_at, changed = self._count(place), 0, 0
         while batch := self._unit(self._do_batch):
             looked_at += batch.looked_at
             changed += batch.changed
@@ -235,6 +240,11 @@ class _Run(_DryRun):
             if sqlstate_of(error) == "42P01" or f"no such table: {PLACE}" in str(error):
                 return None
             raise
+        except RetryError:
+            raise MigrationError(
+                f"messages were locked for {patience():g} s ({PATIENCE_VARIABLE}); what is done "
+                "stays, run it again"
+            ) from None
 
 
 def _message(id: str, content: str | None, mentions: Any, hashtags: Any) -> _Message:

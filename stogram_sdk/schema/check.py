@@ -20,14 +20,13 @@ from stogram_sdk.schema.migration import (
     rows_in_the_way,
     schema_of,
 )
+from stogram_sdk.schema.obstacles import Obstacle, Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.shipped import shipped_migrations
 from stogram_sdk.schema.steps import (
     AddForeignKey,
     AddIndex,
     AddUnique,
-    Obstacle,
-    Schema,
     Step,
 )
 

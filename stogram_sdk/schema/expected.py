@@ -18,7 +18,7 @@ from stogram_sdk.schema.objects import (
     PrimaryKey,
     UniqueConstraint,
 )
-from stogram_sdk.schema.steps import Schema
+from stogram_sdk.schema.obstacles import Schema
 
 _TYPES = {"BOOL": "BOOLEAN", "INT": "INTEGER"}
 _UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')

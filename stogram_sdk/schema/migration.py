@@ -16,9 +16,10 @@ import peewee
 
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.objects import Catalog
+from stogram_sdk.schema.obstacles import Obstacle, Schema
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import AddColumn, CreateTable, Obstacle, Schema, Step
+from stogram_sdk.schema.steps import AddColumn, CreateTable, Step
 
 ALLOW_DATA_LOSS = "STOGRAM_ALLOW_DATA_LOSS"
 

@@ -22,6 +22,7 @@ from tenacity import (
 )
 
 from stogram_sdk.errors import InvalidInput, MigrationError
+from stogram_sdk.failures import sqlstate_of
 from stogram_sdk.schema.steps import Statement
 
 LOCK_TIMEOUT = "200ms"
@@ -99,11 +100,6 @@ def patience() -> float:
         raise InvalidInput(
             f"{PATIENCE_VARIABLE} must be a number of seconds, not {given!r}"
         ) from None
-
-
-def sqlstate_of(error: BaseException) -> str | None:
-    """The SQLSTATE of a Peewee error from PostgreSQL."""
-    return getattr(getattr(error, "orig", None), "pgcode", None)
 
 
 def _is_locked(error: BaseException) -> bool:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stogram_sdk.schema.migration import MADE_HERE, Migration
+from stogram_sdk.schema.obstacles import RowObstacle
 from stogram_sdk.schema.online import LOCK_TIMEOUT
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import (
     AddColumn,
     CreateTable,
-    RowObstacle,
     Statement,
     Step,
 )

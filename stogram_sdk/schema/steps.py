@@ -17,17 +17,18 @@ from stogram_sdk.schema.objects import (
     ForeignKey,
     Index,
     UniqueConstraint,
-    foreign_key,
-    index,
-    unique_constraint,
+)
+from stogram_sdk.schema.obstacles import (
+    LONGEST_INDEXED_BYTES,
+    Obstacle,
+    RowObstacle,
+    Schema,
+    missing_table,
+    other_constraint,
+    type_obstacle,
 )
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-
-Schema = PostgresSchema | SqliteSchema
-
-#: A longer text does not fit into a GIN index (SQLSTATE 54000).
-LONGEST_INDEXED_BYTES = 2700
 
 
 @dataclass(frozen=True)
@@ -39,36 +40,6 @@ class Statement:
 
     sql: str
     brief: bool = True
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """Something that is wrong, and what to do about it."""
-
-    name: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.what}. {self.remedy}"
-
-
-@dataclass(frozen=True)
-class RowObstacle:
-    """Rows that would be in the way; `count_sql` counts them, `show_sql` shows them."""
-
-    name: str
-    what: str
-    remedy: str
-    count_sql: str
-    show_sql: str
-
-    def found(self, rows: int) -> Obstacle:
-        return Obstacle(
-            self.name,
-            f"rows of {self.what}: {rows}",
-            f"{self.remedy}; to see them: {self.show_sql}",
-        )
 
 
 class Step(Protocol):
@@ -200,7 +171,7 @@ class CreateTable(_Plain):
                     )
                 )
             else:
-                found += _type_obstacle(self.table, column, there, schema)
+                found += type_obstacle(self.table, column, there, schema)
         return found
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
@@ -237,10 +208,10 @@ class AddColumn(_Plain):
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         there = catalog.column(self.table, self.column.name)
         if self.table not in catalog.tables:
-            return [_missing_table(self.table)]
+            return [missing_table(self.table)]
         if there is None:
             return []
-        found = _type_obstacle(self.table, self.column, there, schema)
+        found = type_obstacle(self.table, self.column, there, schema)
         if there.nullable and not self.column.nullable:
             table = schema.quoted(self.table)
             name = self.column.name
@@ -299,7 +270,7 @@ class AddUnique(_Plain):
         there = catalog.uniques.get(self.unique.name)
         if there is None or there == self.unique:
             return []
-        return [_other_constraint(str(self), self.unique, there, schema)]
+        return [other_constraint(str(self), self.unique, there, schema)]
 
     def columns(self) -> tuple[tuple[str, str], ...]:
         return tuple((self.table, column) for column in self.unique.columns)
@@ -424,7 +395,7 @@ class AddForeignKey(_Plain):
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         there = catalog.foreign_keys.get(self.key.name)
         if there is not None and _validated(there) != self.key:
-            return [_other_constraint(str(self), self.key, there, schema)]
+            return [other_constraint(str(self), self.key, there, schema)]
         if (
             isinstance(schema, SqliteSchema)
             and self.table in catalog.tables
@@ -488,65 +459,6 @@ class AddForeignKey(_Plain):
         ]
 
 
-# --- How a migration writes its steps ---
-
-
-def column(name: str, type: str, *, null: bool = False, default: str | None = None) -> Column:
-    return Column(name, type, null, default)
-
-
-def text(name: str, *, null: bool = False, default: str | None = None) -> Column:
-    return Column(name, "TEXT", null, default)
-
-
-def number(name: str, *, null: bool = False, default: str | None = None) -> Column:
-    return Column(name, "INTEGER", null, default)
-
-
-def flag(name: str, *, default: str = "false") -> Column:
-    return Column(name, "BOOLEAN", False, default)
-
-
-def tags(name: str) -> Column:
-    return Column(name, "TEXT[]", True, "'{}'")
-
-
-def moment(name: str, *, null: bool = False, default: str | None = "CURRENT_TIMESTAMP") -> Column:
-    return Column(name, "TIMESTAMP(3)", null, None if null else default)
-
-
-def updated_at() -> Column:
-    """The time of the last write; it has no default, the writer sets it."""
-    return moment("updatedAt", default=None)
-
-
-def create_enum(name: str, *labels: str) -> CreateEnum:
-    return CreateEnum(name, labels)
-
-
-def create_table(table: str, *columns: Column) -> CreateTable:
-    """A table whose primary key is its first column."""
-    return CreateTable(table, columns)
-
-
-def add_column(table: str, added: Column) -> AddColumn:
-    return AddColumn(table, added)
-
-
-def add_unique(table: str, *columns: str) -> AddUnique:
-    return AddUnique(unique_constraint(table, *columns))
-
-
-def add_index(table: str, *columns: str, unique: bool = False, method: str = "btree") -> AddIndex:
-    return AddIndex(index(table, *columns, unique=unique, method=method))
-
-
-def add_foreign_key(
-    table: str, column: str, references: str, *, on_delete: str = "CASCADE"
-) -> AddForeignKey:
-    return AddForeignKey(foreign_key(table, column, references, on_delete))
-
-
 # --- SQL ---
 
 
@@ -608,57 +520,6 @@ def _if(condition: str, statement: str) -> str:
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
-
-
-# --- Obstacles ---
-
-
-def _missing_table(table: str) -> Obstacle:
-    return Obstacle(
-        f"table {table}",
-        "is missing",
-        "Is this the database, and the schema (?schema=...), of a Stogram server?",
-    )
-
-
-def _other_constraint(
-    what: str,
-    wanted: UniqueConstraint | ForeignKey,
-    there: UniqueConstraint | ForeignKey,
-    schema: Schema,
-) -> Obstacle:
-    return Obstacle(
-        what,
-        f"is {there}, and must be {wanted}",
-        f"Drop it, and the migration adds it: ALTER TABLE {schema.quoted(wanted.table)} "
-        f'DROP CONSTRAINT "{wanted.name}"',
-    )
-
-
-def _type_obstacle(table: str, wanted: Column, there: Column, schema: Schema) -> list[Obstacle]:
-    expected = schema.column(wanted).type
-    if there.type == expected:
-        return []
-    name = f"column {table}.{wanted.name}"
-    if wanted.type == "TEXT[]" and there.type == "TEXT":
-        remedy = _text_to_array(table, wanted, schema)
-        return [Obstacle(name, "is TEXT, and must be TEXT[]", remedy)]
-    return [
-        Obstacle(
-            name,
-            f"is {there.type}, and must be {expected}",
-            "Change its type, or use the version of the server that this package is for",
-        )
-    ]
-
-
-def _text_to_array(table: str, wanted: Column, schema: Schema) -> str:
-    return (
-        f"This version of the server keeps JSON there. Set the field to String[] in its "
-        f"schema.prisma, and with the server stopped: ALTER TABLE {schema.quoted(table)} RENAME "
-        f'COLUMN "{wanted.name}" TO "{wanted.name}_json"; migrate again; `stogram backfill` then '
-        f"finds the values again"
-    )
 
 
 def _validated(key: ForeignKey) -> ForeignKey:

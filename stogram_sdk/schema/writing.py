@@ -1,0 +1,69 @@
+"""The words in which a migration file writes its steps."""
+
+from __future__ import annotations
+
+from stogram_sdk.schema.objects import Column, foreign_key, index, unique_constraint
+from stogram_sdk.schema.steps import (
+    AddColumn,
+    AddForeignKey,
+    AddIndex,
+    AddUnique,
+    CreateEnum,
+    CreateTable,
+)
+
+
+def column(name: str, type: str, *, null: bool = False, default: str | None = None) -> Column:
+    return Column(name, type, null, default)
+
+
+def text(name: str, *, null: bool = False, default: str | None = None) -> Column:
+    return Column(name, "TEXT", null, default)
+
+
+def number(name: str, *, null: bool = False, default: str | None = None) -> Column:
+    return Column(name, "INTEGER", null, default)
+
+
+def flag(name: str, *, default: str = "false") -> Column:
+    return Column(name, "BOOLEAN", False, default)
+
+
+def tags(name: str) -> Column:
+    return Column(name, "TEXT[]", True, "'{}'")
+
+
+def moment(name: str, *, null: bool = False, default: str | None = "CURRENT_TIMESTAMP") -> Column:
+    return Column(name, "TIMESTAMP(3)", null, None if null else default)
+
+
+def updated_at() -> Column:
+    """The time of the last write; it has no default, the writer sets it."""
+    return moment("updatedAt", default=None)
+
+
+def create_enum(name: str, *labels: str) -> CreateEnum:
+    return CreateEnum(name, labels)
+
+
+def create_table(table: str, *columns: Column) -> CreateTable:
+    """A table whose primary key is its first column."""
+    return CreateTable(table, columns)
+
+
+def add_column(table: str, added: Column) -> AddColumn:
+    return AddColumn(table, added)
+
+
+def add_unique(table: str, *columns: str) -> AddUnique:
+    return AddUnique(unique_constraint(table, *columns))
+
+
+def add_index(table: str, *columns: str, unique: bool = False, method: str = "btree") -> AddIndex:
+    return AddIndex(index(table, *columns, unique=unique, method=method))
+
+
+def add_foreign_key(
+    table: str, column: str, references: str, *, on_delete: str = "CASCADE"
+) -> AddForeignKey:
+    return AddForeignKey(foreign_key(table, column, references, on_delete))
