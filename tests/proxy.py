@@ -7,6 +7,7 @@ cut a connection at a chosen statement. One thread moves the bytes of all connec
 from __future__ import annotations
 
 import ctypes
+import re
 import selectors
 import socket
 import struct
@@ -54,7 +55,7 @@ class Proxy:
         self._answers_to_cut: set[socket.socket] = set()
         self._lock = threading.RLock()
         self._silence: Silence | None = None
-        self._cut: tuple[bytes, Cut] | None = None
+        self._cut: tuple[re.Pattern[bytes], Cut] | None = None
         self.delay = 0.0
         self._is_running = True
         self._listener.setblocking(False)
@@ -90,9 +91,9 @@ class Proxy:
                         each.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
     def cut_at(self, statement: str, cut: Cut) -> None:
-        """Reset the next connection that sends this text."""
+        """Reset the next connection that sends this word; COMMITTED is another one."""
         with self._lock:
-            self._cut = (statement.encode(), cut)
+            self._cut = (re.compile(rb"\b%s\b" % statement.encode()), cut)
 
     def close(self) -> None:
         self._is_running = False
@@ -152,7 +153,7 @@ class Proxy:
         if source in self._answers_to_cut:
             self._end(target, reset=True)
             return
-        if source in self._clients and self._cut is not None and self._cut[0] in data:
+        if source in self._clients and self._cut is not None and self._cut[0].search(data):
             (_, cut), self._cut = self._cut, None
             if cut is Cut.BEFORE:
                 self._end(source, reset=True)

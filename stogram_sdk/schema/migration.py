@@ -149,8 +149,10 @@ class Migration:
 
     def _apply_on_sqlite(self, database: Any, schema: SqliteSchema, to_do: list[Step]) -> None:
         for step in to_do:
-            for sql in step.on_sqlite(schema, self.steps):
+            statements = step.on_sqlite(schema, self.steps)
+            if statements:  # The constraints of a table come with it.
                 log.info("%s", step)
+            for sql in statements:
                 database.execute_sql(_marked(sql) if self.foundation else sql)
 
     def _lay_foundation(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
