@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Tuple, fn
+from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Select, Tuple, fn
 
 from stogram_sdk.errors import NotFound
 from stogram_sdk.fields import utc_now
@@ -15,14 +15,16 @@ from stogram_sdk.rows import default_settings
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import (
     SETTINGS_KEY,
-    counts_for,
+    is_large,
     next_time,
-    place_of,
+    position_in_large,
     position_of,
     recount,
     settings_lock,
-    true_count,
     unread_after,
+    unread_after_in_large,
+    unread_count,
+    unread_mentions,
 )
 from stogram_sdk.validation import valid_flag, valid_id
 from stogram_sdk.visibility import is_sent, is_visible
@@ -66,7 +68,11 @@ def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any
 @statement
 def _get_chat_settings() -> Query:
     return (
-        ChatMember.select(ChatMember.id, *ChatSettings._meta.sorted_fields)
+        ChatMember.select(
+            ChatMember.id,
+            *ChatSettings._meta.sorted_fields,
+            unread_count(ChatSettings, ChatMember.user, ChatMember.chat),
+        )
         .join(
             ChatSettings,
             JOIN.LEFT_OUTER,
@@ -127,8 +133,17 @@ def _mark_read(up_to: bool = False) -> Any:
         one = read.chat == P.chat_id, read.id == message_id
         return Tuple(read.select(read.created_at).where(*one), read.select(read.id).where(*one))
 
-    unread_there = unread_after(place(found), ChatMember.user, ChatMember.chat)
+    def count(position: Any, position_there: Any, row: Any) -> Any:
+        counted = unread_after_in_large(position_there, row.user, row.chat)
+        return Case(
+            None, [(is_large(P.chat_id), counted)], unread_after(position, row.user, row.chat)
+        )
+
+    in_large = position_in_large(ChatSettings, P.chat_id)
+    unread_there = count(place(found), place(found), ChatMember)
+    unread_here = count(position_of(ChatSettings), in_large, ChatSettings)
     is_forward = place(EXCLUDED.lastReadMessageId) > position_of(ChatSettings)
+    is_forward |= is_large(P.chat_id) & (place(EXCLUDED.lastReadMessageId) > in_large)
     if not up_to:
         # What is there can be read though the row was made after it.
         is_forward |= ChatSettings.last_read_message_id.is_null()
@@ -142,7 +157,7 @@ def _mark_read(up_to: bool = False) -> Any:
                 ChatSettings.last_read_message_id,
             ),
             ChatSettings.unread_count: Case(
-                None, [(is_forward, EXCLUDED.unreadCount)], true_count()
+                None, [(is_forward, EXCLUDED.unreadCount)], unread_here
             ),
         },
         *guards,
@@ -169,26 +184,27 @@ def _mark_read(up_to: bool = False) -> Any:
 
 @statement
 def _unread_totals() -> Query:
-    message, me = Message.alias(), User.alias()
-    key = me.select(dialect().lower_ascii(me.username)).where(me.id == P.user_id)
-    mentioning = message.select(fn.COUNT(message.id)).where(
-        counts_for(message, ChatSettings.user, ChatSettings.chat),
-        place_of(message) > position_of(ChatSettings),
-        dialect().has_tag(message.mentions, key),
-    )
-    unmuted = Case(None, [(ChatSettings.is_muted, 0)], ChatSettings.unread_count)
-    return (
-        ChatSettings.select(
-            fn.COALESCE(fn.SUM(ChatSettings.unread_count), 0),
-            fn.COALESCE(fn.SUM(unmuted), 0),
-            fn.COALESCE(fn.SUM(mentioning), 0),
+    unread = unread_count(ChatSettings, ChatMember.user, ChatMember.chat)
+    counted = (
+        ChatMember.select(
+            unread.alias("unread"),
+            fn.COALESCE(ChatSettings.is_muted, SQL("false")).alias("is_muted"),
+            unread_mentions(ChatSettings, ChatMember.user, ChatMember.chat).alias("mentions"),
         )
         .join(
-            ChatMember,
-            on=((ChatMember.user == ChatSettings.user) & (ChatMember.chat == ChatSettings.chat)),
+            ChatSettings,
+            JOIN.LEFT_OUTER,
+            on=((ChatSettings.user == ChatMember.user) & (ChatSettings.chat == ChatMember.chat)),
         )
-        .where(ChatSettings.user == P.user_id, ChatSettings.unread_count > 0)
+        .where(
+            ChatMember.user == P.user_id,
+            (ChatSettings.unread_count > 0) | is_large(ChatMember.chat),
+        )
+        .alias("counted")
     )
+    unmuted = Case(None, [(counted.c.is_muted, 0)], counted.c.unread)
+    sums = [fn.COALESCE(fn.SUM(x), 0) for x in (counted.c.unread, unmuted, counted.c.mentions)]
+    return Select((counted,), sums)
 
 
 @operation
@@ -200,8 +216,9 @@ def get_chat_settings(user_id: str, chat_id: str) -> ChatSettings:
     row = _get_chat_settings.first(**_pair(user_id, chat_id))
     if row is None:
         raise NotFound("chat", chat_id)
-    settings: ChatSettings | None = row[1]
-    return default_settings(user_id, chat_id) if settings is None else settings
+    settings: ChatSettings = row[1] or default_settings(user_id, chat_id)
+    settings.unread_count = row[2]
+    return settings
 
 
 @operation

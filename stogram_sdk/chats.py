@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, Query, Select, Tuple, fn
+from peewee import JOIN, SQL, Case, Query, Select, Tuple, fn
 
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.fields import time_from_database, utc_now
@@ -26,7 +26,7 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
 from stogram_sdk.rows import SENDER, Sender, default_settings
 from stogram_sdk.statements import P, after_locking, attach, dialect, statement
-from stogram_sdk.unread import user_lock
+from stogram_sdk.unread import unread_count, user_lock
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     UNSET,
@@ -210,69 +210,94 @@ def _list_chats(
     is_secret: bool = False,
     unread_only: bool = False,
 ) -> Query:
-    """`in_folder`: True for one folder, False for no folder, None for any."""
-    mine, other, message = ChatMember.alias(), ChatMember.alias(), Message.alias()
-    peer = User.alias()
-    newest = (
-        message.select(message.id)
+    """`in_folder`: True for one folder, False for no folder, None for any.
+
+    Which chats are on the page is decided first, by as little as that takes; then all that is
+    shown is read for those alone.
+    """
+    mine, message = ChatMember.alias(), Message.alias()
+    newest: Any = (
+        message.select(message.id, message.created_at)
         .where(message.chat == mine.chat, is_visible(message))
         .order_by(message.created_at.desc(), message.id.desc())
         .limit(1)
     )
-    favorite = fn.COALESCE(ChatSettings.is_favorite, SQL("false"))
-    last_at = fn.COALESCE(Message.created_at, mine.joined_at)
+    if dialect().has_lateral:
+        newest = newest.alias("newest")
+        newest_id, newest_at = newest.c.id, newest.c.createdAt
+        join_type, is_newest = JOIN.LEFT_LATERAL, SQL("true")
+    else:
+        scalar, newest = newest.select(message.id), Message.alias()
+        newest_id, newest_at = newest.id, newest.created_at
+        join_type, is_newest = JOIN.LEFT_OUTER, (newest.id == scalar)
+    settings = ChatSettings.alias()
+    favorite = fn.COALESCE(settings.is_favorite, SQL("false"))
+    last_at = fn.COALESCE(newest_at, mine.joined_at)
     conditions = [
         mine.user == P.user_id,
         Tuple(favorite, last_at, mine.chat) < Tuple(P.favorite, P.before, P.before_id),
     ]
     if in_folder is not None:
-        folder = ChatSettings.folder
+        folder = settings.folder
         in_it = (folder == P.folder_id) & fn.EXISTS(own_folder())
         conditions.append(in_it if in_folder else folder.is_null())
     if is_favorite:
         conditions.append(favorite == P.is_favorite)
     if is_secret:
-        conditions.append(Chat.is_secret == P.is_secret)
+        chat = Chat.alias()
+        secret = chat.select(chat.is_secret).where(chat.id == mine.chat)
+        conditions.append(P.is_secret == secret)
     if unread_only:
-        conditions.append(ChatSettings.unread_count > 0)
-    return (
+        conditions.append(unread_count(settings, mine.user, mine.chat) > 0)
+    listed = (
         mine.select(
+            mine.chat,
+            newest_id.alias("message_id"),
+            favorite.alias("favorite"),
+            last_at.alias("last_at"),
+        )
+        .join(
+            settings,
+            JOIN.LEFT_OUTER,
+            on=((settings.user == mine.user) & (settings.chat == mine.chat)),
+        )
+        .join_from(mine, newest, join_type, on=is_newest)
+        .where(*conditions)
+        .order_by(favorite.desc(), last_at.desc(), mine.chat.desc())
+        .limit(P.limit)
+        .alias("listed")
+    )
+    other, peer = ChatMember.alias(), User.alias()
+    # A subquery, so that nobody looks for the other member of a group.
+    others = other.select(other.user).where(other.chat == listed.c.chatId, other.user != P.user_id)
+    peer_id = Case(None, [(Chat.type == ChatType.PRIVATE.value, others.limit(1))])
+    return (
+        Chat.select(
             *Chat._meta.sorted_fields,
             *ChatSettings._meta.sorted_fields,
             *Message._meta.sorted_fields,
             *SENDER,
-            favorite,
-            last_at,
+            listed.c.favorite,
+            listed.c.last_at,
+            unread_count(ChatSettings, P.user_id, listed.c.chatId),
             *profile_columns(peer, P.user_id),
         )
-        .join(Chat, on=(Chat.id == mine.chat))
+        .join(listed, on=(Chat.id == listed.c.chatId))
         .join_from(
-            mine,
+            Chat,
             ChatSettings,
             JOIN.LEFT_OUTER,
-            on=((ChatSettings.user == mine.user) & (ChatSettings.chat == mine.chat)),
+            on=((ChatSettings.user == P.user_id) & (ChatSettings.chat == listed.c.chatId)),
         )
         .join_from(
-            mine,
+            Chat,
             Message,
             JOIN.LEFT_OUTER,
-            on=((Message.chat == mine.chat) & (Message.id == newest)),
+            on=((Message.chat == listed.c.chatId) & (Message.id == listed.c.message_id)),
         )
         .join_from(Message, Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
-        .join_from(
-            mine,
-            other,
-            JOIN.LEFT_OUTER,
-            on=(
-                (Chat.type == ChatType.PRIVATE.value)
-                & (other.chat == mine.chat)
-                & (other.user != mine.user)
-            ),
-        )
-        .join_from(other, peer, JOIN.LEFT_OUTER, on=(peer.id == other.user))
-        .where(*conditions)
-        .order_by(favorite.desc(), last_at.desc(), mine.chat.desc())
-        .limit(P.limit)
+        .join_from(Chat, peer, JOIN.LEFT_OUTER, on=(peer.id == peer_id))
+        .order_by(listed.c.favorite.desc(), listed.c.last_at.desc(), listed.c.chatId.desc())
     )
 
 
@@ -332,4 +357,5 @@ def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
     if message is not None:
         attach(message, sender=sender, chat=chat)
     peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
+    settings.unread_count = row[6]
     return ChatSummary(chat, attach(settings, chat=chat), settings.unread_count, message, peer)

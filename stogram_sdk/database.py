@@ -75,6 +75,18 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         )
         self.statements: dict[Any, Any] = {}
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
+        self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
+        self.keep_tags(connection)
+        return connection
+
+    def keep_tags(self, connection: Any) -> None:
+        """Let the connection keep "MessageTag" as PostgreSQL does, if the file is migrated."""
+        from stogram_sdk.schema.message_tags import know_all_letters
+
+        know_all_letters(connection)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         try:
@@ -101,6 +113,13 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
 
 _of_the_parent: list[sqlite3.Connection] = []
+
+
+def _tag_key(tag: object) -> object:
+    """SQLite's side of the function `stogram_tag_key` of PostgreSQL."""
+    from stogram_sdk.text import normalize_tag
+
+    return normalize_tag(tag) if isinstance(tag, str) else tag
 
 
 class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
@@ -317,9 +336,12 @@ def connect(url: str | None = None, **options: Any) -> None:
 
 
 def _use_schema(schema: str | None) -> None:
-    from stogram_sdk.models import MODELS  # the models are bound to `db`, defined above
+    from stogram_sdk.models import (
+        MODELS,
+        SIDE_TABLES,
+    )  # the models are bound to `db`, defined above
 
-    for model in MODELS:
+    for model in (*MODELS, *SIDE_TABLES):
         model._meta.schema = schema
 
 

@@ -18,6 +18,8 @@ class Dialect(Protocol):
     name: str
     #: PostgreSQL takes a statement's view of the data before it waits for locks.
     locks_rows: bool
+    #: Whether a subquery in FROM can refer to the rows before it.
+    has_lateral: bool
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         """Whether the column is one of the texts of a list parameter."""
@@ -31,12 +33,20 @@ class Dialect(Protocol):
         """Whether an array column holds the tag."""
         ...
 
+    def tag_key(self, tag: Node) -> Node:
+        """The key under which the database keeps a tag, see `schema/message_tags.py`."""
+        ...
+
     def matches(self, column: Node, pattern: Node) -> ColumnBase:
         """Whether the column matches a regular expression of `any_case_pattern`."""
         ...
 
     def later_of(self, first: Node, second: Node) -> Node:
         """The later of two times, of which the second may be NULL."""
+        ...
+
+    def earlier_of(self, first: Node, second: Node) -> Node:
+        """The earlier of two times, of which the first may be NULL."""
         ...
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
@@ -59,6 +69,7 @@ class Dialect(Protocol):
 class SqliteDialect:
     name = "sqlite"
     locks_rows = False
+    has_lateral = False
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("IN (SELECT value FROM json_each("), values, SQL("))"))
@@ -75,11 +86,17 @@ class SqliteDialect:
     def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         return _flat(tag, SQL("IN (SELECT value FROM json_each("), column, SQL("))"))
 
+    def tag_key(self, tag: Node) -> Node:
+        return fn.LOWER(tag)
+
     def matches(self, column: Node, pattern: Node) -> ColumnBase:
         return fn.stogram_matches(pattern, column)
 
     def later_of(self, first: Node, second: Node) -> Node:
         return fn.MAX(first, fn.COALESCE(second, first))
+
+    def earlier_of(self, first: Node, second: Node) -> Node:
+        return fn.MIN(fn.COALESCE(first, second), second)
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
         seconds = fn.printf("%.3f seconds", NodeList([count, SQL("/ 1000.0")], parens=True))
@@ -98,6 +115,7 @@ class SqliteDialect:
 class PostgresDialect:
     name = "postgresql"
     locks_rows = True
+    has_lateral = True
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
@@ -113,11 +131,21 @@ class PostgresDialect:
         # `= ANY(column)` would not use the GIN index.
         return _flat(column, SQL("@> ARRAY["), tag, SQL("]::text[]"))
 
+    def tag_key(self, tag: Node) -> Node:
+        from stogram_sdk.models import MessageTag  # the models know the schema that is in use
+
+        schema: str | None = MessageTag._meta.schema
+        function = f'"{schema}".stogram_tag_key' if schema else "stogram_tag_key"
+        return NodeList([SQL(f"{function}("), tag, SQL("::text)")], glue="")
+
     def matches(self, column: Node, pattern: Node) -> ColumnBase:
         return _flat(column, SQL("~"), pattern)
 
     def later_of(self, first: Node, second: Node) -> Node:
         return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), second)
+
+    def earlier_of(self, first: Node, second: Node) -> Node:
+        return fn.LEAST(first, second)
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
         return _flat(moment, SQL("+ interval '1 millisecond' *"), count)

@@ -156,6 +156,7 @@ class Reference(ForeignKeyField):
         on_delete: str = "CASCADE",
         null: bool = False,
         object_id_name: str | None = None,
+        primary_key: bool = False,
     ) -> None:
         super().__init__(
             model,
@@ -165,6 +166,7 @@ class Reference(ForeignKeyField):
             on_update="CASCADE",
             null=null,
             object_id_name=object_id_name,
+            primary_key=primary_key,
             index=False,
         )
 

@@ -15,7 +15,7 @@ from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatSettings, Folder, User, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.unread import settings_lock
+from stogram_sdk.unread import settings_lock, unread_count
 from stogram_sdk.validation import (
     UNSET,
     Unset,
@@ -125,7 +125,7 @@ def _list_folders() -> Query:
         Folder.select(
             *Folder._meta.sorted_fields,
             *Chat._meta.sorted_fields,
-            fn.COALESCE(ChatSettings.unread_count, 0),
+            unread_count(ChatSettings, Folder.user, ChatSettings.chat),
         )
         .join(ChatSettings, JOIN.LEFT_OUTER, on=in_folder)
         .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == ChatSettings.chat))
@@ -254,11 +254,11 @@ def list_folders(user_id: str) -> list[FolderSummary]:
     Raises `InvalidInput`.
     """
     found: dict[str, tuple[Folder, list[Chat], list[int]]] = {}
-    for folder, chat, unread_count in _list_folders.all(user_id=valid_id(user_id, "user_id")):
+    for folder, chat, unread in _list_folders.all(user_id=valid_id(user_id, "user_id")):
         _, chats, counts = found.setdefault(folder.id, (folder, [], []))
         if chat is not None:
             chats.append(chat)
-            counts.append(unread_count)
+            counts.append(unread)
     return [FolderSummary(folder, chats, sum(counts)) for folder, chats, counts in found.values()]
 
 

@@ -23,7 +23,13 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.text import extract_hashtags, extract_mentions
-from stogram_sdk.unread import chat_lock, lower_unread_counts, next_time, raise_unread_counts
+from stogram_sdk.unread import (
+    chat_lock,
+    count_as_unread,
+    lower_unread_counts,
+    next_time,
+    size_of,
+)
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     MAX_SHORT_TEXT_LENGTH,
@@ -83,7 +89,9 @@ def _send_message() -> Any:
     insert = Message.insert_from(new, list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
     )
-    return after_locking(insert.returning(Message), chat_lock(Chat.id == P.chat_id))
+    return after_locking(
+        insert.returning(Message, size_of(Message.chat)), chat_lock(Chat.id == P.chat_id)
+    )
 
 
 @statement
@@ -229,7 +237,8 @@ def _publish() -> Any:
         .where(Message.chat == placed.c.chatId, Message.id == placed.c.id, _is_due())
     )
     return after_locking(
-        update.returning(Message), chat_lock(dialect().is_one_of(Chat.id, P.chat_ids))
+        update.returning(Message, size_of(Message.chat)),
+        chat_lock(dialect().is_one_of(Chat.id, P.chat_ids)),
     )
 
 
@@ -277,7 +286,7 @@ def send_message(
         scheduled_for = valid_time(scheduled_for, "scheduled_for")
     now = utc_now()
     with atomic():
-        message: Message | None = _send_message.first(
+        sent: tuple[Message, str] | None = _send_message.first(
             id=message_id or new_id(),
             sender_id=sender_id,
             chat_id=chat_id,
@@ -294,10 +303,10 @@ def send_message(
             hashtags=extract_hashtags(content or ""),
             now=now,
         )
-        if message is not None:
+        if sent is not None:
             if scheduled_for is None:
-                raise_unread_counts.run(chat_ids=[chat_id], message_ids=[message.id], now=now)
-            return message
+                count_as_unread([sent], now)
+            return sent[0]
         # Still inside: the chat is held, so what was in the way is there to be seen.
         return _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
 
@@ -417,14 +426,12 @@ def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[
 def _publish_due(due: list[Message], now: datetime) -> list[Message]:
     chat_ids = sorted({message.chat_id for message in due})
     with atomic():
-        messages: list[Message] = _publish.all(
+        published = _publish.all(
             message_ids=[message.id for message in due], chat_ids=chat_ids, now=now
         )
-        sent = [message for message in messages if message.is_sent]
-        if sent:
-            message_ids = [message.id for message in sent]
-            raise_unread_counts.run(chat_ids=chat_ids, message_ids=message_ids, now=now)
-    return sent
+        sent = [(message, size) for message, size in published if message.is_sent]
+        count_as_unread(sent, now)
+    return [message for message, _ in sent]
 
 
 def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:

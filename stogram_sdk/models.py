@@ -11,7 +11,15 @@ import uuid
 from enum import StrEnum
 from typing import Any
 
-from peewee import SQL, BooleanField, IntegerField, Model, ModelIndex, TextField
+from peewee import (
+    SQL,
+    BooleanField,
+    CompositeKey,
+    IntegerField,
+    Model,
+    ModelIndex,
+    TextField,
+)
 
 from stogram_sdk.database import db
 from stogram_sdk.fields import (
@@ -326,6 +334,39 @@ MODELS: tuple[type[BaseModel], ...] = (
 )
 
 
+class MessageTag(BaseModel):
+    """The visible messages of each tag (`#hashtag` or `@username`), in the order of a search.
+
+    Triggers on "Message" keep it, whoever writes there (see `schema/message_tags.py`). The row with
+    the empty tag says how far it has been filled; when there is none, it is complete.
+    """
+
+    tag = TextField()
+    chat_id = TextField(column_name="chatId")
+    created_at = UtcDateTimeField(column_name="createdAt")
+    message_id = TextField(column_name="messageId")
+
+    class Meta:
+        table_name = "MessageTag"
+        primary_key = CompositeKey("tag", "chat_id", "created_at", "message_id")
+
+
+class LargeChat(BaseModel):
+    """A chat with so many members that unread messages are counted when read (see `unread.py`)."""
+
+    chat = Reference(Chat, "chatId", backref="+", primary_key=True)
+    #: The time of the first message that is not in the stored counts.
+    created_at = UtcDateTimeField(column_name="createdAt")
+    chat_id: str
+
+    class Meta:
+        table_name = "LargeChat"
+
+
+#: What this package keeps beside the tables of the guide; all of it can be made again from them.
+SIDE_TABLES: tuple[type[BaseModel], ...] = (MessageTag, LargeChat)
+
+
 def _unique(*fields: Any) -> None:
     """A unique constraint: the tables of the guide have these where the server's have indexes."""
     model = fields[0].model
@@ -357,9 +398,11 @@ _index(Chat.is_secret)
 _unique_index(ChatMember.user, ChatMember.chat)
 _index(ChatMember.user)
 _index(ChatMember.chat)
+_index(ChatMember.chat, ChatMember.joined_at, ChatMember.id)
 _index(Message.chat)
 _index(Message.sender)
 _index(Message.created_at)
+_index(Message.chat, Message.created_at, Message.id)
 _index(Message.scheduled_for)
 _index(Message.mentions, using="GIN")
 _index(Message.hashtags, using="GIN")

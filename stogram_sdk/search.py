@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from peewee import Query, Tuple
+from peewee import JOIN, SQL, Join, Query, Select, Tuple, Value, fn
 
 from stogram_sdk.dialects import any_case_pattern
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import Chat, ChatMember, Message, MessageType, User
+from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
@@ -30,39 +30,107 @@ from stogram_sdk.validation import (
 from stogram_sdk.visibility import is_visible
 
 
-def _found(*conditions: Any, in_chat: bool) -> Query:
-    where = [
-        ChatMember.user == P.user_id,
-        is_visible(),
-        Tuple(Message.created_at, Message.id) < Tuple(P.before, P.before_id),
-        *conditions,
-    ]
+def _seen_in(in_chat: bool) -> list[Any]:
+    """The chats that a search sees; `ChatMember` and `Chat` are in the query."""
     if in_chat:
-        where += [ChatMember.chat == P.chat_id, Message.chat == P.chat_id]
-    else:
-        where.append(~Chat.is_secret)
+        return [ChatMember.user == P.user_id, ChatMember.chat == P.chat_id]
+    return [ChatMember.user == P.user_id, ~Chat.is_secret]
+
+
+def _found(*conditions: Any, in_chat: bool) -> Query:
+    """The messages that fulfil the conditions, found by looking at them."""
     return (
         Message.select(*MESSAGE_WITH_RELATIONS)
         .join(ChatMember, on=(ChatMember.chat == Message.chat))
         .join_from(Message, Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .where(*where)
+        .where(
+            *_seen_in(in_chat),
+            *([Message.chat == P.chat_id] if in_chat else []),
+            is_visible(),
+            Tuple(Message.created_at, Message.id) < Tuple(P.before, P.before_id),
+            *conditions,
+        )
         .order_by(Message.created_at.desc(), Message.id.desc())
         .limit(P.limit)
     )
 
 
+def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
+    """The messages with a tag, found in "MessageTag".
+
+    Of each chat a page of the newest is read, and of those the newest are taken: the cost depends
+    on how many chats the user is in, not on how many messages carry the tag. Every row begins
+    with whether the table is complete, and there is one row at least to say so.
+    """
+    tag = Value(sign).concat(dialect().tag_key(key))
+    of_chat = (
+        MessageTag.select(MessageTag.created_at, MessageTag.message_id)
+        .where(
+            MessageTag.tag == tag,
+            MessageTag.chat_id == ChatMember.chat,
+            Tuple(MessageTag.created_at, MessageTag.message_id) < Tuple(P.before, P.before_id),
+        )
+        .order_by(MessageTag.created_at.desc(), MessageTag.message_id.desc())
+    )
+    newest: Any
+    if dialect().has_lateral:
+        newest = of_chat.limit(P.limit).alias("newest")
+        created_at, message_id = newest.c.createdAt, newest.c.messageId
+        join_type, is_newest = JOIN.LATERAL, SQL("true")
+    else:
+        newest = MessageTag.alias()
+        created_at, message_id = newest.created_at, newest.message_id
+        last = of_chat.select(MessageTag.created_at).limit(1).offset(P.limit - 1)
+        join_type = JOIN.INNER
+        is_newest = (
+            (newest.tag == tag)
+            & (newest.chat_id == ChatMember.chat)
+            & (Tuple(created_at, message_id) < Tuple(P.before, P.before_id))
+            & (created_at >= fn.COALESCE(last, ""))
+        )
+    found = (
+        ChatMember.select(ChatMember.chat, created_at, message_id)
+        .join(Chat, on=(Chat.id == ChatMember.chat))
+        .join_from(ChatMember, newest, join_type, on=is_newest)
+        .where(*_seen_in(in_chat))
+        .order_by(created_at.desc(), message_id.desc())
+        .limit(P.limit)
+        .alias("found")
+    )
+    complete = MessageTag.select(MessageTag.tag).where(
+        MessageTag.tag == "", MessageTag.chat_id == "complete"
+    )
+    state = Select(columns=[fn.EXISTS(complete).alias("is_complete")]).alias("state")
+    is_found = (Message.chat == found.c.chatId) & (Message.id == found.c.messageId)
+    return (
+        Message.select(state.c.is_complete, *MESSAGE_WITH_RELATIONS)
+        .from_(
+            Join(state, found, JOIN.LEFT_OUTER, on=SQL("true"))
+            .join(Message, JOIN.LEFT_OUTER, on=is_found)
+            .join(Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
+            .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == Message.chat))
+        )
+        .order_by(found.c.createdAt.desc(), found.c.messageId.desc())
+    )
+
+
 @statement
-def _find_by_hashtag(in_chat: bool) -> Query:
+def _find_by_hashtag(in_chat: bool, by_table: bool = True) -> Query:
+    """`by_table`: in "MessageTag", and not in the messages themselves."""
+    if by_table:
+        return _tagged("#", P.key, in_chat)
     return _found(dialect().has_tag(Message.hashtags, P.key), in_chat=in_chat)
 
 
 @statement
-def _find_by_mention(in_chat: bool, of_user: bool) -> Query:
+def _find_by_mention(in_chat: bool, of_user: bool, by_table: bool = True) -> Query:
     """`of_user`: of the user who asks."""
     me = User.alias()
     own_key = me.select(dialect().lower_ascii(me.username)).where(me.id == P.user_id)
     key = own_key if of_user else P.key
+    if by_table:
+        return _tagged("@", key, in_chat)
     return _found(dialect().has_tag(Message.mentions, key), in_chat=in_chat)
 
 
@@ -90,7 +158,7 @@ def find_by_hashtag(
     `InvalidInput`, also for what cannot be a hashtag.
     """
     key = hashtag_key(hashtag)
-    return _page(_find_by_hashtag.variant, user_id, chat_id, limit, cursor, key=key)
+    return _page_of_tag(_find_by_hashtag.variant, user_id, chat_id, limit, cursor, key=key)
 
 
 @operation
@@ -109,7 +177,7 @@ def find_by_mention(
     """
     found = partial(_find_by_mention.variant, of_user=username is None)
     values = {} if username is None else {"key": mention_key(username)}
-    return _page(found, user_id, chat_id, limit, cursor, **values)
+    return _page_of_tag(found, user_id, chat_id, limit, cursor, **values)
 
 
 @operation
@@ -132,10 +200,11 @@ def search_messages(
     if type is not None:
         values["type"] = valid_enum(MessageType, type, "type").value
     found = partial(_search_messages.variant, of_type=type is not None)
-    return _page(found, user_id, chat_id, limit, cursor, **values)
+    rows = _rows(found, user_id, chat_id, limit, cursor, **values)
+    return _page(rows, user_id, chat_id, limit)
 
 
-def _page(
+def _page_of_tag(
     found: Callable[..., Statement],
     user_id: str,
     chat_id: str | None,
@@ -143,14 +212,33 @@ def _page(
     cursor: str | None,
     **values: Any,
 ) -> Page[Message]:
+    """A page found in "MessageTag"; in the messages themselves while that is still being filled."""
+    rows = _rows(found, user_id, chat_id, limit, cursor, **values)
+    if rows[0][0]:
+        return _page([row[1:] for row in rows if row[1] is not None], user_id, chat_id, limit)
+    rows = _rows(partial(found, by_table=False), user_id, chat_id, limit, cursor, **values)
+    return _page(rows, user_id, chat_id, limit)
+
+
+def _rows(
+    found: Callable[..., Statement],
+    user_id: str,
+    chat_id: str | None,
+    limit: int,
+    cursor: str | None,
+    **values: Any,
+) -> list[Any]:
     valid_id(user_id, "user_id")
     valid_limit(limit)
     if chat_id is not None:
         values["chat_id"] = valid_id(chat_id, "chat_id")
     before, before_id = read_cursor(cursor, "found")
-    rows = found(in_chat=chat_id is not None).all(
+    return found(in_chat=chat_id is not None).all(
         user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
     )
+
+
+def _page(rows: list[Any], user_id: str, chat_id: str | None, limit: int) -> Page[Message]:
     if not rows and chat_id is not None:
         require_member(user_id, chat_id)
     messages = [message_with_relations(row) for row in rows]

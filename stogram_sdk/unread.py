@@ -7,7 +7,15 @@ blocked do not count, nor do those from before they joined. A last read message 
 marked deleted still marks its place; when its row is gone altogether (its sender was deleted), it
 is as if none had been read: the count starts at the row's `created_at`.
 
-The order of locks. `ChatSettings.unread_count` stores that number. Rows are locked in this order,
+Large chats. `ChatSettings.unread_count` stores that number, one row for each member; so in a chat
+of more than `LARGE_CHAT` members a message would cost as many writes. When the first message is
+written there, the chat gets a row in "LargeChat", and from that message on nothing is stored: the
+messages are counted when somebody reads the count, up to `MAX_COUNT`, which means "as many or
+more" (999+). Up to then the stored counts were right, so nobody's count changes with it: a member
+without a settings row had nothing unread, and counts from that message on, or from when they
+joined later. A chat stays large when members leave.
+
+The order of locks. Rows are locked in this order,
 so that no two calls wait for each other:
 
 1. "User" rows, by id: whoever blocks, and whoever adds members. So whoever blocks knows all the
@@ -21,24 +29,45 @@ Each is locked by a statement of its own before the one that counts: see `AfterL
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from peewee import EXCLUDED, SQL, Case, Query, Tuple, fn
+from peewee import EXCLUDED, SQL, Case, Query, Select, Tuple, Value, fn
 
-from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User
+from stogram_sdk.models import (
+    Chat,
+    ChatMember,
+    ChatSettings,
+    LargeChat,
+    Message,
+    MessageTag,
+    User,
+)
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.visibility import has_blocked, is_sent, is_visible
+
+#: With more members than this, the unread messages of a chat are counted when they are read.
+LARGE_CHAT = 1_000
+#: As far as they are counted then.
+MAX_COUNT = 1_000
 
 #: What ON CONFLICT names: the natural key, which a shard can check for itself.
 SETTINGS_KEY = (ChatSettings.user, ChatSettings.chat)
 
 
-def position_of(settings: Any) -> Any:
-    """Up to where the owner of the settings row has read: (created_at, id)."""
+def position_of(settings: Any, start: Any = None) -> Any:
+    """Up to where the owner of the settings row has read: (created_at, id).
+
+    `start` is where a chat begins for those who have read nothing; by default their row does.
+    """
     marker = Message.alias()
     read = marker.chat == settings.chat, marker.id == settings.last_read_message_id
     return Tuple(
-        fn.COALESCE(marker.select(marker.created_at).where(*read), settings.created_at),
+        fn.COALESCE(
+            marker.select(marker.created_at).where(*read),
+            settings.created_at if start is None else start,
+        ),
         fn.COALESCE(marker.select(marker.id).where(*read), ""),
     )
 
@@ -80,6 +109,65 @@ def true_count(settings: Any = ChatSettings) -> Any:
     return unread_after(position_of(settings), settings.user, settings.chat)
 
 
+def is_large(chat: Any) -> Any:
+    """Whether the unread messages of the chat are counted when they are read."""
+    large = LargeChat.alias()
+    return fn.EXISTS(large.select(large.chat).where(large.chat == chat))
+
+
+def position_in_large(settings: Any, chat: Any) -> Any:
+    """`position_of` in a large chat, also where there is no settings row."""
+    large = LargeChat.alias()
+    since = large.select(large.created_at).where(large.chat == chat)
+    return position_of(settings, dialect().earlier_of(settings.created_at, since))
+
+
+def _up_to_the_maximum(messages: Any) -> Any:
+    limited = messages.limit(MAX_COUNT).alias("limited")
+    return Select((limited,), [fn.COUNT(SQL("*"))])
+
+
+def unread_after_in_large(position: Any, user: Any, chat: Any) -> Any:
+    """`unread_after`, counted up to `MAX_COUNT`."""
+    message = Message.alias()
+    return _up_to_the_maximum(
+        message.select(message.id).where(
+            counts_for(message, user, chat), place_of(message) > position
+        )
+    )
+
+
+def unread_count(settings: Any, user: Any, chat: Any) -> Any:
+    """The count that a member sees; `settings` is their row, if there is one."""
+    counted = unread_after_in_large(position_in_large(settings, chat), user, chat)
+    return Case(None, [(is_large(chat), counted)], fn.COALESCE(settings.unread_count, 0))
+
+
+def unread_mentions(settings: Any, user: Any, chat: Any) -> Any:
+    """How many of the unread messages mention the member."""
+    message, me = Message.alias(), User.alias()
+    key = me.select(dialect().lower_ascii(me.username)).where(me.id == user)
+    counts = counts_for(message, user, chat)
+    stored = message.select(fn.COUNT(message.id)).where(
+        counts,
+        place_of(message) > position_of(settings),
+        dialect().has_tag(message.mentions, key),
+    )
+    # Among so many messages those that mention one are found in "MessageTag".
+    tag = MessageTag.alias()
+    counted = _up_to_the_maximum(
+        tag.select(tag.message_id)
+        .join(message, on=((message.chat == tag.chat_id) & (message.id == tag.message_id)))
+        .where(
+            tag.tag == Value("@").concat(dialect().tag_key(key)),
+            tag.chat_id == chat,
+            Tuple(tag.created_at, tag.message_id) > position_in_large(settings, chat),
+            counts,
+        )
+    )
+    return Case(None, [(is_large(chat), counted)], stored)
+
+
 def user_lock(*conditions: Any) -> Any:
     return dialect().lock(User.select(User.id).where(*conditions).order_by(User.id))
 
@@ -96,12 +184,50 @@ def settings_lock(*conditions: Any) -> Any:
     )
 
 
-@statement
-def raise_unread_counts() -> Query:
-    """More unread for each member for whom messages count that were just written.
+_SMALL, _GROWN, _LARGE = "small", "grown", "large"
+
+
+def size_of(chat: Any) -> Any:
+    """How the chat's unread messages are counted: for `count_as_unread`."""
+    member = ChatMember.alias()
+    has_more = member.select(member.id).where(member.chat == chat).limit(1).offset(LARGE_CHAT)
+    return Case(None, [(is_large(chat), _LARGE), (fn.EXISTS(has_more), _GROWN)], _SMALL)
+
+
+def count_as_unread(messages: Iterable[tuple[Message, str]], now: datetime) -> None:
+    """Let messages count that were just written, each given with the `size_of` its chat.
 
     The caller holds their chats.
     """
+    written: dict[str, list[Message]] = {_SMALL: [], _GROWN: [], _LARGE: []}
+    for message, size in messages:
+        written[size].append(message)
+    if small := written[_SMALL]:
+        _raise_unread_counts.run(
+            chat_ids=sorted({message.chat_id for message in small}),
+            message_ids=[message.id for message in small],
+            now=now,
+        )
+    if grown := written[_GROWN]:
+        _count_when_read.run(message_ids=[message.id for message in grown])
+
+
+@statement
+def _count_when_read() -> Query:
+    """The chats of these messages are large from them on."""
+    first = Message.select(Message.chat, fn.MIN(Message.created_at)).where(
+        dialect().is_one_of(Message.id, P.message_ids)
+    )
+    return (
+        LargeChat.insert_from(first.group_by(Message.chat), [LargeChat.chat, LargeChat.created_at])
+        .on_conflict("nothing", conflict_target=[LargeChat.chat])
+        .returning()
+    )
+
+
+@statement
+def _raise_unread_counts() -> Query:
+    """More unread for each member for whom messages count that were just written."""
     member, message = ChatMember.alias(), Message.alias()
     is_new = dialect().is_one_of(message.id, P.message_ids)
     receivers = (
@@ -185,10 +311,11 @@ def lower_unread_counts() -> Any:
         ).where(
             ChatSettings.chat == P.chat_id,
             ChatSettings.unread_count > 0,
+            ~is_large(P.chat_id),
             fn.EXISTS(was_unread),
         ),
         # Also those where nothing is unread: somebody may be about to count the message there.
-        settings_lock(ChatSettings.chat == P.chat_id),
+        settings_lock(ChatSettings.chat == P.chat_id, ~is_large(P.chat_id)),
     )
 
 
@@ -199,7 +326,7 @@ def recount(in_chat: bool = False, of_sender: bool = False) -> Any:
     `in_chat`: only those of one chat; `of_sender`: only where that sender has written something
     that the user has not read.
     """
-    rows = [ChatSettings.user == P.user_id]
+    rows = [ChatSettings.user == P.user_id, ~is_large(ChatSettings.chat)]
     if in_chat:
         rows.append(ChatSettings.chat == P.chat_id)
     if of_sender:

@@ -23,6 +23,8 @@ GRANT USAGE ON SCHEMA public TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE ON "User", "Chat", "Message" TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE, DELETE ON "ChatMember", "BlockedUser", "Folder", "ChatSettings",
     "PinnedMessage" TO {SERVICE};
+GRANT SELECT ON "MessageTag" TO {SERVICE};
+GRANT SELECT, INSERT ON "LargeChat" TO {SERVICE};
 """
 
 

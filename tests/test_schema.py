@@ -13,9 +13,13 @@ import stogram_sdk
 from stogram_sdk import models
 from stogram_sdk.database import db, open_database, session
 from stogram_sdk.migrating import migrate, migrations_directory
-from stogram_sdk.schema.expected import expected_catalog
+from stogram_sdk.schema.expected import SPECIAL_INDEXES, expected_catalog
+from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.objects import Catalog
+from stogram_sdk.schema.obstacles import Schema
+from stogram_sdk.schema.sqlite import SqliteSchema
+from stogram_sdk.schema.steps import AddIndex, Step
 from tests.postgres import PostgresServer
 from tests.states import Databases, pw_migrate
 
@@ -47,13 +51,25 @@ def create_from_models(url: str) -> None:
             ):
                 labels = ", ".join(f"'{label.value}'" for label in enum)
                 db.execute_sql(f'CREATE TYPE "{enum.__name__}" AS ENUM ({labels})')
-        for model in models.MODELS:
-            schema: Any = model._schema  # type: ignore[attr-defined]  # not in Peewee's stubs
-            schema.create_table(safe=False)
+        for model in (*models.MODELS, *models.SIDE_TABLES):
+            maker: Any = model._schema  # type: ignore[attr-defined]  # not in Peewee's stubs
+            maker.create_table(safe=False)
             for index in model._meta.fields_to_index():
                 if on_postgres or index._using is None:  # SQLite has no GIN
                     db.execute(index)
+        schema = schema_of(db.obj, None)
+        steps: list[Step] = [*map(AddIndex, SPECIAL_INDEXES), KeepMessageTags(), FillMessageTags()]
+        for step in steps:
+            for sql in _sql_of(step, schema):
+                db.execute_sql(sql)
     stogram_sdk.close()
+
+
+def _sql_of(step: Step, schema: Schema) -> list[str]:
+    """Indexes and triggers that Peewee has no words for."""
+    if isinstance(schema, SqliteSchema):
+        return step.on_sqlite(schema, ())
+    return step.at_once(schema)
 
 
 @pytest.fixture
@@ -79,11 +95,11 @@ def test_migrations_make_what_the_models_say(database_url: str, second_url: str)
     assert ours == catalog_of(second_url)
     # It is not vacuous: both hold everything.
     engine = "sqlite" if database_url.startswith("sqlite") else "postgresql"
-    assert len(ours.tables) == 12
+    assert len(ours.tables) == 12 + 2
     assert len(ours.enums) == (6 if engine == "postgresql" else 0)
-    assert len(ours.indexes) == 23 + (14 if engine == "postgresql" else 12)
+    assert len(ours.indexes) == 23 + (14 if engine == "postgresql" else 12) + 4
     assert len(ours.uniques) == 3
-    assert len(ours.foreign_keys) == 13 + 9
+    assert len(ours.foreign_keys) == 13 + 9 + 1
 
 
 def test_expected_catalog_is_that_of_a_migrated_database(database_url: str) -> None:
@@ -111,7 +127,7 @@ def test_no_automatic_migration_is_wanted(database_url: str, when: str) -> None:
     )
     assert done.returncode == 0
     assert "No changes found" in done.stderr
-    assert not list(migrations_directory().glob("003*"))
+    assert not list(migrations_directory().glob("004*"))
 
 
 CHANGES = {
@@ -152,15 +168,15 @@ def test_a_changed_model_is_noticed(database_url: str, tmp_path: Path, change: s
         PYTHONPATH=f"{tmp_path}:{Path.cwd()}",
     )
     assert done.returncode == 0, done.stderr
-    assert expected in (directory / "003_probe.py").read_text()
+    assert expected in (directory / "004_probe.py").read_text()
 
 
-def test_a_third_migration_finds_the_models_of_the_first_two(
+def test_the_next_migration_finds_the_models_of_those_before(
     database_url: str, tmp_path: Path
 ) -> None:
     for file in migrations_directory().glob("*.py"):
         (tmp_path / file.name).write_text(file.read_text())
-    (tmp_path / "003_more.py").write_text(
+    (tmp_path / "004_more.py").write_text(
         "import peewee\n"
         "def migrate(migrator, database, *, fake=False):\n"
         "    migrator.add_fields('Folder', note=peewee.TextField(null=True))\n"

@@ -14,6 +14,7 @@ from stogram_sdk.database import open_database, translated_errors
 from stogram_sdk.database_url import read_database_url
 from stogram_sdk.errors import Unavailable
 from stogram_sdk.schema.expected import expected_catalog
+from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import (
     Migration,
     missing_rights,
@@ -239,6 +240,12 @@ class _Look:
             there = self.catalog.indexes.get(index.name)
             what = "is missing" if there is None else _other(index, there)
             self._add("index", f"index {index.name}", what)
+        missing = self.expected.triggers.keys() - self.catalog.triggers.keys()
+        what = f"{', '.join(sorted(missing))}: missing or disabled" if missing else ""
+        self._add("triggers", str(KeepMessageTags()), what)
+        if "MessageTag" not in self.unreadable:
+            what = "" if self.catalog.has_all_tags else "are not all there"
+            self._add("rows made from others", str(FillMessageTags()), what)
         for foreign in self.expected.foreign_keys.values():
             at = self.catalog.foreign_keys.get(foreign.name)
             what = "is missing" if at is None else _other(foreign, at)

@@ -9,7 +9,8 @@ from typing import Any
 from peewee import ForeignKeyField
 
 from stogram_sdk.fields import EnumTextField
-from stogram_sdk.models import MODELS
+from stogram_sdk.models import MODELS, SIDE_TABLES
+from stogram_sdk.schema.message_tags import trigger_names
 from stogram_sdk.schema.objects import (
     Catalog,
     Column,
@@ -17,14 +18,28 @@ from stogram_sdk.schema.objects import (
     Index,
     PrimaryKey,
     UniqueConstraint,
+    index,
 )
 from stogram_sdk.schema.obstacles import Schema
+
+#: Indexes that Prisma and Peewee have no words for.
+SPECIAL_INDEXES = (
+    # find_user() ignores case.
+    index("User", "lower(username)", name="User_username_lower_idx"),
+    # What publish_scheduled() looks for: few rows, however many were sent before.
+    index(
+        "Message",
+        *("scheduledFor", "createdAt", "id"),
+        name="Message_due_idx",
+        where='NOT "isSent" AND NOT "isDeleted"',
+    ),
+)
 
 _TYPES = {"BOOL": "BOOLEAN", "INT": "INTEGER"}
 _UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')
 
 
-def expected_catalog(schema: Schema, models: Iterable[Any] = MODELS) -> Catalog:
+def expected_catalog(schema: Schema, models: Iterable[Any] = (*MODELS, *SIDE_TABLES)) -> Catalog:
     """The catalog of a database that is what the models say."""
     catalog = Catalog()
     for model in models:
@@ -40,15 +55,22 @@ def expected_catalog(schema: Schema, models: Iterable[Any] = MODELS) -> Catalog:
                 key = _foreign_key(field)
                 catalog.foreign_keys[key.name] = key
         name = f"{table}_pkey"
-        catalog.primary_keys[name] = PrimaryKey(name, table, (meta.primary_key.column_name,))
+        fields = meta.get_primary_keys()
+        catalog.primary_keys[name] = PrimaryKey(
+            name, table, tuple(field.column_name for field in fields)
+        )
         for constraint in meta.constraints or ():
             ((name, columns),) = _UNIQUE.findall(constraint.sql)
             names = tuple(column.strip('"') for column in columns.split(", "))
             catalog.uniques[name] = UniqueConstraint(name, table, names)
         for made in meta.fields_to_index():
-            index = _index(made)
-            if schema.has_index(index):
-                catalog.indexes[index.name] = index
+            plain = _index(made)
+            if schema.has_index(plain):
+                catalog.indexes[plain.name] = plain
+    for special in SPECIAL_INDEXES:
+        catalog.indexes[special.name] = special
+    catalog.has_all_tags = True
+    catalog.triggers = dict.fromkeys(trigger_names(schema), "Message")
     return catalog
 
 

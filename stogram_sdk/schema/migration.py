@@ -129,6 +129,8 @@ class Migration:
         columns: dict[str, list[AddColumn]] = {}
         for step in self.steps:
             if isinstance(step, CreateTable) and step.table in catalog.tables:
+                if step.is_derived:
+                    continue
                 (rows,) = database.execute_sql(
                     f"SELECT count(*) FROM {schema.quoted(step.table)}"
                 ).fetchone()

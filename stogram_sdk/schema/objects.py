@@ -47,12 +47,13 @@ class Index:
     method: str = "btree"
     #: False while it is built, and for ever if that was broken off.
     valid: bool = True
-    #: False if it leaves rows out, or holds expressions.
-    plain: bool = True
+    #: The condition of the rows that it holds, without brackets; all if None.
+    where: str | None = None
 
     def __str__(self) -> str:
         kind = f"{'unique ' if self.unique else ''}{self.method} ({', '.join(self.columns)})"
-        return f"{kind}{'' if self.plain else ', partial'}{'' if self.valid else ', invalid'}"
+        where = "" if self.where is None else f" where {self.where}"
+        return f"{kind}{where}{'' if self.valid else ', invalid'}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class ForeignKey:
         return f"{self.column} to {self.references}, {actions}{valid}"
 
 
+#: The row of "MessageTag" that is there when all others are.
+HAS_ALL_TAGS = """tag = '' AND "chatId" = 'complete'"""
+
+
 @dataclass
 class Catalog:
     """Everything in one schema of a database; indexes of constraints are not listed again."""
@@ -82,6 +87,10 @@ class Catalog:
     indexes: dict[str, Index] = field(default_factory=dict)
     foreign_keys: dict[str, ForeignKey] = field(default_factory=dict)
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: The table of each trigger.
+    triggers: dict[str, str] = field(default_factory=dict)
+    #: Whether "MessageTag" holds what was there before its triggers were.
+    has_all_tags: bool = False
 
     def column(self, table: str, column: str) -> Column | None:
         return self.tables.get(table, {}).get(column)
@@ -92,10 +101,25 @@ def unique_constraint(table: str, *columns: str) -> UniqueConstraint:
     return UniqueConstraint("_".join([table, *columns, "key"]), table, columns)
 
 
-def index(table: str, *columns: str, unique: bool = False, method: str = "btree") -> Index:
-    """An index under the name that the server's Prisma gives it."""
-    name = "_".join([table, *columns, "key" if unique else "idx"])
-    return Index(name, table, columns, unique=unique, method=method)
+def index(
+    table: str,
+    *columns: str,
+    unique: bool = False,
+    method: str = "btree",
+    name: str | None = None,
+    where: str | None = None,
+) -> Index:
+    """An index under the name that the server's Prisma gives it, where it can make such.
+
+    Instead of a column there can be `lower(column)`, which knows A-Z only.
+    """
+    name = name or "_".join([table, *columns, "key" if unique else "idx"])
+    return Index(name, table, columns, unique=unique, method=method, where=where)
+
+
+def bare_column(indexed: str) -> str:
+    """The column of an index, without `lower( )`."""
+    return indexed.removeprefix("lower(").removesuffix(")")
 
 
 def foreign_key(table: str, column: str, references: str, on_delete: str = "CASCADE") -> ForeignKey:

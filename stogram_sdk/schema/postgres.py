@@ -6,12 +6,14 @@ import re
 from typing import Any
 
 from stogram_sdk.schema.objects import (
+    HAS_ALL_TAGS,
     Catalog,
     Column,
     ForeignKey,
     Index,
     PrimaryKey,
     UniqueConstraint,
+    bare_column,
 )
 
 # format_type() says it at length where DDL has a short word.
@@ -22,6 +24,7 @@ _TYPES = {
     "integer": "INTEGER",
     "timestamp(3) without time zone": "TIMESTAMP(3)",
 }
+_BRACKETS = re.compile(r"[()]")
 _CAST = re.compile(r"::[\w\".() ]+(\[\])?$")
 
 _COLUMNS = """
@@ -52,12 +55,12 @@ WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
 
 _INDEXES = """
 SELECT i.relname, c.relname,
-       ARRAY(SELECT a.attname::text FROM unnest(x.indkey::smallint[]) WITH ORDINALITY
-             AS of_key(number, place)
-             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = of_key.number
+       ARRAY(SELECT coalesce(a.attname::text, pg_get_indexdef(i.oid, of_key.place::int, true))
+             FROM unnest(x.indkey::smallint[]) WITH ORDINALITY AS of_key(number, place)
+             LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = of_key.number
+                 AND a.attnum > 0
              ORDER BY of_key.place),
-       x.indisunique, am.amname, x.indisvalid,
-       x.indpred IS NULL AND x.indexprs IS NULL
+       x.indisunique, am.amname, x.indisvalid, pg_get_expr(x.indpred, x.indrelid)
 FROM pg_index AS x
 JOIN pg_class AS i ON i.oid = x.indexrelid
 JOIN pg_class AS c ON c.oid = x.indrelid
@@ -72,6 +75,13 @@ SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
 FROM pg_type AS t JOIN pg_enum AS e ON e.enumtypid = t.oid
 WHERE t.typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
 GROUP BY t.typname
+"""
+
+_TRIGGERS = """
+SELECT t.tgname, c.relname
+FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+  AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
 """
 
 _ACTIONS = {
@@ -106,6 +116,11 @@ class PostgresSchema:
     def has_index(self, index: Index) -> bool:
         """Whether such an index exists on this engine at all."""
         return True
+
+    def indexed(self, column: str) -> str:
+        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
+        bare = bare_column(column)
+        return f'"{column}"' if bare == column else f'lower("{bare}" COLLATE "C")'
 
     def definition(self, column: Column) -> str:
         """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
@@ -142,10 +157,29 @@ class PostgresSchema:
                     _ACTIONS[on_update],
                     valid,
                 )
-        for name, table, columns, unique, method, valid, plain in rows(_INDEXES):
-            catalog.indexes[name] = Index(name, table, tuple(columns), unique, method, valid, plain)
+        for name, table, columns, unique, method, valid, where in rows(_INDEXES):
+            catalog.indexes[name] = Index(
+                name,
+                table,
+                tuple(column.replace(' COLLATE "C"', "") for column in columns),
+                unique,
+                method,
+                valid,
+                where and _BRACKETS.sub("", where),
+            )
         for name, labels in rows(_ENUMS):
             catalog.enums[name] = tuple(labels)
+        for name, table in rows(_TRIGGERS):
+            catalog.triggers[name] = table
+        if "MessageTag" in catalog.tables:
+            table = f'"{schema}"."MessageTag"'
+            ((readable,),) = database.execute_sql(
+                "SELECT has_table_privilege(%s, 'SELECT')", (table,)
+            ).fetchall()
+            if readable:
+                ((catalog.has_all_tags,),) = database.execute_sql(
+                    f"SELECT EXISTS (SELECT FROM {table} WHERE {HAS_ALL_TAGS})"
+                ).fetchall()
         return catalog
 
 

@@ -153,6 +153,8 @@ def _losses(migration: Migration, schema: PostgresSchema) -> list[str]:
     counts: list[str] = []
     for step in migration.steps:
         if isinstance(step, CreateTable):
+            if step.is_derived:
+                continue
             exist, rows = f"to_regclass('{schema.quoted(step.table)}') IS NOT NULL", ""
         elif isinstance(step, AddColumn):
             exist = _exist(((step.table, step.column.name),), schema)

@@ -46,7 +46,7 @@ def register(orm: Any, steps: Iterable[Step]) -> None:
         elif isinstance(step, AddColumn):
             name, field = _field(orm, step.table, step.column, keys)
             orm[step.table]._meta.add_field(name, field)
-        elif isinstance(step, AddIndex):
+        elif isinstance(step, AddIndex) and step.is_plain:
             model = orm[step.table]
             by_column = model._meta.columns
             model.add_index(
@@ -62,9 +62,12 @@ def register(orm: Any, steps: Iterable[Step]) -> None:
 
 def _model(orm: Any, step: CreateTable, keys: dict[tuple[str, str], ForeignKey]) -> Any:
     first, *others = step.contents
-    name, key = _field(orm, step.table, first, keys, primary_key=True)
+    name, key = _field(orm, step.table, first, keys, primary_key=not step.key)
     fields = {name: key} | dict(_field(orm, step.table, column, keys) for column in others)
     meta = type("Meta", (), {"table_name": step.table})
+    if step.key:
+        names = {field.column_name: name for name, field in fields.items()}
+        meta.primary_key = peewee.CompositeKey(*(names[column] for column in step.key))  # type: ignore[attr-defined]
     return type(step.table, (peewee.Model,), {**fields, "Meta": meta})
 
 

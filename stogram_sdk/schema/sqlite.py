@@ -11,12 +11,14 @@ from typing import Any
 
 from stogram_sdk.fields import SQLITE_DEFAULTS
 from stogram_sdk.schema.objects import (
+    HAS_ALL_TAGS,
     Catalog,
     Column,
     ForeignKey,
     Index,
     PrimaryKey,
     UniqueConstraint,
+    bare_column,
 )
 
 _TYPES = {"BOOLEAN": "INTEGER", "INTEGER": "INTEGER"}
@@ -50,6 +52,11 @@ class SqliteSchema:
         """Whether such an index exists on this engine at all."""
         return index.method == "btree"
 
+    def indexed(self, column: str) -> str:
+        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
+        bare = bare_column(column)
+        return f'"{column}"' if bare == column else f'lower("{bare}")'
+
     def definition(self, column: Column) -> str:
         """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
         words = [f'"{column.name}"', _TYPES.get(column.type, "TEXT")]
@@ -62,6 +69,8 @@ class SqliteSchema:
     def catalog(self, database: Any) -> Catalog:
         """What is in the file now."""
         catalog = Catalog()
+        triggers = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
+        catalog.triggers = dict(database.execute_sql(triggers).fetchall())
         tables = database.execute_sql(
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
@@ -72,6 +81,10 @@ class SqliteSchema:
             for name, columns in _UNIQUE.findall(sql):
                 names = tuple(column.strip(' "') for column in columns.split(","))
                 catalog.uniques[name] = UniqueConstraint(name, table, names)
+
+        if "MessageTag" in catalog.tables:
+            sql = f'SELECT EXISTS (SELECT 1 FROM "MessageTag" WHERE {HAS_ALL_TAGS})'
+            catalog.has_all_tags = bool(database.execute_sql(sql).fetchone()[0])
         return catalog
 
     def _read_columns(self, database: Any, catalog: Catalog, table: str) -> None:
@@ -87,12 +100,10 @@ class SqliteSchema:
             catalog.primary_keys[name] = PrimaryKey(name, table, tuple(n for _, n in sorted(key)))
 
     def _read_indexes(self, database: Any, catalog: Catalog, table: str) -> None:
-        for _, name, unique, origin, partial in _pragma(database, "index_list", table):
+        for _, name, unique, origin, _ in _pragma(database, "index_list", table):
             if origin == "c":
-                columns = tuple(column for *_, column in _pragma(database, "index_info", name))
-                catalog.indexes[name] = Index(
-                    name, table, columns, bool(unique), plain=not partial and None not in columns
-                )
+                columns, where = _index_contents(database, name)
+                catalog.indexes[name] = Index(name, table, columns, bool(unique), where=where)
 
     def _read_foreign_keys(self, database: Any, catalog: Catalog, table: str, sql: str) -> None:
         names = {column: name for name, column in _FOREIGN_KEY.findall(sql)}
@@ -102,6 +113,26 @@ class SqliteSchema:
             catalog.foreign_keys[name] = ForeignKey(
                 name, table, column, references, on_delete, on_update
             )
+
+
+def _index_contents(database: Any, name: str) -> tuple[tuple[str, ...], str | None]:
+    """Columns and condition: PRAGMAs tell neither expressions nor conditions."""
+    (sql,) = database.execute_sql(
+        "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?", (name,)
+    ).fetchone()
+    _, _, contents = sql.partition(" ON ")
+    columns, _, where = contents.partition(" WHERE ")
+    names = columns[columns.index("(") + 1 : columns.rindex(")")].split(",")
+    return tuple(_bare(column) for column in names), _bare_condition(where) if where else None
+
+
+def _bare(column: str) -> str:
+    """`lower("username")` as `lower(username)`."""
+    return column.strip().replace('"', "").replace("LOWER(", "lower(")
+
+
+def _bare_condition(where: str) -> str:
+    return where.strip().replace("(", "").replace(")", "")
 
 
 def _pragma(database: Any, pragma: str, argument: str) -> list[Any]:

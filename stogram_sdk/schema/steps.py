@@ -17,6 +17,7 @@ from stogram_sdk.schema.objects import (
     ForeignKey,
     Index,
     UniqueConstraint,
+    bare_column,
 )
 from stogram_sdk.schema.obstacles import (
     LONGEST_INDEXED_BYTES,
@@ -148,9 +149,17 @@ class CreateEnum(_Plain):
 class CreateTable(_Plain):
     table: str
     contents: tuple[Column, ...]
+    #: The columns of its primary key; the first one if none are named.
+    key: tuple[str, ...] = ()
+    #: Whether what it holds can be made again from the other tables.
+    is_derived: bool = False
 
     def __str__(self) -> str:
         return f"table {self.table}"
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        return self.key or (self.contents[0].name,)
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
         return self.table in catalog.tables
@@ -175,13 +184,16 @@ class CreateTable(_Plain):
         return found
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        key = f'CONSTRAINT "{self.table}_pkey" PRIMARY KEY ("{self.contents[0].name}")'
+        key = f'CONSTRAINT "{self.table}_pkey" PRIMARY KEY ({_list(self.key_columns)})'
         lines = [*(schema.definition(column) for column in self.contents), key]
         return [_create_table(schema, self.table, lines)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
-        key, *others = (schema.definition(column) for column in self.contents)
-        lines = [f"{key} PRIMARY KEY", *others]
+        lines = [schema.definition(column) for column in self.contents]
+        if self.key:
+            lines.append(f"PRIMARY KEY ({_list(self.key)})")
+        else:
+            lines[0] += " PRIMARY KEY"
         for step in siblings:
             if isinstance(step, AddForeignKey | AddUnique) and step.table == self.table:
                 lines.append(step.constraint(schema))
@@ -332,7 +344,14 @@ class AddIndex(_Plain):
         )
 
     def columns(self) -> tuple[tuple[str, str], ...]:
-        return tuple((self.table, column) for column in self.index.columns)
+        return tuple((self.table, bare_column(column)) for column in self.index.columns)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds columns, of every row: what Peewee has words for."""
+        return self.index.where is None and all(
+            bare_column(column) == column for column in self.index.columns
+        )
 
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         table, columns = schema.quoted(self.table), self.index.columns
@@ -470,9 +489,11 @@ def _create_table(schema: Schema, table: str, lines: list[str]) -> str:
 def _create_index(wanted: Index, schema: Schema, options: str = "") -> str:
     unique = "UNIQUE " if wanted.unique else ""
     using = "" if wanted.method == "btree" else f" USING {wanted.method}"
+    columns = ", ".join(schema.indexed(column) for column in wanted.columns)
+    where = "" if wanted.where is None else f" WHERE {wanted.where}"
     return (
         f'CREATE {unique}INDEX {options}"{wanted.name}" '
-        f"ON {schema.quoted(wanted.table)}{using} ({_list(wanted.columns)})"
+        f"ON {schema.quoted(wanted.table)}{using} ({columns}){where}"
     )
 
 
@@ -484,7 +505,10 @@ def _build_index(wanted: Index, schema: PostgresSchema) -> list[Statement]:
     """
     name, old = wanted.name, f"{wanted.name}_replaced"
     quoted = schema.quoted(name)
-    columns = "{" + ",".join(f'"{column}"' for column in wanted.columns) + "}"
+    expected = ", ".join(
+        "'" + schema.indexed(column).replace('"', "") + "'" for column in wanted.columns
+    )
+    where = "NULL" if wanted.where is None else f"'{wanted.where}'"
     is_other = (
         "SELECT FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid "
         "JOIN pg_am AS am ON am.oid = i.relam\n"
@@ -492,13 +516,12 @@ def _build_index(wanted: Index, schema: PostgresSchema) -> list[Statement]:
         "        AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.oid)\n"
         f"        AND NOT (x.indisvalid AND am.amname = '{wanted.method}' "
         f"AND x.indisunique = {str(wanted.unique).lower()}\n"
-        "            AND x.indpred IS NULL AND x.indexprs IS NULL\n"
+        "            AND translate(pg_get_expr(x.indpred, x.indrelid), '()', '') "
+        f"IS NOT DISTINCT FROM {where}\n"
         f"            AND x.indrelid = to_regclass('{schema.quoted(wanted.table)}')\n"
-        f"            AND '{columns}'::name[] = ARRAY(SELECT a.attname "
-        "FROM unnest(x.indkey::smallint[])\n"
-        "                WITH ORDINALITY AS of_key(number, place) JOIN pg_attribute AS a\n"
-        "                ON a.attrelid = x.indrelid AND a.attnum = of_key.number "
-        "ORDER BY of_key.place))"
+        f"            AND ARRAY[{expected}] = ARRAY(\n"
+        "                SELECT replace(pg_get_indexdef(i.oid, place, true), '\"', '')\n"
+        "                FROM generate_series(1, x.indnkeyatts) AS place ORDER BY place))"
     )
     return [
         Statement(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),

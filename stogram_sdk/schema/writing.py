@@ -46,9 +46,11 @@ def create_enum(name: str, *labels: str) -> CreateEnum:
     return CreateEnum(name, labels)
 
 
-def create_table(table: str, *columns: Column) -> CreateTable:
-    """A table whose primary key is its first column."""
-    return CreateTable(table, columns)
+def create_table(
+    table: str, *columns: Column, key: tuple[str, ...] = (), is_derived: bool = False
+) -> CreateTable:
+    """A table whose primary key is its first column, if no others are named."""
+    return CreateTable(table, columns, key, is_derived)
 
 
 def add_column(table: str, added: Column) -> AddColumn:
@@ -59,8 +61,15 @@ def add_unique(table: str, *columns: str) -> AddUnique:
     return AddUnique(unique_constraint(table, *columns))
 
 
-def add_index(table: str, *columns: str, unique: bool = False, method: str = "btree") -> AddIndex:
-    return AddIndex(index(table, *columns, unique=unique, method=method))
+def add_index(
+    table: str,
+    *columns: str,
+    unique: bool = False,
+    method: str = "btree",
+    name: str | None = None,
+    where: str | None = None,
+) -> AddIndex:
+    return AddIndex(index(table, *columns, unique=unique, method=method, name=name, where=where))
 
 
 def add_foreign_key(

@@ -1,0 +1,157 @@
+"""The rows that are measured: the same for every run with the same number of messages.
+
+A tag is in one message of five, some in many and most in few (Zipf). Two users look at it all:
+`MANY` is in 500 chats, `FEW` in 20. The tag `popular` is everywhere; `elsewhere` is as popular,
+but in no chat of theirs; `rare` is in 20 messages.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+FIRST = datetime(2016, 1, 1, tzinfo=UTC)
+PERIOD = timedelta(days=3650)
+MANY, FEW = "user-many", "user-few"
+CHATS_OF_MANY, CHATS_OF_FEW = 500, 20
+TAGS = 5_000
+WORDS = 20_000
+#: What is searched for: name and tag.
+SEARCHED_TAGS = {
+    "popular": "popular",
+    "middling": "tag40",
+    "rare": "rare",
+    "absent": "absent",
+    "elsewhere": "elsewhere",
+}
+SEARCHED_WORDS = {"common": "word1", "rare": "needle", "absent": "unwritten"}
+
+
+@dataclass
+class World:
+    """Who is where; messages are made one by one."""
+
+    messages: int
+    users: list[str] = field(default_factory=list)
+    chats: list[tuple[str, str]] = field(default_factory=list)  # id, type
+    members: list[list[str]] = field(default_factory=list)
+    of_many: set[int] = field(default_factory=set)
+    of_few: set[int] = field(default_factory=set)
+
+
+def make_world(messages: int) -> World:
+    chance = random.Random(messages)
+    world = World(messages)
+    world.users = [MANY, FEW, *(f"user-{number}" for number in range(max(2_000, messages // 200)))]
+    number_of_chats = max(1_500, messages // 500)
+    world.of_many = set(chance.sample(range(number_of_chats), CHATS_OF_MANY))
+    world.of_few = set(chance.sample(range(number_of_chats), CHATS_OF_FEW))
+    for number in range(number_of_chats):
+        watching = [MANY] * (number in world.of_many) + [FEW] * (number in world.of_few)
+        is_private = number % 3 == 0 and len(watching) < 2
+        size = 2 if is_private else chance.choice([5, 10, 20, 40])
+        others = chance.sample(world.users[2:], size - len(watching))
+        world.chats.append((f"chat-{number}", "PRIVATE" if is_private else "GROUP"))
+        world.members.append(watching + others)
+    return world
+
+
+def _id(chance: random.Random) -> str:
+    """A UUID of version 4, as the server makes them."""
+    digits = f"{chance.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def message_rows(world: World) -> Iterator[tuple[Any, ...]]:
+    """Rows of "Message" in the order of `MESSAGE_COLUMNS`; lists for the tags."""
+    chance = random.Random(world.messages + 1)
+    pick, bits = chance.random, chance.getrandbits
+    chats, step = len(world.chats), PERIOD / world.messages
+    rare = set(range(0, world.messages, max(1, world.messages // 20)))
+    of_many, of_few = sorted(world.of_many), sorted(world.of_few)
+    watched = world.of_many | world.of_few
+    for number in range(world.messages):
+        place = int(chats * pick() ** 2)  # a few chats hold much of it
+        hashtags: list[str] = []
+        mentions: list[str] = []
+        words = [f"word{int(WORDS ** pick())}" for _ in range(8)]
+        if number in rare:
+            place = (of_many if number % 2 else of_few)[bits(16) % (500 if number % 2 else 20)]
+            hashtags.append("rare")
+            words.append("needle")
+        if pick() < 0.2:
+            rank = int(TAGS ** pick())
+            hashtags.append("popular" if rank == 1 else f"tag{rank}")
+            if bits(2) == 0:
+                mentions.append(f"user_{int(2000 ** pick())}")
+            if bits(2) == 0 and place not in watched:
+                hashtags.append("elsewhere")
+        time = _time(FIRST + number * step)
+        members = world.members[place]
+        yield (
+            _id(chance),
+            " ".join([*words, *(f"#{tag}" for tag in hashtags), *(f"@{n}" for n in mentions)]),
+            members[bits(16) % len(members)],
+            world.chats[place][0],
+            True,
+            time,
+            time,
+            mentions,
+            hashtags,
+        )
+
+
+MESSAGE_COLUMNS = (
+    "id",
+    "content",
+    "senderId",
+    "chatId",
+    "isSent",
+    "createdAt",
+    "updatedAt",
+    "mentions",
+    "hashtags",
+)
+
+
+def other_rows(world: World) -> Iterator[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
+    """Table, columns and rows of everything before "Message"."""
+    now = _time(FIRST)
+    columns = ("id", "email", "username", "password", "createdAt", "updatedAt", "lastSeen")
+    names = [(user, user.replace("-", "_")) for user in world.users]
+    yield (
+        "User",
+        columns,
+        [(u, f"{name}@example.com", name, "hash", now, now, now) for u, name in names],
+    )
+    columns = ("id", "type", "name", "createdAt", "updatedAt")
+    yield "Chat", columns, [(chat, kind, f"Chat {chat}", now, now) for chat, kind in world.chats]
+    columns = ("id", "userId", "chatId", "role", "joinedAt")
+    yield (
+        "ChatMember",
+        columns,
+        [
+            (f"{user}/{chat}", user, chat, "MEMBER" if place else "OWNER", now)
+            for (chat, _), members in zip(world.chats, world.members, strict=True)
+            for place, user in enumerate(members)
+        ],
+    )
+    columns = ("id", "userId", "chatId", "unreadCount", "isMuted", "isFavorite")
+    times = ("createdAt", "updatedAt")
+    yield (
+        "ChatSettings",
+        columns + times,
+        [
+            (f"{user}/{number}", user, f"chat-{number}", number % 3, number % 7 == 0,
+             number % 50 == 0, _time(FIRST + PERIOD), now)
+            for user, chats in ((MANY, world.of_many), (FEW, world.of_few))
+            for number in sorted(chats)
+        ],
+    )  # fmt: skip

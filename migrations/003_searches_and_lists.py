@@ -1,0 +1,44 @@
+"""What keeps searches and lists as fast in ten years as they are today."""
+
+from typing import Any
+
+from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
+from stogram_sdk.schema.migration import Migration
+from stogram_sdk.schema.writing import add_foreign_key, add_index, create_table, moment, text
+
+MIGRATION = Migration(
+    steps=(
+        add_index("Message", "chatId", "createdAt", "id"),
+        add_index(
+            "Message",
+            *("scheduledFor", "createdAt", "id"),
+            name="Message_due_idx",
+            where='NOT "isSent" AND NOT "isDeleted"',
+        ),
+        add_index("ChatMember", "chatId", "joinedAt", "id"),
+        add_index("User", "lower(username)", name="User_username_lower_idx"),
+        create_table(
+            "MessageTag",
+            text("tag"),
+            text("chatId"),
+            moment("createdAt", default=None),
+            text("messageId"),
+            key=("tag", "chatId", "createdAt", "messageId"),
+            is_derived=True,
+        ),
+        KeepMessageTags(),
+        FillMessageTags(),
+        create_table(
+            "LargeChat", text("chatId"), moment("createdAt", default=None), is_derived=True
+        ),
+        add_foreign_key("LargeChat", "chatId", "Chat"),
+    ),
+)
+
+
+def migrate(migrator: Any, database: Any, *, fake: bool = False) -> None:
+    MIGRATION.apply(migrator, database, fake=fake)
+
+
+def rollback(migrator: Any, database: Any, *, fake: bool = False) -> None:
+    MIGRATION.undo(migrator, database, fake=fake)
