@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 SQLITE := sqlite:///demo.db
 
-.PHONY: demo test test-pgbouncer test-settings test-strict check soak bench bench-large clean
+.PHONY: demo test test-pgbouncer test-settings test-strict check soak clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
