@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,12 +202,9 @@ def test_tags_that_no_search_can_mean_do_not_stop_a_write(ann: User, chat: Chat)
     assert len(in_chat(ann, chat, "one")) == 1
 
 
-def test_a_file_is_written_without_this_package_too(
-    ann: User, chat: Chat, engine: str, request: pytest.FixtureRequest
-) -> None:
-    if engine != "sqlite":
-        pytest.skip("of a file")
-    path = request.getfixturevalue("tmp_path") / "stogram.db"
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_file_is_written_without_this_package_too(ann: User, chat: Chat, tmp_path: Path) -> None:
+    path = tmp_path / "stogram.db"
     insert_message(ann, chat, hashtags=["Проект"], id="first")
     with sqlite3.connect(path) as plain:
         plain.execute(
