@@ -15,6 +15,11 @@ MIGRATION = Migration(
             name="Message_due_idx",
             where='NOT "isSent" AND NOT "isDeleted"',
         ),
+        add_index(
+            "Message",
+            "replyToId",
+            where='"replyToId" IS NOT NULL',
+        ),
         add_index("ChatMember", "chatId", "joinedAt", "id"),
         add_index("User", "lower(username)", name="User_username_lower_idx"),
         create_table(

@@ -7,8 +7,10 @@ camelCase columns; every constraint and index carries the name that Prisma makes
 
 from __future__ import annotations
 
-import uuid
+import os
+from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from peewee import (
@@ -75,8 +77,20 @@ class CallStatus(StrEnum):
 
 
 def new_id() -> str:
-    """A new id: ids are made by the client, the database has no default for them."""
-    return str(uuid.uuid4())
+    """A new id: ids are made by the client, the database has no default for them.
+
+    A UUID of version 7: those made one after the other stand side by side in every index.
+    """
+    return str(_uuid7()())
+
+
+@cache
+def _uuid7() -> Callable[[], Any]:
+    import uuid_utils  # for who makes an id, not for who only imports this package
+
+    # Its random numbers would go on alike in parent and child.
+    os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
+    return uuid_utils.uuid7
 
 
 def _id() -> TextField[str]:

@@ -57,13 +57,13 @@ def problems(found: Any, area: str) -> list[str]:
 
 # For each state: what is wrong in it, by area.
 BEFORE_MIGRATION: dict[str, dict[str, int]] = {
-    "empty": {"enum type": 6, "table": 14, "unique constraint": 3, "index": 41, "foreign key": 23},
-    "before": {"column": 7, "table": 6, "unique constraint": 3, "index": 18, "foreign key": 10},
-    "filled": {"column": 7, "table": 6, "unique constraint": 3, "index": 18, "foreign key": 10},
-    "half": {"table": 2, "index": 6, "foreign key": 10},
-    "prisma": {"table": 2, "index": 6, "foreign key": 1},
-    "orphans": {"table": 2, "index": 6, "foreign key": 10, "orphan rows": 7},
-    "text": {"table": 2, "column": 2, "index": 6, "foreign key": 1},
+    "empty": {"enum type": 6, "table": 14, "unique constraint": 3, "index": 42, "foreign key": 23},
+    "before": {"column": 7, "table": 6, "unique constraint": 3, "index": 19, "foreign key": 10},
+    "filled": {"column": 7, "table": 6, "unique constraint": 3, "index": 19, "foreign key": 10},
+    "half": {"table": 2, "index": 7, "foreign key": 10},
+    "prisma": {"table": 2, "index": 7, "foreign key": 1},
+    "orphans": {"table": 2, "index": 7, "foreign key": 10, "orphan rows": 7},
+    "text": {"table": 2, "column": 2, "index": 7, "foreign key": 1},
 }
 
 

@@ -26,6 +26,8 @@ from stogram_sdk.schema.obstacles import Schema
 SPECIAL_INDEXES = (
     # find_user() ignores case.
     index("User", "lower(username)", name="User_username_lower_idx"),
+    # Whoever deletes a message looks for its replies.
+    index("Message", "replyToId", where='"replyToId" IS NOT NULL'),
     # What publish_scheduled() looks for: few rows, however many were sent before.
     index(
         "Message",

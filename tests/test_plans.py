@@ -1,0 +1,171 @@
+"""The statements whose cost must not grow use the indexes that are meant for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import stogram_sdk
+from stogram_sdk import database
+from stogram_sdk.database import current_database, session
+from tests.postgres import PostgresServer
+
+MESSAGES, CHATS, USERS = 4_000, 60, 400
+_USER, _CHAT = "user-1", "chat-1"
+
+_FILL = f"""
+INSERT INTO "User" (id, email, username, password, "updatedAt")
+    SELECT 'user-' || n, n || '@example.com', 'User_' || n, '-', '2024-01-01'
+    FROM numbers WHERE n < {USERS};
+INSERT INTO "Chat" (id, type, "updatedAt")
+    SELECT 'chat-' || n, 'GROUP', '2024-01-01' FROM numbers WHERE n < {CHATS};
+INSERT INTO "ChatMember" (id, "userId", "chatId", "joinedAt")
+    SELECT c.n || '/' || u.n, 'user-' || u.n, 'chat-' || c.n, '2024-01-01'
+    FROM numbers AS c JOIN numbers AS u ON u.n < 2 OR c.n = 1 OR (u.n + c.n) % 40 = 0
+    WHERE c.n < {CHATS} AND u.n < {USERS};
+INSERT INTO "ChatSettings" (id, "userId", "chatId", "createdAt", "updatedAt", "unreadCount")
+    SELECT id, "userId", "chatId", '2024-01-01 00:00:00.000', '2024-01-01', 1 FROM "ChatMember";
+INSERT INTO "Message"
+    (id, content, "senderId", "chatId", "isSent", "createdAt", "updatedAt", hashtags, mentions)
+    SELECT 'message-' || n, 'text', 'user-' || (n % 2),
+        'chat-' || CASE n % 4 WHEN 0 THEN n % {CHATS} ELSE 1 END, true,
+        CAST('2024-02-01 00:00:00.' || (100 + n % 900) AS :time), '2024-01-01', :tag,
+        :mention
+    FROM numbers WHERE n < {MESSAGES};
+"""
+
+_NUMBERS = f"""
+CREATE TABLE numbers AS WITH RECURSIVE counted(n) AS
+    (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n < {MESSAGES}) SELECT n FROM counted
+"""
+
+
+def _prepare(url: str, tag: str, mention: str, time: str) -> None:
+    stogram_sdk.connect(url)
+    stogram_sdk.migrate()
+    script = _FILL.replace(":tag", tag).replace(":mention", mention).replace(":time", time)
+    with session(), current_database().atomic():
+        for sql in [_NUMBERS, *script.strip().rstrip(";").split(";"), "DROP TABLE numbers"]:
+            current_database().execute_sql(
+                sql.replace("%", "%%") if time == "TIMESTAMP" else sql, None
+            )
+        current_database().execute_sql("ANALYZE")
+
+
+@pytest.fixture(scope="module")
+def filled_postgres(postgres_server: PostgresServer) -> Iterator[str]:
+    with postgres_server.database() as name:
+        url = postgres_server.url_of(name)
+        _prepare(url, "ARRAY['tag' || n % 5]", "ARRAY['user_' || n % 5]", "TIMESTAMP")
+        stogram_sdk.close()
+        yield url
+
+
+@pytest.fixture(scope="module")
+def filled_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('plans')}/stogram.db"
+    _prepare(url, "json_array('tag' || n % 5)", "json_array('user_' || n % 5)", "TEXT")
+    stogram_sdk.close()
+    yield url
+
+
+def _sent_by(call: Callable[[], object]) -> list[tuple[str, Any]]:
+    """Statements and parameters; locks that are sent together with one are apart from it."""
+    db = current_database()
+    sent: list[tuple[str, Any]] = []
+    execute = db.execute_sql
+
+    def noting(sql: str, params: Any = None, *rest: Any, **options: Any) -> Any:
+        if sql.rpartition("; ")[2].startswith(("SELECT", "INSERT", "UPDATE")):
+            sent.append((sql, list(params or ())))
+        return execute(sql, params, *rest, **options)
+
+    db.execute_sql = noting
+    try:
+        call()
+    finally:
+        del db.execute_sql
+    return sent
+
+
+def _plan(sql: str, params: list[Any]) -> str:
+    """The plan of the last of the statements that were sent together."""
+    db = current_database()
+    if isinstance(db, database.SqliteDatabase):
+        return "\n".join(
+            row[3] for row in db.execute_sql(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
+        )
+    with db.atomic() as transaction:
+        db.execute_sql("SET LOCAL enable_seqscan = off")
+        *before, last = sql.split("; ")
+        used = sum(text.count("%s") for text in before)
+        rows = db.execute_sql(f"EXPLAIN {last}", params[used:]).fetchall()
+        transaction.rollback()
+    return "\n".join(row[0] for row in rows)
+
+
+def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
+    """For each: the call, and the indexes that it uses on PostgreSQL and on SQLite."""
+    s = stogram_sdk
+    newest = "Message_chatId_createdAt_id_idx"
+    tags = {"MessageTag_pkey"}, {"sqlite_autoindex_MessageTag_1"}
+    return {
+        "find_by_hashtag": (lambda: s.find_by_hashtag(_USER, "tag1"), *tags),
+        "find_by_hashtag, a chat": (lambda: s.find_by_hashtag(_USER, "tag1", chat_id=_CHAT), *tags),
+        "find_by_mention": (lambda: s.find_by_mention(_USER), *tags),
+        "find_by_mention, another": (lambda: s.find_by_mention(_USER, "User_2"), *tags),
+        "list_chats": (lambda: s.list_chats(_USER), {newest}, {newest}),
+        "list_chats, unread": (lambda: s.list_chats(_USER, unread_only=True), {newest}, {newest}),
+        "list_messages": (lambda: s.list_messages(_USER, _CHAT), {newest}, {newest}),
+        "mark_read": (lambda: s.mark_read(_USER, _CHAT), {newest}, {newest}),
+        "recount_unread": (lambda: s.recount_unread(_USER, _CHAT), {newest}, {newest}),
+        "send_message": (
+            lambda: s.send_message(_USER, _CHAT, "text"),
+            {newest},
+            {newest},
+        ),
+        "publish_scheduled": (
+            lambda: s.publish_scheduled(now=datetime(2024, 1, 1, tzinfo=UTC)),
+            {"Message_due_idx"},
+            {"Message_due_idx"},
+        ),
+        "list_members": (
+            lambda: s.list_members(_USER, _CHAT),
+            {"ChatMember_chatId_joinedAt_id_idx"},
+            {"ChatMember_chatId_joinedAt_id_idx"},
+        ),
+        "find_user": (
+            lambda: s.find_user("USER_7"),
+            {"User_username_lower_idx"},
+            {"User_username_lower_idx"},
+        ),
+        "users_to_notify": (lambda: s.users_to_notify(_CHAT, "message-1"), {"Message_pkey"}, set()),
+        "unread_totals": (lambda: s.unread_totals(_USER), {newest}, {newest}),
+    }
+
+
+NAMES = list(_calls())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
+    stogram_sdk.connect(request.getfixturevalue(f"filled_{engine}"))
+    call, *expected = _calls()[name]
+    with session():
+        plans = [_plan(*sent) for sent in _sent_by(call)]
+    stogram_sdk.close()
+    text = "\n".join(plans)
+    missing = {index for index in expected[engine == "sqlite"] if index not in text}
+    assert not missing, text
+    # Whole tables are read by nobody; for some plans of PostgreSQL a Chat is cheap enough.
+    assert not re.search(
+        r'Seq Scan on "(Message|MessageTag|ChatMember|ChatSettings|User)"', text
+    ), text
+    assert not re.search(r"SCAN (Message|MessageTag|ChatMember|ChatSettings|User|t\d+)\b", text), (
+        text
+    )
