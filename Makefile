@@ -44,6 +44,15 @@ check: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# Every call beside hand-written psycopg2 and the ORMs: some minutes, and a good hour.
+bench: $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[dev,bench]'
+	$(RUN) -m benchmarks
+
+bench-large: $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[dev,bench]'
+	$(RUN) -m benchmarks --messages 10000000 --seconds 5
+
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	rm -f demo.db* .coverage .coverage.*
