@@ -1,4 +1,4 @@
-"""Notifications: whom to tell about a message.
+"""Notifications: whom to tell about a message, and about many at once.
 
 Run it with `python examples/notifications.py`.
 """
@@ -15,6 +15,7 @@ from stogram_sdk import (
     mute_chat,
     send_message,
     users_to_notify,
+    users_to_notify_each,
 )
 
 connect()
@@ -43,3 +44,8 @@ show(send_message(anna.id, chat.id, "At seven, sorry."))
 
 print("A silent message:")
 show(send_message(anna.id, chat.id, "(The ball is in my car.)", is_silent=True))
+
+print("Of many messages at once, as a service does after publish_scheduled:")
+sent = [send_message(anna.id, chat.id, f"Goal {number}!") for number in (1, 2)]
+to_notify = users_to_notify_each((message.chat_id, message.id) for message in sent)
+print("  how many to tell:", [len(to_notify[message.id]) for message in sent])

@@ -76,7 +76,7 @@ from stogram_sdk.models import (
     User,
     UserStatus,
 )
-from stogram_sdk.notifications import users_to_notify
+from stogram_sdk.notifications import users_to_notify, users_to_notify_each
 from stogram_sdk.operations import retrying
 from stogram_sdk.paging import Page
 from stogram_sdk.pins import (
@@ -185,5 +185,6 @@ __all__ = [
     "update_folder",
     "update_privacy",
     "users_to_notify",
+    "users_to_notify_each",
     "visible_profiles",
 ]

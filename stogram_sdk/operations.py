@@ -40,7 +40,8 @@ def operation(function: Callable[A, R] | None = None, *, repeatable: bool | str 
 
 
 def _unit_of_work(function: Callable[A, R], repeatable: bool | str) -> Callable[A, R]:
-    takes_ids = "Iterable[str]" in function.__annotations__.values()
+    kinds = map(str, function.__annotations__.values())
+    takes_lists = any(kind.startswith("Iterable[") for kind in kinds)
 
     @wraps(function)
     def unit_of_work(*args: A.args, **kwargs: A.kwargs) -> R:
@@ -54,7 +55,7 @@ def _unit_of_work(function: Callable[A, R], repeatable: bool | str) -> Callable[
             opened = database.connect(reuse_if_open=True)
             try:
                 unit = partial(function, *args, **kwargs)
-                if takes_ids:
+                if takes_lists:
                     unit = _with_lists(unit)
                 return run_again(unit, repeatable=can_repeat)
             finally:

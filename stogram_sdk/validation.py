@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any, Final, TypeVar
@@ -12,6 +12,7 @@ from stogram_sdk.errors import InvalidInput
 from stogram_sdk.fields import cut_to_milliseconds
 
 E = TypeVar("E", bound=StrEnum)
+V = TypeVar("V")
 
 
 class Unset(Enum):
@@ -29,6 +30,7 @@ MAX_ID_LENGTH = 128
 MAX_CONTENT_LENGTH = 65_536
 MAX_SHORT_TEXT_LENGTH = 1_024
 MAX_IDS = 10_000
+MAX_MESSAGES = 1_000
 MAX_LIMIT = 100
 
 # What PostgreSQL cannot store, and SQLite would.
@@ -60,19 +62,42 @@ def valid_id(value: object, field: str) -> str:
     return valid_text(value, field, maximum=MAX_ID_LENGTH)
 
 
-def valid_ids(values: Iterable[str], field: str, *, each_once: bool = False) -> list[str]:
-    """The ids, each once, in the order given; with `each_once` none may be given twice."""
+def valid_list(
+    values: Iterable[Any], field: str, of: str, valid: Callable[[Any, str], V], maximum: int
+) -> list[V]:
+    """Each value as `valid` returns it, in the order given; `maximum` counts no value twice."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidInput(
-            f"{field} must be a list of ids, not {type(values).__name__}", field=field
+            f"{field} must be a list of {of}, not {type(values).__name__}", field=field
         )
-    given = [valid_id(value, field) for value in values]
+    given = [valid(value, field) for value in values]
+    number = len(dict.fromkeys(given))
+    if number > maximum:
+        raise InvalidInput(f"{field} must have at most {maximum} {of}, not {number}", field=field)
+    return given
+
+
+def valid_ids(values: Iterable[str], field: str, *, each_once: bool = False) -> list[str]:
+    """The ids, each once, in the order given; with `each_once` none may be given twice."""
+    given = valid_list(values, field, "ids", valid_id, MAX_IDS)
     ids = list(dict.fromkeys(given))
-    if len(ids) > MAX_IDS:
-        raise InvalidInput(f"{field} must have at most {MAX_IDS} ids, not {len(ids)}", field=field)
     if each_once and len(ids) < len(given):
         raise InvalidInput(f"{field} must name each id once", field=field)
     return ids
+
+
+def valid_pairs(values: Iterable[tuple[str, str]], field: str) -> list[tuple[str, str]]:
+    """The pairs of ids, each once, in the order given."""
+    given = valid_list(values, field, "pairs of ids", _valid_pair, MAX_MESSAGES)
+    return list(dict.fromkeys(given))
+
+
+def _valid_pair(value: object, field: str) -> tuple[str, str]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise InvalidInput(
+            f"{field} must be a list of pairs of ids, not of {_shown(value)}", field=field
+        )
+    return valid_id(value[0], field), valid_id(value[1], field)
 
 
 def valid_optional_text(value: object, field: str, *, maximum: int) -> str | None:

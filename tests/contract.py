@@ -57,6 +57,11 @@ class Scene:
     yes: bool = True
     no: bool = False
 
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """Each with its chat."""
+        return [(self.chat, self.message), (self.chat, self.pinned)]
+
 
 @dataclass(frozen=True)
 class Call:
@@ -151,6 +156,7 @@ CALLS: dict[str, Call] = {
     "update_folder": Call("actor folder", {"name": "text", "color": "color", "icon": "text"}),
     "update_privacy": Call("actor", {"show_last_seen": "no"}),
     "users_to_notify": Call("chat message"),
+    "users_to_notify_each": Call("messages"),
     "visible_profiles": Call("actor others"),
 }
 
@@ -175,7 +181,7 @@ def kind_of(parameter: str) -> str:
     for kind in ("id", "ids"):
         if parameter.endswith(f"_{kind}"):
             return kind
-    if parameter in ("limit", "cursor", "file_size"):
+    if parameter in ("limit", "cursor", "file_size", "messages"):
         return parameter
     if parameter in ("type", "role"):
         return "enum"
@@ -199,6 +205,8 @@ def outcome(label: str, scene: Scene) -> str:
             return "made" if created else "there"
         case UnreadTotals(all=0):
             return "nothing"
+        case dict():
+            return "yes" if any(result.values()) else "nothing"
         case [*profiles] if profiles and all(isinstance(row, Profile) for row in profiles):
             return "yes" if any(row.status or row.last_seen for row in profiles) else "names"
     return "yes" if result else "nothing"

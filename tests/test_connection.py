@@ -205,6 +205,8 @@ def test_a_generator_of_ids_is_there_for_the_second_run(
     with_members = partial(stogram_sdk.create_chat, type=ChatType.GROUP)
     chat = at_the_second_run(with_members, [], member_ids=ids)
     assert len(stogram_sdk.list_members(ivan.id, chat.id)) == 4
+    conflicts.append(peewee.OperationalError(Conflict()))
+    assert stogram_sdk.users_to_notify_each(iter([(chat.id, "m1")])) == {"m1": []}
 
 
 # --- Threads ---

@@ -218,6 +218,10 @@ BAD: dict[str, list[Any]] = {
         ),
     ],
     "text": ["x" * 100_000, *NOT_STORABLE, *NOT_TEXTS],
+    "messages": [
+        *("", "abc", b"abc", 5, object(), ["ab"], [5], [None]),
+        *([pair] for pair in [(), ("a",), ("a", "b", "c"), *((bad, "b") for bad in BAD_IDS)]),
+    ],
     "file_size": [-1, 2**31, 2**40, 10**5000, True, 1.5, "5"],
 }
 #: What is bad for one parameter only.
@@ -235,6 +239,7 @@ BAD_FOR: dict[str, list[Any]] = {
     "find_by_mention.username": ["", "ab", "@", "a b", "имя", "x" * 31],
     "create_user.username": ["", "ab", "a b", "имя", "@ivan", "abc\n", "x" * 31],
     "role": ["OWNER"],
+    "users_to_notify_each.messages": [[("chat", str(number)) for number in range(1_001)]],
 }
 
 
@@ -267,7 +272,10 @@ def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, wo
 # --- The shape of the functions ---
 
 #: What is not an id and is given by position all the same: what the function is about.
-ABOUT = {"content", "email", "hashtag", "is_favorite", "name", "text", "type", "username"}
+ABOUT = {
+    *("content", "email", "hashtag", "is_favorite", "messages", "name", "text", "type"),
+    "username",
+}
 
 
 @every_function

@@ -75,6 +75,7 @@ def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
         "cursor": cursors,
         "text": texts,
         "file_size": st.integers(),
+        "messages": st.lists(st.tuples(ids(world), ids(world)), max_size=5),
     }
     return own[kind] | texts | junk
 

@@ -19,9 +19,11 @@ from stogram_sdk import (
     unmute_all_chats,
     unmute_chat,
     users_to_notify,
+    users_to_notify_each,
 )
 from tests.factories import (
     LONG_AGO,
+    after,
     insert_chat,
     insert_message,
     make_chat,
@@ -122,3 +124,54 @@ def test_what_cannot_be_an_id_is_refused(wrong: Any) -> None:
         users_to_notify(chat.id, wrong)
     with statements(0), pytest.raises(InvalidInput):
         users_to_notify(wrong, "m1")
+
+
+# --- users_to_notify_each ---
+
+
+def test_each_of_many_messages_gets_what_it_gets_alone_in_one_statement() -> None:
+    ann, ben, cid, *_ = users = make_users(5)
+    chats = [insert_chat(*users), insert_chat(ben, ann, cid), insert_chat(cid, ann)]
+    mute_chat(ben.id, chats[0].id)
+    block_user(cid.id, ann.id)
+    messages = [make_message(ann, chat) for chat in chats for _ in range(3)]
+    messages += [make_message(ben, chats[1]), make_message(ann, chats[0], is_silent=True)]
+    messages.append(insert_message(ann, chats[0], created_at=after(-1)))
+    asked = [(message.chat_id, message.id) for message in reversed(messages)]
+    with statements(1):
+        told = users_to_notify_each(asked)
+    assert list(told.items()) == [(id, users_to_notify(chat_id, id)) for chat_id, id in asked]
+    assert {len(user_ids) for user_ids in told.values()} == {0, 1, 2}
+    assert users_to_notify_each(iter([asked[0], *asked])) == told
+
+
+def test_a_message_is_brought_to_the_members_of_its_own_chat_only() -> None:
+    ann, ben, cid = make_users(3)
+    chat, other_chat = make_chat(ann, ben), make_chat(ann, cid)
+    message = make_message(ann, chat)
+    assert users_to_notify_each([(other_chat.id, message.id)]) == {message.id: []}
+    both = [(other_chat.id, message.id), (chat.id, message.id), ("no-such-chat", "x")]
+    assert users_to_notify_each(both) == {message.id: [ben.id], "x": []}
+    assert users_to_notify_each([]) == {}
+
+
+def test_a_thousand_messages_at_a_time_and_no_more() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat)
+    asked = [(chat.id, message.id), *((chat.id, str(number)) for number in range(999))]
+    with statements(1):
+        told = users_to_notify_each(asked * 2)
+    assert (told.pop(message.id), len(told)) == ([ben.id], 999)
+    with statements(0), pytest.raises(InvalidInput, match="at most 1000 pairs of ids, not 1001"):
+        users_to_notify_each([*asked, (chat.id, "one more")])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["ab"], [5], [None], [("a",)], [("a", "b", "c")], [("", "b")], [("a", None)]],
+    ids=ascii,
+)
+def test_what_cannot_be_pairs_of_ids_is_refused(wrong: Any) -> None:
+    with statements(0), pytest.raises(InvalidInput, match="messages must"):
+        users_to_notify_each(wrong)

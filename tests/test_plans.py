@@ -144,6 +144,11 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {"User_username_lower_idx"},
         ),
         "users_to_notify": (lambda: s.users_to_notify(_CHAT, "message-1"), {"Message_pkey"}, set()),
+        "users_to_notify_each": (
+            lambda: s.users_to_notify_each([(_CHAT, "message-1"), (_CHAT, "message-2")]),
+            {"Message_pkey"},
+            {"sqlite_autoindex_Message_1"},
+        ),
         "unread_totals": (lambda: s.unread_totals(_USER), {newest}, {newest}),
     }
 
