@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -48,11 +48,17 @@ from stogram_sdk import (
     NotFound,
     StogramError,
     User,
+    unread,
 )
+from stogram_sdk.models import LargeChat
 from tests.factories import make_user
 
 EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "25"))
-STEPS = 40
+STEPS = 30
+
+#: So few that chats become large in the middle of a sequence.
+LARGE_CHAT = 3
+MAX_COUNT = 2
 
 MILLISECOND = timedelta(milliseconds=1)
 TAGS = ("red", "blau", "синий")
@@ -85,6 +91,8 @@ class Room:
     is_secret: bool
     created_at: datetime
     members: dict[str, Membership] = field(default_factory=dict)
+    #: When the first message was written with which its unread ones are no longer stored.
+    large_since: datetime | None = None
 
 
 @dataclass
@@ -141,14 +149,20 @@ class World:
     def chats_of(self, user_id: str) -> list[Room]:
         return [chat for chat in self.chats.values() if user_id in chat.members]
 
+    def position(self, user_id: str, chat_id: str) -> tuple[datetime, str] | None:
+        """Up to where the user has read; None where nothing is unread."""
+        row = self.settings.get((user_id, chat_id))
+        if row is not None and row.last_read in self.messages:
+            return self.messages[row.last_read].place
+        starts = (None if row is None else row.made_at), self.chats[chat_id].large_since
+        return min(((start, "") for start in starts if start is not None), default=None)
+
     def unread(self, user_id: str, chat_id: str) -> list[Letter]:
         """The truth for an unread count."""
-        row = self.settings.get((user_id, chat_id))
+        position = self.position(user_id, chat_id)
         member = self.chats[chat_id].members.get(user_id)
-        if row is None or member is None:
+        if position is None or member is None:
             return []
-        last_read = self.messages.get(row.last_read or "")
-        position = (row.made_at, "") if last_read is None else last_read.place
         return [
             letter
             for letter in self.visible(chat_id)
@@ -157,6 +171,17 @@ class World:
             and letter.sender_id != user_id
             and letter.sender_id not in self.users[user_id].blocks
         ]
+
+    def count(self, chat_id: str, letters: list[Letter]) -> int:
+        """The number that is shown for these messages of the chat."""
+        is_large = self.chats[chat_id].large_since is not None
+        return min(len(letters), MAX_COUNT) if is_large else len(letters)
+
+    def unread_count(self, user_id: str, chat_id: str) -> int:
+        return self.count(chat_id, self.unread(user_id, chat_id))
+
+    def mentions(self, user_id: str, chat_id: str) -> list[Letter]:
+        return [one for one in self.unread(user_id, chat_id) if one.mentioned == user_id]
 
     def why_not_write(self, user_id: str, chat_id: str) -> Error | None:
         chat = self.chats[chat_id]
@@ -177,9 +202,17 @@ class World:
         return NotFound if not letter.is_sent and letter.sender_id != user_id else None
 
     def arrive(self, *letters: Letter) -> None:
-        """What was just sent makes a settings row for each member for whom it counts."""
+        """What was just sent makes a settings row for each member for whom it counts.
+
+        In a chat with many it does not, and from the first such message on the chat is large.
+        """
         for letter in sorted(letters, key=lambda letter: letter.place):
-            for user_id, member in self.chats[letter.chat_id].members.items():
+            chat = self.chats[letter.chat_id]
+            if chat.large_since is None and len(chat.members) > LARGE_CHAT:
+                chat.large_since = letter.at
+            if chat.large_since is not None:
+                continue
+            for user_id, member in chat.members.items():
                 counts = (
                     user_id != letter.sender_id
                     and letter.sender_id not in self.users[user_id].blocks
@@ -218,6 +251,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.around.reset()
+        self.set_out()
 
     def teardown(self) -> None:
         with stogram_sdk.session():
@@ -239,6 +273,28 @@ class Machine(RuleBasedStateMachine):
         made_at = max([self.around.now, *after_all])
         return self.world.settings.setdefault((user_id, chat_id), Settings(made_at))
 
+    # --- what is there at the beginning ---
+
+    def set_out(self) -> None:
+        """A chat that is large with one member more, and one that is large and full of messages."""
+        owner, *others = everybody = [self.create_user() for _ in range(LARGE_CHAT + 1)]
+        for members in (others[:-1], others):
+            chat = self.create_chat(owner, members, ChatType.GROUP, is_secret=False)
+        for user in everybody:
+            self.send_message(user, chat, TAGS[0], None, MessageType.TEXT, None)
+
+    @initialize(target=users)
+    def first_users(self) -> Any:
+        return multiple(*self.world.users)
+
+    @initialize(target=chats)
+    def first_chats(self) -> Any:
+        return multiple(*self.world.chats)
+
+    @initialize(target=messages)
+    def first_messages(self) -> Any:
+        return multiple(*self.world.messages)
+
     # --- time ---
 
     @rule(milliseconds=st.sampled_from([1, 1, 2, 1000, -3, -5000]))
@@ -247,13 +303,9 @@ class Machine(RuleBasedStateMachine):
 
     # --- users ---
 
-    @initialize(target=users)
-    def begin(self) -> Any:
-        return multiple(*[self.create_user() for _ in range(3)])
-
     @rule(target=users)
     def another_user(self) -> Any:
-        return multiple(*([self.create_user()] if len(self.world.users) < 5 else []))
+        return multiple(*([self.create_user()] if len(self.world.users) < LARGE_CHAT + 2 else []))
 
     def create_user(self) -> str:
         user = make_user()
@@ -516,7 +568,7 @@ class Machine(RuleBasedStateMachine):
         if row is not None:
             settings = self.settle(user, chat)
             newest = self.world.visible(chat)[:1]
-            if newest and (settings.last_read is None or self.is_later(newest[0], settings)):
+            if newest and (settings.last_read is None or self.is_later(newest[0], user)):
                 settings.last_read = newest[0].id
             assert row.unread_count == 0
 
@@ -535,13 +587,13 @@ class Machine(RuleBasedStateMachine):
             settings = self.world.settings.get((user, chat))
             if settings is None:
                 self.settle(user, chat).last_read = message
-            elif self.is_later(letter, settings):
+            elif self.is_later(letter, user):
                 settings.last_read = message
-            assert row.unread_count == len(self.world.unread(user, chat))
+            assert row.unread_count == self.world.unread_count(user, chat)
 
-    def is_later(self, letter: Letter, settings: Settings) -> bool:
-        last_read = self.world.messages.get(settings.last_read or "")
-        return letter.place > ((settings.made_at, "") if last_read is None else last_read.place)
+    def is_later(self, letter: Letter, user: str) -> bool:
+        position = self.world.position(user, letter.chat_id)
+        return position is None or letter.place > position
 
     @rule(user=users, chat=chats, what=st.sampled_from(["mute", "unmute", "favor", "toggle"]))
     def change_settings(self, user: str, chat: str, what: str) -> None:
@@ -667,9 +719,11 @@ class Machine(RuleBasedStateMachine):
     def the_database_holds_what_the_world_says(self) -> None:
         world = self.world
         with stogram_sdk.session():
-            assert _stored_settings() == {
+            large = {chat.id: chat.large_since for chat in world.chats.values() if chat.large_since}
+            assert {row.chat_id: row.created_at for row in LargeChat.select()} == large
+            assert _stored_settings(large) == {
                 (user, chat): (
-                    len(world.unread(user, chat)),
+                    None if chat in large else len(world.unread(user, chat)),
                     row.last_read,
                     row.made_at,
                     row.is_muted,
@@ -696,7 +750,7 @@ class Machine(RuleBasedStateMachine):
             (item.chat.id, item.unread_count, item.last_message and item.last_message.id)
             for item in summaries
         ] == [
-            (chat.id, len(world.unread(user, chat.id)), newest)
+            (chat.id, world.unread_count(user, chat.id), newest)
             for *_, newest, chat in sorted(
                 (self.line_of(user, chat) for chat in world.chats_of(user)),
                 key=lambda line: line[:3],
@@ -710,14 +764,17 @@ class Machine(RuleBasedStateMachine):
                     peer.shows_status and user not in peer.blocks
                 )
         rooms = world.chats_of(user)
-        unread = [(chat, letter) for chat in rooms for letter in world.unread(user, chat.id)]
+        counts = {chat.id: world.unread_count(user, chat.id) for chat in rooms}
+        assert counts == {
+            chat.id: stogram_sdk.get_chat_settings(user, chat.id).unread_count for chat in rooms
+        }
         muted = {
             chat for (owner, chat), row in world.settings.items() if row.is_muted and owner == user
         }
         assert stogram_sdk.unread_totals(user) == stogram_sdk.UnreadTotals(
-            all=len(unread),
-            unmuted=sum(chat.id not in muted for chat, _ in unread),
-            mentions=sum(letter.mentioned == user for _, letter in unread),
+            all=sum(counts.values()),
+            unmuted=sum(number for chat, number in counts.items() if chat not in muted),
+            mentions=sum(world.count(chat, world.mentions(user, chat)) for chat in counts),
         )
         assert [pin.message_id for pin in stogram_sdk.list_pinned_messages(user)] == [
             message
@@ -752,13 +809,14 @@ class Machine(RuleBasedStateMachine):
             for (owner, chat), row in self.world.settings.items()
             if owner == user and row.folder == folder and self.world.is_member(user, chat)
         }
-        return chats, sum(len(self.world.unread(user, chat)) for chat in chats)
+        return chats, sum(self.world.unread_count(user, chat) for chat in chats)
 
 
-def _stored_settings() -> dict[tuple[str, str], tuple[Any, ...]]:
+def _stored_settings(large: Container[str]) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """The rows by user and chat; without the count in large chats, where nobody reads it."""
     return {
         (row.user_id, row.chat_id): (
-            row.unread_count,
+            None if row.chat_id in large else row.unread_count,
             row.last_read_message_id,
             row.created_at,
             row.is_muted,
@@ -773,6 +831,8 @@ def _stored_settings() -> dict[tuple[str, str], tuple[Any, ...]]:
 def test_whatever_happens_everybody_sees_what_the_contract_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(unread, "LARGE_CHAT", LARGE_CHAT)
+    monkeypatch.setattr(unread, "MAX_COUNT", MAX_COUNT)
     around = Machine.around = Surroundings()
     for name, module in list(sys.modules.items()):
         for own in ("utc_now", "new_id"):
