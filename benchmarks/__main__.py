@@ -1,151 +1,129 @@
-"""`python -m benchmarks`: every call of `calls`, beside psycopg2 with the same SQL by hand.
+"""Every call of `calls`, beside psycopg2 with the same SQL by hand and as others write it.
 
-All on the same rows, in turns, on a PostgreSQL server of its own that keeps what it commits. Only
-the ratios of one run mean something: they are taken of medians.
+All on the same rows, in turns, on a PostgreSQL server of its own that keeps what it commits.
+Ratios of one run mean something, times hardly: they are those of one machine. The figures go to
+benchmarks/results, from which `python -m benchmarks.report` makes docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
-import time
-from collections.abc import Callable
+import json
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-from peewee_migrate import Router
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-import stogram_sdk
 from benchmarks.by_hand import ByHand
-from benchmarks.calls import calls
-from benchmarks.data import MANY, make_world
-from benchmarks.load import load_postgres
+from benchmarks.calls import TAGGED, calls, prepare
+from benchmarks.data import MANY, sized_chat
 from benchmarks.others import others
-from stogram_sdk.database import current_database, session
-from stogram_sdk.migrating import migrations_directory
-from tests.postgres import _readable_binaries, started_server
+from benchmarks.server import CHATS, MEMBERS, filled_server
+from benchmarks.timing import Call, percentiles, times_in_turns
+from stogram_sdk.models import new_id
 
-DURABLE = (
-    "fsync=on",
-    "synchronous_commit=on",
-    "full_page_writes=on",
-    "shared_buffers=1GB",
-    "max_wal_size=4GB",
-    "maintenance_work_mem=256MB",
-)
-_CHAT, _LARGE = "bench-30", "bench-100000"
+RESULTS = Path(__file__).parent / "results"
+#: psycopg2 with the same SQL.
+BY_HAND = "psycopg2 by hand"
+#: What a message with tags is compared to.
+GUIDE = "plain INSERT, the guide's indexes"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=2, help="for each call and contestant")
-    parser.add_argument("--members", type=int, default=100_000)
-    parser.add_argument("--only", default="", help="calls whose names begin so")
+    parser.add_argument("--only", default="", help="calls whose names begin so; writes no results")
+    parser.add_argument("--keep", type=Path, help="a directory for the server, to be used again")
     options = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="stogram-bench-"))
-    try:
-        with started_server(directory, _readable_binaries(directory), *DURABLE) as url:
-            _prepare(url, options.messages, options.members)
-            _measure(url, options.seconds, options.only)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with filled_server(options.messages, options.keep) as url:
+        figures = _measure(url, options.seconds, options.only)
+        version = _ask(url, "SHOW server_version")
+    result = {"messages": options.messages, "postgresql": version, "calls": figures}
+    _print(result)
+    if not options.only:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"{options.messages}.json"
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _prepare(url: str, messages: int, members: int) -> None:
-    stogram_sdk.connect(url)
-    with session():
-        router = Router(current_database(), migrate_dir=migrations_directory())
-        router.run("002_guide_features")
-    connection = psycopg2.connect(url)
-    began = time.perf_counter()
-    load_postgres(connection, make_world(messages))
-    loaded = time.perf_counter()
-    stogram_sdk.migrate()
-    print(
-        f"{messages:,} messages: copied in {loaded - began:.0f} s, "
-        f"migration 003 on them in {time.perf_counter() - loaded:.0f} s"
-    )
-    with connection.cursor() as cursor:
-        for chat, size in ((_CHAT, 30), (_LARGE, members)):
-            _make_chat(cursor, chat, size)
-    connection.commit()
-    connection.autocommit = True
-    connection.cursor().execute("VACUUM ANALYZE")
-    connection.close()
-
-
-def _make_chat(cursor: Any, chat: str, size: int) -> None:
-    cursor.execute(
-        """INSERT INTO "Chat" (id, type, "updatedAt") VALUES (%s, 'GROUP', '2020-01-01')""", [chat]
-    )
-    cursor.execute(
-        """INSERT INTO "User" (id, email, username, password, "updatedAt")
-        SELECT id, id || '@example.com', id, '-', '2020-01-01'
-        FROM (SELECT 'member_' || n FROM generate_series(1, %s) AS n) AS given(id)
-        ON CONFLICT DO NOTHING""",
-        [size],
-    )
-    cursor.execute(
-        """INSERT INTO "ChatMember" (id, "userId", "chatId", "joinedAt")
-        SELECT %s || n, CASE n WHEN 1 THEN %s ELSE 'member_' || n END, %s, '2020-01-01'
-        FROM generate_series(1, %s) AS n""",
-        [f"{chat}/", MANY, chat, size],
-    )
-
-
-def _measure(url: str, seconds: float, only: str) -> None:
-    for _ in range(60):
-        message = stogram_sdk.send_message(MANY, _CHAT, "hello")
-        stogram_sdk.pin_message(MANY, _CHAT, message.id)
-    stogram_sdk.send_message(MANY, _LARGE, "hello")
-    stogram_sdk.mute_chat(MANY, _CHAT)
+def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
     autocommit, manual = psycopg2.connect(url), psycopg2.connect(url)
     autocommit.autocommit = True
-    elsewhere = others(url, _CHAT)
-    print(f"{'call':45}{'median':>9}{'p95':>9}{'p99':>9}{'by hand':>9}{'ratio':>7}  (ms)")
-    for name, call in calls(_CHAT, _LARGE, message.id).items():
-        if not name.startswith(only):
-            continue
-        by_hand = ByHand(call)
-
-        def limit(by_hand: ByHand = by_hand) -> Any:
-            return by_hand(autocommit, manual)
-
-        contestants = elsewhere.get(name, {})
-        ours, hand, *theirs = _in_turns(seconds, call, limit, *contestants.values())
-        print(
-            f"{name:45}{_at(ours, 50):9.3f}{_at(ours, 95):9.3f}{_at(ours, 99):9.3f}"
-            f"{_at(hand, 50):9.3f}{_at(ours, 50) / _at(hand, 50):7.2f}",
-            flush=True,
-        )
-        for who, taken in zip(contestants, theirs, strict=True):
-            ratio = _at(taken, 50) / _at(hand, 50)
-            print(f"    {who:41}{_at(taken, 50):9.3f}{'':27}{ratio:7.2f}", flush=True)
+    prepare()
+    elsewhere = others(url)
+    measured = {name: call for name, call in calls(MEMBERS, CHATS).items() if name.startswith(only)}
+    figures: dict[str, Any] = {}
+    console = Console(stderr=True)
+    for name, ours in track(measured.items(), "Measuring", len(measured), console=console):
+        contestants: dict[str, Call] = {"stogram_sdk": ours}
+        by_hand = ByHand(ours)
+        contestants[BY_HAND] = lambda by_hand=by_hand: by_hand(autocommit, manual)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        contestants |= elsewhere.get(name, {})
+        if name == "send_message, tags":
+            contestants[GUIDE] = _as_the_guide(autocommit)
+        figures[name] = {
+            who: percentiles(taken) for who, taken in times_in_turns(seconds, contestants).items()
+        }
     autocommit.close()
     manual.close()
-    stogram_sdk.close()
+    return figures
 
 
-def _in_turns(seconds: float, *contestants: Callable[[], Any]) -> list[list[float]]:
-    """The times of each in milliseconds, sorted; one call of each after the other."""
-    times: list[list[float]] = [[] for _ in contestants]
-    for _ in range(3):
-        for call in contestants:
-            call()
-    end = time.perf_counter() + seconds * len(contestants)
-    while time.perf_counter() < end or len(times[0]) < 5:
-        for call, taken in zip(contestants, times, strict=True):
-            began = time.perf_counter()
-            call()
-            taken.append((time.perf_counter() - began) * 1_000)
-    return [sorted(taken) for taken in times]
+def _as_the_guide(connection: Any) -> Call:
+    """A message with tags, inserted where only the server's and the guide's indexes are."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """DROP TABLE IF EXISTS guide;
+            CREATE TABLE guide (LIKE "Message" INCLUDING DEFAULTS);
+            INSERT INTO guide SELECT * FROM "Message";
+            ALTER TABLE guide ADD PRIMARY KEY (id);
+            CREATE INDEX ON guide USING gin (mentions);
+            CREATE INDEX ON guide USING gin (hashtags);
+            ALTER TABLE guide ADD FOREIGN KEY ("senderId") REFERENCES "User",
+                ADD FOREIGN KEY ("chatId") REFERENCES "Chat"
+            """
+        )
+
+    def insert() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """INSERT INTO guide
+                    (id, "senderId", "chatId", content, "isSent", "updatedAt", hashtags, mentions)
+                VALUES (%s, %s, %s, %s, true, now(), %s, '{}')""",
+                [new_id(), MANY, sized_chat(30), TAGGED, ["popular", "tag40"]],
+            )
+
+    return insert
 
 
-def _at(times: list[float], percent: int) -> float:
-    return times[min(len(times) - 1, len(times) * percent // 100)]
+def _ask(url: str, query: str) -> Any:
+    connection = psycopg2.connect(url)
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        answer = cursor.fetchone()
+    connection.close()
+    return answer and answer[0]
+
+
+def _print(result: dict[str, Any]) -> None:
+    table = Table("call", title=f"{result['messages']:,} messages, ms")
+    for heading in ("median", "p95", "p99", "ratio to psycopg2 by hand"):
+        table.add_column(heading, justify="right")
+    for name, contestants in result["calls"].items():
+        limit = contestants[BY_HAND]["median"]
+        for who, times in contestants.items():
+            if who == BY_HAND:
+                continue
+            table.add_row(
+                name if who == "stogram_sdk" else f"    {who}",
+                *(f"{times[key]:.3f}" for key in ("median", "p95", "p99")),
+                f"{times['median'] / limit:.2f}",
+            )
+    Console(width=110).print(table)
 
 
 if __name__ == "__main__":

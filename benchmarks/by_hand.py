@@ -6,6 +6,7 @@ same texts and values, but for ids, which are new each time; the same transactio
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import make_dataclass
@@ -17,7 +18,6 @@ import stogram_sdk
 from stogram_sdk import models
 from stogram_sdk.database import current_database, session
 
-_MODULES = ("messages", "chats", "pins", "blocking", "folders", "chat_settings", "members", "users")
 _MARK = "<new id {}>"
 
 
@@ -49,16 +49,15 @@ class ByHand:
             database = current_database()
             call()  # builds the statements
             count = iter(range(1_000))
-            for module in _MODULES:
-                name = f"stogram_sdk.{module}.new_id"
-                stack.enter_context(patch(name, lambda: _MARK.format(next(count))))
+            for name, module in list(sys.modules.items()):
+                if name.startswith("stogram_sdk.") and hasattr(module, "new_id"):
+                    stack.enter_context(
+                        patch.object(module, "new_id", lambda: _MARK.format(next(count)))
+                    )
             stack.enter_context(self._noting(database))
-            try:
-                with database.atomic() as transaction:
-                    call()
-                    transaction.rollback()
-            finally:
-                pass
+            with database.atomic() as transaction:
+                call()
+                transaction.rollback()
         shapes = {compiled.sql: compiled.parts for compiled in database.statements.values()}
         self.statements = [
             (sql, parameters, [_reader(part) for part in shapes.get(sql, ())])

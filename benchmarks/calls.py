@@ -2,54 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import count
+from functools import partial
+from itertools import cycle
 from typing import Any
 
 import stogram_sdk as sdk
-from benchmarks.data import FEW, MANY, SEARCHED_TAGS, SEARCHED_WORDS
+from benchmarks.data import (
+    BLOCKED,
+    FEW,
+    MANY,
+    SEARCHED_NAMES,
+    SEARCHED_TAGS,
+    SEARCHED_WORDS,
+    sized_chat,
+    user_in_chats,
+)
+from benchmarks.timing import Call
 
-Call = Callable[[], Any]
+_CHAT = sized_chat(30)
+TAGGED = "hello #popular #tag40"
 
 
-def calls(chat_id: str, large_chat_id: str, message_id: str) -> dict[str, Call]:
-    """Each call by its name; `chat_id` is a group of 30, `message_id` the newest there."""
-    folder = sdk.create_folder(MANY, "work")
-    numbers = count()
-    flags = (n % 2 == 0 for n in numbers)
-    some_calls: dict[str, Call] = {
-        "is_blocked": lambda: sdk.is_blocked(MANY, FEW),
-        "get_chat_settings": lambda: sdk.get_chat_settings(MANY, chat_id),
-        "block_user": lambda: sdk.block_user(MANY, "user-9"),
-        "mute_chat": lambda: sdk.mute_chat(MANY, chat_id),
-        "set_favorite": lambda: sdk.set_favorite(MANY, chat_id, next(flags)),
-        "move_to_folder": lambda: sdk.move_to_folder(MANY, chat_id, folder.id),
-        "pin_message": lambda: sdk.pin_message(MANY, chat_id, message_id),
-        "mark_read": lambda: sdk.mark_read(MANY, chat_id),
-        "send_message, 30 members": lambda: sdk.send_message(MANY, chat_id, "hello"),
-        "send_message, tags": lambda: sdk.send_message(MANY, chat_id, "hello #popular #tag40"),
-        "send_message, 100,000 members": lambda: sdk.send_message(MANY, large_chat_id, "hello"),
-        "list_messages": lambda: sdk.list_messages(MANY, chat_id),
-        "list_pinned_messages": lambda: sdk.list_pinned_messages(MANY),
-        "list_chats, 500": lambda: sdk.list_chats(MANY),
-        "list_chats, 20": lambda: sdk.list_chats(FEW),
-        "unread_totals, 500": lambda: sdk.unread_totals(MANY),
-        "list_folders": lambda: sdk.list_folders(MANY),
-        "list_members": lambda: sdk.list_members(MANY, chat_id),
-        "users_to_notify": lambda: sdk.users_to_notify(chat_id, message_id),
-        "find_user": lambda: sdk.find_user("USER_77"),
-        "publish_scheduled, none": lambda: sdk.publish_scheduled(),
+def prepare() -> None:
+    """What the calls find there."""
+    for _ in range(60):
+        message = sdk.send_message(MANY, _CHAT, "hello")
+        sdk.pin_message(MANY, _CHAT, message.id)
+    sdk.mute_chat(MANY, _CHAT)
+
+
+def calls(members: tuple[int, ...], chats: tuple[int, ...]) -> dict[str, Call]:
+    """Each call by its name; for chats of so many members, and users in so many chats."""
+    folder = sdk.create_folder(MANY, "work").id
+    message = sdk.list_messages(MANY, _CHAT, limit=1)[0].id
+    flags = cycle([True, False])
+    return {
+        **_settings(folder, message, flags),
+        **_writes(members),
+        **_lists(message, chats),
+        **_searches(chats),
     }
-    for user, where in ((MANY, "500 chats"), (FEW, "20 chats")):
-        for name, tag in SEARCHED_TAGS.items():
-            some_calls[f"find_by_hashtag, {name}, {where}"] = lambda user=user, tag=tag: (
-                sdk.find_by_hashtag(user, tag)
+
+
+def _settings(folder: str, message: str, flags: Any) -> dict[str, Call]:
+    return {
+        "is_blocked": partial(sdk.is_blocked, MANY, FEW),
+        "get_chat_settings": partial(sdk.get_chat_settings, MANY, _CHAT),
+        "block_user": partial(sdk.block_user, MANY, BLOCKED),
+        "mute_chat": partial(sdk.mute_chat, MANY, _CHAT),
+        "set_favorite": lambda: sdk.set_favorite(MANY, _CHAT, next(flags)),
+        "move_to_folder": partial(sdk.move_to_folder, MANY, _CHAT, folder),
+        "pin_message": partial(sdk.pin_message, MANY, _CHAT, message),
+        "mark_read": partial(sdk.mark_read, MANY, _CHAT),
+    }
+
+
+def _writes(members: tuple[int, ...]) -> dict[str, Call]:
+    return {
+        **{
+            f"send_message, {size:,} members": partial(
+                sdk.send_message, MANY, sized_chat(size), "hello"
             )
-        some_calls[f"find_by_mention, popular, {where}"] = lambda user=user: sdk.find_by_mention(
-            user, "user_1"
-        )
-    for name, word in SEARCHED_WORDS.items():
-        some_calls[f"search_messages, {name}, 500 chats"] = lambda word=word: sdk.search_messages(
-            MANY, word
-        )
-    return some_calls
+            for size in members
+        },
+        "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
+    }
+
+
+def _lists(message: str, chats: tuple[int, ...]) -> dict[str, Call]:
+    return {
+        "list_messages": partial(sdk.list_messages, MANY, _CHAT),
+        "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
+        "list_chats, 500 chats": partial(sdk.list_chats, MANY),
+        "unread_totals, 500 chats": partial(sdk.unread_totals, MANY),
+        "list_folders": partial(sdk.list_folders, MANY),
+        "list_members": partial(sdk.list_members, MANY, _CHAT),
+        "list_blocked_users": partial(sdk.list_blocked_users, MANY),
+        "users_to_notify": partial(sdk.users_to_notify, _CHAT, message),
+        "find_user": partial(sdk.find_user, "USER_77"),
+        "get_user": partial(sdk.get_user, FEW),
+        "get_privacy": partial(sdk.get_privacy, MANY),
+        "is_blocked_either": partial(sdk.is_blocked_either, MANY, FEW),
+        "blocked_among": partial(sdk.blocked_among, MANY, [FEW, BLOCKED]),
+        "visible_profiles": partial(sdk.visible_profiles, MANY, [FEW, BLOCKED]),
+        "publish_scheduled, none due": sdk.publish_scheduled,
+        **{
+            f"list_chats, user in {count:,}": partial(sdk.list_chats, user_in_chats(count))
+            for count in chats
+        },
+    }
+
+
+def _searches(chats: tuple[int, ...]) -> dict[str, Call]:
+    found: dict[str, Call] = {}
+    for user, where in ((MANY, "500 chats"), (FEW, "20 chats")):
+        for kind, tag in SEARCHED_TAGS.items():
+            found[f"find_by_hashtag, {kind}, {where}"] = partial(sdk.find_by_hashtag, user, tag)
+        for kind, name in SEARCHED_NAMES.items():
+            found[f"find_by_mention, {kind}, {where}"] = partial(sdk.find_by_mention, user, name)
+    for count in chats:
+        name = f"find_by_hashtag, user in {count:,}"
+        found[name] = partial(sdk.find_by_hashtag, user_in_chats(count), SEARCHED_TAGS["popular"])
+    for kind, word in SEARCHED_WORDS.items():
+        found[f"search_messages, {kind}, 500 chats"] = partial(sdk.search_messages, MANY, word)
+    return found

@@ -2,7 +2,7 @@
 
 A tag is in one message of five, some in many and most in few (Zipf). Two users look at it all:
 `MANY` is in 500 chats, `FEW` in 20. The tag `popular` is everywhere; `elsewhere` is as popular,
-but in no chat of theirs; `rare` is in 20 messages.
+but in no chat of theirs; `rare` is in 20 messages. So it is with the names that are mentioned.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ FIRST = datetime(2016, 1, 1, tzinfo=UTC)
 PERIOD = timedelta(days=3650)
 MANY, FEW = "user-many", "user-few"
 CHATS_OF_MANY, CHATS_OF_FEW = 500, 20
+#: Whom `MANY` blocks.
+BLOCKED = "user-9"
 TAGS = 5_000
 WORDS = 20_000
 #: What is searched for: name and tag.
@@ -27,7 +29,24 @@ SEARCHED_TAGS = {
     "absent": "absent",
     "elsewhere": "elsewhere",
 }
+SEARCHED_NAMES = {
+    "popular": "user_1",
+    "middling": "user_40",
+    "rare": "user_1900",
+    "absent": "nobody",
+    "elsewhere": "elsewhere",
+}
 SEARCHED_WORDS = {"common": "word1", "rare": "needle", "absent": "unwritten"}
+
+
+def sized_chat(members: int) -> str:
+    """A chat of so many members, `MANY` among them, without messages at first."""
+    return f"sized-{members}"
+
+
+def user_in_chats(chats: int) -> str:
+    """A user who is in so many chats of the world."""
+    return f"user-in-{chats}"
 
 
 @dataclass
@@ -93,6 +112,7 @@ def message_rows(world: World) -> Iterator[tuple[Any, ...]]:
                 mentions.append(f"user_{int(2000 ** pick())}")
             if bits(2) == 0 and place not in watched:
                 hashtags.append("elsewhere")
+                mentions.append("elsewhere")
         time = _time(FIRST + number * step)
         members = world.members[place]
         yield (

@@ -40,6 +40,13 @@ class ChatMember(_Table):
     chatId = models.TextField()
 
 
+class BlockedUser(_Table):
+    Meta: ClassVar[Any] = _meta("BlockedUser")
+    userId = models.TextField()
+    blockedId = models.TextField()
+    createdAt = models.DateTimeField()
+
+
 class ChatSettings(_Table):
     Meta: ClassVar[Any] = _meta("ChatSettings")
     userId = models.TextField()

@@ -9,10 +9,11 @@ from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Select, Tuple,
 from stogram_sdk.errors import NotFound
 from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User, new_id
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, LargeChat, Message, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.rows import default_settings
 from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.tags import tags_are_complete
 from stogram_sdk.unread import (
     SETTINGS_KEY,
     is_large,
@@ -24,6 +25,7 @@ from stogram_sdk.unread import (
     unread_after,
     unread_after_in_large,
     unread_count,
+    unread_in_large,
     unread_mentions,
 )
 from stogram_sdk.validation import valid_flag, valid_id
@@ -183,28 +185,40 @@ def _mark_read(up_to: bool = False) -> Any:
 
 
 @statement
-def _unread_totals() -> Query:
-    unread = unread_count(ChatSettings, ChatMember.user, ChatMember.chat)
-    counted = (
+def _unread_totals(by_table: bool = True) -> Query:
+    """What is unread in the muted chats and in the others; `by_table`: of `unread_mentions`.
+
+    Where counts are stored and where they are counted now is asked apart: of one expression for
+    both, PostgreSQL would expect the cost of counting for every chat, and prepare for it.
+    """
+    ids = ChatSettings, ChatMember.user, ChatMember.chat
+    settings = (ChatSettings.user == ChatMember.user) & (ChatSettings.chat == ChatMember.chat)
+    stored = (
         ChatMember.select(
-            unread.alias("unread"),
-            fn.COALESCE(ChatSettings.is_muted, SQL("false")).alias("is_muted"),
-            unread_mentions(ChatSettings, ChatMember.user, ChatMember.chat).alias("mentions"),
+            ChatSettings.is_muted.alias("is_muted"),
+            ChatSettings.unread_count.alias("unread"),
+            unread_mentions(*ids, in_large=False, by_table=by_table).alias("mentions"),
         )
-        .join(
-            ChatSettings,
-            JOIN.LEFT_OUTER,
-            on=((ChatSettings.user == ChatMember.user) & (ChatSettings.chat == ChatMember.chat)),
-        )
+        .join(ChatSettings, on=settings)
         .where(
             ChatMember.user == P.user_id,
-            (ChatSettings.unread_count > 0) | is_large(ChatMember.chat),
+            ChatSettings.unread_count > 0,
+            ~is_large(ChatMember.chat),
         )
-        .alias("counted")
     )
-    unmuted = Case(None, [(counted.c.is_muted, 0)], counted.c.unread)
-    sums = [fn.COALESCE(fn.SUM(x), 0) for x in (counted.c.unread, unmuted, counted.c.mentions)]
-    return Select((counted,), sums)
+    counted = (
+        ChatMember.select(
+            fn.COALESCE(ChatSettings.is_muted, SQL("false")),
+            unread_in_large(*ids),
+            unread_mentions(*ids, in_large=True, by_table=True),
+        )
+        .join(LargeChat, on=(LargeChat.chat == ChatMember.chat))
+        .join_from(ChatMember, ChatSettings, JOIN.LEFT_OUTER, on=settings)
+        .where(ChatMember.user == P.user_id)
+    )
+    chats = stored.union_all(counted).alias("chats")
+    sums = [chats.c.is_muted, fn.SUM(chats.c.unread), fn.SUM(chats.c.mentions)]
+    return Select((chats,), [tags_are_complete(), *sums]).group_by(chats.c.is_muted)
 
 
 @operation
@@ -312,7 +326,15 @@ def unread_totals(user_id: str) -> UnreadTotals:
 
     Raises `InvalidInput`.
     """
-    return UnreadTotals(*map(int, _unread_totals.first(user_id=valid_id(user_id, "user_id"))))
+    valid_id(user_id, "user_id")
+    rows = _unread_totals.all(user_id=user_id)
+    if rows and not rows[0][0]:
+        rows = _unread_totals.variant(by_table=False).all(user_id=user_id)
+    return UnreadTotals(
+        all=sum(int(unread) for _, _, unread, _ in rows),
+        unmuted=sum(int(unread) for _, is_muted, unread, _ in rows if not is_muted),
+        mentions=sum(int(mentions) for _, _, _, mentions in rows),
+    )
 
 
 def _change(change: Any, user_id: str, chat_id: str, **values: Any) -> ChatSettings:

@@ -20,6 +20,8 @@ class Dialect(Protocol):
     locks_rows: bool
     #: Whether a subquery in FROM can refer to the rows before it.
     has_lateral: bool
+    #: The types of columns whose values the driver gives as Python has them.
+    native_types: frozenset[str]
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         """Whether the column is one of the texts of a list parameter."""
@@ -70,6 +72,7 @@ class SqliteDialect:
     name = "sqlite"
     locks_rows = False
     has_lateral = False
+    native_types = frozenset({"TEXT", "INT"})
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("IN (SELECT value FROM json_each("), values, SQL("))"))
@@ -116,6 +119,7 @@ class PostgresDialect:
     name = "postgresql"
     locks_rows = True
     has_lateral = True
+    native_types = frozenset({"TEXT", "INT", "BOOL"})
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
@@ -136,7 +140,8 @@ class PostgresDialect:
 
         schema: str | None = MessageTag._meta.schema
         function = f'"{schema}".stogram_tag_key' if schema else "stogram_tag_key"
-        return NodeList([SQL(f"{function}("), tag, SQL("::text)")], glue="")
+        # Whatever collation the tag brings along, the index has the default one.
+        return NodeList([SQL(f"{function}("), tag, SQL('::text) COLLATE "default"')], glue="")
 
     def matches(self, column: Node, pattern: Node) -> ColumnBase:
         return _flat(column, SQL("~"), pattern)

@@ -50,7 +50,8 @@ class PooledConnections:
         super().__init__(*args, **options)
 
     def _forget(self) -> None:
-        self._returned = threading.Condition()
+        self._bookkeeping = threading.RLock()
+        self._returned = threading.Condition(self._bookkeeping)
         self._idle: list[tuple[float, Any]] = []
         self._holders: dict[Any, threading.Thread] = {}
         self._watcher: threading.Thread | None = None
@@ -78,7 +79,7 @@ class PooledConnections:
     def close_all(self) -> None:
         """Close this thread's connection and every idle one; those at work close when returned."""
         self.close()
-        with self._returned:
+        with self._bookkeeping:
             self._is_closed = True
             watcher = None if self._holders else self._watcher
         self.close_idle()
@@ -88,7 +89,7 @@ class PooledConnections:
 
     def close_idle(self) -> None:
         """Close the connections that no thread holds."""
-        with self._returned:
+        with self._bookkeeping:
             idle, self._idle = self._idle, []
         for _, connection in idle:
             self._discard(connection)
@@ -103,46 +104,49 @@ class PooledConnections:
 
     def connections_in_use(self) -> int:
         """How many connections are with a thread right now."""
-        with self._returned:
+        with self._bookkeeping:
             self._reap()
             return len(self._holders)
 
     def connections_idle(self) -> int:
         """How many connections are open and with no thread."""
-        with self._returned:
+        with self._bookkeeping:
             return len(self._idle)
 
     def _take(self) -> Any:
         began = time.monotonic()
-        place = _Opening()
-        connection = self._reserve(place, began + self._pool_timeout)
-        if connection is None:
-            try:
-                connection = self._open(time.monotonic() - began)
-            except BaseException:
-                with self._returned:
-                    self._holders.pop(place, None)
-                    self._returned.notify()
-                raise
-            self._exchange(place, connection)
+        found = self._reserve(began)
+        if not isinstance(found, _Opening):
+            return found
+        try:
+            connection = self._open(time.monotonic() - began)
+        except BaseException:
+            with self._bookkeeping:
+                self._holders.pop(found, None)
+                self._returned.notify()
+            raise
+        self._exchange(found, connection)
         return connection
 
-    def _reserve(self, place: _Opening, deadline: float) -> Any:
-        """An idle connection, or None for the right to open one."""
-        with self._returned:
+    def _reserve(self, began: float) -> Any:
+        """An idle connection, or the right to open one."""
+        now = began
+        with self._bookkeeping:
             while True:
                 while self._idle:
                     since, connection = self._idle.pop()
-                    if time.monotonic() - since <= self._max_idle:
+                    if now - since <= self._max_idle:
                         self._lend(connection)
                         return connection
                     self._discard(connection)
                 if len(self._holders) < self._connection_limit or self._reap():
+                    place = _Opening()
                     self._lend(place)
-                    return None
-                if not self._returned.wait(min(deadline - time.monotonic(), 1.0)) and (
-                    time.monotonic() >= deadline
-                ):
+                    return place
+                left = began + self._pool_timeout - now
+                is_returned = self._returned.wait(min(left, 1.0))
+                now = time.monotonic()
+                if not is_returned and now >= began + self._pool_timeout:
                     raise Unavailable(
                         f"all {self._connection_limit} connections are in use; waited "
                         f"{self._pool_timeout:g} s for one (connection_limit, pool_timeout)"
@@ -158,7 +162,7 @@ class PooledConnections:
 
     def _exchange(self, old: Any, new: Any) -> None:
         """Let the thread that holds the one hold the other."""
-        with self._returned:
+        with self._bookkeeping:
             self._holders[new] = self._holders.pop(old, threading.current_thread())
 
     def _reap(self) -> bool:
@@ -173,7 +177,7 @@ class PooledConnections:
 
     def _give_back(self, connection: Any) -> None:
         reusable = self._can_reuse(connection)
-        with self._returned:
+        with self._bookkeeping:
             reusable = reusable and not self._is_closed
             if self._holders.pop(connection, None) is not None and reusable:
                 self._idle.append((time.monotonic(), connection))
@@ -186,7 +190,7 @@ class PooledConnections:
         while True:
             self._wake_watcher.wait(_TICK)
             self._wake_watcher.clear()
-            with self._returned:
+            with self._bookkeeping:
                 self._reap()
                 held = [held for held in self._holders if not isinstance(held, _Opening)]
                 if self._holders:

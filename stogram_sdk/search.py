@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from peewee import JOIN, SQL, Join, Query, Select, Tuple, Value, fn
+from peewee import JOIN, SQL, Join, Query, Select, Tuple, fn
 
 from stogram_sdk.dialects import any_case_pattern
 from stogram_sdk.membership import require_member
@@ -19,6 +19,7 @@ from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
 from stogram_sdk.statements import P, Statement, dialect, statement
+from stogram_sdk.tags import signed_key, tags_are_complete
 from stogram_sdk.text import hashtag_key, mention_key
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
@@ -63,7 +64,7 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
     on how many chats the user is in, not on how many messages carry the tag. Every row begins
     with whether the table is complete, and there is one row at least to say so.
     """
-    tag = Value(sign).concat(dialect().tag_key(key))
+    tag = signed_key(sign, key)
     of_chat = (
         MessageTag.select(MessageTag.created_at, MessageTag.message_id)
         .where(
@@ -98,10 +99,7 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
         .limit(P.limit)
         .alias("found")
     )
-    complete = MessageTag.select(MessageTag.tag).where(
-        MessageTag.tag == "", MessageTag.chat_id == "complete"
-    )
-    state = Select(columns=[fn.EXISTS(complete).alias("is_complete")]).alias("state")
+    state = Select(columns=[tags_are_complete().alias("is_complete")]).alias("state")
     is_found = (Message.chat == found.c.chatId) & (Message.id == found.c.messageId)
     return (
         Message.select(state.c.is_complete, *MESSAGE_WITH_RELATIONS)

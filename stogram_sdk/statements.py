@@ -16,14 +16,16 @@ at the first call on each database, and kept as text.
 
 What comes back has the shape of what is selected: columns of one model (or alias) that stand side
 by side make one instance, or None where the first of them is NULL; any other expression is a
-value. A row of one part is that part, a row of several is a tuple.
+value. A row of one part is that part, a row of several is a tuple. Parts of several rows that are
+one row of the database, such as the chat of all its messages, are one instance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
@@ -162,20 +164,34 @@ class _Part(NamedTuple):
     model: type[Model] | None
     names: tuple[str, ...]
     converters: tuple[tuple[str, Callable[[Any], Any]], ...]
+    #: Whether the first column tells one instance from another.
+    has_key: bool
 
-    def read(self, row: tuple[Any, ...]) -> Any:
-        if self.model is None:
-            return row[self.start]
-        if row[self.start] is None:
-            return None
-        data = dict(zip(self.names, row[self.start : self.stop], strict=True))
-        for name, convert in self.converters:
-            data[name] = convert(data[name])
-        instance: Any = self.model.__new__(self.model)
-        instance.__data__ = data
-        instance.__rel__ = {}
-        instance._dirty = set()
-        return instance
+    def reader(self) -> Callable[[tuple[Any, ...]], Any]:
+        """What reads this part of each row of one result."""
+        model = self.model
+        if model is None:
+            return itemgetter(self.start)
+        start, stop, names, converters, has_key = (*self[:2], *self[3:])
+        columns = slice(start, stop)
+        instances: dict[Any, Any] = {None: None}
+
+        def read(row: tuple[Any, ...]) -> Any:
+            key = row[start]
+            if key in instances:
+                return instances[key]
+            data = dict(zip(names, row[columns], strict=True))
+            for name, convert in converters:
+                data[name] = convert(data[name])
+            instance: Any = model.__new__(model)
+            instance.__data__ = data
+            instance.__rel__ = {}
+            instance._dirty = set()
+            if has_key:
+                instances[key] = instance
+            return instance
+
+        return read
 
 
 # What `PostgresDatabase.begin` says for a transaction of several statements.
@@ -191,10 +207,9 @@ class _Compiled(NamedTuple):
     parts: tuple[_Part, ...]
 
     def read_rows(self, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-        if len(self.parts) == 1:
-            read = self.parts[0].read
-            return [read(row) for row in rows]
-        readers = [part.read for part in self.parts]
+        readers = [part.reader() for part in self.parts]
+        if len(readers) == 1:
+            return list(map(readers[0], rows))
         return [tuple([read(row) for read in readers]) for row in rows]
 
 
@@ -211,11 +226,11 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
         sql,
         sql if only_reads else _READ_COMMITTED + sql,
         tuple(slots),
-        _parts(getattr(queries[-1], "_returning", ())),
+        _parts(getattr(queries[-1], "_returning", ()), database.dialect.native_types),
     )
 
 
-def _parts(selected: Iterable[Any] | None) -> tuple[_Part, ...]:
+def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Part, ...]:
     columns = [_source(node) for node in selected or ()]
     parts: list[_Part] = []
     start = 0
@@ -231,7 +246,12 @@ def _parts(selected: Iterable[Any] | None) -> tuple[_Part, ...]:
                 stop,
                 fields[0].model if fields else None,
                 tuple(field.name for field in fields),
-                tuple((field.name, convert) for field in fields if (convert := _converter(field))),
+                tuple(
+                    (field.name, convert)
+                    for field in fields
+                    if (convert := _converter(field, native_types))
+                ),
+                bool(fields) and fields[0].primary_key,
             )
         )
         start = stop
@@ -246,10 +266,10 @@ def _source(node: Any) -> tuple[Any, Any]:
     return None, None
 
 
-def _converter(field: Any) -> Callable[[Any], Any] | None:
+def _converter(field: Any, native_types: Set[str]) -> Callable[[Any], Any] | None:
     """How a column's value becomes Python's; None where the driver's is right already."""
     target = getattr(field, "rel_field", field)
-    if target.field_type in ("TEXT", "INT"):
+    if target.field_type in native_types:
         return None
     convert: Callable[[Any], Any] = target.python_value
     return convert

@@ -33,7 +33,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from peewee import EXCLUDED, SQL, Case, Query, Select, Tuple, Value, fn
+from peewee import EXCLUDED, SQL, Case, Query, Select, Tuple, fn
 
 from stogram_sdk.models import (
     Chat,
@@ -45,6 +45,7 @@ from stogram_sdk.models import (
     User,
 )
 from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.tags import signed_key
 from stogram_sdk.visibility import has_blocked, is_sent, is_visible
 
 #: With more members than this, the unread messages of a chat are counted when they are read.
@@ -139,33 +140,39 @@ def unread_after_in_large(position: Any, user: Any, chat: Any) -> Any:
 
 def unread_count(settings: Any, user: Any, chat: Any) -> Any:
     """The count that a member sees; `settings` is their row, if there is one."""
-    counted = unread_after_in_large(position_in_large(settings, chat), user, chat)
+    counted = unread_in_large(settings, user, chat)
     return Case(None, [(is_large(chat), counted)], fn.COALESCE(settings.unread_count, 0))
 
 
-def unread_mentions(settings: Any, user: Any, chat: Any) -> Any:
-    """How many of the unread messages mention the member."""
-    message, me = Message.alias(), User.alias()
+def unread_in_large(settings: Any, user: Any, chat: Any) -> Any:
+    """The same in a chat that is known to be large."""
+    return unread_after_in_large(position_in_large(settings, chat), user, chat)
+
+
+def unread_mentions(settings: Any, user: Any, chat: Any, *, in_large: bool, by_table: bool) -> Any:
+    """How many of the unread messages mention the member.
+
+    `by_table`: found in "MessageTag", and not in the messages themselves.
+    """
+    message, tag, me = Message.alias(), MessageTag.alias(), User.alias()
+    position = position_in_large(settings, chat) if in_large else position_of(settings)
     key = me.select(dialect().lower_ascii(me.username)).where(me.id == user)
-    counts = counts_for(message, user, chat)
-    stored = message.select(fn.COUNT(message.id)).where(
-        counts,
-        place_of(message) > position_of(settings),
-        dialect().has_tag(message.mentions, key),
-    )
-    # Among so many messages those that mention one are found in "MessageTag".
-    tag = MessageTag.alias()
-    counted = _up_to_the_maximum(
-        tag.select(tag.message_id)
-        .join(message, on=((message.chat == tag.chat_id) & (message.id == tag.message_id)))
-        .where(
-            tag.tag == Value("@").concat(dialect().tag_key(key)),
+    mentions = message.select(message.id).where(counts_for(message, user, chat))
+    if by_table:
+        mentions = mentions.join(
+            tag, on=((tag.chat_id == message.chat) & (tag.message_id == message.id))
+        ).where(
+            tag.tag == signed_key("@", key),
             tag.chat_id == chat,
-            Tuple(tag.created_at, tag.message_id) > position_in_large(settings, chat),
-            counts,
+            Tuple(tag.created_at, tag.message_id) > position,
         )
-    )
-    return Case(None, [(is_large(chat), counted)], stored)
+    else:
+        mentions = mentions.where(
+            place_of(message) > position, dialect().has_tag(message.mentions, key)
+        )
+    if in_large:
+        return _up_to_the_maximum(mentions)
+    return mentions.select(fn.COUNT(message.id))
 
 
 def user_lock(*conditions: Any) -> Any:

