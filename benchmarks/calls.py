@@ -100,6 +100,7 @@ def _searches(chats: tuple[int, ...]) -> dict[str, Call]:
             found[f"find_by_hashtag, {kind}, {where}"] = partial(sdk.find_by_hashtag, user, tag)
         for kind, name in SEARCHED_NAMES.items():
             found[f"find_by_mention, {kind}, {where}"] = partial(sdk.find_by_mention, user, name)
+        found[f"find_by_mention, oneself, {where}"] = partial(sdk.find_by_mention, user)
     for count in chats:
         name = f"find_by_hashtag, user in {count:,}"
         found[name] = partial(sdk.find_by_hashtag, user_in_chats(count), SEARCHED_TAGS["popular"])
