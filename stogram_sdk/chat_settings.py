@@ -12,7 +12,7 @@ from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, LargeChat, Message, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.rows import default_settings
-from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.statements import P, Statement, after_locking, dialect, statement
 from stogram_sdk.tags import tags_are_complete
 from stogram_sdk.unread import (
     SETTINGS_KEY,
@@ -40,12 +40,18 @@ class UnreadTotals(NamedTuple):
     mentions: int
 
 
-def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> ModelInsert:
+def upsert_settings(
+    values: dict[Any, Any], update: dict[Any, Any], *guards: Any, in_large: bool | None = None
+) -> ModelInsert:
     """The settings row of a member made with `values`, or changed by `update`.
 
     Whoever is not in the chat has no membership to select from, and gets no row. A new row is later
-    than all that is there, whatever the clocks say: none of it is unread.
+    than all that is there, whatever the clocks say: none of it is unread. `in_large`: only in a
+    large chat, with the count beside the row, or only in one that is not; for `change_settings`.
     """
+    if in_large is not None:
+        guards += (is_large(P.chat_id) if in_large else ~is_large(P.chat_id),)
+    count = [unread_in_large(ChatSettings, P.user_id, P.chat_id)] if in_large else []
     columns = {
         ChatSettings.id: P.id,
         ChatSettings.user: ChatMember.user,
@@ -63,8 +69,24 @@ def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any
             conflict_target=SETTINGS_KEY,
             update={ChatSettings.updated_at: EXCLUDED.updatedAt, **update},
         )
-        .returning(ChatSettings)
+        .returning(ChatSettings, *count)
     )
+
+
+def change_settings(change: Statement, **values: Any) -> ChatSettings | None:
+    """The row after `change`, a statement made by `upsert_settings`, with the count that the member
+    sees; None if it finds nothing to change.
+
+    The statement that can also count in a large chat takes PostgreSQL twice as long, so it is only
+    tried where the other one has found nothing.
+    """
+    values = {"id": new_id(), "now": utc_now(), **values}
+    settings: ChatSettings | None = change.first(**values)
+    if settings is None:
+        row = change.variant(in_large=True).first(**values)
+        if row is not None:
+            settings, settings.unread_count = row
+    return settings
 
 
 @statement
@@ -85,25 +107,29 @@ def _get_chat_settings() -> Query:
 
 
 @statement
-def _set_muted() -> Query:
+def _set_muted(in_large: bool = False) -> Query:
     return upsert_settings(
-        {ChatSettings.is_muted: P.is_muted}, {ChatSettings.is_muted: EXCLUDED.isMuted}
+        {ChatSettings.is_muted: P.is_muted},
+        {ChatSettings.is_muted: EXCLUDED.isMuted},
+        in_large=in_large,
     )
 
 
 @statement
-def _set_favorite() -> Query:
+def _set_favorite(in_large: bool = False) -> Query:
     return upsert_settings(
         {ChatSettings.is_favorite: P.is_favorite},
         {ChatSettings.is_favorite: EXCLUDED.isFavorite},
+        in_large=in_large,
     )
 
 
 @statement
-def _toggle_favorite() -> Query:
+def _toggle_favorite(in_large: bool = False) -> Query:
     return upsert_settings(
         {ChatSettings.is_favorite: SQL("true")},
         {ChatSettings.is_favorite: ~ChatSettings.is_favorite},
+        in_large=in_large,
     )
 
 
@@ -289,14 +315,15 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
     Raises `NotFound` for a chat the user is not in and for a message that is not there,
     `InvalidInput`.
     """
-    pair = _pair(user_id, chat_id)
-    if message_id is None:
-        return _change(_mark_read, **pair)
-    valid_id(message_id, "message_id")
-    settings: ChatSettings | None = _mark_read.variant(up_to=True).first(
-        id=new_id(), now=utc_now(), message_id=message_id, **pair
-    )
+    values = {"id": new_id(), "now": utc_now(), **_pair(user_id, chat_id)}
+    read = _mark_read
+    if message_id is not None:
+        read = _mark_read.variant(up_to=True)
+        values["message_id"] = valid_id(message_id, "message_id")
+    settings: ChatSettings | None = read.first(**values)
     if settings is None:
+        if message_id is None:
+            raise NotFound("chat", chat_id)
         require_member(user_id, chat_id)
         raise NotFound("message", message_id)
     return settings
@@ -337,10 +364,8 @@ def unread_totals(user_id: str) -> UnreadTotals:
     )
 
 
-def _change(change: Any, user_id: str, chat_id: str, **values: Any) -> ChatSettings:
-    settings: ChatSettings | None = change.first(
-        id=new_id(), now=utc_now(), **_pair(user_id, chat_id), **values
-    )
+def _change(change: Statement, user_id: str, chat_id: str, **values: Any) -> ChatSettings:
+    settings = change_settings(change, **_pair(user_id, chat_id), **values)
     if settings is None:
         raise NotFound("chat", chat_id)
     return settings

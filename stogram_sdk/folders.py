@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from peewee import EXCLUDED, JOIN, SQL, ModelSelect, Query, fn
 
-from stogram_sdk.chat_settings import upsert_settings
+from stogram_sdk.chat_settings import change_settings, upsert_settings
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import require_member
@@ -135,18 +135,21 @@ def _list_folders() -> Query:
 
 
 @statement
-def _move_to_folder() -> Any:
+def _move_to_folder(in_large: bool = False) -> Any:
     upsert = upsert_settings(
         {ChatSettings.folder: P.folder_id},
         {ChatSettings.folder: EXCLUDED.folderId},
         fn.EXISTS(own_folder()),
+        in_large=in_large,
     )
     return after_locking(upsert, _folder_lock())
 
 
 @statement
-def _take_out_of_folder() -> Query:
-    return upsert_settings({ChatSettings.folder: None}, {ChatSettings.folder: None})
+def _take_out_of_folder(in_large: bool = False) -> Query:
+    return upsert_settings(
+        {ChatSettings.folder: None}, {ChatSettings.folder: None}, in_large=in_large
+    )
 
 
 @statement
@@ -271,11 +274,11 @@ def move_to_folder(user_id: str, chat_id: str, folder_id: str | None) -> ChatSet
     """
     pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
     move = _take_out_of_folder
-    values: dict[str, Any] = {"id": new_id(), "now": utc_now()}
+    values: dict[str, str] = {}
     if folder_id is not None:
         move = _move_to_folder
         values["folder_id"] = valid_id(folder_id, "folder_id")
-    settings: ChatSettings | None = move.first(**pair, **values)
+    settings = change_settings(move, **pair, **values)
     if settings is None:
         require_member(**pair)
         raise NotFound("folder", folder_id or "")

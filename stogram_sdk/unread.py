@@ -81,7 +81,13 @@ def place_of(message: Any) -> Any:
 def next_time(chat: Any) -> Any:
     """The time `P.now`, or the first millisecond after the newest message of the chat."""
     newest = Message.alias()
-    latest = newest.select(fn.MAX(newest.created_at)).where(newest.chat == chat)
+    # Not MAX(), which PostgreSQL plans in two ways.
+    latest = (
+        newest.select(newest.created_at)
+        .where(newest.chat == chat)
+        .order_by(newest.created_at.desc())
+        .limit(1)
+    )
     return dialect().later_of(P.now, dialect().milliseconds_after(latest, SQL("1")))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from stogram_sdk import (
@@ -23,8 +26,10 @@ from stogram_sdk import (
     recount_unread,
     send_message,
     set_favorite,
+    toggle_favorite,
     transaction,
     unblock_user,
+    unmute_chat,
     unread,
     unread_totals,
     users_to_notify,
@@ -157,6 +162,36 @@ def test_settings_made_later_hide_nothing(users: list[User], chat: Chat) -> None
     assert_unread(ben, chat, 1)
     assert mark_read(ben.id, chat.id, second.id).unread_count == 0
     assert unread_totals(cyd.id).unmuted == 2
+
+
+@pytest.mark.parametrize("has_row", [True, False])
+def test_whatever_changes_settings_returns_the_count(
+    users: list[User], chat: Chat, has_row: bool
+) -> None:
+    ann, ben, cyd, *_ = users
+    folder = create_folder(ben.id, "work")
+    if has_row:
+        mark_read(ben.id, chat.id)
+    first = make_message(ann, chat)
+    make_message(cyd, chat)
+    changes: list[Callable[[], ChatSettings]] = [
+        partial(mute_chat, ben.id, chat.id),
+        partial(unmute_chat, ben.id, chat.id),
+        partial(set_favorite, ben.id, chat.id),
+        partial(toggle_favorite, ben.id, chat.id),
+        partial(move_to_folder, ben.id, chat.id, folder.id),
+        partial(move_to_folder, ben.id, chat.id, None),
+    ]
+    for change in changes:
+        with statements(2):
+            assert change().unread_count == 2
+    assert_unread(ben, chat, 2)
+    delete_message(ann.id, chat.id, first.id)
+    assert mute_chat(ben.id, chat.id).unread_count == 1
+    for _ in range(MAX):
+        make_message(ann, chat)
+    assert mute_chat(ben.id, chat.id).unread_count == MAX
+    assert mark_read(ben.id, chat.id).unread_count == mute_chat(ben.id, chat.id).unread_count == 0
 
 
 def test_deleted_and_blocked_do_not_count(users: list[User], chat: Chat) -> None:

@@ -612,6 +612,7 @@ class Machine(RuleBasedStateMachine):
             else:
                 settings.is_favorite = what == "favor" or not settings.is_favorite
             assert (row.is_muted, row.is_favorite) == (settings.is_muted, settings.is_favorite)
+            assert row.unread_count == self.world.unread_count(user, chat)
 
     @rule(user=users)
     def unmute_all_chats(self, user: str) -> None:
@@ -652,8 +653,10 @@ class Machine(RuleBasedStateMachine):
     def move_to_folder(self, user: str, chat: str, folder: str | None) -> None:
         is_own = folder is None or folder in self.world.users[user].folders
         error = None if self.world.is_member(user, chat) and is_own else NotFound
-        if self.call(error, stogram_sdk.move_to_folder, user, chat, folder) is not None:
+        row = self.call(error, stogram_sdk.move_to_folder, user, chat, folder)
+        if row is not None:
             self.settle(user, chat).folder = folder
+            assert row.unread_count == self.world.unread_count(user, chat)
 
     # --- pins ---
 
