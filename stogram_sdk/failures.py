@@ -1,9 +1,10 @@
 """What goes wrong between here and the database: which `StogramError` it is, and what then.
 
 A call may be run again by itself: up to five times when it met another transaction (SQLSTATE
-40001, 40P01), and once over a new connection when its own was lost, if nothing was written or the
-call can be repeated. The logger `stogram_sdk` says so at INFO; it names SQLSTATEs and seconds,
-never a value, a statement or where the database is.
+40001, 40P01) or a row that it needs was deleted at that moment (23503: now it is not found), and
+once over a new connection when its own was lost, if nothing was written or the call can be
+repeated. The logger `stogram_sdk` says so at INFO; it names SQLSTATEs and seconds, never a value, a
+statement or where the database is.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ logger = logging.getLogger("stogram_sdk")
 logger.addHandler(logging.NullHandler())
 
 _CONFLICTS = ("40001", "40P01")
+# A statement looks for the rows that it refers to, so they were there when it began.
+_ROW_IS_GONE = "23503"
 _TRIES_OF_A_CONFLICT = 5
 _TRIES_OF_A_LOSS = 2
 
@@ -77,7 +80,7 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 def is_conflict(error: BaseException) -> bool:
     """Whether two transactions were in each other's way and this one should run again."""
-    return sqlstate_of(error) in _CONFLICTS
+    return sqlstate_of(error) in (*_CONFLICTS, _ROW_IS_GONE)
 
 
 def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> StogramError:
@@ -113,7 +116,7 @@ def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
     began = time.monotonic()
     try:
         return unit()
-    except (peewee.PeeweeException, Unavailable) as error:
+    except (peewee.PeeweeException, Unavailable, DatabaseError) as error:
         if _tries(error, repeatable, began) == 1:
             raise
         return _try_again(unit, error, repeatable, began)
@@ -198,7 +201,9 @@ def _table_is_missing(sqlstate: str | None) -> DatabaseError:
 
 def _of_peewee(error: BaseException) -> BaseException:
     """Peewee's error, also where a call inside the unit has translated it already."""
-    return error.__cause__ if isinstance(error, Unavailable) and error.__cause__ else error
+    if isinstance(error, Unavailable | DatabaseError) and error.__cause__:
+        return error.__cause__
+    return error
 
 
 def _original(error: BaseException | None) -> Any:

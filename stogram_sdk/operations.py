@@ -80,8 +80,8 @@ def _with_lists(call: partial[R]) -> partial[R]:
 
 def retrying(function: Callable[A, R]) -> Callable[A, R]:
     """Make a function of your own one unit of work: a transaction that is run again, up to five
-    times, when it meets another (SQLSTATE 40001, 40P01), and once when its connection is lost
-    before the commit.
+    times, when it meets another (SQLSTATE 40001, 40P01, 23503), and once when its connection is
+    lost before the commit.
 
     Inside another transaction it runs once, as part of that: whoever began it starts over.
     """

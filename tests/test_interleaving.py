@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -20,12 +20,14 @@ from stogram_sdk import (
     Chat,
     ChatMember,
     ChatSettings,
+    DatabaseError,
     Folder,
     MemberRole,
     Message,
     NotAllowed,
     NotFound,
     PinnedMessage,
+    StogramError,
     User,
     add_member,
     block_user,
@@ -43,6 +45,7 @@ from stogram_sdk import (
     recount_unread,
     remove_member,
     reorder_folders,
+    retrying,
     toggle_favorite,
     transaction,
     unblock_user,
@@ -328,6 +331,44 @@ def test_what_the_server_sends_meanwhile_is_not_sent_again(arriving: Arrivals) -
         Message.update(is_sent=True).where(Message.id == scene.waiting).execute()
         published = arriving.start(partial(publish_scheduled, now=NOON))
     assert published.result() == []
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_whom_the_server_deletes_meanwhile_is_not_found(deed: str, arriving: Arrivals) -> None:
+    for number in range(5):
+        scene = Scene()
+        with transaction():
+            User.delete().where(User.id == scene.users[number].id).execute()
+            arrived = arriving.start(partial(do, scene, deed))
+        arrived.result()
+
+
+def test_what_the_server_deletes_meanwhile_is_not_found(arriving: Arrivals) -> None:
+    scene = Scene()
+    with transaction():
+        Message.delete().where(Message.id == scene.third).execute()
+        arrived = arriving.start(scene.ann_pins)
+    with pytest.raises(NotFound, match=scene.third):
+        arrived.result()
+
+
+def test_in_a_transaction_of_the_callers_starting_over_is_up_to_them(arriving: Arrivals) -> None:
+    def cid_mutes(scene: Scene) -> None:
+        with transaction():
+            scene.cid_mutes()
+
+    errors: list[tuple[Callable[[Scene], None], type[StogramError], str | None]] = [
+        (cid_mutes, DatabaseError, "23503"),
+        (retrying(Scene.cid_mutes), NotFound, None),
+    ]
+    for unit, kind, sqlstate in errors:
+        scene = Scene()
+        with transaction():
+            User.delete().where(User.id == scene.cid.id).execute()
+            arrived = arriving.start(partial(unit, scene))
+        with pytest.raises(kind) as error:
+            arrived.result()
+        assert error.value.sqlstate == sqlstate
 
 
 def test_any_two_at_once_by_eight_threads() -> None:
