@@ -319,8 +319,9 @@ def connect(url: str | None = None, **options: Any) -> None:
       which the server ends it;
     * `max_idle_connection_lifetime=300`: after which an unused connection is not used again.
 
-    They work through PgBouncer. On SQLite, `statement_timeout` is how long to wait for another
-    writer.
+    They work through PgBouncer; but the system's resolver takes its own time to find the server's
+    name: `hostaddr` gives the address. On SQLite, `statement_timeout` is how long to wait for
+    another writer.
 
     Raises `InvalidInput` for a URL or option that cannot be right, `Unavailable` if the database
     cannot be reached.

@@ -17,7 +17,7 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.errors import Unavailable
+from stogram_sdk.errors import StogramError, Unavailable
 
 # Seconds between two looks at the connections that are out, and without any before it ends.
 _TICK = 0.25
@@ -26,6 +26,16 @@ _LINGER = 10.0
 
 class _Opening:
     """Holds the place of a connection that is being opened."""
+
+
+class _OfTheParent:
+    """Stands in a forked child for the connection of a transaction, which goes on in the parent.
+
+    A new one would write outside of the transaction.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        raise StogramError("this process was forked inside a transaction, which is its parent's")
 
 
 class PooledConnections:
@@ -100,7 +110,10 @@ class PooledConnections:
             if not isinstance(connection, _Opening):
                 self._abandon(connection)
         self._forget()
-        self._state.reset()
+        if self._state.transactions:
+            self._state.conn = _OfTheParent()
+        else:
+            self._state.reset()
 
     def connections_in_use(self) -> int:
         """How many connections are with a thread right now."""

@@ -271,6 +271,29 @@ def test_a_fork_of_sqlite_has_a_connection_of_its_own(tmp_path: Path) -> None:
         assert stogram_sdk.find_user("child") and stogram_sdk.find_user("parent")
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_has_no_part_in_the_transaction_of_its_parent(engine: str) -> None:
+    child, refused = -1, False
+    try:
+        with stogram_sdk.transaction():
+            make_user("parent")
+            child = os.fork()
+            if child:
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            else:
+                with pytest.raises(StogramError, match="forked inside a transaction"):
+                    make_user("child")
+                refused = True
+    except StogramError as error:
+        if child:
+            raise
+        os._exit(0 if refused and "forked inside a transaction" in str(error) else 1)
+    finally:
+        if not child:
+            os._exit(1)
+    assert stogram_sdk.find_user("parent") and not stogram_sdk.find_user("child")
+
+
 # --- Another schema ---
 
 
