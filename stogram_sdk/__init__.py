@@ -46,6 +46,7 @@ from stogram_sdk.folders import (
     reorder_folders,
     update_folder,
 )
+from stogram_sdk.importing import ImportedMessage, import_messages
 from stogram_sdk.members import Member, add_member, leave_chat, list_members, remove_member
 from stogram_sdk.messages import (
     delete_message,
@@ -111,6 +112,7 @@ __all__ = [
     "DatabaseError",
     "Folder",
     "FolderSummary",
+    "ImportedMessage",
     "InvalidInput",
     "Member",
     "MemberRole",
@@ -149,6 +151,7 @@ __all__ = [
     "get_chat_settings",
     "get_privacy",
     "get_user",
+    "import_messages",
     "is_blocked",
     "is_blocked_either",
     "leave_chat",

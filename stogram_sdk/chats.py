@@ -27,6 +27,7 @@ from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_p
 from stogram_sdk.rows import SENDER, Sender, default_settings
 from stogram_sdk.statements import P, after_locking, attach, dialect, statement
 from stogram_sdk.unread import unread_count, user_lock
+from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     UNSET,
@@ -86,11 +87,6 @@ def _create_members() -> Query:
         ChatMember.joined_at,
     ]
     return ChatMember.insert_from(rows, fields).returning()
-
-
-@statement
-def _known_users() -> Query:
-    return User.select(User.id).where(dialect().is_one_of(User.id, P.user_ids))
 
 
 @statement
@@ -188,8 +184,7 @@ def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) ->
         id=new_id(), type=type.value, user_ids=users, user_count=len(users), now=now, **details
     )
     if chat is None:
-        known = {user.id for user in _known_users.all(user_ids=users)}
-        raise NotFound("user", next(user_id for user_id in users if user_id not in known))
+        raise NotFound("user", unknown_users(users)[0])
     for role, user_ids in ((MemberRole.OWNER, [owner_id]), (MemberRole.MEMBER, others)):
         if user_ids:
             ids = [new_id() for _ in user_ids]

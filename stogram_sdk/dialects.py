@@ -6,7 +6,9 @@ import re
 from functools import cache
 from typing import Any, Protocol
 
-from peewee import SQL, ColumnBase, Node, NodeList, Select, fn
+from peewee import SQL, ColumnBase, CommaNodeList, Node, NodeList, Select, fn
+
+from stogram_sdk.fields import AnyField
 
 # Leaves a foreign key free to point at the row; the stubs of Peewee know only True and False.
 _FOR_NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
@@ -29,6 +31,14 @@ class Dialect(Protocol):
 
     def given(self, **columns: Node) -> Node:
         """A table named `given`, of list parameters of one length, to select from."""
+        ...
+
+    def given_rows(self, rows: Node, *fields: AnyField) -> Node:
+        """A table named `given`, of a parameter that is `Rows`: columns named and typed as fields.
+
+        For rows that are written; PostgreSQL does not know how many they are, and so would not
+        find the best way to look them up.
+        """
         ...
 
     def has_tag(self, column: Node, tag: Node) -> ColumnBase:
@@ -86,6 +96,11 @@ class SqliteDialect:
             parts += [SQL(f"{join}json_each("), values, SQL(f") AS c{number}{using}")]
         return NodeList([*parts, SQL(") AS given")], glue="")
 
+    def given_rows(self, rows: Node, *fields: AnyField) -> Node:
+        columns = [f"json_extract(value, '$.{field.name}') AS {field.name}" for field in fields]
+        select = SQL(f"(SELECT {', '.join(columns)} FROM json_each(")
+        return NodeList([select, rows, SQL(")) AS given")], glue="")
+
     def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         return _flat(tag, SQL("IN (SELECT value FROM json_each("), column, SQL("))"))
 
@@ -131,6 +146,12 @@ class PostgresDialect:
         names = ", ".join(f'"{name}"' for name in columns)
         return NodeList([SQL("unnest("), *arrays, SQL(f") AS given({names})")], glue="")
 
+    def given_rows(self, rows: Node, *fields: AnyField) -> Node:
+        columns = CommaNodeList([NodeList([SQL(field.name), _TypeOf(field)]) for field in fields])
+        return NodeList(
+            [SQL("json_to_recordset("), rows, SQL("::json) AS given("), columns, SQL(")")], glue=""
+        )
+
     def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         # `= ANY(column)` would not use the GIN index.
         return _flat(column, SQL("@> ARRAY["), tag, SQL("]::text[]"))
@@ -163,6 +184,16 @@ class PostgresDialect:
 
     def lock_name(self, name: Node) -> Select:
         return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])
+
+
+class _TypeOf(ColumnBase):
+    """The type of a column, as a definition of its table names it."""
+
+    def __init__(self, field: AnyField) -> None:
+        self.field = field
+
+    def __sql__(self, ctx: Any) -> Any:
+        return ctx.sql(self.field.ddl_datatype(ctx))
 
 
 def _flat(*parts: Node) -> ColumnBase:

@@ -133,6 +133,14 @@ def _json_text(values: TextArray) -> str:
 sqlite3.register_adapter(TextArray, _json_text)
 
 
+class Rows(list[dict[str, Any]]):
+    """Rows by the names of their fields, to give to a statement (see `Dialect.given_rows`)."""
+
+
+def rows_to_json(rows: Rows) -> str:
+    return json.dumps(rows, ensure_ascii=False, default=time_to_text)
+
+
 class TextArrayField(FieldWithDefault):
     """A list of texts; reads as an empty list where the column is NULL."""
 

@@ -5,6 +5,8 @@ writes one holds the chat's row, and its time is later than that of every messag
 reader who has seen a message has seen all before it, and no page or unread count misses one that
 was committed late. Where clocks differ, or many are sent in one millisecond, a message's time may
 run ahead of the clock by as many milliseconds.
+
+What `importing` writes is history: it takes its places among messages that may have been read.
 """
 
 from __future__ import annotations
@@ -273,15 +275,11 @@ def send_message(
     """
     valid_id(sender_id, "sender_id")
     valid_id(chat_id, "chat_id")
-    if content is None and file_url is None:
-        raise InvalidInput("a message needs content or a file_url", field="content")
-    valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH)
+    columns = content_columns(content, type, file_url, file_name, file_size)
     if reply_to_id is not None:
         valid_id(reply_to_id, "reply_to_id")
     if message_id is not None:
         valid_id(message_id, "message_id")
-    if file_size is not None:
-        valid_count(file_size, "file_size", maximum=_MAX_INTEGER)
     if scheduled_for is not None:
         scheduled_for = valid_time(scheduled_for, "scheduled_for")
     now = utc_now()
@@ -290,18 +288,12 @@ def send_message(
             id=message_id or new_id(),
             sender_id=sender_id,
             chat_id=chat_id,
-            content=content,
-            type=valid_enum(MessageType, type, "type").value,
             reply_to_id=reply_to_id,
-            file_url=valid_optional_text(file_url, "file_url", maximum=MAX_CONTENT_LENGTH),
-            file_name=valid_optional_text(file_name, "file_name", maximum=MAX_SHORT_TEXT_LENGTH),
-            file_size=file_size,
             is_silent=valid_flag(is_silent, "is_silent"),
             is_sent=scheduled_for is None,
             scheduled_for=scheduled_for,
-            mentions=extract_mentions(content or ""),
-            hashtags=extract_hashtags(content or ""),
             now=now,
+            **columns,
         )
         if sent is not None:
             if scheduled_for is None:
@@ -309,6 +301,30 @@ def send_message(
             return sent[0]
         # Still inside: the chat is held, so what was in the way is there to be seen.
         return _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
+
+
+def content_columns(
+    content: str | None,
+    type: MessageType,
+    file_url: str | None,
+    file_name: str | None,
+    file_size: int | None,
+) -> dict[str, Any]:
+    """What a message consists of, with its mentions and hashtags. Raises `InvalidInput`."""
+    if content is None and file_url is None:
+        raise InvalidInput("a message needs content or a file_url", field="content")
+    text = valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH) or ""
+    if file_size is not None:
+        valid_count(file_size, "file_size", maximum=_MAX_INTEGER)
+    return {
+        "content": content,
+        "type": valid_enum(MessageType, type, "type").value,
+        "file_url": valid_optional_text(file_url, "file_url", maximum=MAX_CONTENT_LENGTH),
+        "file_name": valid_optional_text(file_name, "file_name", maximum=MAX_SHORT_TEXT_LENGTH),
+        "file_size": file_size,
+        "mentions": extract_mentions(text),
+        "hashtags": extract_hashtags(text),
+    }
 
 
 def _why_not_sent(

@@ -32,7 +32,7 @@ from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
 from stogram_sdk.dialects import Dialect
-from stogram_sdk.fields import TextArray, time_to_text
+from stogram_sdk.fields import Rows, TextArray, rows_to_json, time_to_text
 
 
 class Parameter(ColumnBase):
@@ -148,6 +148,7 @@ _BINDERS: dict[type, Callable[[Any], Any]] = {
     datetime: time_to_text,
     list: TextArray,
     tuple: TextArray,
+    Rows: rows_to_json,
 }
 
 

@@ -300,6 +300,41 @@ def _raise_unread_counts() -> Query:
 
 
 @statement
+def count_imported() -> Any:
+    """More unread for each member who has not read past messages that were just imported.
+
+    Only these are counted, each once for a member: there may be a thousand of both, and many more
+    that are unread already.
+    """
+    message = Message.alias()
+    # What `counts_for` and `place_of` ask for, by the names that they use.
+    names = ("id", "chat", "sender", "created_at", "is_sent", "scheduled_for", "is_deleted")
+    columns = [getattr(message, name).alias(name) for name in names]
+    imported = (
+        message.select(*columns)
+        .where(message.chat == P.chat_id, dialect().is_one_of(message.id, P.message_ids))
+        .cte("imported", materialized=True)
+    )
+    position = position_of(ChatSettings)
+    later = Select((imported,), [fn.COUNT(imported.c.id)]).where(
+        counts_for(imported.c, ChatSettings.user, ChatSettings.chat),
+        place_of(imported.c) > position,
+    )
+    rows = ChatSettings.chat == P.chat_id, ~is_large(P.chat_id)
+    return after_locking(
+        ChatSettings.update(
+            {
+                ChatSettings.unread_count: ChatSettings.unread_count + later,
+                ChatSettings.updated_at: P.now,
+            }
+        )
+        .with_cte(imported)
+        .where(*rows, Tuple(P.end, "") > position),
+        settings_lock(*rows),
+    )
+
+
+@statement
 def lower_unread_counts() -> Any:
     """One less unread for each member who had not read a message that was just deleted."""
     message = Message.alias()

@@ -57,6 +57,11 @@ def _get_user() -> Query:
 
 
 @statement
+def _known_users() -> Query:
+    return User.select(User.id).where(dialect().is_one_of(User.id, P.user_ids))
+
+
+@statement
 def _find_user() -> Query:
     same = dialect().lower_ascii(User.username) == P.username_key
     exact_first = (User.username == P.username).desc()
@@ -123,3 +128,9 @@ def find_user(username: str) -> User | None:
 def lower_ascii(text: str) -> str:
     """The text with A-Z in lower case, as `Dialect.lower_ascii` has it."""
     return re.sub("[A-Z]+", lambda letters: letters[0].lower(), text)
+
+
+def unknown_users(user_ids: list[str]) -> list[str]:
+    """Those of the ids that are no user's, in the order given."""
+    known = {user.id for user in _known_users.all(user_ids=user_ids)}
+    return [user_id for user_id in user_ids if user_id not in known]

@@ -37,7 +37,7 @@ MAX_LIMIT = 100
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     try:
         return f"{value!r:.40}"
     except Exception:  # a repr may do anything; that of a number of 5,000 digits raises
@@ -63,24 +63,28 @@ def valid_id(value: object, field: str) -> str:
 
 
 def valid_list(
-    values: Iterable[Any], field: str, of: str, valid: Callable[[Any, str], V], maximum: int
+    values: Iterable[Any], field: str, of: str, valid: Callable[[Any, str], V]
 ) -> list[V]:
-    """Each value as `valid` returns it, in the order given; `maximum` counts no value twice."""
+    """Each value as `valid` returns it, in the order given."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidInput(
             f"{field} must be a list of {of}, not {type(values).__name__}", field=field
         )
-    given = [valid(value, field) for value in values]
-    number = len(dict.fromkeys(given))
-    if number > maximum:
-        raise InvalidInput(f"{field} must have at most {maximum} {of}, not {number}", field=field)
-    return given
+    return [valid(value, field) for value in values]
+
+
+def at_most(maximum: int, values: list[V], field: str, of: str) -> list[V]:
+    if len(values) > maximum:
+        raise InvalidInput(
+            f"{field} must have at most {maximum} {of}, not {len(values)}", field=field
+        )
+    return values
 
 
 def valid_ids(values: Iterable[str], field: str, *, each_once: bool = False) -> list[str]:
     """The ids, each once, in the order given; with `each_once` none may be given twice."""
-    given = valid_list(values, field, "ids", valid_id, MAX_IDS)
-    ids = list(dict.fromkeys(given))
+    given = valid_list(values, field, "ids", valid_id)
+    ids = at_most(MAX_IDS, list(dict.fromkeys(given)), field, "ids")
     if each_once and len(ids) < len(given):
         raise InvalidInput(f"{field} must name each id once", field=field)
     return ids
@@ -88,14 +92,14 @@ def valid_ids(values: Iterable[str], field: str, *, each_once: bool = False) -> 
 
 def valid_pairs(values: Iterable[tuple[str, str]], field: str) -> list[tuple[str, str]]:
     """The pairs of ids, each once, in the order given."""
-    given = valid_list(values, field, "pairs of ids", _valid_pair, MAX_MESSAGES)
-    return list(dict.fromkeys(given))
+    given = valid_list(values, field, "pairs of ids", _valid_pair)
+    return at_most(MAX_MESSAGES, list(dict.fromkeys(given)), field, "pairs of ids")
 
 
 def _valid_pair(value: object, field: str) -> tuple[str, str]:
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise InvalidInput(
-            f"{field} must be a list of pairs of ids, not of {_shown(value)}", field=field
+            f"{field} must be a list of pairs of ids, not of {shown(value)}", field=field
         )
     return valid_id(value[0], field), valid_id(value[1], field)
 
@@ -106,7 +110,7 @@ def valid_optional_text(value: object, field: str, *, maximum: int) -> str | Non
 
 def valid_flag(value: object, field: str) -> bool:
     if not isinstance(value, bool):
-        raise InvalidInput(f"{field} must be True or False, not {_shown(value)}", field=field)
+        raise InvalidInput(f"{field} must be True or False, not {shown(value)}", field=field)
     return value
 
 
@@ -116,7 +120,7 @@ def valid_enum(enum: type[E], value: Any, field: str) -> E:
     except ValueError:
         names = ", ".join(member.value for member in enum)
         raise InvalidInput(
-            f"{field} must be one of {names}, not {_shown(value)}", field=field
+            f"{field} must be one of {names}, not {shown(value)}", field=field
         ) from None
 
 
@@ -136,7 +140,7 @@ def valid_time(value: object, field: str) -> datetime:
 def valid_count(value: object, field: str, *, maximum: int, minimum: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
         raise InvalidInput(
-            f"{field} must be a whole number from {minimum} to {maximum}, not {_shown(value)}",
+            f"{field} must be a whole number from {minimum} to {maximum}, not {shown(value)}",
             field=field,
         )
     return value

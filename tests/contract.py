@@ -18,6 +18,7 @@ from stogram_sdk import (
     MODELS,
     ChatSettings,
     ChatType,
+    ImportedMessage,
     MemberRole,
     Profile,
     StogramError,
@@ -56,6 +57,13 @@ class Scene:
     role: MemberRole = MemberRole.ADMIN
     yes: bool = True
     no: bool = False
+
+    @property
+    def history(self) -> list[ImportedMessage]:
+        """To import, under ids that are free."""
+        first = ImportedMessage("imported 1", self.actor, self.now, self.text)
+        answer = ImportedMessage("imported 2", self.other, self.now, "#тег", reply_to_id=first.id)
+        return [answer, first]
 
     @property
     def messages(self) -> list[tuple[str, str]]:
@@ -114,6 +122,7 @@ CALLS: dict[str, Call] = {
     "get_chat_settings": Call("actor chat"),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
+    "import_messages": Call("actor chat history", statements=2, gives="2", again="0"),
     "is_blocked": Call("actor other", gives="True", again="True"),
     "is_blocked_either": Call("actor other", gives="True", again="True"),
     "leave_chat": Call("actor chat", statements=3, gives="True", again="False"),

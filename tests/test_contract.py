@@ -12,7 +12,7 @@ import peewee
 import pytest
 
 import stogram_sdk
-from stogram_sdk import ChatSummary, InvalidInput, Member, Page, StogramError
+from stogram_sdk import ChatSummary, ImportedMessage, InvalidInput, Member, Page, StogramError
 from stogram_sdk.paging import write_cursor
 from tests.contract import (
     CALLS,
@@ -26,7 +26,7 @@ from tests.contract import (
     stored_rows,
     undone,
 )
-from tests.factories import sent_statements
+from tests.factories import LONG_AGO, sent_statements
 from tests.strangers import DOCUMENT, document, observe
 
 every_call = pytest.mark.parametrize("label", CALLS)
@@ -240,6 +240,11 @@ BAD_FOR: dict[str, list[Any]] = {
     "find_by_mention.username": ["", "ab", "@", "a b", "имя", "x" * 31],
     "create_user.username": ["", "ab", "a b", "имя", "@ivan", "abc\n", "x" * 31],
     "role": ["OWNER"],
+    "import_messages.messages": [
+        [("chat", "message")],
+        [ImportedMessage("m", "sender", LONG_AGO, "text")] * 1_001,
+        [ImportedMessage("m", "sender", LONG_AGO, "")],
+    ],
     "users_to_notify_each.messages": [[("chat", str(number)) for number in range(1_001)]],
 }
 

@@ -25,6 +25,7 @@ SAYS = {
     "chat_settings": "The third is deleted: 0 unread",
     "chats": "  * Anna's news: 0 unread; no messages yet",
     "folders": "  The office: Office (1 unread)",
+    "importing": "Unread for Ivan: 1",
     "members": "Anna leaves; the owner is now Ivan",
     "messages": "  Anna: Who waters the #cucumbers? (edited)",
     "notifications": "  At seven, sorry. -> ['Oleg']",

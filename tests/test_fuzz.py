@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import stogram_sdk
-from stogram_sdk import ChatType, MemberRole, MessageType, StogramError
+from stogram_sdk import ChatType, ImportedMessage, MemberRole, MessageType, StogramError
 from stogram_sdk.paging import write_cursor
 from tests.contract import CALLS, World, arguments_of, function_of, kind_of, undone
 from tests.factories import after
@@ -64,6 +64,19 @@ def ids(world: World) -> st.SearchStrategy[str]:
     return st.sampled_from(sorted({*known, "nobody"})) | texts
 
 
+def imported(world: World) -> st.SearchStrategy[ImportedMessage]:
+    """Mostly right, so that some of it reaches the database."""
+    return st.builds(
+        ImportedMessage,
+        ids(world),
+        ids(world),
+        st.just(world.scene.now) | st.datetimes(timezones=zones),
+        texts,
+        reply_to_id=st.none() | ids(world),
+        file_name=st.none() | texts,
+    )
+
+
 def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
     own: dict[str, st.SearchStrategy[Any]] = {
         "id": ids(world),
@@ -75,7 +88,8 @@ def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
         "cursor": cursors,
         "text": texts,
         "file_size": st.integers(),
-        "messages": st.lists(st.tuples(ids(world), ids(world)), max_size=5),
+        "messages": st.lists(st.tuples(ids(world), ids(world)), max_size=5)
+        | st.lists(imported(world), max_size=5),
     }
     return own[kind] | texts | junk
 

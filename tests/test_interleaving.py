@@ -22,6 +22,7 @@ from stogram_sdk import (
     ChatSettings,
     DatabaseError,
     Folder,
+    ImportedMessage,
     MemberRole,
     Message,
     NotAllowed,
@@ -35,6 +36,7 @@ from stogram_sdk import (
     delete_folder,
     delete_message,
     edit_message,
+    import_messages,
     leave_chat,
     mark_read,
     move_to_folder,
@@ -175,6 +177,13 @@ class Scene:
 
     def ann_deletes_of_eve(self) -> None:
         delete_message(self.ann.id, self.group.id, self.of_eve)
+
+    def ann_imports(self) -> None:
+        history = [
+            ImportedMessage(f"{self.first}/{place}", sender.id, after(place), "#old")
+            for place, sender in ((0.5, self.ben), (3.5, self.cid), (9.5, self.eve))
+        ]
+        import_messages(self.ann.id, self.group.id, history)
 
     def due_is_published(self) -> None:
         publish_scheduled(now=NOON)

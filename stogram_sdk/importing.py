@@ -1,0 +1,219 @@
+"""Importing: the history of a chat from another system.
+
+Imported messages have the times that they were written at there, so they take their places among
+the messages of the chat. A reader who has passed that place does not see them come: they are
+unread for those members who had read only earlier ones, and on the pages that follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from peewee import SQL, Query, Select, fn
+
+from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
+from stogram_sdk.fields import Rows, utc_now
+from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
+from stogram_sdk.messages import content_columns
+from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.unread import chat_lock, count_imported
+from stogram_sdk.users import unknown_users
+from stogram_sdk.validation import (
+    MAX_MESSAGES,
+    at_most,
+    shown,
+    valid_flag,
+    valid_id,
+    valid_list,
+    valid_time,
+)
+from stogram_sdk.visibility import is_blocked_in_private, is_sent
+
+
+class ImportedMessage(NamedTuple):
+    """A message as another system has it; `created_at` is aware and not in the future.
+
+    The `id` is yours to make, and the same each time: by it a message is imported once. The rest
+    is as in `send_message`.
+    """
+
+    id: str
+    sender_id: str
+    created_at: datetime
+    content: str | None = None
+    type: MessageType = MessageType.TEXT
+    reply_to_id: str | None = None
+    file_url: str | None = None
+    file_name: str | None = None
+    file_size: int | None = None
+    is_edited: bool = False
+
+
+_GIVEN = (
+    Message.id,
+    Message.sender,
+    Message.created_at,
+    Message.content,
+    Message.type,
+    Message.reply_to,
+    Message.file_url,
+    Message.file_name,
+    Message.file_size,
+    Message.is_edited,
+    Message.mentions,
+    Message.hashtags,
+)
+
+
+@statement
+def _import_messages() -> Any:
+    """All that are not there yet; none if a sender or an answered message is unknown."""
+    columns = {
+        **{field: SQL(f"given.{field.name}") for field in _GIVEN},
+        Message.chat: P.chat_id,
+        Message.is_sent: SQL("true"),
+        Message.updated_at: P.now,
+    }
+    may_import = (
+        ChatMember.select(ChatMember.id)
+        .join(Chat, on=(Chat.id == ChatMember.chat))
+        .where(
+            ChatMember.user == P.user_id,
+            ChatMember.chat == P.chat_id,
+            ChatMember.role.in_(CHAT_KEEPERS) | (Chat.type == ChatType.PRIVATE.value),
+            ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+        )
+    )
+    senders = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.sender_ids))
+    reply = Message.alias()
+    answered = reply.select(fn.COUNT(reply.id)).where(
+        reply.chat == P.chat_id, dialect().is_one_of(reply.id, P.answered_ids), is_sent(reply)
+    )
+    given = dialect().given_rows(P.messages, *_GIVEN)
+    new = Select((given,), list(columns.values())).where(
+        fn.EXISTS(may_import), senders == P.sender_count, answered == P.answered_count
+    )
+    insert = Message.insert_from(new, list(columns)).on_conflict(
+        "nothing", conflict_target=[Message.id]
+    )
+    return after_locking(
+        insert.returning(Message.id, Message.created_at), chat_lock(Chat.id == P.chat_id)
+    )
+
+
+@statement
+def _messages_there() -> Query:
+    return Message.select(Message.id, Message.sender, is_sent()).where(
+        Message.chat == P.chat_id, dialect().is_one_of(Message.id, P.message_ids)
+    )
+
+
+@operation
+def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessage]) -> int:
+    """Write up to 1,000 messages of a chat's history, all or none: by the owner and admins.
+
+    In a PRIVATE chat either of the two may. The senders are users, who need not be in the chat any
+    more; an answered message is one of these or one that was sent in the chat. Mentions and
+    hashtags are found. Nobody is told; a message is unread where it is later than what a member has
+    read. A message whose id is there already, of the same sender, stays as it is, so an import can
+    be repeated.
+
+    Returns how many were written by this call. Raises `NotFound` for a chat the user is not in, an
+    unknown sender and an unknown `reply_to_id`, `NotAllowed` by role, `Blocked` in a PRIVATE chat,
+    `AlreadyExists` for the id of another message, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    given = valid_list(messages, "messages", "ImportedMessage", _valid_message)
+    now = utc_now()
+    rows = [_row(each, now) for each in at_most(MAX_MESSAGES, given, "messages", "messages")]
+    # Of those with one id the first counts.
+    to_write = {row["id"]: row for row in reversed(rows)}
+    sender_ids = sorted({row["sender"] for row in rows})
+    answered_ids = sorted({row["reply_to"] for row in rows} - {*to_write, None})
+    with atomic():
+        written: list[Message] = _import_messages.all(
+            user_id=user_id,
+            chat_id=chat_id,
+            messages=Rows(to_write.values()),
+            sender_ids=sender_ids,
+            sender_count=len(sender_ids),
+            answered_ids=answered_ids,
+            answered_count=len(answered_ids),
+            now=now,
+        )
+        if not written:
+            _require_importer(user_id, chat_id)
+        if len(written) < len(rows):
+            _require_written(chat_id, rows, sender_ids, answered_ids)
+        if written:
+            count_imported.run(
+                chat_id=chat_id,
+                message_ids=[message.id for message in written],
+                end=max(message.created_at for message in written) + timedelta(milliseconds=1),
+                now=now,
+            )
+    return len(written)
+
+
+def _require_importer(user_id: str, chat_id: str) -> None:
+    if require_writer(user_id, chat_id).chat_type != ChatType.PRIVATE:
+        require_keeper(user_id, chat_id, "import messages")
+
+
+def _require_written(
+    chat_id: str, rows: list[dict[str, Any]], sender_ids: list[str], answered_ids: list[str]
+) -> None:
+    """Raise what stands in the way of those rows that are not in the chat now."""
+    ids = [*answered_ids, *(row["id"] for row in rows)]
+    found = _messages_there.all(chat_id=chat_id, message_ids=ids)
+    there = {message.id: message.sender_id for message, _ in found}
+    for row in rows:
+        if there.get(row["id"], row["sender"]) != row["sender"]:
+            raise AlreadyExists("message", "id", row["id"])
+    missing = [row["id"] for row in rows if row["id"] not in there]
+    if missing:
+        for sender_id in unknown_users(sender_ids):
+            raise NotFound("user", sender_id)
+        answered = {message.id for message, is_sent in found if is_sent}
+        for answered_id in answered_ids:
+            if answered_id not in answered:
+                raise NotFound("message", answered_id)
+        raise AlreadyExists("message", "id", missing[0])
+
+
+def _valid_message(value: object, field: str) -> ImportedMessage:
+    if not isinstance(value, ImportedMessage):
+        raise InvalidInput(
+            f"{field} must be a list of ImportedMessage, not of {shown(value)}", field=field
+        )
+    return value
+
+
+def _row(message: ImportedMessage, now: datetime) -> dict[str, Any]:
+    try:
+        created_at = valid_time(message.created_at, "created_at")
+        if created_at > now:
+            raise InvalidInput("created_at must not be in the future", field="created_at")
+        if message.reply_to_id is not None:
+            valid_id(message.reply_to_id, "reply_to_id")
+        return {
+            "id": valid_id(message.id, "id"),
+            "sender": valid_id(message.sender_id, "sender_id"),
+            "created_at": created_at,
+            "reply_to": message.reply_to_id,
+            "is_edited": valid_flag(message.is_edited, "is_edited"),
+            **content_columns(
+                message.content,
+                message.type,
+                message.file_url,
+                message.file_name,
+                message.file_size,
+            ),
+        }
+    except InvalidInput as error:
+        raise InvalidInput(f"messages, {shown(message.id)}: {error}", field="messages") from None
