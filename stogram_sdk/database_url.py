@@ -20,8 +20,8 @@ sslcert                        the server's CA certificate, libpq's `sslrootcert
 sslidentity, sslpassword       a PKCS#12 file, which libpq cannot read: an error says how to convert
 pgbouncer,                     accepted, without effect: nothing here depends on session state or
 statement_cache_size           on prepared statements
-host, application_name,        passed on to libpq, as are `sslrootcert`, `sslkey`,
-options                        `target_session_attrs`, `tcp_user_timeout` and `keepalives...`
+host, hostaddr,                passed on to libpq, as are `sslrootcert`, `sslkey`,
+application_name, options      `target_session_attrs`, `tcp_user_timeout` and `keepalives...`
 =============================  ==============================================================
 """
 
@@ -45,6 +45,7 @@ _LIBPQ = frozenset(
         "channel_binding",
         "gssencmode",
         "host",
+        "hostaddr",
         "keepalives",
         "keepalives_count",
         "keepalives_idle",

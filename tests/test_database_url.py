@@ -124,6 +124,7 @@ def test_a_parameter_becomes_a_setting(parameter: str, field: str, value: Any) -
     [
         ("connect_timeout=3", {"connect_timeout": 3}),
         ("sslmode=prefer", {"sslmode": "prefer"}),
+        ("hostaddr=10.0.0.5", {"hostaddr": "10.0.0.5"}),
         ("sslmode=require&sslaccept=strict", {"sslmode": "verify-full"}),
         ("sslmode=require&sslaccept=accept_invalid_certs", {"sslmode": "require"}),
         ("sslcert=ca.pem", {"sslrootcert": "ca.pem"}),
