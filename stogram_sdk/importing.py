@@ -20,7 +20,7 @@ from stogram_sdk.messages import content_columns
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.unread import chat_lock, count_imported
+from stogram_sdk.unread import chat_lock, count_imported, make_settings
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_MESSAGES,
@@ -52,6 +52,10 @@ class ImportedMessage(NamedTuple):
     file_size: int | None = None
     is_edited: bool = False
 
+
+#: Settings that somebody is making meanwhile, and that nobody sees yet, are no older than this;
+#: what was written before them is not unread.
+_LONGEST_TRANSACTION = timedelta(hours=1)
 
 _GIVEN = (
     Message.id,
@@ -151,10 +155,13 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
         if len(written) < len(rows):
             _require_written(chat_id, rows, sender_ids, answered_ids)
         if written:
+            end = max(message.created_at for message in written) + timedelta(milliseconds=1)
+            if end > now - _LONGEST_TRANSACTION:
+                make_settings.run(chat_id=chat_id, now=now)
             count_imported.run(
                 chat_id=chat_id,
                 message_ids=[message.id for message in written],
-                end=max(message.created_at for message in written) + timedelta(milliseconds=1),
+                end=end,
                 now=now,
             )
     return len(written)

@@ -300,6 +300,30 @@ def _raise_unread_counts() -> Query:
 
 
 @statement
+def make_settings() -> Query:
+    """A settings row for each member of a chat who has none: later than all, so nothing is unread.
+
+    Where somebody is making one at this moment, it is waited for.
+    """
+    member = ChatMember.alias()
+    columns = {
+        # The membership's id will do, as in `_raise_unread_counts`.
+        ChatSettings.id: member.id,
+        ChatSettings.user: member.user,
+        ChatSettings.chat: member.chat,
+        ChatSettings.created_at: next_time(member.chat),
+        ChatSettings.updated_at: P.now,
+    }
+    members = (
+        member.select(*columns.values())
+        .where(member.chat == P.chat_id, ~is_large(P.chat_id))
+        .order_by(member.user)
+    )
+    insert = ChatSettings.insert_from(members, list(columns))
+    return insert.on_conflict("nothing", conflict_target=SETTINGS_KEY).returning()
+
+
+@statement
 def count_imported() -> Any:
     """More unread for each member who has not read past messages that were just imported.
 

@@ -122,7 +122,7 @@ CALLS: dict[str, Call] = {
     "get_chat_settings": Call("actor chat"),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
-    "import_messages": Call("actor chat history", statements=2, gives="2", again="0"),
+    "import_messages": Call("actor chat history", statements=3, gives="2", again="0"),
     "is_blocked": Call("actor other", gives="True", again="True"),
     "is_blocked_either": Call("actor other", gives="True", again="True"),
     "leave_chat": Call("actor chat", statements=3, gives="True", again="False"),

@@ -55,6 +55,7 @@ from stogram_sdk import (
     unpin_all_messages,
     update_privacy,
 )
+from stogram_sdk.fields import utc_now
 from stogram_sdk.models import new_id
 from tests.factories import (
     LONG_AGO,
@@ -378,6 +379,16 @@ def test_in_a_transaction_of_the_callers_starting_over_is_up_to_them(arriving: A
         with pytest.raises(kind) as error:
             arrived.result()
         assert error.value.sqlstate == sqlstate
+
+
+def test_what_is_imported_counts_for_settings_that_are_being_made(arriving: Arrivals) -> None:
+    scene = Scene()
+    with transaction():
+        scene.cid_mutes()
+        new = ImportedMessage(new_id(), scene.ann.id, utc_now(), "new")
+        imported = arriving.start(partial(import_messages, scene.ann.id, scene.group.id, [new]))
+    assert imported.result() == 1
+    check(scene)
 
 
 def test_any_two_at_once_by_eight_threads() -> None:
