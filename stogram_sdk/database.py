@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from stogram_sdk.dialects import Dialect, PostgresDialect, SqliteDialect, matches
+from stogram_sdk.dialects import (
+    HAS_SEARCH_INDEX,
+    Dialect,
+    PostgresDialect,
+    SqliteDialect,
+    any_case_like,
+    any_case_trigrams,
+    matches,
+)
 from stogram_sdk.errors import DatabaseError, InvalidInput, StogramError, Unavailable
 from stogram_sdk.failures import ConnectionLost, logger
 from stogram_sdk.failures import translated_errors as translated_errors
@@ -76,6 +84,11 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self.statements: dict[Any, Any] = {}
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
+
+    def search_terms(self, text: str) -> str | None:
+        """What the search index is asked for; None where there is none, or it cannot know."""
+        connection: Any = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+        return any_case_trigrams(text) if connection.execute(HAS_SEARCH_INDEX).fetchone() else None
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
@@ -154,6 +167,10 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             raise
         except (ValueError, OverflowError) as error:
             raise _unwritable(error) from error
+
+    def search_terms(self, text: str) -> str | None:
+        """What the search index is asked for: the statement sees whether there is one."""
+        return any_case_like(text)
 
     def begin(self, isolation_level: Any = None) -> None:
         # Each statement has to see what others committed while it waited for a lock.

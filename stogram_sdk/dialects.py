@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from typing import Any, Protocol
 
@@ -12,6 +13,19 @@ from stogram_sdk.fields import AnyField
 
 # Leaves a foreign key free to point at the row; the stubs of Peewee know only True and False.
 _FOR_NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
+
+
+#: The indexes for searches by text, see `schema/search_index.py`; on SQLite triggers keep one.
+SEARCH_INDEXES = "Message_search_idx", "Message_search_odd_idx"
+#: Characters that lower() does not fold as `any_case_pattern` does, or not on every server.
+ODD_CHARACTERS = (
+    r"[\u00b5\u00df\u0130\u0131\u0149\u017f\u01f0\u023a-\u024f\u0307\u0345\u0370-\u037f\u0390"
+    r"\u03b0\u03c2\u03cf-\u03ff\u04cf\u04f6-\u04ff\u0510-\u052f\u0587\u10c7-\u10cd\u10f9-\u10ff"
+    r"\u13f5-\u13fd\u1c80-\u1cbf\u1d79-\u1d8e\u1e96-\u1e9f\u1efa-\u1eff\u1f50-\u1fff\u212a"
+    r"\u212b\u214e\u2184\u2c00-\u2d2d\ua640-\ua69b\ua722-\ua7f6\uab53-\uabbf\ufb00-\ufb17"
+    r"\U00010400-\U0001e943]"
+)
+HAS_SEARCH_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'Message_search_insert'"
 
 
 class Dialect(Protocol):
@@ -51,6 +65,20 @@ class Dialect(Protocol):
 
     def matches(self, column: Node, pattern: Node) -> ColumnBase:
         """Whether the column matches a regular expression of `any_case_pattern`."""
+        ...
+
+    def search_hits(self, message: Any, terms: Node, chats: Node, limit: int) -> list[Any]:
+        """Conditions; messages that fulfil one of them, also of other chats, may have the text.
+
+        None do if `search_misses`, or if the terms are NULL.
+        """
+        ...
+
+    def search_misses(self, message: Any, terms: Node, limit: int) -> Node:
+        """Whether the search index does not find all: as it is not there, or would find too much.
+
+        NULL if the terms are NULL.
+        """
         ...
 
     def later_of(self, first: Node, second: Node) -> Node:
@@ -110,6 +138,18 @@ class SqliteDialect:
     def matches(self, column: Node, pattern: Node) -> ColumnBase:
         return fn.stogram_matches(pattern, column)
 
+    def search_hits(self, message: Any, terms: Node, chats: Node, limit: int) -> list[Any]:
+        found = SQL('IN (SELECT "messageId" FROM "MessageText" WHERE number IN')
+        return [_flat(message.id, found, self._with_trigrams(terms, limit), SQL(")"))]
+
+    def search_misses(self, message: Any, terms: Node, limit: int) -> ColumnBase:
+        found = self._with_trigrams(terms, limit)
+        return _flat(SQL("(SELECT count(*) FROM"), found, SQL(f") = {limit}"))
+
+    def _with_trigrams(self, terms: Node, limit: int) -> ColumnBase:
+        rows = 'SELECT rowid FROM "MessageTrigram" WHERE "MessageTrigram" MATCH'
+        return _flat(SQL(rows), fn.COALESCE(terms, '""'), SQL(f"LIMIT {limit}"))
+
     def later_of(self, first: Node, second: Node) -> Node:
         return fn.MAX(first, fn.COALESCE(second, first))
 
@@ -167,6 +207,25 @@ class PostgresDialect:
     def matches(self, column: Node, pattern: Node) -> ColumnBase:
         return _flat(column, SQL("~"), pattern)
 
+    def search_hits(self, message: Any, terms: Node, chats: Node, limit: int) -> list[Any]:
+        # (SELECT ...): what the planner does not see, it does not misjudge.
+        like, hidden = SQL("ILIKE"), Select(columns=[terms])
+        is_usual = _flat(message.content, like, hidden) | _flat(message.file_name, like, hidden)
+        text = [fn.COALESCE(message.content, ""), SQL("||"), fn.COALESCE(message.file_name, "")]
+        is_odd = _flat(_flat(*text), SQL(f"~ '{ODD_CHARACTERS}'"))
+        in_chats = _flat(message.chat, SQL("= ANY(ARRAY"), chats, SQL(")"))
+        is_there = ~self.search_misses(message, terms, limit)
+        return [is_there & is_usual, is_there & is_odd & in_chats]
+
+    def search_misses(self, message: Any, terms: Node, limit: int) -> ColumnBase:
+        schema = message._meta.schema
+        home = f'"{schema}".' if schema else ""
+        names = ", ".join(f"to_regclass('{home}\"{name}\"')" for name in SEARCH_INDEXES)
+        valid = f"SELECT count(*) FROM pg_index WHERE indexrelid IN ({names}) AND indisvalid"
+        # With the collation C only A-Z have a case; with a Turkish one, I is not i.
+        is_other = "lower('I\u042f') <> 'i\u044f'"
+        return _flat(terms, SQL(f"!~ '[[:alnum:]]{{3}}' OR {is_other} OR ({valid}) < 2"))
+
     def later_of(self, first: Node, second: Node) -> Node:
         return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), second)
 
@@ -208,15 +267,49 @@ def any_case_pattern(text: str) -> str:
     writes with more letters is found either way: ß and SS.
     """
     forms = _case_forms()
+    return "".join(
+        f"(?:{spelled}|[{forms[letter]}])" if len(letter) > 1 else spelled
+        for letter in _letters(text)
+        for spelled in ["".join(map(_any_case, letter))]
+    )
+
+
+def any_case_like(text: str) -> str:
+    """What the text is like where it has no `ODD_CHARACTERS`, for PostgreSQL's ILIKE."""
+    return "%" + re.sub(r"([\\%_])", r"\\\1", _fold(text)) + "%"
+
+
+def any_case_trigrams(text: str) -> str | None:
+    """A query of SQLite's FTS5 that finds at least what `any_case_pattern` does.
+
+    None if that has no three characters in a row of which there are few forms.
+    """
+    letters = [_spellings(letter) for letter in _letters(text)]
+    terms: dict[str, None] = {}
+    for place in range(len(letters)):
+        starts = {""}
+        for spellings in letters[place : place + 3]:
+            starts = {(start + spelling)[:3] for start in starts for spelling in spellings}
+        if all(len(start) == 3 for start in starts) and len(starts) <= _MOST_FORMS:
+            quoted = ('"' + start.replace('"', '""') + '"' for start in sorted(starts))
+            terms[f"({' OR '.join(quoted)})"] = None
+    return " AND ".join(list(terms)[:_MOST_TRIGRAMS]) or None
+
+
+#: More than these make a query slower, not better.
+_MOST_FORMS, _MOST_TRIGRAMS = 30, 30
+
+
+def _letters(text: str) -> list[str]:
+    """The folded text, character by character; what one character may stand for is together."""
+    forms = _case_forms()
     folded = _fold(text)
-    parts: list[str] = []
+    letters: list[str] = []
     while folded:
         several = next((start for n in (3, 2) if (start := folded[:n]) in forms and start[1:]), "")
-        start = several or folded[0]
-        spelled = "".join(map(_any_case, start))
-        parts.append(f"(?:{spelled}|[{forms[several]}])" if several else spelled)
-        folded = folded[len(start) :]
-    return "".join(parts)
+        letters.append(several or folded[0])
+        folded = folded[len(letters[-1]) :]
+    return letters
 
 
 def _any_case(folded: str) -> str:
@@ -224,6 +317,24 @@ def _any_case(folded: str) -> str:
         # The dot of a Turkish İ becomes a character of its own in lower case.
         return f"[{_case_forms()[folded]}]" + ("\u0307?" if folded == "i" else "")
     return folded if folded.isalnum() or ord(folded) > 127 else f"\\{folded}"
+
+
+def _spellings(letter: str) -> set[str]:
+    """What matches the letter's part of the pattern, but for what FTS5 holds to be the same."""
+    if len(letter) > 1:
+        spelled = {""}
+        for character in letter:
+            spelled = {start + end for start in spelled for end in _spellings(character)}
+        return spelled | set(_case_forms()[letter])
+    forms = {_simply_folded(form) for form in _case_forms().get(letter, letter)}
+    return forms | {form + "\u0307" for form in forms} if letter == "i" else forms
+
+
+def _simply_folded(character: str) -> str:
+    """The character without case, if FTS5, whose Unicode is an old one, sees it so too."""
+    folded = character.casefold()
+    is_old = unicodedata.ucd_3_2_0.category(character) != "Cn"
+    return folded if len(folded) == 1 and is_old else character
 
 
 def _fold(text: str) -> str:

@@ -36,7 +36,7 @@ def migrate() -> list[str]:
     if database.in_transaction():
         raise MigrationError("migrate() cannot run inside a transaction")
     schema = User._meta.schema
-    with session(statement_timeout=0), _turn(database, schema):
+    with session(statement_timeout=0), turn(database, schema):
         router = Router(
             database, migrate_dir=migrations_directory(), schema=schema, logger=_silent()
         )
@@ -100,7 +100,7 @@ class _SqliteToMigrate(SqliteDatabase):
 
 
 @contextmanager
-def _turn(database: Any, schema: str | None) -> Iterator[None]:
+def turn(database: Any, schema: str | None) -> Iterator[None]:
     from stogram_sdk.schema.turns import end_turn, take_file_turn, take_turn
 
     if database.dialect.name == "postgresql":

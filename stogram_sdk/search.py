@@ -7,11 +7,13 @@ when `chat_id` names it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
-from peewee import JOIN, SQL, Join, Query, Select, Tuple, fn
+from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
 
+from stogram_sdk.database import current_database
 from stogram_sdk.dialects import any_case_pattern
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
@@ -38,6 +40,11 @@ def _seen_in(in_chat: bool) -> list[Any]:
     return [ChatMember.user == P.user_id, ~Chat.is_secret]
 
 
+def _is_before(message: Any = Message) -> Any:
+    """Whether the message comes after those of the pages before."""
+    return Tuple(message.created_at, message.id) < Tuple(P.before, P.before_id)
+
+
 def _found(*conditions: Any, in_chat: bool) -> Query:
     """The messages that fulfil the conditions, found by looking at them."""
     return (
@@ -49,7 +56,7 @@ def _found(*conditions: Any, in_chat: bool) -> Query:
             *_seen_in(in_chat),
             *([Message.chat == P.chat_id] if in_chat else []),
             is_visible(),
-            Tuple(Message.created_at, Message.id) < Tuple(P.before, P.before_id),
+            _is_before(),
             *conditions,
         )
         .order_by(Message.created_at.desc(), Message.id.desc())
@@ -132,13 +139,124 @@ def _find_by_mention(in_chat: bool, of_user: bool, by_table: bool = True) -> Que
     return _found(dialect().has_tag(Message.mentions, key), in_chat=in_chat)
 
 
+#: How many of the newest messages of the chats a search by text reads first.
+_RECENT = 1_000
+#: How many messages of everybody it takes from the index; for more it reads the chats.
+_HITS = 5_000
+
+_ALL = fn.COUNT(SQL("*"))
+
+
 @statement
-def _search_messages(in_chat: bool, of_type: bool) -> Query:
-    contains = dialect().matches(Message.content, P.pattern) | dialect().matches(
-        Message.file_name, P.pattern
+def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
+    """The messages whose text matches, by the first of three ways that finds a page.
+
+    1. The newest messages of the chats are read: enough for a common word.
+    2. The index (see `schema/search_index.py`) finds a rare word in the messages of everybody.
+    3. The older messages of the chats are read.
+
+    PostgreSQL knows too little of a word to choose by itself. So it cannot: each way has one plan,
+    whatever the word. Where there is no index, the second is not begun.
+    """
+    chats = (
+        ChatMember.select(ChatMember.chat)
+        .join(Chat, on=(Chat.id == ChatMember.chat))
+        .where(*_seen_in(in_chat))
+        .cte("chats", materialized=True)
     )
-    conditions = [contains, *([Message.type == P.type] if of_type else [])]
-    return _found(*conditions, in_chat=in_chat)
+    asked = [
+        is_visible(),
+        _is_before(),
+        *([Message.type == P.type] if of_type else []),
+    ]
+    since = _start_of_recent(chats).cte("since", columns=("createdAt",), materialized=True)
+    start = since.select(since.c.createdAt)
+    recent = _read(chats, start, P.before, asked).cte("recent", materialized=True)
+    ctes = [chats, since, recent]
+    found: Any = recent.select(recent.c.createdAt, recent.c.id)
+    is_left = P.limit > recent.select(_ALL)
+    if by_index:
+        terms = Case(None, [(is_left, P.terms)])
+        which = chats.select(chats.c.chatId)
+        # CASE: else PostgreSQL believes that next to nothing is found, and the search not limited.
+        contains = Case(None, [(_contains(), SQL("true"))])
+        each = [
+            Message.select(Message.chat, Message.created_at, Message.id)
+            .where(condition, *asked, contains)
+            .limit(_HITS)
+            for condition in dialect().search_hits(Message, terms, which, _HITS)
+        ]
+        hits = reduce(or_, each).cte("hits", materialized=True)
+        ctes.append(hits)
+        found |= hits.select(hits.c.createdAt, hits.c.id).join(
+            chats, on=(chats.c.chatId == hits.c.chatId)
+        )
+        is_missed = dialect().search_misses(Message, terms, _HITS)
+        is_left &= is_missed | (Value(_HITS) <= hits.select(_ALL))
+    found |= _read(chats, SQL("'0001-01-01'"), start, asked).where(is_left)
+    page = found.order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
+    return (
+        Message.select(*MESSAGE_WITH_RELATIONS)
+        .with_cte(*ctes)
+        .join_from(Message, page, on=(Message.id == page.c.id))
+        .join_from(Message, Sender, on=(Sender.id == Message.sender))
+        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .order_by(Message.created_at.desc(), Message.id.desc())
+    )
+
+
+def _contains() -> Any:
+    """Whether the message contains the text, found out by reading it."""
+    # COALESCE, so that no index is asked anew for each chat.
+    content, file_name = fn.COALESCE(Message.content, ""), fn.COALESCE(Message.file_name, "")
+    return dialect().matches(content, P.pattern) | dialect().matches(file_name, P.pattern)
+
+
+def _start_of_recent(chats: Any) -> Select:
+    """A time since when there are `_RECENT` messages in the chats; NULL if there are none at all.
+
+    Each chat has a say in it with twice its share of them, so that a busy one does not decide.
+    """
+    share = chats.select(10 + 2 * _RECENT / (_ALL + 1))
+    of_chat = (
+        Message.select(Message.created_at)
+        .where(Message.chat == chats.c.chatId, _is_before())
+        .order_by(Message.created_at.desc(), Message.id.desc())
+    )
+    if dialect().has_lateral:
+        newest: Any = of_chat.limit(share).alias("newest")
+        time = newest.c.createdAt
+        source = Join(chats, newest, JOIN.LATERAL, on=SQL("true"))
+    else:
+        newest = Message.alias()
+        time = newest.created_at
+        last = of_chat.limit(1).offset(share)
+        is_newest = (newest.chat == chats.c.chatId) & (time >= fn.COALESCE(last, ""))
+        source = Join(chats, newest, JOIN.CROSS, on=is_newest & _is_before(newest))
+    times = Select([source], [time]).order_by(time.desc()).limit(_RECENT).alias("times")
+    return Select([times], [fn.MIN(times.c.createdAt)])
+
+
+def _read(chats: Any, since: Any, until: Any, conditions: list[Any]) -> Select:
+    """Time and id of a page of the messages between the times whose text matches."""
+    newest_first = Message.created_at.desc(), Message.id.desc()
+    is_found = [Message.created_at.between(since, until), *conditions, _contains()]
+    if dialect().has_lateral:
+        # BETWEEN: of what lies between two times PostgreSQL expects little, and reads it in order.
+        of_chat = (
+            Message.select(Message.created_at, Message.id)
+            .where(Message.chat == chats.c.chatId, *is_found)
+            .order_by(*newest_first)
+            .limit(P.limit)
+            .alias("of_chat")
+        )
+        time, id = of_chat.c.createdAt, of_chat.c.id
+        found = Select([Join(chats, of_chat, JOIN.LATERAL, on=SQL("true"))], [time, id])
+        newest_first = time.desc(), id.desc()
+    else:
+        source = Join(chats, Message, JOIN.CROSS, on=(Message.chat == chats.c.chatId))
+        found = Select([source], [Message.created_at, Message.id]).where(*is_found)
+    return found.order_by(*newest_first).limit(P.limit)
 
 
 @operation
@@ -194,10 +312,11 @@ def search_messages(
     sender and chat. Raises `NotFound` for a chat the user is not in, `InvalidInput`.
     """
     pattern = any_case_pattern(valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH))
-    values = {"pattern": pattern}
+    terms = current_database().search_terms(text)
+    values = {"pattern": pattern} | ({"terms": terms} if terms else {})
     if type is not None:
         values["type"] = valid_enum(MessageType, type, "type").value
-    found = partial(_search_messages.variant, of_type=type is not None)
+    found = partial(_search_messages.variant, of_type=type is not None, by_index=terms is not None)
     rows = _rows(found, user_id, chat_id, limit, cursor, **values)
     return _page(rows, user_id, chat_id, limit)
 

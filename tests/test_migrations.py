@@ -526,9 +526,9 @@ def test_two_runs_at_once_on_sqlite(tmp_path: Path) -> None:
 def test_the_second_run_says_who_is_at_work(databases: Databases, name: str) -> None:
     url = databases.server.url_of(name)
     stogram_sdk.connect(url, application_name="the first run")
-    from stogram_sdk.migrating import _turn
+    from stogram_sdk.migrating import turn
 
-    with session(), _turn(stogram_sdk.db.obj, None):
+    with session(), turn(stogram_sdk.db.obj, None):
         said = stopped(url, STOGRAM_MIGRATE_LOCK_TIMEOUT="0.3")
     stogram_sdk.close()
     assert "another migration of this database is running (pid" in said

@@ -80,7 +80,7 @@ def _sent_by(call: Callable[[], object]) -> list[tuple[str, Any]]:
     execute = db.execute_sql
 
     def noting(sql: str, params: Any = None, *rest: Any, **options: Any) -> Any:
-        if sql.rpartition("; ")[2].startswith(("SELECT", "INSERT", "UPDATE")):
+        if sql.rpartition("; ")[2].startswith(("SELECT", "WITH", "INSERT", "UPDATE")):
             sent.append((sql, list(params or ())))
         return execute(sql, params, *rest, **options)
 

@@ -1,0 +1,193 @@
+"""The index for `search_messages`: made and dropped by the operator, used wherever it is.
+
+No migration makes it, for it costs every write, and PostgreSQL must have the extension pg_trgm.
+It holds the trigrams of texts and file names: any three characters in a row. On PostgreSQL it is a
+GIN index; on SQLite a table of FTS5 that keeps no text, beside the numbers of the messages, which
+VACUUM does not change as it does their rowids. Both find too much, never too little: a search
+looks at what they find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import peewee
+
+from stogram_sdk.database import open_database, translated_errors
+from stogram_sdk.dialects import HAS_SEARCH_INDEX, ODD_CHARACTERS, SEARCH_INDEXES
+from stogram_sdk.errors import MigrationError
+from stogram_sdk.failures import sqlstate_of
+from stogram_sdk.migrating import turn
+from stogram_sdk.schema.migration import schema_of
+from stogram_sdk.schema.online import run_online
+from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.steps import Statement
+
+
+def make_search_index(url: str | None = None) -> bool:
+    """Make the index beside a live server; whether it was not there yet.
+
+    It can be stopped at any time and run again. Raises `MigrationError` if the database cannot
+    have it, and says why.
+    """
+    return _carried_out(url, _make_on_postgres, _make_on_sqlite)
+
+
+def drop_search_index(url: str | None = None) -> bool:
+    """Drop the index beside a live server; whether it was there. pg_trgm stays."""
+    return _carried_out(url, _drop_on_postgres, _drop_on_sqlite)
+
+
+def _carried_out(
+    url: str | None,
+    on_postgres: Callable[[Any, PostgresSchema], bool],
+    on_sqlite: Callable[[Any], bool],
+) -> bool:
+    database, settings = open_database(url, statement_timeout=0)
+    try:
+        with (
+            translated_errors(),
+            database.connection_context(),
+            database.limited_to(0),
+            turn(database, settings.schema),
+        ):
+            schema = schema_of(database, settings.schema)
+            if "Message" not in schema.catalog(database).tables:
+                raise MigrationError('there is no table "Message": run `pw_migrate migrate` first')
+            if isinstance(schema, PostgresSchema):
+                return on_postgres(database, schema)
+            with database.atomic():
+                return on_sqlite(database)
+    finally:
+        database.close_all()
+
+
+# --- PostgreSQL ---
+
+_IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+_EXTENSION = """
+SELECT (SELECT quote_ident(n.nspname) FROM pg_extension AS e
+        JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'),
+    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm')
+"""
+
+
+def _make_on_postgres(database: Any, schema: PostgresSchema) -> bool:
+    usual, odd = SEARCH_INDEXES
+    text = """(coalesce(content, '') || coalesce("fileName", ''))"""
+    operators = f"{_extension(database)}.gin_trgm_ops"
+    # fastupdate: no search has to read a list of what is not in the index yet.
+    contents = {
+        usual: f'USING gin (content {operators}, "fileName" {operators}) WITH (fastupdate = off)',
+        odd: f"(\"chatId\") WHERE {text} ~ '{ODD_CHARACTERS}'",
+    }
+    # Not `all(...)` of a generator: each is made.
+    return any([_made(database, schema, name, what) for name, what in contents.items()])
+
+
+def _made(database: Any, schema: PostgresSchema, name: str, contents: str) -> bool:
+    """Whether the index had to be made, or made again after a build that was broken off."""
+    quoted = schema.quoted(name)
+    is_valid = database.execute_sql(_IS_VALID, (quoted,)).fetchone()
+    if is_valid == (True,):
+        return False
+    _run(database, schema, f"DROP INDEX CONCURRENTLY IF EXISTS {quoted}")
+    table = schema.quoted("Message")
+    _run(database, schema, f'CREATE INDEX CONCURRENTLY "{name}" ON {table} {contents}')
+    return True
+
+
+def _drop_on_postgres(database: Any, schema: PostgresSchema) -> bool:
+    names = [schema.quoted(name) for name in SEARCH_INDEXES]
+    there = [name for name in names if database.execute_sql(_IS_VALID, (name,)).fetchone()]
+    for name in there:
+        _run(database, schema, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    return bool(there)
+
+
+def _run(database: Any, schema: PostgresSchema, sql: str) -> None:
+    run_online(database, Statement(sql, brief=False), schema.quoted("Message"))
+
+
+def _extension(database: Any) -> str:
+    """The schema of the extension pg_trgm, which is made if need be."""
+    (home, is_available) = database.execute_sql(_EXTENSION).fetchone()
+    if home is None:
+        if not is_available:
+            raise MigrationError(
+                "this server does not have the extension pg_trgm: install it (on Debian it comes "
+                "with postgresql, elsewhere often as postgresql-contrib). Searches do without"
+            )
+        try:
+            database.execute_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        except peewee.PeeweeException as error:
+            if sqlstate_of(error) != "42501":
+                raise
+            raise MigrationError(
+                "this role may not make the extension: let the owner of the database "
+                "CREATE EXTENSION pg_trgm, then run it again"
+            ) from error
+        (home, _) = database.execute_sql(_EXTENSION).fetchone()
+    return str(home)
+
+
+# --- SQLite ---
+
+
+def _make_on_sqlite(database: Any) -> bool:
+    if database.execute_sql(HAS_SEARCH_INDEX).fetchone():
+        return False
+    try:
+        for sql in (*_SQLITE_DROP, *_SQLITE_MAKE):
+            database.execute_sql(sql)
+    except peewee.OperationalError as error:
+        if "no such module: fts5" in str(error) or "no such tokenizer: trigram" in str(error):
+            raise MigrationError("this SQLite has no FTS5 with trigrams: it needs 3.34") from error
+        raise
+    return True
+
+
+def _drop_on_sqlite(database: Any) -> bool:
+    was_there = database.execute_sql(HAS_SEARCH_INDEX).fetchone() is not None
+    for sql in _SQLITE_DROP:
+        database.execute_sql(sql)
+    return was_there
+
+
+def _text(row: str) -> str:
+    return f"""coalesce({row}.content, '') || char(10) || coalesce({row}."fileName", '')"""
+
+
+_NUMBER = """SELECT number FROM "MessageText" WHERE "messageId" ="""
+_ADD = f"""
+    INSERT INTO "MessageText" ("messageId") VALUES (NEW.id);
+    INSERT INTO "MessageTrigram" (rowid, text) VALUES (({_NUMBER} NEW.id), {_text("NEW")});
+"""
+_REMOVE = f"""
+    INSERT INTO "MessageTrigram" ("MessageTrigram", rowid, text)
+    VALUES ('delete', ({_NUMBER} OLD.id), {_text("OLD")});
+    DELETE FROM "MessageText" WHERE "messageId" = OLD.id;
+"""
+_TRIGGERS = {
+    "insert": ("AFTER INSERT", _ADD),
+    "update": ('AFTER UPDATE OF id, content, "fileName"', _REMOVE + _ADD),
+    "delete": ("AFTER DELETE", _REMOVE),
+}
+_SQLITE_MAKE = (
+    'CREATE TABLE "MessageText" (number INTEGER PRIMARY KEY, "messageId" TEXT NOT NULL UNIQUE)',
+    'CREATE VIRTUAL TABLE "MessageTrigram" USING '
+    "fts5(text, content='', columnsize=0, detail=none, tokenize='trigram')",
+    'INSERT INTO "MessageText" ("messageId") SELECT id FROM "Message" ORDER BY "createdAt"',
+    f"""INSERT INTO "MessageTrigram" (rowid, text) SELECT number, {_text("message")}
+    FROM "MessageText" JOIN "Message" AS message ON id = "messageId" ORDER BY number""",
+    *(
+        f'CREATE TRIGGER "Message_search_{name}" {event} ON "Message" FOR EACH ROW BEGIN{body}END'
+        for name, (event, body) in _TRIGGERS.items()
+    ),
+)
+_SQLITE_DROP = (
+    *(f'DROP TRIGGER IF EXISTS "Message_search_{name}"' for name in _TRIGGERS),
+    'DROP TABLE IF EXISTS "MessageTrigram"',
+    'DROP TABLE IF EXISTS "MessageText"',
+)

@@ -1,0 +1,204 @@
+"""The index for searches by text: made, kept and dropped; it never hides a message."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import stogram_sdk
+from stogram_sdk import Chat, Message, MigrationError, User, search
+from stogram_sdk.database import current_database, session
+from stogram_sdk.dialects import (
+    ODD_CHARACTERS,
+    SEARCH_INDEXES,
+    _case_forms,
+    any_case_trigrams,
+)
+from stogram_sdk.schema import search_index
+from stogram_sdk.schema.check import check
+from stogram_sdk.schema.search_index import drop_search_index, make_search_index
+from tests.factories import insert_message, make_chat, make_message, make_user
+from tests.states import pw_migrate, stogram
+from tests.test_plans import _plan as plan
+from tests.test_plans import _sent_by as sent_by
+from tests.test_search import ANY_CASE, found
+
+
+def execute(sql: str) -> list[Any]:
+    with session():
+        rows = current_database().execute_sql(sql)
+        return list(rows.fetchall()) if rows.description else []
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A migrated database with the index, and searches that read no messages themselves."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    monkeypatch.setattr(search, "_RECENT", 0)
+    stogram_sdk.connect(url)
+    stogram_sdk.migrate()
+    assert make_search_index(url)
+    yield url
+    stogram_sdk.close()
+
+
+@pytest.fixture
+def ivan(url: str) -> User:
+    return make_user("ivan")
+
+
+@pytest.fixture
+def chat(ivan: User) -> Chat:
+    return make_chat(ivan)
+
+
+def test_text_is_found_in_any_case(ivan: User) -> None:
+    for text, content in ANY_CASE:
+        if re.search(r"[^\W_]{3}", text):
+            chat = make_chat(ivan)
+            make_message(ivan, chat, "something else")
+            make_message(ivan, chat, content)
+            assert found(ivan, text, chat_id=chat.id) == [content]
+
+
+def test_each_character_is_found_in_each_of_its_cases() -> None:
+    """By SQLite's trigrams, which know fewer letters than Python does."""
+    file = sqlite3.connect(":memory:")
+    file.execute("CREATE VIRTUAL TABLE texts USING fts5(text, detail=none, tokenize='trigram')")
+    for character in map(chr, range(0x20000)):
+        query = any_case_trigrams(f"ab{character}cd")
+        forms = {character.lower(), character.upper(), character.title(), character.casefold()}
+        if len(forms | {character}) > 1:
+            assert query is not None
+            for form in forms:
+                file.execute("DELETE FROM texts")
+                file.execute("INSERT INTO texts VALUES (?)", (f"ab{form}cd",))
+                row = file.execute("SELECT 1 FROM texts WHERE texts MATCH ?", (query,)).fetchone()
+                assert row, (character, form)
+    file.close()
+
+
+def test_what_lower_does_not_fold_is_odd() -> None:
+    odd = re.compile(ODD_CHARACTERS)
+    for letter, forms in _case_forms().items():
+        for form in forms:
+            assert form == letter or form.lower() == letter or odd.match(form), (letter, form)
+
+
+def test_it_is_kept_whoever_writes(ivan: User, chat: Chat) -> None:
+    message = make_message(ivan, chat, "a needle")
+    insert_message(ivan, chat, "no content", file_name="NEEDLE.pdf")
+    Message.create(sender=ivan, chat=chat, content=None, is_sent=True)
+    assert found(ivan, "needle") == ["no content", "a needle"]
+    stogram_sdk.edit_message(ivan.id, chat.id, message.id, "a pin")
+    assert found(ivan, "needle") == ["no content"]
+    assert found(ivan, "a pin") == ["a pin"]
+    execute("""UPDATE "Message" SET id = 'other' WHERE content = 'a pin'""")
+    assert found(ivan, "a pin") == ["a pin"]
+    execute("""DELETE FROM "Message" WHERE "fileName" = 'NEEDLE.pdf'""")
+    execute("VACUUM")
+    assert found(ivan, "needle") == []
+    assert found(ivan, "a pin") == ["a pin"]
+
+
+def test_a_search_uses_it_and_reads_only_the_chats(url: str) -> None:
+    with session():
+        ((sql, values),) = sent_by(lambda: stogram_sdk.search_messages("nobody", "needle"))
+        used = plan(sql, values)
+    assert ("MessageTrigram" if url.startswith("sqlite") else SEARCH_INDEXES[0]) in used
+    assert used.count("Message_chatId_createdAt_id_idx") >= 3  # since when, recent, older
+    assert not re.search(r'Seq Scan on "Message|SCAN t\d', used), used
+
+
+def test_only_what_the_user_may_see(ivan: User, chat: Chat) -> None:
+    olga = make_user("olga")
+    secret = make_chat(ivan, is_secret=True)
+    for place, user in ((chat, ivan), (secret, ivan), (make_chat(olga), olga)):
+        make_message(user, place, f"needle of {user.username}")
+    (row,) = stogram_sdk.search_messages(ivan.id, "needle")
+    assert row.chat == chat
+    (row,) = stogram_sdk.search_messages(ivan.id, "needle", chat_id=secret.id)
+    assert row.chat == secret
+
+
+def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_RECENT", 1)
+    monkeypatch.setattr(search, "_HITS", 3)
+    stogram_sdk.connect(url)
+    ivan, olga = make_user("ivan"), make_user("olga")
+    chat, other = make_chat(ivan), make_chat(olga)
+    for number in range(12):
+        make_message(olga, other, f"needle {number}")
+        make_message(ivan, chat, f"needle {number}")
+    make_message(ivan, chat, "last")
+    first = stogram_sdk.search_messages(ivan.id, "needle", limit=5)
+    second = stogram_sdk.search_messages(ivan.id, "needle", cursor=first.next_cursor)
+    numbers = [row.content for row in (*first, *second)]
+    assert numbers == [f"needle {number}" for number in reversed(range(12))]
+
+
+def test_a_text_that_it_cannot_know_is_found_by_reading(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_RECENT", 1)
+    stogram_sdk.connect(url)
+    ivan = make_user("ivan")
+    chat = make_chat(ivan)
+    for content in ("ab", "?!", "ß", "newest"):
+        make_message(ivan, chat, content)
+    for text in ("ab", "?!", "SS"):
+        assert len(found(ivan, text)) == 1
+
+
+def test_it_can_be_dropped_and_made_again(url: str, ivan: User, chat: Chat) -> None:
+    make_message(ivan, chat, "a needle")
+    assert not make_search_index(url)
+    assert drop_search_index(url)
+    assert not drop_search_index(url)
+    assert found(ivan, "needle") == []  # the fixture has searches read nothing
+    assert stogram(url, "search-index").stdout == "the search index was made\n"
+    assert stogram(url, "search-index").stdout == "the search index is there already\n"
+    assert found(ivan, "needle") == ["a needle"]
+    assert stogram(url, "search-index", "--drop").stdout == "the search index was dropped\n"
+    assert stogram(url, "search-index", "--drop").stdout == "the search index is not there\n"
+
+
+def test_a_build_that_was_broken_off_is_begun_again(url: str, ivan: User, chat: Chat) -> None:
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite makes it in one transaction")
+    make_message(ivan, chat, "a needle")
+    of_it = f"""WHERE indexrelid = '"{SEARCH_INDEXES[0]}"'::regclass"""
+    execute(f"UPDATE pg_index SET indisvalid = false {of_it}")
+    assert found(ivan, "needle") == []
+    assert make_search_index(url)
+    assert found(ivan, "needle") == ["a needle"]
+    assert execute(f"SELECT indisvalid FROM pg_index {of_it}") == [(True,)]
+
+
+def test_nobody_minds_it(url: str) -> None:
+    assert check(url).is_right
+    done = pw_migrate(url, "create", "probe", "--auto", "--auto-source", "stogram_sdk.models")
+    assert "No changes found" in done.stdout + done.stderr
+    done = pw_migrate(url, "rollback", "--count", "2")
+    assert done.returncode == 0, done.stderr
+    stogram_sdk.migrate()
+    assert check(url).is_right
+
+
+def test_what_a_server_lacks_is_said(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stogram_sdk.connect(postgres_url)
+    stogram_sdk.migrate()
+    stogram_sdk.close()
+    monkeypatch.setattr(search_index, "_EXTENSION", "SELECT NULL, false")
+    with pytest.raises(MigrationError, match="does not have the extension pg_trgm: install it"):
+        make_search_index(postgres_url)
+    assert not drop_search_index(postgres_url)
+
+
+def test_tables_come_first(database_url: str) -> None:
+    with pytest.raises(MigrationError, match="run `pw_migrate migrate` first"):
+        make_search_index(database_url)
