@@ -15,66 +15,63 @@ from typing import Any
 import psycopg2
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from benchmarks.by_hand import ByHand
 from benchmarks.calls import TAGGED, calls, prepare
 from benchmarks.data import MANY, sized_chat
+from benchmarks.embedded import filled_file
 from benchmarks.others import others
-from benchmarks.server import CHATS, MEMBERS, filled_server
+from benchmarks.report import BY_HAND, GUIDE, OURS, RESULTS, print_figures
+from benchmarks.server import filled_server
 from benchmarks.timing import Call, percentiles, times_in_turns
 from stogram_sdk.models import new_id
-
-RESULTS = Path(__file__).parent / "results"
-#: psycopg2 with the same SQL.
-BY_HAND = "psycopg2 by hand"
-#: What a message with tags is compared to.
-GUIDE = "plain INSERT, the guide's indexes"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--engine", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=2, help="for each call and contestant")
     parser.add_argument("--only", default="", help="calls whose names begin so; writes no results")
     parser.add_argument("--keep", type=Path, help="a directory for the server, to be used again")
     options = parser.parse_args()
-    with filled_server(options.messages, options.keep) as url:
-        figures = _measure(url, options.seconds, options.only)
-        version = _ask(url, "SHOW server_version")
-    result = {"messages": options.messages, "postgresql": version, "calls": figures}
-    _print(result)
+    if options.engine == "sqlite":
+        with filled_file(options.messages, options.keep):
+            figures = _measure(None, options.seconds, options.only)
+    else:
+        with filled_server(options.messages, options.keep) as url:
+            figures = _measure(url, options.seconds, options.only)
+    result = {"engine": options.engine, "messages": options.messages, "calls": figures}
+    print_figures(result)
     if not options.only:
         RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{options.messages}.json"
+        path = RESULTS / f"{options.engine}-{options.messages}.json"
         path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
-    autocommit, manual = psycopg2.connect(url), psycopg2.connect(url)
-    autocommit.autocommit = True
+def _measure(url: str | None, seconds: float, only: str) -> dict[str, Any]:
+    """By call and contestant; on SQLite, where there is no URL, ours is alone."""
     prepare()
-    elsewhere = others(url)
-    measured = {name: call for name, call in calls(MEMBERS, CHATS).items() if name.startswith(only)}
+    elsewhere = others(url) if url else {}
+    measured = {name: call for name, call in calls().items() if name.startswith(only)}
     figures: dict[str, Any] = {}
     console = Console(stderr=True)
     for name, ours in track(measured.items(), "Measuring", len(measured), console=console):
-        contestants: dict[str, Call] = {"stogram_sdk": ours}
-        by_hand = ByHand(ours)
-        contestants[BY_HAND] = lambda by_hand=by_hand: by_hand(autocommit, manual)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
-        contestants |= elsewhere.get(name, {})
-        if name == "send_message, tags":
-            contestants[GUIDE] = _as_the_guide(autocommit)
+        contestants: dict[str, Call] = {OURS: ours}
+        if url:
+            contestants |= {BY_HAND: ByHand(ours, url), **elsewhere.get(name, {})}
+            if name == "send_message, tags":
+                contestants[GUIDE] = _as_the_guide(url)
         figures[name] = {
             who: percentiles(taken) for who, taken in times_in_turns(seconds, contestants).items()
         }
-    autocommit.close()
-    manual.close()
     return figures
 
 
-def _as_the_guide(connection: Any) -> Call:
+def _as_the_guide(url: str) -> Call:
     """A message with tags, inserted where only the server's and the guide's indexes are."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(
             """DROP TABLE IF EXISTS guide;
@@ -98,32 +95,6 @@ def _as_the_guide(connection: Any) -> Call:
             )
 
     return insert
-
-
-def _ask(url: str, query: str) -> Any:
-    connection = psycopg2.connect(url)
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        answer = cursor.fetchone()
-    connection.close()
-    return answer and answer[0]
-
-
-def _print(result: dict[str, Any]) -> None:
-    table = Table("call", title=f"{result['messages']:,} messages, ms")
-    for heading in ("median", "p95", "p99", "ratio to psycopg2 by hand"):
-        table.add_column(heading, justify="right")
-    for name, contestants in result["calls"].items():
-        limit = contestants[BY_HAND]["median"]
-        for who, times in contestants.items():
-            if who == BY_HAND:
-                continue
-            table.add_row(
-                name if who == "stogram_sdk" else f"    {who}",
-                *(f"{times[key]:.3f}" for key in ("median", "p95", "p99")),
-                f"{times['median'] / limit:.2f}",
-            )
-    Console(width=110).print(table)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
+from psycopg2.pool import ThreadedConnectionPool
+
 import stogram_sdk
 from stogram_sdk import models
 from stogram_sdk.database import current_database, session
@@ -21,17 +23,29 @@ from stogram_sdk.database import current_database, session
 _MARK = "<new id {}>"
 
 
+class _Pool(ThreadedConnectionPool):
+    def __init__(self, smallest: int, largest: int, url: str, *, is_autocommit: bool) -> None:
+        self._is_autocommit = is_autocommit
+        super().__init__(smallest, largest, url)
+
+    def _connect(self, key: Any = None) -> Any:
+        connection = super()._connect(key)
+        connection.autocommit = self._is_autocommit
+        return connection
+
+
 class ByHand:
-    """What a call sends, to be sent by psycopg2; `transactional` if it is more than a statement."""
+    """What a call sends, to be sent by psycopg2."""
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[], Any], url: str) -> None:
         self.statements: list[tuple[str, list[Any], list[Any]]] = []
-        self.transactional = False
+        self.is_transaction = False
         self._record(call)
+        self._pool = _Pool(1, 1, url, is_autocommit=not self.is_transaction)
 
-    def __call__(self, autocommit: Any, manual: Any) -> Any:
-        """Send it; over the connection without autocommit if it is a transaction."""
-        connection = manual if self.transactional else autocommit
+    def __call__(self) -> Any:
+        """Send it over a connection of psycopg2's own pool: no service opens one for each call."""
+        connection = self._pool.getconn()
         ids: dict[str, str] = {}
         result: list[Any] = []
         with connection.cursor() as cursor:
@@ -40,9 +54,13 @@ class ByHand:
                 if cursor.description is not None:
                     rows = cursor.fetchall()
                     result = [[read(row) for read in readers] for row in rows]
-        if self.transactional:
+        if self.is_transaction:
             connection.commit()
+        self._pool.putconn(connection)
         return result
+
+    def close(self) -> None:
+        self._pool.closeall()
 
     def _record(self, call: Callable[[], Any]) -> None:
         with session(), ExitStack() as stack:
@@ -71,7 +89,7 @@ class ByHand:
         def noting(sql: str, parameters: Any = None, *rest: Any, **options: Any) -> Any:
             word = sql.split()[0]
             if word in ("SAVEPOINT", "RELEASE"):
-                self.transactional = True
+                self.is_transaction = True
             elif word not in ("BEGIN", "COMMIT", "ROLLBACK"):
                 self.statements.append((sql, list(parameters or ()), []))
             return execute(sql, parameters, *rest, **options)

@@ -9,8 +9,10 @@ from typing import Any
 import stogram_sdk as sdk
 from benchmarks.data import (
     BLOCKED,
+    CHATS,
     FEW,
     MANY,
+    MEMBERS,
     SEARCHED_NAMES,
     SEARCHED_TAGS,
     SEARCHED_WORDS,
@@ -31,16 +33,16 @@ def prepare() -> None:
     sdk.mute_chat(MANY, _CHAT)
 
 
-def calls(members: tuple[int, ...], chats: tuple[int, ...]) -> dict[str, Call]:
-    """Each call by its name; for chats of so many members, and users in so many chats."""
+def calls() -> dict[str, Call]:
+    """Each call by its name."""
     folder = sdk.create_folder(MANY, "work").id
     message = sdk.list_messages(MANY, _CHAT, limit=1)[0].id
     flags = cycle([True, False])
     return {
         **_settings(folder, message, flags),
-        **_writes(members),
-        **_lists(message, chats),
-        **_searches(chats),
+        **_writes(),
+        **_lists(message),
+        **_searches(),
     }
 
 
@@ -57,19 +59,19 @@ def _settings(folder: str, message: str, flags: Any) -> dict[str, Call]:
     }
 
 
-def _writes(members: tuple[int, ...]) -> dict[str, Call]:
+def _writes() -> dict[str, Call]:
     return {
         **{
             f"send_message, {size:,} members": partial(
                 sdk.send_message, MANY, sized_chat(size), "hello"
             )
-            for size in members
+            for size in MEMBERS
         },
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
     }
 
 
-def _lists(message: str, chats: tuple[int, ...]) -> dict[str, Call]:
+def _lists(message: str) -> dict[str, Call]:
     return {
         "list_messages": partial(sdk.list_messages, MANY, _CHAT),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
@@ -88,12 +90,12 @@ def _lists(message: str, chats: tuple[int, ...]) -> dict[str, Call]:
         "publish_scheduled, none due": sdk.publish_scheduled,
         **{
             f"list_chats, user in {count:,}": partial(sdk.list_chats, user_in_chats(count))
-            for count in chats
+            for count in CHATS
         },
     }
 
 
-def _searches(chats: tuple[int, ...]) -> dict[str, Call]:
+def _searches() -> dict[str, Call]:
     found: dict[str, Call] = {}
     for user, where in ((MANY, "500 chats"), (FEW, "20 chats")):
         for kind, tag in SEARCHED_TAGS.items():
@@ -101,7 +103,7 @@ def _searches(chats: tuple[int, ...]) -> dict[str, Call]:
         for kind, name in SEARCHED_NAMES.items():
             found[f"find_by_mention, {kind}, {where}"] = partial(sdk.find_by_mention, user, name)
         found[f"find_by_mention, oneself, {where}"] = partial(sdk.find_by_mention, user)
-    for count in chats:
+    for count in CHATS:
         name = f"find_by_hashtag, user in {count:,}"
         found[name] = partial(sdk.find_by_hashtag, user_in_chats(count), SEARCHED_TAGS["popular"])
     for kind, word in SEARCHED_WORDS.items():

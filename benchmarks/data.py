@@ -39,13 +39,18 @@ SEARCHED_NAMES = {
 SEARCHED_WORDS = {"common": "word1", "rare": "needle", "absent": "unwritten"}
 
 
+#: How many members the chats of `sized_chat` have, and how many chats the users of `user_in_chats`.
+MEMBERS = (10, 30, 100, 1_000, 10_000, 100_000)
+CHATS = (1, 10, 100, 500, 1_000)
+
+
 def sized_chat(members: int) -> str:
-    """A chat of so many members, `MANY` among them, without messages at first."""
+    """A group of `MANY` and others who are nowhere else, without messages at first."""
     return f"sized-{members}"
 
 
 def user_in_chats(chats: int) -> str:
-    """A user who is in so many chats of the world."""
+    """A user who is in so many of the groups, busy ones and quiet ones."""
     return f"user-in-{chats}"
 
 
@@ -76,6 +81,16 @@ def make_world(messages: int) -> World:
         world.chats.append((f"chat-{number}", "PRIVATE" if is_private else "GROUP"))
         world.members.append(watching + others)
     return world
+
+
+def _others(chance: random.Random, world: World) -> tuple[list[str], dict[str, list[str]]]:
+    """Who else is there, and the chats of each: they write nothing."""
+    groups = [chat for chat, kind in world.chats if kind == "GROUP"]
+    chats_of = {user_in_chats(count): chance.sample(groups, count) for count in CHATS}
+    sizes = [(size, sized_chat(size)) for size in MEMBERS]
+    for number in range(2, max(MEMBERS) + 1):
+        chats_of[f"member_{number}"] = [chat for size, chat in sizes if number <= size]
+    return list(chats_of), chats_of | {MANY: [chat for _, chat in sizes]}
 
 
 def _id(chance: random.Random) -> str:
@@ -144,15 +159,17 @@ MESSAGE_COLUMNS = (
 def other_rows(world: World) -> Iterator[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
     """Table, columns and rows of everything before "Message"."""
     now = _time(FIRST)
+    others, chats_of = _others(random.Random(world.messages + 2), world)
     columns = ("id", "email", "username", "password", "createdAt", "updatedAt", "lastSeen")
-    names = [(user, user.replace("-", "_")) for user in world.users]
+    names = [(user, user.replace("-", "_")) for user in (*world.users, *others)]
     yield (
         "User",
         columns,
         [(u, f"{name}@example.com", name, "hash", now, now, now) for u, name in names],
     )
     columns = ("id", "type", "name", "createdAt", "updatedAt")
-    yield "Chat", columns, [(chat, kind, f"Chat {chat}", now, now) for chat, kind in world.chats]
+    chats = [*world.chats, *((sized_chat(size), "GROUP") for size in MEMBERS)]
+    yield "Chat", columns, [(chat, kind, f"Chat {chat}", now, now) for chat, kind in chats]
     columns = ("id", "userId", "chatId", "role", "joinedAt")
     yield (
         "ChatMember",
@@ -161,6 +178,11 @@ def other_rows(world: World) -> Iterator[tuple[str, tuple[str, ...], list[tuple[
             (f"{user}/{chat}", user, chat, "MEMBER" if place else "OWNER", now)
             for (chat, _), members in zip(world.chats, world.members, strict=True)
             for place, user in enumerate(members)
+        ]
+        + [
+            (f"{user}/{chat}", user, chat, "MEMBER", now)
+            for user, chats in chats_of.items()
+            for chat in chats
         ],
     )
     columns = ("id", "userId", "chatId", "unreadCount", "isMuted", "isFavorite")

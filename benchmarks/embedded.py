@@ -1,0 +1,42 @@
+"""A migrated SQLite database full of messages."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peewee_migrate import Router
+
+import stogram_sdk
+from benchmarks.data import make_world
+from benchmarks.load import load_sqlite
+from stogram_sdk.database import current_database, session
+from stogram_sdk.migrating import migrations_directory
+
+
+@contextmanager
+def filled_file(messages: int, kept: Path | None) -> Iterator[None]:
+    """Connected to the database; in the directory `kept` it is there for the next run."""
+    directory = kept or Path(tempfile.mkdtemp(prefix="stogram-bench-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "stogram.db"
+    is_filled = directory / "filled"
+    try:
+        stogram_sdk.connect(f"sqlite:///{path}")
+        if not is_filled.exists():
+            with session():
+                router = Router(current_database(), migrate_dir=migrations_directory())
+                router.run("002_guide_features")
+                load_sqlite(current_database().connection(), make_world(messages))
+            stogram_sdk.migrate()
+            with session():
+                current_database().execute_sql("ANALYZE")
+            is_filled.touch()
+        yield
+    finally:
+        stogram_sdk.close()
+        if kept is None:
+            shutil.rmtree(directory, ignore_errors=True)
