@@ -287,8 +287,10 @@ def edit_until(url: str, stop: threading.Event) -> None:
         ids = [id for (id,) in database.execute_sql('SELECT id FROM "Message"').fetchall()]
         while not stop.is_set():
             content = f"edited #Tag{edits.randrange(1000)} @user{edits.randrange(1000)}"
-            database.execute_sql(
-                'UPDATE "Message" SET content = %s, hashtags = %s, mentions = %s WHERE id = %s',
-                (content, extract_hashtags(content), extract_mentions(content), edits.choice(ids)),
-            )
+            row = content, extract_hashtags(content), extract_mentions(content), edits.choice(ids)
+            with database.atomic():
+                database.execute_sql(
+                    'UPDATE "Message" SET content = %s, hashtags = %s, mentions = %s WHERE id = %s',
+                    row,
+                )
     database.close_all()
