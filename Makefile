@@ -44,14 +44,21 @@ check: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-# Every call beside hand-written psycopg2 and the ORMs: some minutes, and a good hour.
-bench: $(VENV)/installed
-	$(RUN) -m pip install --quiet --editable '.[dev,bench]'
+# Every call beside hand-written psycopg2 and the ORMs; the figures go into docs/performance.md.
+bench: $(VENV)/benchmarks
+	$(RUN) -m benchmarks --messages 10000 --seconds 1
+	$(RUN) -m benchmarks --messages 100000 --seconds 1
 	$(RUN) -m benchmarks
+	$(RUN) -m benchmarks --engine sqlite
+	$(RUN) -m benchmarks.report
 
-bench-large: $(VENV)/installed
+bench-large: $(VENV)/benchmarks
+	$(RUN) -m benchmarks --messages 10000000
+	$(RUN) -m benchmarks.report
+
+$(VENV)/benchmarks: $(VENV)/installed
 	$(RUN) -m pip install --quiet --editable '.[dev,bench]'
-	$(RUN) -m benchmarks --messages 10000000 --seconds 5
+	touch $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,26 @@
+"""`python -m benchmarks.import_time`: `import stogram_sdk` beside what it is made of."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+_TURNS = 30
+_TIMED = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
+
+
+def main() -> None:
+    seconds: dict[str, list[float]] = {"peewee, psycopg2": [], "stogram_sdk": []}
+    for _ in range(_TURNS):
+        for modules, taken in seconds.items():
+            command = [sys.executable, "-c", _TIMED.format(modules)]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            taken.append(float(said))
+    parts, whole = (statistics.median(taken) for taken in seconds.values())
+    print(f"import peewee, psycopg2: {parts * 1000:.0f} ms")
+    print(f"import stogram_sdk: {whole * 1000:.0f} ms, {whole / parts:.2f} of that")
+
+
+if __name__ == "__main__":
+    main()
