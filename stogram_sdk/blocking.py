@@ -56,8 +56,8 @@ def _unblock_user() -> Any:
 
 
 @statement
-def _get_block() -> Query:
-    return BlockedUser.select().where(
+def _is_blocked() -> Query:
+    return BlockedUser.select(BlockedUser.id).where(
         BlockedUser.user == P.user_id, BlockedUser.blocked == P.blocked_id
     )
 
@@ -151,7 +151,7 @@ def unblock_user(user_id: str, blocked_id: str) -> bool:
 @operation
 def is_blocked(user_id: str, other_id: str) -> bool:
     """Whether the first has blocked the second. Raises `InvalidInput`."""
-    block = _get_block.first(
+    block = _is_blocked.first(
         user_id=valid_id(user_id, "user_id"), blocked_id=valid_id(other_id, "other_id")
     )
     return block is not None

@@ -67,47 +67,76 @@ def _found(*conditions: Any, in_chat: bool) -> Query:
 def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
     """The messages with a tag, found in "MessageTag".
 
-    Of each chat a page of the newest is read, and of those the newest are taken: the cost depends
-    on how many chats the user is in, not on how many messages carry the tag. Every row begins
-    with whether the table is complete, and there is one row at least to say so.
+    Of each chat the newest is looked up; the page cannot be older than the last of so many of
+    these as it has rows. From there on, a page of each chat is read, and of those the newest are
+    taken: the cost depends on how many chats the user is in, not on how many messages carry the
+    tag. Every row begins with whether the table is complete; there is one at least, to say so.
     """
     tag = signed_key(sign, key)
-    of_chat = (
-        MessageTag.select(MessageTag.created_at, MessageTag.message_id)
-        .where(
-            MessageTag.tag == tag,
-            MessageTag.chat_id == ChatMember.chat,
-            Tuple(MessageTag.created_at, MessageTag.message_id) < Tuple(P.before, P.before_id),
-        )
-        .order_by(MessageTag.created_at.desc(), MessageTag.message_id.desc())
+
+    def of_chat(table: Any, chat: Any) -> Any:
+        before = Tuple(table.created_at, table.message_id) < Tuple(P.before, P.before_id)
+        return (table.tag == tag) & (table.chat_id == chat) & before
+
+    def newest_of_chat(chat: Any, *columns: Any) -> Any:
+        newest_first = MessageTag.created_at.desc(), MessageTag.message_id.desc()
+        found = MessageTag.select(*columns).where(of_chat(MessageTag, chat))
+        return found.order_by(*newest_first).limit(1)
+
+    def is_searched(chat: Any) -> Any:
+        return SQL("true") if in_chat else Chat.select(~Chat.is_secret).where(Chat.id == chat)
+
+    newest_at = newest_of_chat(ChatMember.chat, MessageTag.created_at)
+    mine = ChatMember.user == P.user_id
+    chats: Any = (
+        ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
+        .where(mine & (ChatMember.chat == P.chat_id) if in_chat else mine)
+        .cte("chats", materialized=True)
     )
+    # The offset keeps the order apart from what is looked up: that is for few of the chats then.
+    in_order = (
+        Select((chats,), [chats.c.chat_id, chats.c.newest_at])
+        .where(chats.c.newest_at.is_null(False))
+        .order_by(chats.c.newest_at.desc())
+        .offset(0)
+        .alias("in_order")
+    )
+    last_of_page = (
+        Select((in_order,), [in_order.c.newest_at])
+        .where(is_searched(in_order.c.chat_id))
+        .limit(1)
+        .offset(P.limit - 1)
+    )
+    oldest = fn.COALESCE(last_of_page, SQL("'0001-01-01'"))
+    page: Any = Select(columns=[oldest.alias("oldest")]).cte("page", materialized=True)
     newest: Any
     if dialect().has_lateral:
-        newest = of_chat.limit(P.limit).alias("newest")
+        columns = MessageTag.created_at, MessageTag.message_id
+        newest = newest_of_chat(chats.c.chat_id, *columns).where(
+            MessageTag.created_at >= page.c.oldest
+        )
+        newest = newest.limit(P.limit).alias("newest")
         created_at, message_id = newest.c.createdAt, newest.c.messageId
         join_type, is_newest = JOIN.LATERAL, SQL("true")
     else:
         newest = MessageTag.alias()
         created_at, message_id = newest.created_at, newest.message_id
-        last = of_chat.select(MessageTag.created_at).limit(1).offset(P.limit - 1)
+        last_of_chat = newest_of_chat(chats.c.chat_id, MessageTag.created_at).offset(P.limit - 1)
         join_type = JOIN.INNER
-        is_newest = (
-            (newest.tag == tag)
-            & (newest.chat_id == ChatMember.chat)
-            & (Tuple(created_at, message_id) < Tuple(P.before, P.before_id))
-            & (created_at >= fn.COALESCE(last, ""))
+        is_newest = of_chat(newest, chats.c.chat_id) & (
+            created_at >= fn.MAX(page.c.oldest, fn.COALESCE(last_of_chat, ""))
         )
     found = (
-        ChatMember.select(ChatMember.chat, created_at, message_id)
-        .join(Chat, on=(Chat.id == ChatMember.chat))
-        .join_from(ChatMember, newest, join_type, on=is_newest)
-        .where(*_seen_in(in_chat))
+        Select((chats,), [chats.c.chat_id, created_at, message_id])
+        .join(page, on=(chats.c.newest_at >= page.c.oldest))
+        .join(newest, join_type, on=is_newest)
+        .where(is_searched(chats.c.chat_id))
         .order_by(created_at.desc(), message_id.desc())
         .limit(P.limit)
         .alias("found")
     )
     state = Select(columns=[tags_are_complete().alias("is_complete")]).alias("state")
-    is_found = (Message.chat == found.c.chatId) & (Message.id == found.c.messageId)
+    is_found = (Message.chat == found.c.chat_id) & (Message.id == found.c.messageId)
     return (
         Message.select(state.c.is_complete, *MESSAGE_WITH_RELATIONS)
         .from_(
@@ -117,6 +146,7 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
             .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == Message.chat))
         )
         .order_by(found.c.createdAt.desc(), found.c.messageId.desc())
+        .with_cte(chats, page)
     )
 
 
