@@ -19,7 +19,7 @@ _FOR_NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
 SEARCH_INDEXES = "Message_search_idx", "Message_search_odd_idx"
 #: Characters that lower() does not fold as `any_case_pattern` does, or not on every server.
 ODD_CHARACTERS = (
-    r"[\u00b5\u00df\u0130\u0131\u0149\u017f\u01f0\u023a-\u024f\u0307\u0345\u0370-\u037f\u0390"
+    r"[\u00b5\u00df\u0130\u0131\u0149\u017f\u01f0\u023a-\u024f\u0307\u0345\u0370-\u037f\u0390\u03a3"
     r"\u03b0\u03c2\u03cf-\u03ff\u04cf\u04f6-\u04ff\u0510-\u052f\u0587\u10c7-\u10cd\u10f9-\u10ff"
     r"\u13f5-\u13fd\u1c80-\u1cbf\u1d79-\u1d8e\u1e96-\u1e9f\u1efa-\u1eff\u1f50-\u1fff\u212a"
     r"\u212b\u214e\u2184\u2c00-\u2d2d\ua640-\ua69b\ua722-\ua7f6\uab53-\uabbf\ufb00-\ufb17"

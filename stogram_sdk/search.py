@@ -339,7 +339,9 @@ def search_messages(
     """The messages whose text or file name contains the text in any case, the newest first.
 
     Every character stands for itself, also `%`, `_` and `\\`; 1 to 1,024 of them. They come with
-    sender and chat. Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    sender and chat. A rare word costs a look at every message of the user's chats; with the index
+    that `stogram search-index` makes, next to nothing. Raises `NotFound` for a chat the user is not
+    in, `InvalidInput`.
     """
     pattern = any_case_pattern(valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH))
     terms = current_database().search_terms(text)

@@ -210,9 +210,9 @@ def test_every_command_exists(document: str) -> None:
     assert set(re.findall(r"`make ([\w-]+)`", text)) <= targets
     for command, group in (("stogram", stogram_command), ("pw_migrate", peewee_migrate.cli.cli)):
         assert isinstance(group, click.Group)
-        named = set(re.findall(rf"(?:^|`|\(|=1 ){command} (\w+)", text, re.M))
+        named = set(re.findall(rf"(?:^|`|\(|=1 ){command} (\w[\w-]*)", text, re.M))
         assert named <= group.commands.keys()
-        for subcommand, option in re.findall(rf"{command} (\w+)[^`\n#]*? (--?[a-z-]+)", text):
+        for subcommand, option in re.findall(rf"{command} (\w[\w-]*)[^`\n#]*? (--?[a-z-]+)", text):
             options = [each for p in group.commands[subcommand].params for each in p.opts]
             assert option in options, f"{command} {subcommand} {option}"
 
