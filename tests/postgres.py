@@ -142,8 +142,8 @@ class Cluster:
             os.chown(directory, pwd.getpwnam(self._run["user"]).pw_uid, -1)
         data = f"{directory}/data"
         if not Path(data).exists():
-            initdb = [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust"]
-            subprocess.run([*initdb, "-E", "UTF8", "-N"], **self._run)
+            initdb = [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"]
+            subprocess.run([*initdb, "-E", "UTF8", *_locale(binaries)], **self._run)
         self._pg_ctl = [f"{binaries}/pg_ctl", "-D", data, "-w", "-l", f"{directory}/log"]
 
     @property
@@ -177,6 +177,14 @@ class Cluster:
         # Where nobody reaps it, a dead process looks alive to the next server.
         lock_file.unlink()
         self.socket.with_suffix(".5432.lock").unlink()
+
+
+def _locale(binaries: Path) -> list[str]:
+    """For initdb: one that knows the letters of all scripts, whatever that of the tests is."""
+    said = subprocess.run([f"{binaries}/initdb", "--version"], capture_output=True, check=True)
+    if int(said.stdout.split()[2].split(b".")[0]) < 17:
+        return ["--locale=C.UTF-8"]
+    return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 
 
 @contextmanager

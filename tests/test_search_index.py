@@ -168,9 +168,8 @@ def test_it_can_be_dropped_and_made_again(url: str, ivan: User, chat: Chat) -> N
     assert stogram(url, "search-index", "--drop").stdout == "the search index is not there\n"
 
 
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)  # SQLite makes it at once.
 def test_a_build_that_was_broken_off_is_begun_again(url: str, ivan: User, chat: Chat) -> None:
-    if url.startswith("sqlite"):
-        pytest.skip("SQLite makes it in one transaction")
     make_message(ivan, chat, "a needle")
     of_it = f"""WHERE indexrelid = '"{SEARCH_INDEXES[0]}"'::regclass"""
     execute(f"UPDATE pg_index SET indisvalid = false {of_it}")
