@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmarks.calls import TAGGED, calls, prepare
 from benchmarks.data import MANY, sized_chat
 from benchmarks.embedded import filled_file
 from benchmarks.others import others
-from benchmarks.report import BY_HAND, GUIDE, OURS, RESULTS, print_figures
+from benchmarks.report import BY_HAND, GUIDE, OURS, PLAIN, RESULTS, print_figures
 from benchmarks.server import filled_server
 from benchmarks.timing import Call, percentiles, times_in_turns
 from stogram_sdk.models import new_id
@@ -61,40 +62,47 @@ def _measure(url: str | None, seconds: float, only: str) -> dict[str, Any]:
         if url:
             contestants |= {BY_HAND: ByHand(ours, url), **elsewhere.get(name, {})}
             if name == "send_message, tags":
-                contestants[GUIDE] = _as_the_guide(url)
+                contestants |= _plain_inserts(url)
         figures[name] = {
             who: percentiles(taken) for who, taken in times_in_turns(seconds, contestants).items()
         }
     return figures
 
 
-def _as_the_guide(url: str) -> Call:
-    """A message with tags, inserted where only the server's and the guide's indexes are."""
+def _plain_inserts(url: str) -> dict[str, Call]:
+    """A message with tags and nothing else: where the indexes are the server's and the guide's, and
+    where those of this package are too, and "MessageTag"."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(
-            """DROP TABLE IF EXISTS guide;
-            CREATE TABLE guide (LIKE "Message" INCLUDING DEFAULTS);
-            INSERT INTO guide SELECT * FROM "Message";
-            ALTER TABLE guide ADD PRIMARY KEY (id);
-            CREATE INDEX ON guide USING gin (mentions);
-            CREATE INDEX ON guide USING gin (hashtags);
-            ALTER TABLE guide ADD FOREIGN KEY ("senderId") REFERENCES "User",
-                ADD FOREIGN KEY ("chatId") REFERENCES "Chat"
-            """
-        )
+        cursor.execute(_GUIDE_TABLE)
 
-    def insert() -> None:
+    def insert(table: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                """INSERT INTO guide
+                f"""INSERT INTO "{table}"
                     (id, "senderId", "chatId", content, "isSent", "updatedAt", hashtags, mentions)
-                VALUES (%s, %s, %s, %s, true, now(), %s, '{}')""",
+                VALUES (%s, %s, %s, %s, true, now(), %s, '{{}}')""",
                 [new_id(), MANY, sized_chat(30), TAGGED, ["popular", "tag40"]],
             )
 
-    return insert
+    return {GUIDE: partial(insert, "guide"), PLAIN: partial(insert, "Message")}
+
+
+_GUIDE_TABLE = """
+DROP TABLE IF EXISTS guide;
+CREATE TABLE guide (LIKE "Message" INCLUDING DEFAULTS INCLUDING INDEXES);
+DO $$
+DECLARE ours text;
+BEGIN
+    FOR ours IN SELECT indexname FROM pg_indexes WHERE tablename = 'guide'
+        AND indexdef ~ '"createdAt", id|"replyToId"' AND indexdef !~ 'UNIQUE'
+    LOOP EXECUTE format('DROP INDEX %I', ours); END LOOP;
+END $$;
+ALTER TABLE guide ADD FOREIGN KEY ("senderId") REFERENCES "User",
+    ADD FOREIGN KEY ("chatId") REFERENCES "Chat", ADD FOREIGN KEY ("replyToId") REFERENCES guide;
+INSERT INTO guide SELECT * FROM "Message" ORDER BY "createdAt" DESC LIMIT 1000000;
+"""
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def calls() -> dict[str, Call]:
     flags = cycle([True, False])
     return {
         **_settings(folder, message, flags),
-        **_writes(),
+        **_writes(message),
+        **_changes(folder, message),
         **_lists(message),
         **_searches(),
     }
@@ -59,7 +60,7 @@ def _settings(folder: str, message: str, flags: Any) -> dict[str, Call]:
     }
 
 
-def _writes() -> dict[str, Call]:
+def _writes(message: str) -> dict[str, Call]:
     return {
         **{
             f"send_message, {size:,} members": partial(
@@ -68,6 +69,31 @@ def _writes() -> dict[str, Call]:
             for size in MEMBERS
         },
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
+        "edit_message": partial(sdk.edit_message, MANY, _CHAT, message, TAGGED),
+        "create_chat, 3 members": partial(
+            sdk.create_chat, MANY, sdk.ChatType.GROUP, member_ids=[FEW, BLOCKED]
+        ),
+    }
+
+
+def _changes(folder: str, message: str) -> dict[str, Call]:
+    """What most often finds that there is nothing left to do."""
+    others = [row.folder.id for row in sdk.list_folders(MANY) if row.folder.id != folder]
+    deleted = sdk.send_message(MANY, _CHAT, "a slip").id
+    return {
+        "toggle_favorite": partial(sdk.toggle_favorite, MANY, _CHAT),
+        "unmute_chat": partial(sdk.unmute_chat, MANY, _CHAT),
+        "unmute_all_chats": partial(sdk.unmute_all_chats, FEW),
+        "recount_unread": partial(sdk.recount_unread, MANY, _CHAT),
+        "update_folder": partial(sdk.update_folder, MANY, folder, name="at work"),
+        "reorder_folders": partial(sdk.reorder_folders, MANY, [folder, *others]),
+        "remove_from_folder": partial(sdk.remove_from_folder, MANY, _CHAT),
+        "unpin_message": partial(sdk.unpin_message, MANY, _CHAT, deleted),
+        "unpin_all_messages": partial(sdk.unpin_all_messages, FEW, _CHAT),
+        "unblock_user": partial(sdk.unblock_user, FEW, BLOCKED),
+        "update_privacy": partial(sdk.update_privacy, FEW, show_last_seen=True),
+        "delete_message": partial(sdk.delete_message, MANY, _CHAT, deleted),
+        "open_private_chat": partial(sdk.open_private_chat, MANY, FEW),
     }
 
 
@@ -81,6 +107,9 @@ def _lists(message: str) -> dict[str, Call]:
         "list_members": partial(sdk.list_members, MANY, _CHAT),
         "list_blocked_users": partial(sdk.list_blocked_users, MANY),
         "users_to_notify": partial(sdk.users_to_notify, _CHAT, message),
+        "users_to_notify_each, 50": partial(
+            sdk.users_to_notify_each, [(_CHAT, row.id) for row in sdk.list_messages(MANY, _CHAT)]
+        ),
         "find_user": partial(sdk.find_user, "USER_77"),
         "get_user": partial(sdk.get_user, FEW),
         "get_privacy": partial(sdk.get_privacy, MANY),

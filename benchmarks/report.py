@@ -18,6 +18,7 @@ OURS = "stogram_sdk"
 BY_HAND = "psycopg2 by hand"
 #: What a message with tags is compared to.
 GUIDE = "plain INSERT, the guide's indexes"
+PLAIN = "plain INSERT, ours and MessageTag"
 
 _HEADINGS = ("median", "p95", "p99", "ratio")
 
