@@ -171,8 +171,9 @@ def _find_by_mention(in_chat: bool, of_user: bool, by_table: bool = True) -> Que
 
 #: How many of the newest messages of the chats a search by text reads first.
 _RECENT = 1_000
-#: How many messages of everybody it takes from the index; for more it reads the chats.
-_HITS = 5_000
+#: How many messages of everybody it takes from the index; for more it reads the chats. With many
+#: more PostgreSQL would expect so much work that it compiles the plan, which takes a second.
+_HITS = 2_500
 
 _ALL = fn.COUNT(SQL("*"))
 
