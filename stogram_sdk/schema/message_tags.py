@@ -180,8 +180,12 @@ BEGIN
             AND (message."isSent" OR message."scheduledFor" IS NULL)
     $body$;
     -- SECURITY DEFINER: whoever may write messages keeps their tags, without a right of their own.
+    -- enable_seqscan: a session that planned this while the table was small would go on so.
     CREATE OR REPLACE FUNCTION stogram_keep_message_tags() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
+    DECLARE
+        past record;
     BEGIN
         -- For this call: the schema may be renamed, and whoever writes may be in another.
         PERFORM set_config('search_path', quote_ident(TG_TABLE_SCHEMA) || ', pg_temp', true);
@@ -190,9 +194,12 @@ BEGIN
             RETURN NULL;
         END IF;
         IF TG_OP <> 'INSERT' THEN
-            DELETE FROM "MessageTag" AS kept USING stogram_message_tags(OLD) AS past
-            WHERE kept.tag = past.tag AND kept."chatId" = past."chatId"
-                AND kept."createdAt" = past."createdAt" AND kept."messageId" = past."messageId";
+            -- One by one: a join would be planned anew each time, which takes longer than this.
+            FOR past IN SELECT * FROM stogram_message_tags(OLD) LOOP
+                DELETE FROM "MessageTag" AS kept
+                WHERE kept.tag = past.tag AND kept."chatId" = past."chatId"
+                    AND kept."createdAt" = past."createdAt" AND kept."messageId" = past."messageId";
+            END LOOP;
         END IF;
         IF TG_OP <> 'DELETE' THEN
             INSERT INTO "MessageTag" SELECT * FROM stogram_message_tags(NEW)
