@@ -26,6 +26,7 @@ from benchmarks.report import BY_HAND, GUIDE, OURS, PLAIN, RESULTS, print_figure
 from benchmarks.server import filled_server
 from benchmarks.timing import Call, percentiles, times_in_turns
 from stogram_sdk.models import new_id
+from stogram_sdk.schema.search_index import drop_search_index, make_search_index
 
 
 def main() -> None:
@@ -36,12 +37,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="calls whose names begin so; writes no results")
     parser.add_argument("--keep", type=Path, help="a directory for the server, to be used again")
     options = parser.parse_args()
-    if options.engine == "sqlite":
-        with filled_file(options.messages, options.keep):
-            figures = _measure(None, options.seconds, options.only)
-    else:
-        with filled_server(options.messages, options.keep) as url:
-            figures = _measure(url, options.seconds, options.only)
+    filled = {"postgresql": filled_server, "sqlite": filled_file}[options.engine]
+    with filled(options.messages, options.keep) as url:
+        figures = _measure(url, options.seconds, options.only)
     result = {"engine": options.engine, "messages": options.messages, "calls": figures}
     print_figures(result)
     if not options.only:
@@ -50,22 +48,35 @@ def main() -> None:
         path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _measure(url: str | None, seconds: float, only: str) -> dict[str, Any]:
-    """By call and contestant; on SQLite, where there is no URL, ours is alone."""
+def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
+    """By call and contestant; on SQLite ours is alone."""
     prepare()
-    elsewhere = others(url) if url else {}
-    measured = {name: call for name, call in calls().items() if name.startswith(only)}
+    elsewhere = others(url) if url.startswith("postgresql") else None
     figures: dict[str, Any] = {}
-    console = Console(stderr=True)
-    for name, ours in track(measured.items(), "Measuring", len(measured), console=console):
-        contestants: dict[str, Call] = {OURS: ours}
-        if url:
-            contestants |= {BY_HAND: ByHand(ours, url), **elsewhere.get(name, {})}
-            if name == "send_message, tags":
-                contestants |= _plain_inserts(url)
-        figures[name] = {
-            who: percentiles(taken) for who, taken in times_in_turns(seconds, contestants).items()
+
+    def measure(calls: dict[str, Call]) -> None:
+        measured = {name: call for name, call in calls.items() if name.startswith(only)}
+        console = Console(stderr=True)
+        for name, ours in track(measured.items(), "Measuring", len(measured), console=console):
+            contestants: dict[str, Call] = {OURS: ours}
+            if elsewhere is not None:
+                contestants |= {BY_HAND: ByHand(ours, url), **elsewhere.get(name, {})}
+                if name == "send_message, tags":
+                    contestants |= _plain_inserts(url)
+            times = times_in_turns(seconds, contestants)
+            figures[name] = {who: percentiles(taken) for who, taken in times.items()}
+
+    without_index = calls()
+    measure(without_index)
+    make_search_index(url)
+    measure(
+        {
+            f"{name}, search index": call
+            for name, call in without_index.items()
+            if name.startswith(("search_messages", "send_message, 30"))
         }
+    )
+    drop_search_index(url)
     return figures
 
 

@@ -18,14 +18,14 @@ from stogram_sdk.migrating import migrations_directory
 
 
 @contextmanager
-def filled_file(messages: int, kept: Path | None) -> Iterator[None]:
-    """Connected to the database; in the directory `kept` it is there for the next run."""
+def filled_file(messages: int, kept: Path | None) -> Iterator[str]:
+    """The URL of the database; in the directory `kept` it is there for the next run."""
     directory = kept or Path(tempfile.mkdtemp(prefix="stogram-bench-"))
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "stogram.db"
+    url = f"sqlite:///{directory}/stogram.db"
     is_filled = directory / "filled"
     try:
-        stogram_sdk.connect(f"sqlite:///{path}")
+        stogram_sdk.connect(url)
         if not is_filled.exists():
             with session():
                 router = Router(current_database(), migrate_dir=migrations_directory())
@@ -35,7 +35,7 @@ def filled_file(messages: int, kept: Path | None) -> Iterator[None]:
             with session():
                 current_database().execute_sql("ANALYZE")
             is_filled.touch()
-        yield
+        yield url
     finally:
         stogram_sdk.close()
         if kept is None:
