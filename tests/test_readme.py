@@ -239,6 +239,8 @@ def test_rights_are_those_that_are_tested(readme: str) -> None:
     for block in (*blocks_of(readme, "sql"), *blocks_of(readme, "prisma")):
         unindented = re.sub(r"^ {3}", "", text_of("docs/migrations.md"), flags=re.M)
         assert block.text in text_of("docs/migrations.md") or block.text in unindented
+    tested = SERVICE_RIGHTS.replace(SERVICE, "stogram_service").strip()
+    assert tested in text_of(readme)
 
 
 @both
