@@ -21,6 +21,7 @@ import pytest
 import stogram_sdk
 from stogram_sdk.__main__ import main as stogram_command
 from tests.postgres import PostgresServer
+from tests.test_rights import SERVICE, SERVICE_RIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_DATABASE = ROOT.parent / "shared" / "database"
