@@ -71,7 +71,7 @@ def _writes(message: str) -> dict[str, Call]:
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
         "edit_message": partial(sdk.edit_message, MANY, _CHAT, message, TAGGED),
         "create_chat, 3 members": partial(
-            sdk.create_chat, MANY, sdk.ChatType.GROUP, member_ids=[FEW, BLOCKED]
+            sdk.create_chat, "user-1", sdk.ChatType.GROUP, member_ids=["user-2", "user-3"]
         ),
     }
 

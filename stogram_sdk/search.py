@@ -107,14 +107,13 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
         .limit(1)
         .offset(P.limit - 1)
     )
-    oldest = fn.COALESCE(last_of_page, SQL("'0001-01-01'"))
-    page: Any = Select(columns=[oldest.alias("oldest")]).cte("page", materialized=True)
+    start = fn.COALESCE(last_of_page, SQL("'0001-01-01'"))
+    page: Any = Select(columns=[start.alias("oldest")]).cte("page", materialized=True)
+    oldest = Select((page,), [page.c.oldest])
     newest: Any
     if dialect().has_lateral:
         columns = MessageTag.created_at, MessageTag.message_id
-        newest = newest_of_chat(chats.c.chat_id, *columns).where(
-            MessageTag.created_at >= page.c.oldest
-        )
+        newest = newest_of_chat(chats.c.chat_id, *columns).where(MessageTag.created_at >= oldest)
         newest = newest.limit(P.limit).alias("newest")
         created_at, message_id = newest.c.createdAt, newest.c.messageId
         join_type, is_newest = JOIN.LATERAL, SQL("true")
@@ -124,13 +123,12 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
         last_of_chat = newest_of_chat(chats.c.chat_id, MessageTag.created_at).offset(P.limit - 1)
         join_type = JOIN.INNER
         is_newest = of_chat(newest, chats.c.chat_id) & (
-            created_at >= fn.MAX(page.c.oldest, fn.COALESCE(last_of_chat, ""))
+            created_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
         )
     found = (
         Select((chats,), [chats.c.chat_id, created_at, message_id])
-        .join(page, on=(chats.c.newest_at >= page.c.oldest))
         .join(newest, join_type, on=is_newest)
-        .where(is_searched(chats.c.chat_id))
+        .where(chats.c.newest_at >= oldest, is_searched(chats.c.chat_id))
         .order_by(created_at.desc(), message_id.desc())
         .limit(P.limit)
         .alias("found")
