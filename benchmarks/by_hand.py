@@ -63,9 +63,10 @@ class ByHand:
         self._pool.closeall()
 
     def _record(self, call: Callable[[], Any]) -> None:
-        with session(), ExitStack() as stack:
+        # The first call builds the statements, and may have to wait for the disk.
+        with session(statement_timeout=0), ExitStack() as stack:
             database = current_database()
-            call()  # builds the statements
+            call()
             count = iter(range(1_000))
             for name, module in list(sys.modules.items()):
                 if name.startswith("stogram_sdk.") and hasattr(module, "new_id"):
