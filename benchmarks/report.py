@@ -16,9 +16,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 OURS = "stogram_sdk"
 #: psycopg2 with the same SQL.
 BY_HAND = "psycopg2 by hand"
-#: What a message with tags is compared to.
-GUIDE = "plain INSERT, the guide's indexes"
-PLAIN = "plain INSERT, ours and MessageTag"
+#: What a message with tags is compared to: the row alone.
+GUIDE = "plain INSERT, before 003"
+PLAIN = "plain INSERT, with 003 and MessageTag"
 
 _HEADINGS = ("median", "p95", "p99", "ratio")
 

@@ -22,6 +22,8 @@ MIGRATION = Migration(
         ),
         add_index("ChatMember", "chatId", "joinedAt", "id"),
         add_index("User", "lower(username)", name="User_username_lower_idx"),
+        create_table("LargeChat", text("chatId"), moment("createdAt", default=None)),
+        add_foreign_key("LargeChat", "chatId", "Chat"),
         create_table(
             "MessageTag",
             text("tag"),
@@ -33,10 +35,6 @@ MIGRATION = Migration(
         ),
         KeepMessageTags(),
         FillMessageTags(),
-        create_table(
-            "LargeChat", text("chatId"), moment("createdAt", default=None), is_derived=True
-        ),
-        add_foreign_key("LargeChat", "chatId", "Chat"),
     ),
 )
 

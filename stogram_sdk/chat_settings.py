@@ -236,7 +236,7 @@ def _unread_totals(by_table: bool = True) -> Query:
         ChatMember.select(
             fn.COALESCE(ChatSettings.is_muted, SQL("false")),
             unread_in_large(*ids),
-            unread_mentions(*ids, in_large=True, by_table=True),
+            unread_mentions(*ids, in_large=True, by_table=by_table),
         )
         .join(LargeChat, on=(LargeChat.chat == ChatMember.chat))
         .join_from(ChatMember, ChatSettings, JOIN.LEFT_OUTER, on=settings)

@@ -88,7 +88,9 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     def search_terms(self, text: str) -> str | None:
         """What the search index is asked for; None where there is none, or it cannot know."""
         connection: Any = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
-        return any_case_trigrams(text) if connection.execute(HAS_SEARCH_INDEX).fetchone() else None
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # likewise
+            is_there = connection.execute(HAS_SEARCH_INDEX).fetchone()
+        return any_case_trigrams(text) if is_there else None
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs

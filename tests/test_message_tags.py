@@ -15,6 +15,7 @@ from stogram_sdk import (
     ChatMember,
     Message,
     User,
+    add_member,
     delete_message,
     edit_message,
     find_by_hashtag,
@@ -22,6 +23,7 @@ from stogram_sdk import (
     leave_chat,
     publish_scheduled,
     send_message,
+    unread_totals,
 )
 from stogram_sdk.database import db, session
 from stogram_sdk.models import MessageTag
@@ -267,8 +269,13 @@ def test_pages_over_many_chats(ann: User) -> None:
 
 def test_searches_are_right_while_the_table_is_being_filled(ann: User, chat: Chat) -> None:
     message = send_message(ann.id, chat.id, "#one for @ann")
+    reader = make_user("reader")
+    add_member(ann.id, chat.id, reader.id)
+    send_message(ann.id, chat.id, "for @reader")
+    assert unread_totals(reader.id).mentions == 1
     with session():
         MessageTag.delete().execute()
+    assert unread_totals(reader.id).mentions == 1
     assert in_chat(ann, chat, "one") == [message.id]
     assert [found.id for found in find_by_mention(ann.id)] == [message.id]
     assert find_by_hashtag(ann.id, "absent") == []

@@ -119,6 +119,8 @@ def test_rollback_of_what_we_made(databases: Databases, name: str) -> None:
     assert pw_migrate(databases.server.url_of(name), "migrate").returncode == 0
     insert = """INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', '2024-01-01')"""
     databases.strictly(name, insert)
+    for migration in ("003", "002"):
+        databases.strictly(name, script(migration, "--rollback"))
     refused = databases.psql(name, script("001", "--rollback"), "-v", "ON_ERROR_STOP=1")
     assert "table Chat would lose 1 rows with data" in refused.stderr
     databases.strictly(name, 'DELETE FROM "Chat"')
@@ -133,6 +135,9 @@ def test_rollback_that_would_lose_data(databases: Databases, name: str) -> None:
         name,
         """UPDATE "Message" SET hashtags = '{tag}' WHERE id = (SELECT min(id) FROM "Message")""",
     )
+    refused = databases.psql(name, script("002", "--rollback"), "-v", "ON_ERROR_STOP=1")
+    assert "first take back 003_searches_and_lists, which came later" in refused.stderr
+    assert '"Folder"' in databases.dump(name)
     databases.strictly(name, script("003", "--rollback"))  # can be made again, so loses nothing
     migrated = databases.dump(name)
     text = script("002", "--rollback")

@@ -312,6 +312,16 @@ def test_rollback_leaves_what_was_there_before(databases: Databases, name: str) 
     assert databases.dump(name) == before
 
 
+def test_where_a_large_chat_begins_to_count_is_not_lost(databases: Databases, name: str) -> None:
+    databases.filled(name)
+    url = databases.server.url_of(name)
+    assert pw_migrate(url, "migrate").returncode == 0
+    databases.strictly(name, 'INSERT INTO "LargeChat" SELECT min(id), now() FROM "Chat"')
+    assert "this would lose 1 rows of LargeChat" in stopped(url, "rollback")
+    done = pw_migrate(url, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")
+    assert done.returncode == 0, done.stderr
+
+
 def test_rollback_of_the_first_never_drops_rows(database_url: str) -> None:
     assert pw_migrate(database_url, "migrate", "--name", NAMES[0]).returncode == 0
     stogram_sdk.connect(database_url)

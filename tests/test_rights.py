@@ -9,6 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 import stogram_sdk
+from stogram_sdk import StogramError
+from stogram_sdk.database import current_database, session
 from tests.contract import CALLS, build_world, outcome, undone
 from tests.postgres import PostgresServer
 from tests.states import Databases, pw_migrate, stogram
@@ -115,6 +117,20 @@ def test_the_backfill_is_for_the_owner(as_service: None, databases: Databases, n
     done = stogram(url, "backfill")
     assert done.returncode == 1
     assert "run it as the owner of the tables" in done.stderr
+
+
+def test_nobody_else_can_use_what_runs_with_the_rights_of_the_owner(
+    as_service: None, databases: Databases, name: str
+) -> None:
+    """The owner's trigger function on a table of one's own would be a way to become the owner."""
+    script = """
+        CREATE TEMP TABLE mine (tag text);
+        CREATE TRIGGER mine AFTER TRUNCATE ON mine
+            EXECUTE FUNCTION public.stogram_keep_message_tags();
+    """
+    databases.server.execute(f'GRANT TEMP ON DATABASE "{name}" TO {SERVICE}')
+    with pytest.raises(StogramError, match="42501"), session():
+        current_database().execute_sql(script)
 
 
 def test_the_service_needs_no_more_than_the_readme_says(as_service: None) -> None:

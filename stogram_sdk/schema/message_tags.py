@@ -207,6 +207,8 @@ BEGIN
         END IF;
         RETURN NULL;
     END $body$;
+    -- Nobody else may hang it on a table of theirs: it runs with the rights of the owner.
+    REVOKE EXECUTE ON FUNCTION stogram_keep_message_tags() FROM PUBLIC;
 END $block$
 """
 

@@ -56,7 +56,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         f"-- Takes back {name}: apply with psql -v ON_ERROR_STOP=1.",
         *_LIMITS,
         *(["", "BEGIN;"] if migration.foundation else []),
-        *_guard(_losses(migration, schema)),
+        *_guard([*_later_ones(name, history), *_losses(migration, schema)]),
     ]
     undo = (
         (step, Statement(sql))
@@ -73,6 +73,18 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         *(["", "COMMIT;"] if migration.foundation else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _later_ones(name: str, history: str) -> list[str]:
+    """What is built on this migration goes first."""
+    return [
+        f"IF to_regclass('{history}') IS NOT NULL THEN",
+        f"    FOR later IN EXECUTE $q$SELECT name FROM {history} WHERE name > '{name}'"
+        " AND name ~ '^[0-9]{3}_' ORDER BY name DESC$q$ LOOP",
+        "        RAISE EXCEPTION 'first take back %, which came later', later;",
+        "    END LOOP;",
+        "END IF;",
+    ]
 
 
 def _with_timeouts(parts: Iterator[tuple[Step, Statement]]) -> list[str]:
@@ -97,7 +109,7 @@ def _guard(checks: list[str]) -> list[str]:
     return [
         "",
         "-- Nothing is touched if one of these is so.",
-        "DO $$ DECLARE found bigint; BEGIN",
+        "DO $$ DECLARE found bigint; later text; BEGIN",
         *checks,
         "END $$;",
         "",

@@ -143,7 +143,7 @@ def _make_on_sqlite(database: Any) -> bool:
             database.execute_sql(sql)
     except peewee.OperationalError as error:
         if "no such module: fts5" in str(error) or "no such tokenizer: trigram" in str(error):
-            raise MigrationError("this SQLite has no FTS5 with trigrams: it needs 3.34") from error
+            raise MigrationError("this SQLite was built without FTS5 and its trigrams") from error
         raise
     return True
 
