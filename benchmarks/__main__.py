@@ -81,8 +81,10 @@ def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
 
 
 def _plain_inserts(url: str) -> dict[str, Call]:
-    """A message with tags and nothing else: where the indexes are those before 003 (of 1,000,000 rows at most), and
-    where those of this package are too, and "MessageTag"."""
+    """A message with tags and nothing else, without and with what 003 adds.
+
+    Without it in a copy of the table, of 1,000,000 rows at most.
+    """
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:
