@@ -27,6 +27,7 @@ from stogram_sdk import (
 )
 from stogram_sdk.database import db, session
 from stogram_sdk.models import MessageTag
+from stogram_sdk.schema.message_tags import _SQLITE_FORGET
 from tests.factories import (
     LONG_AGO,
     after,
@@ -153,6 +154,19 @@ def test_keeping_it_never_reads_through_it(ann: User, chat: Chat) -> None:
         execute('DELETE FROM "Message"')
         read = """SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'MessageTag'"""
         assert db.execute_sql(read).fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_keeping_it_on_sqlite_never_reads_through_it() -> None:
+    """SQLite does not tell the plan of a trigger: this is what it runs."""
+    forget = _SQLITE_FORGET.replace("OLD.id", "'message'")
+    with session():
+        triggers = db.execute_sql("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        plan = db.execute_sql(f"EXPLAIN QUERY PLAN {forget}").fetchall()
+    assert sum(_SQLITE_FORGET in sql for (sql,) in triggers) == 2
+    assert [step for *_, step in plan] == [
+        "SEARCH MessageTag USING INDEX MessageTag_messageId_idx (messageId=?)"
+    ]
 
 
 def test_it_goes_with_the_transaction(ann: User, chat: Chat) -> None:

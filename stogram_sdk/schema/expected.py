@@ -10,7 +10,7 @@ from peewee import ForeignKeyField
 
 from stogram_sdk.fields import EnumTextField
 from stogram_sdk.models import MODELS, SIDE_TABLES
-from stogram_sdk.schema.message_tags import trigger_names
+from stogram_sdk.schema.message_tags import own_indexes, trigger_names
 from stogram_sdk.schema.objects import (
     Catalog,
     Column,
@@ -69,7 +69,7 @@ def expected_catalog(schema: Schema, models: Iterable[Any] = (*MODELS, *SIDE_TAB
             plain = _index(made)
             if schema.has_index(plain):
                 catalog.indexes[plain.name] = plain
-    for special in SPECIAL_INDEXES:
+    for special in (*SPECIAL_INDEXES, *own_indexes(schema)):
         catalog.indexes[special.name] = special
     catalog.has_all_tags = True
     catalog.triggers = dict.fromkeys(trigger_names(schema), "Message")

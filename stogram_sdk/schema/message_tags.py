@@ -24,17 +24,22 @@ from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any
 
-from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog
+from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog, Index, index
 from stogram_sdk.schema.obstacles import Obstacle, RowObstacle, Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import Statement, Step
+from stogram_sdk.schema.steps import AddIndex, Statement, Step
 
 
 def trigger_names(schema: Schema) -> list[str]:
     """The triggers on "Message"."""
     last = "updated" if isinstance(schema, SqliteSchema) else "truncate"
     return [f"Message_tags_{event}" for event in ("insert", "update", "delete", last)]
+
+
+def own_indexes(schema: Schema) -> list[Index]:
+    """What the triggers find the tags of a message by, where they cannot know their keys."""
+    return [index("MessageTag", "messageId")] if isinstance(schema, SqliteSchema) else []
 
 
 def know_all_letters(connection: Any) -> None:
@@ -68,7 +73,9 @@ class KeepMessageTags(_TagStep):
         return "triggers that keep MessageTag"
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
-        return all(name in catalog.triggers for name in trigger_names(schema))
+        return all(name in catalog.triggers for name in trigger_names(schema)) and all(
+            catalog.indexes.get(own.name) == own for own in own_indexes(schema)
+        )
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         return [statement.sql for statement in self.online(schema)]
@@ -78,7 +85,12 @@ class KeepMessageTags(_TagStep):
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return [
-            *(f'DROP TRIGGER IF EXISTS "{name}"' for name in trigger_names(schema)),
+            *self.undo(schema, siblings),
+            *(
+                sql
+                for own in own_indexes(schema)
+                for sql in AddIndex(own).on_sqlite(schema, siblings)
+            ),
             *_SQLITE_TRIGGERS,
         ]
 
