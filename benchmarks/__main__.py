@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def main() -> None:
 
 def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
     """By call and contestant; on SQLite ours is alone."""
-    prepare()
+    prepared = prepare()
     elsewhere = others(url) if url.startswith("postgresql") else None
     figures: dict[str, Any] = {}
 
@@ -59,14 +60,16 @@ def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
         console = Console(stderr=True)
         for name, ours in track(measured.items(), "Measuring", len(measured), console=console):
             contestants: dict[str, Call] = {OURS: ours}
-            if elsewhere is not None:
-                contestants |= {BY_HAND: ByHand(ours, url), **elsewhere.get(name, {})}
-                if name == "send_message, tags":
-                    contestants |= _plain_inserts(url)
-            times = times_in_turns(seconds, contestants)
+            with ExitStack() as stack:
+                if elsewhere is not None:
+                    by_hand = stack.enter_context(closing(ByHand(ours, url)))
+                    contestants |= {BY_HAND: by_hand, **elsewhere.get(name, {})}
+                    if name == "send_message, tags":
+                        contestants |= _plain_inserts(url)
+                times = times_in_turns(seconds, contestants)
             figures[name] = {who: percentiles(taken) for who, taken in times.items()}
 
-    without_index = calls()
+    without_index = calls(prepared)
     measure(without_index)
     make_search_index(url)
     measure(

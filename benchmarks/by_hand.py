@@ -1,115 +1,152 @@
 """The limit: psycopg2 with the same SQL by hand, and dataclasses made of the rows.
 
 A call of the SDK is recorded once, with what it sends, and then sent again by psycopg2 alone: the
-same texts and values, but for ids, which are new each time; the same transactions.
+same texts and values in the same transactions, but for ids and names, which are new each time.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import make_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from psycopg2.pool import ThreadedConnectionPool
 
 import stogram_sdk
-from stogram_sdk import models
 from stogram_sdk.database import current_database, session
+from stogram_sdk.fields import TextArray
 
-_MARK = "<new id {}>"
+#: The functions that make what must be new at each call, by their names in any module.
+_MAKERS = ("new_id", "new_name")
+
+#: What takes the place of a savepoint: the recording is inside a transaction, and a call is not.
+_TRANSACTION = {"SAVEPOINT": "BEGIN", "RELEASE": "COMMIT"}
 
 
-class _Pool(ThreadedConnectionPool):
-    def __init__(self, smallest: int, largest: int, url: str, *, is_autocommit: bool) -> None:
-        self._is_autocommit = is_autocommit
-        super().__init__(smallest, largest, url)
+class _Sent(NamedTuple):
+    """A statement of psycopg2: its values, with the number of what is new in them, and readers."""
 
-    def _connect(self, key: Any = None) -> Any:
-        connection = super()._connect(key)
-        connection.autocommit = self._is_autocommit
-        return connection
+    sql: str
+    values: list[Any]
+    renewed: list[tuple[int, Callable[[dict[str, str]], Any]]]
+    readers: list[Callable[[tuple[Any, ...]], Any]]
 
 
 class ByHand:
     """What a call sends, to be sent by psycopg2."""
 
     def __init__(self, call: Callable[[], Any], url: str) -> None:
-        self.statements: list[tuple[str, list[Any], list[Any]]] = []
-        self.is_transaction = False
-        self._record(call)
-        self._pool = _Pool(1, 1, url, is_autocommit=not self.is_transaction)
+        self._makers: dict[str, Callable[[], str]] = {}
+        self._statements = self._recorded(call)
+        self._pool = ThreadedConnectionPool(1, 1, url)
+        connection = self._pool.getconn()
+        connection.autocommit = True
+        self._pool.putconn(connection)
 
     def __call__(self) -> Any:
         """Send it over a connection of psycopg2's own pool: no service opens one for each call."""
+        fresh = {number: make() for number, make in self._makers.items()}
         connection = self._pool.getconn()
-        ids: dict[str, str] = {}
         result: list[Any] = []
         with connection.cursor() as cursor:
-            for sql, parameters, readers in self.statements:
-                cursor.execute(sql, [_renewed(value, ids) for value in parameters])
-                if cursor.description is not None:
+            for sql, values, renewed, readers in self._statements:
+                for place, renew in renewed:
+                    values[place] = renew(fresh)
+                cursor.execute(sql, values)
+                if readers:
                     rows = cursor.fetchall()
                     result = [[read(row) for read in readers] for row in rows]
-        if self.is_transaction:
-            connection.commit()
         self._pool.putconn(connection)
         return result
 
     def close(self) -> None:
         self._pool.closeall()
 
-    def _record(self, call: Callable[[], Any]) -> None:
+    def _recorded(self, call: Callable[[], Any]) -> list[_Sent]:
         # The first call builds the statements, and may have to wait for the disk.
         with session(statement_timeout=0), ExitStack() as stack:
             database = current_database()
             call()
-            count = iter(range(1_000))
-            for name, module in list(sys.modules.items()):
-                if name.startswith("stogram_sdk.") and hasattr(module, "new_id"):
-                    stack.enter_context(
-                        patch.object(module, "new_id", lambda: _MARK.format(next(count)))
-                    )
-            stack.enter_context(self._noting(database))
+            made = stack.enter_context(_noting_what_is_made())
+            sent = stack.enter_context(_noting_what_is_sent(database))
             with database.atomic() as transaction:
                 call()
                 transaction.rollback()
-        shapes = {compiled.sql: compiled.parts for compiled in database.statements.values()}
-        self.statements = [
-            (sql, parameters, [_reader(part) for part in shapes.get(sql, ())])
-            for sql, parameters, _ in self.statements
-        ]
-
-    @contextmanager
-    def _noting(self, database: Any) -> Any:
-        execute = database.execute_sql
-
-        def noting(sql: str, parameters: Any = None, *rest: Any, **options: Any) -> Any:
-            word = sql.split()[0]
-            if word in ("SAVEPOINT", "RELEASE"):
-                self.is_transaction = True
-            elif word not in ("BEGIN", "COMMIT", "ROLLBACK"):
-                self.statements.append((sql, list(parameters or ()), []))
-            return execute(sql, parameters, *rest, **options)
-
-        database.execute_sql = noting
-        try:
-            yield
-        finally:
-            del database.execute_sql
+        self._makers = {str(number): make for number, (_, make) in enumerate(made)}
+        numbers = {value: str(number) for number, (value, _) in enumerate(made)}
+        parts = {compiled.sql: compiled.parts for compiled in database.statements.values()}
+        statements = []
+        for sql, values in sent:
+            renewals = [(place, _renewal(value, numbers)) for place, value in enumerate(values)]
+            renewed = [(place, renew) for place, renew in renewals if renew is not None]
+            readers = [_reader(part) for part in parts.get(sql, ())]
+            statements.append(_Sent(sql, values, renewed, readers))
+        return statements
 
 
-def _renewed(value: Any, ids: dict[str, str]) -> Any:
-    if isinstance(value, str) and value.startswith("<new id"):
-        if value not in ids:
-            ids[value] = models.new_id()
-        return ids[value]
+@contextmanager
+def _noting_what_is_made() -> Iterator[list[tuple[str, Callable[[], str]]]]:
+    """Each new id or name that is made inside, and what makes one."""
+    noted: list[tuple[str, Callable[[], str]]] = []
+
+    def noting(make: Callable[[], str]) -> Callable[[], str]:
+        def noting_maker() -> str:
+            noted.append((make(), make))
+            return noted[-1][0]
+
+        return noting_maker
+
+    with ExitStack() as stack:
+        for name, module in list(sys.modules.items()):
+            if name.startswith(("stogram_sdk.", "benchmarks.")):
+                for maker in _MAKERS:
+                    if hasattr(module, maker):
+                        patched = noting(getattr(module, maker))
+                        stack.enter_context(patch.object(module, maker, patched))
+        yield noted
+
+
+@contextmanager
+def _noting_what_is_sent(database: Any) -> Iterator[list[tuple[str, list[Any]]]]:
+    """Each statement inside, with its values."""
+    noted: list[tuple[str, list[Any]]] = []
+    execute = database.execute_sql
+
+    def noting(sql: str, values: Any = None, *rest: Any, **options: Any) -> Any:
+        word = sql.split()[0]
+        if word not in ("BEGIN", "COMMIT", "ROLLBACK"):
+            noted.append((_TRANSACTION.get(word, sql), list(values or ())))
+        return execute(sql, values, *rest, **options)
+
+    database.execute_sql = noting
+    try:
+        yield noted
+    finally:
+        del database.execute_sql
+
+
+def _renewal(value: Any, numbers: dict[str, str]) -> Callable[[dict[str, str]], Any] | None:
+    """What puts new ids and names into the value; None if there are none in it."""
     if isinstance(value, list):
-        return [_renewed(item, ids) for item in value]
-    return value
+        texts = [_template(each, numbers) for each in value]
+        if texts != [each.replace("%", "%%") for each in value]:
+            return lambda fresh: TextArray(text % fresh for text in texts)
+    elif isinstance(value, str):
+        text = _template(value, numbers)
+        if text != value.replace("%", "%%"):
+            return text.__mod__
+    return None
+
+
+def _template(text: str, numbers: dict[str, str]) -> str:
+    text = text.replace("%", "%%")
+    for value, number in numbers.items():
+        text = text.replace(value, f"%({number})s")
+    return text
 
 
 def _reader(part: Any) -> Callable[[tuple[Any, ...]], Any]:

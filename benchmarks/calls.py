@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import stogram_sdk as sdk
 from benchmarks.data import (
@@ -16,38 +17,72 @@ from benchmarks.data import (
     SEARCHED_NAMES,
     SEARCHED_TAGS,
     SEARCHED_WORDS,
+    new_name,
     sized_chat,
     user_in_chats,
 )
 from benchmarks.timing import Call
+from stogram_sdk.models import new_id
 
 _CHAT = sized_chat(30)
+_OWNER = "user-1"
 TAGGED = "hello #popular #tag40"
+IMPORTED_AT = datetime(2020, 1, 1, tzinfo=UTC)
+
+#: Public functions that are not measured, and why.
+NOT_MEASURED = {
+    **dict.fromkeys(("extract_hashtags", "extract_mentions"), "text alone, without a database"),
+    **dict.fromkeys(("connect", "close", "migrate"), "once in the life of a service"),
+    **dict.fromkeys(("session", "transaction", "retrying"), "around other calls"),
+}
 
 
-def prepare() -> None:
-    """What the calls find there."""
+class Prepared(NamedTuple):
+    """What the calls find in the database."""
+
+    folders: list[str]  # of MANY
+    messages: list[str]  # of MANY in their chat, the newest first: all are pinned
+    deleted: str
+    group: str  # of _OWNER
+
+
+def prepare() -> Prepared:
     for _ in range(60):
         message = sdk.send_message(MANY, _CHAT, "hello")
         sdk.pin_message(MANY, _CHAT, message.id)
     sdk.mute_chat(MANY, _CHAT)
+    sdk.create_folder(MANY, "work")
+    slip = sdk.send_message(MANY, _CHAT, "a slip").id
+    sdk.delete_message(MANY, _CHAT, slip)
+    group = sdk.create_chat(_OWNER, sdk.ChatType.GROUP, member_ids=["user-2", "user-3"])
+    return Prepared(
+        folders=[row.folder.id for row in sdk.list_folders(MANY)],
+        messages=[row.id for row in sdk.list_messages(MANY, _CHAT)],
+        deleted=slip,
+        group=group.id,
+    )
 
 
-def calls() -> dict[str, Call]:
-    """Each call by its name."""
-    folder = sdk.create_folder(MANY, "work").id
-    message = sdk.list_messages(MANY, _CHAT, limit=1)[0].id
-    flags = cycle([True, False])
+def calls(prepared: Prepared) -> dict[str, Call]:
+    """Each call by its name: the functions that it makes, then what is asked of them."""
     return {
-        **_settings(folder, message, flags),
-        **_writes(message),
-        **_changes(folder, message),
-        **_lists(message),
+        **_settings(prepared),
+        **_writes(prepared),
+        **_pairs(prepared),
+        **_changes(prepared),
+        **_lists(prepared),
         **_searches(),
     }
 
 
-def _settings(folder: str, message: str, flags: Any) -> dict[str, Call]:
+def functions(name: str) -> list[str]:
+    """The public functions in the name of a call."""
+    return [part for part in name.split(", ") if part in sdk.__all__]
+
+
+def _settings(prepared: Prepared) -> dict[str, Call]:
+    folder, message = prepared.folders[0], prepared.messages[0]
+    flags = cycle([True, False])
     return {
         "is_blocked": partial(sdk.is_blocked, MANY, FEW),
         "get_chat_settings": partial(sdk.get_chat_settings, MANY, _CHAT),
@@ -60,7 +95,18 @@ def _settings(folder: str, message: str, flags: Any) -> dict[str, Call]:
     }
 
 
-def _writes(message: str) -> dict[str, Call]:
+def _writes(prepared: Prepared) -> dict[str, Call]:
+    def create_user() -> Any:
+        name = new_name()
+        return sdk.create_user(f"{name}@example.com", name, password_hash="hash")
+
+    def import_messages() -> Any:
+        history = [
+            sdk.ImportedMessage(new_id(), _OWNER, IMPORTED_AT + timedelta(seconds=second), TAGGED)
+            for second in range(100)
+        ]
+        return sdk.import_messages(_OWNER, prepared.group, history)
+
     return {
         **{
             f"send_message, {size:,} members": partial(
@@ -69,35 +115,68 @@ def _writes(message: str) -> dict[str, Call]:
             for size in MEMBERS
         },
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
-        "edit_message": partial(sdk.edit_message, MANY, _CHAT, message, TAGGED),
+        "edit_message": partial(sdk.edit_message, MANY, _CHAT, prepared.messages[0], TAGGED),
+        "import_messages, 100": import_messages,
         "create_chat, 3 members": partial(
-            sdk.create_chat, "user-1", sdk.ChatType.GROUP, member_ids=["user-2", "user-3"]
+            sdk.create_chat, _OWNER, sdk.ChatType.GROUP, member_ids=["user-2", "user-3"]
         ),
+        "create_user": create_user,
     }
 
 
-def _changes(folder: str, message: str) -> dict[str, Call]:
+def _pairs(prepared: Prepared) -> dict[str, Call]:
+    """What makes something, and what undoes it: each time there is something to do."""
+    group, message = prepared.group, prepared.messages[0]
+
+    def create_and_delete_folder() -> None:
+        sdk.delete_folder(_OWNER, sdk.create_folder(_OWNER, "work").id)
+
+    def add_and_remove_member() -> None:
+        sdk.add_member(_OWNER, group, FEW)
+        sdk.remove_member(_OWNER, group, FEW)
+
+    def add_member_and_leave() -> None:
+        sdk.add_member(_OWNER, group, FEW)
+        sdk.leave_chat(FEW, group)
+
+    def block_and_unblock() -> None:
+        sdk.block_user(_OWNER, "user-3")
+        sdk.unblock_user(_OWNER, "user-3")
+
+    def unpin_and_pin() -> None:
+        sdk.unpin_message(MANY, _CHAT, message)
+        sdk.pin_message(MANY, _CHAT, message)
+
+    return {
+        "create_folder, delete_folder": create_and_delete_folder,
+        "add_member, remove_member": add_and_remove_member,
+        "add_member, leave_chat": add_member_and_leave,
+        "block_user, unblock_user": block_and_unblock,
+        "unpin_message, pin_message": unpin_and_pin,
+    }
+
+
+def _changes(prepared: Prepared) -> dict[str, Call]:
     """What most often finds that there is nothing left to do."""
-    others = [row.folder.id for row in sdk.list_folders(MANY) if row.folder.id != folder]
-    deleted = sdk.send_message(MANY, _CHAT, "a slip").id
+    folder = prepared.folders[0]
     return {
         "toggle_favorite": partial(sdk.toggle_favorite, MANY, _CHAT),
         "unmute_chat": partial(sdk.unmute_chat, MANY, _CHAT),
         "unmute_all_chats": partial(sdk.unmute_all_chats, FEW),
         "recount_unread": partial(sdk.recount_unread, MANY, _CHAT),
         "update_folder": partial(sdk.update_folder, MANY, folder, name="at work"),
-        "reorder_folders": partial(sdk.reorder_folders, MANY, [folder, *others]),
+        "reorder_folders": partial(sdk.reorder_folders, MANY, prepared.folders),
         "remove_from_folder": partial(sdk.remove_from_folder, MANY, _CHAT),
-        "unpin_message": partial(sdk.unpin_message, MANY, _CHAT, deleted),
+        "unpin_message": partial(sdk.unpin_message, MANY, _CHAT, prepared.deleted),
         "unpin_all_messages": partial(sdk.unpin_all_messages, FEW, _CHAT),
         "unblock_user": partial(sdk.unblock_user, FEW, BLOCKED),
         "update_privacy": partial(sdk.update_privacy, FEW, show_last_seen=True),
-        "delete_message": partial(sdk.delete_message, MANY, _CHAT, deleted),
+        "delete_message": partial(sdk.delete_message, MANY, _CHAT, prepared.deleted),
         "open_private_chat": partial(sdk.open_private_chat, MANY, FEW),
     }
 
 
-def _lists(message: str) -> dict[str, Call]:
+def _lists(prepared: Prepared) -> dict[str, Call]:
     return {
         "list_messages": partial(sdk.list_messages, MANY, _CHAT),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
@@ -106,9 +185,9 @@ def _lists(message: str) -> dict[str, Call]:
         "list_folders": partial(sdk.list_folders, MANY),
         "list_members": partial(sdk.list_members, MANY, _CHAT),
         "list_blocked_users": partial(sdk.list_blocked_users, MANY),
-        "users_to_notify": partial(sdk.users_to_notify, _CHAT, message),
+        "users_to_notify": partial(sdk.users_to_notify, _CHAT, prepared.messages[0]),
         "users_to_notify_each, 50": partial(
-            sdk.users_to_notify_each, [(_CHAT, row.id) for row in sdk.list_messages(MANY, _CHAT)]
+            sdk.users_to_notify_each, [(_CHAT, message) for message in prepared.messages]
         ),
         "find_user": partial(sdk.find_user, "USER_77"),
         "get_user": partial(sdk.get_user, FEW),

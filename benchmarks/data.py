@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Any
 
 FIRST = datetime(2016, 1, 1, tzinfo=UTC)
@@ -47,6 +48,11 @@ CHATS = (1, 10, 100, 500, 1_000)
 def sized_chat(members: int) -> str:
     """A group of `MANY` and others who are nowhere else, without messages at first."""
     return f"sized-{members}"
+
+
+def new_name() -> str:
+    """A username that nobody has."""
+    return f"new_{token_hex(8)}"
 
 
 def user_in_chats(chats: int) -> str:
@@ -160,7 +166,15 @@ def other_rows(world: World) -> Iterator[tuple[str, tuple[str, ...], list[tuple[
     """Table, columns and rows of everything before "Message"."""
     now = _time(FIRST)
     others, chats_of = _others(random.Random(world.messages + 2), world)
-    columns = ("id", "email", "username", "password", "createdAt", "updatedAt", "lastSeen")
+    columns: tuple[str, ...] = (
+        "id",
+        "email",
+        "username",
+        "password",
+        "createdAt",
+        "updatedAt",
+        "lastSeen",
+    )
     names = [(user, user.replace("-", "_")) for user in (*world.users, *others)]
     yield (
         "User",
