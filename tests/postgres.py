@@ -66,10 +66,10 @@ class PostgresServer:
             connection.close()
 
     @contextmanager
-    def database(self, template: str = "template0") -> Iterator[str]:
+    def database(self, template: str = "template0", options: str = "") -> Iterator[str]:
         """The name of a new database, which is dropped at the end."""
         name = f"test_{uuid.uuid4().hex}"
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {options}')
         try:
             yield name
         finally:

@@ -18,6 +18,7 @@ from tests.states import Databases, pw_migrate, stogram
 
 AREAS = {
     "right to read",
+    "encoding",
     "migration",
     "enum type",
     "table",
@@ -111,7 +112,7 @@ def test_after_the_migration(database_url: str) -> None:
     assert found["problems"] == found["pending_migrations"] == []
     on_sqlite = database_url.startswith("sqlite")
     assert set(found["looked_at"]) == AREAS - (
-        {"enum type", "right to read"} if on_sqlite else set()
+        {"enum type", "right to read", "encoding"} if on_sqlite else set()
     )
     assert found["looked_at"]["column"]["looked_at"] == 107
     assert "The database is what the models say." in stogram(database_url, "check").stdout

@@ -263,6 +263,21 @@ def test_it_stops_before_anything_is_touched(databases: Databases, name: str, ca
     assert databases.dump(name) == before
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_another_encoding_than_utf8_stops_it(databases: Databases, encoding: str) -> None:
+    with databases.server.database(options=f"ENCODING '{encoding}' LOCALE 'C'") as name:
+        url = databases.server.url_of(name)
+        before = databases.dump(name)
+        said = stopped(url)
+        assert f"database: is encoded in {encoding}, and must be in UTF8. Dump it" in said
+        assert done(databases, name) == []
+        by_hand = databases.psql(name, stogram(url, "sql").stdout, "-v", "ON_ERROR_STOP=1")
+        assert f"the database is encoded in {encoding}" in by_hand.stderr
+        assert databases.dump(name) == before
+        found = stogram(url, "check").stdout
+        assert f"database: is encoded in {encoding}, and must be in UTF8" in found
+
+
 def test_faking_the_first_on_an_empty_database_is_noticed(databases: Databases, name: str) -> None:
     url = databases.server.url_of(name)
     assert pw_migrate(url, "migrate", "--fake", "--name", NAMES[0]).returncode == 0

@@ -21,7 +21,7 @@ from stogram_sdk.schema.migration import (
     rows_in_the_way,
     schema_of,
 )
-from stogram_sdk.schema.obstacles import Obstacle, Schema
+from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.shipped import shipped_migrations
 from stogram_sdk.schema.steps import (
@@ -117,6 +117,7 @@ class _Look:
     def take(self) -> None:
         self._rights()
         self._history()
+        self._encoding()
         self._obstacles()
         self._tables()
         self._constraints_and_indexes()
@@ -199,6 +200,14 @@ class _Look:
                 self.report.findings.append(
                     Finding("migration", name, "is pending", "Run `pw_migrate migrate`")
                 )
+
+    def _encoding(self) -> None:
+        if isinstance(self.schema, PostgresSchema):
+            stops = bool(self.report.pending)
+            self.report.findings += [
+                Finding("encoding", o.name, o.what, o.remedy, stops)
+                for o in wrong_encoding(self.catalog)
+            ] or [Finding("encoding", "database")]
 
     def _obstacles(self) -> None:
         coming: set[str] = set()

@@ -157,9 +157,7 @@ DECLARE
     by_collation text;
     key text;
 BEGIN
-    IF current_setting('server_encoding') <> 'UTF8' THEN
-        key := 'lower(tag)';
-    ELSIF current_setting('server_version_num')::int >= 180000 THEN
+    IF current_setting('server_version_num')::int >= 180000 THEN
         key := 'normalize(casefold(normalize(tag, NFKC) COLLATE "pg_unicode_fast"), NFC)';
     ELSE
         SELECT ' COLLATE pg_catalog.' || quote_ident(c.collname) INTO by_collation

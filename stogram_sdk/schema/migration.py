@@ -16,7 +16,7 @@ import peewee
 
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.objects import Catalog
-from stogram_sdk.schema.obstacles import Obstacle, Schema
+from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.sqlite import SqliteSchema
 from stogram_sdk.schema.steps import AddColumn, CreateTable, Step
@@ -76,7 +76,7 @@ class Migration:
 
     def unfit(self, schema: Schema, catalog: Catalog) -> list[Obstacle]:
         """What is there already and not as it should be, or should be there and is not."""
-        found: list[Obstacle] = []
+        found = wrong_encoding(catalog)
         missing = self.tables - catalog.tables.keys()
         if self.foundation and missing != self.tables:
             found += [

@@ -81,6 +81,8 @@ HAS_ALL_TAGS = """tag = '' AND "chatId" = 'complete'"""
 class Catalog:
     """Everything in one schema of a database; indexes of constraints are not listed again."""
 
+    #: In which the database keeps text.
+    encoding: str = "UTF8"
     tables: dict[str, dict[str, Column]] = field(default_factory=dict)
     primary_keys: dict[str, PrimaryKey] = field(default_factory=dict)
     uniques: dict[str, UniqueConstraint] = field(default_factory=dict)

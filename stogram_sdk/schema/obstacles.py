@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stogram_sdk.schema.objects import Column, ForeignKey, UniqueConstraint
+from stogram_sdk.schema.objects import Catalog, Column, ForeignKey, UniqueConstraint
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
 
@@ -42,6 +42,20 @@ class RowObstacle:
             f"rows of {self.what}: {rows}",
             f"{self.remedy}; to see them: {self.show_sql}",
         )
+
+
+def wrong_encoding(catalog: Catalog) -> list[Obstacle]:
+    """Messages hold every script, which no other encoding of PostgreSQL does."""
+    if catalog.encoding == "UTF8":
+        return []
+    return [
+        Obstacle(
+            "database",
+            f"is encoded in {catalog.encoding}, and must be in UTF8",
+            "Dump it (pg_dump), and restore it into a database made with CREATE DATABASE ... "
+            "TEMPLATE template0 ENCODING 'UTF8'",
+        )
+    ]
 
 
 def missing_table(table: str) -> Obstacle:

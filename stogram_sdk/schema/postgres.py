@@ -138,7 +138,8 @@ class PostgresSchema:
             return list(database.execute_sql(sql, (schema,)).fetchall())
 
         schema = self.schema or current_schema(database)
-        catalog = Catalog()
+        ((encoding,),) = database.execute_sql("SHOW server_encoding").fetchall()
+        catalog = Catalog(encoding)
         for table, name, kind, nullable, default in rows(_COLUMNS):
             column = Column(name, _TYPES.get(kind, kind), nullable, _without_cast(default))
             catalog.tables.setdefault(table, {})[name] = column

@@ -117,7 +117,12 @@ def _guard(checks: list[str]) -> list[str]:
 
 
 def _obstacles(migration: Migration, schema: PostgresSchema) -> list[str]:
-    checks: list[str] = []
+    checks = [
+        "IF current_setting('server_encoding') <> 'UTF8' THEN",
+        "    RAISE EXCEPTION 'the database is encoded in %, and must be in UTF8: see "
+        "`stogram check`', current_setting('server_encoding');",
+        "END IF;",
+    ]
     for step in migration.steps:
         if isinstance(step, AddColumn):
             checks += _wrong_type(step, schema)
