@@ -210,28 +210,9 @@ def _list_chats(
     Which chats are on the page is decided first, by as little as that takes; then all that is
     shown is read for those alone.
     """
-    mine, message = ChatMember.alias(), Message.alias()
-    newest: Any = (
-        message.select(message.id, message.created_at)
-        .where(message.chat == mine.chat, is_visible(message))
-        .order_by(message.created_at.desc(), message.id.desc())
-        .limit(1)
-    )
-    if dialect().has_lateral:
-        newest = newest.alias("newest")
-        newest_id, newest_at = newest.c.id, newest.c.createdAt
-        join_type, is_newest = JOIN.LEFT_LATERAL, SQL("true")
-    else:
-        scalar, newest = newest.select(message.id), Message.alias()
-        newest_id, newest_at = newest.id, newest.created_at
-        join_type, is_newest = JOIN.LEFT_OUTER, (newest.id == scalar)
-    settings = ChatSettings.alias()
+    mine, settings = ChatMember.alias(), ChatSettings.alias()
     favorite = fn.COALESCE(settings.is_favorite, SQL("false"))
-    last_at = fn.COALESCE(newest_at, mine.joined_at)
-    conditions = [
-        mine.user == P.user_id,
-        Tuple(favorite, last_at, mine.chat) < Tuple(P.favorite, P.before, P.before_id),
-    ]
+    conditions = [mine.user == P.user_id]
     if in_folder is not None:
         folder = settings.folder
         in_it = (folder == P.folder_id) & fn.EXISTS(own_folder())
@@ -244,27 +225,32 @@ def _list_chats(
         conditions.append(P.is_secret == secret)
     if unread_only:
         conditions.append(unread_count(settings, mine.user, mine.chat) > 0)
-    listed = (
+    # Materialized: else the newest message is looked up wherever its time is spoken of.
+    chats: Any = (
         mine.select(
-            mine.chat,
-            newest_id.alias("message_id"),
+            mine.chat.alias("id"),
             favorite.alias("favorite"),
-            last_at.alias("last_at"),
+            fn.COALESCE(_newest_in(mine.chat, "created_at"), mine.joined_at).alias("last_at"),
         )
         .join(
             settings,
             JOIN.LEFT_OUTER,
             on=((settings.user == mine.user) & (settings.chat == mine.chat)),
         )
-        .join_from(mine, newest, join_type, on=is_newest)
         .where(*conditions)
-        .order_by(favorite.desc(), last_at.desc(), mine.chat.desc())
+        .cte("chats", materialized=True)
+    )
+    place = chats.c.favorite, chats.c.last_at, chats.c.id
+    listed = (
+        Select((chats,), place)
+        .where(Tuple(*place) < Tuple(P.favorite, P.before, P.before_id))
+        .order_by(*(column.desc() for column in place))
         .limit(P.limit)
         .alias("listed")
     )
     other, peer = ChatMember.alias(), User.alias()
     # A subquery, so that nobody looks for the other member of a group.
-    others = other.select(other.user).where(other.chat == listed.c.chatId, other.user != P.user_id)
+    others = other.select(other.user).where(other.chat == listed.c.id, other.user != P.user_id)
     peer_id = Case(None, [(Chat.type == ChatType.PRIVATE.value, others.limit(1))])
     return (
         Chat.select(
@@ -274,25 +260,37 @@ def _list_chats(
             *SENDER,
             listed.c.favorite,
             listed.c.last_at,
-            unread_count(ChatSettings, P.user_id, listed.c.chatId),
+            unread_count(ChatSettings, P.user_id, listed.c.id),
             *profile_columns(peer, P.user_id),
         )
-        .join(listed, on=(Chat.id == listed.c.chatId))
+        .join(listed, on=(Chat.id == listed.c.id))
         .join_from(
             Chat,
             ChatSettings,
             JOIN.LEFT_OUTER,
-            on=((ChatSettings.user == P.user_id) & (ChatSettings.chat == listed.c.chatId)),
+            on=((ChatSettings.user == P.user_id) & (ChatSettings.chat == listed.c.id)),
         )
         .join_from(
             Chat,
             Message,
             JOIN.LEFT_OUTER,
-            on=((Message.chat == listed.c.chatId) & (Message.id == listed.c.message_id)),
+            on=((Message.chat == listed.c.id) & (Message.id == _newest_in(listed.c.id, "id"))),
         )
         .join_from(Message, Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
         .join_from(Chat, peer, JOIN.LEFT_OUTER, on=(peer.id == peer_id))
-        .order_by(listed.c.favorite.desc(), listed.c.last_at.desc(), listed.c.chatId.desc())
+        .order_by(listed.c.favorite.desc(), listed.c.last_at.desc(), listed.c.id.desc())
+        .with_cte(chats)
+    )
+
+
+def _newest_in(chat: Any, what: str) -> Any:
+    """Something of the newest message of the chat that is visible."""
+    message = Message.alias()
+    return (
+        message.select(getattr(message, what))
+        .where(message.chat == chat, is_visible(message))
+        .order_by(message.created_at.desc(), message.id.desc())
+        .limit(1)
     )
 
 
