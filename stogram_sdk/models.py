@@ -130,6 +130,7 @@ class BaseModel(Model):
     class Meta:
         database = db
         legacy_table_names = False
+        primary_key = False  # each table says what its own is
 
 
 class User(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
@@ -33,15 +32,21 @@ MAX_IDS = 10_000
 MAX_MESSAGES = 1_000
 MAX_LIMIT = 100
 
-# What PostgreSQL cannot store, and SQLite would.
-_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
-
 
 def shown(value: object) -> str:
     try:
         return f"{value!r:.40}"
     except Exception:  # a repr may do anything; that of a number of 5,000 digits raises
         return type(value).__name__
+
+
+def _is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text, as SQLite can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def valid_text(value: object, field: str, *, maximum: int, minimum: int = 1) -> str:
@@ -51,7 +56,7 @@ def valid_text(value: object, field: str, *, maximum: int, minimum: int = 1) -> 
         raise InvalidInput(
             f"{field} must have {minimum} to {maximum} characters, not {len(value)}", field=field
         )
-    if _NOT_STORABLE.search(value):
+    if not _is_storable(value):
         raise InvalidInput(
             f"{field} must not hold the NUL character or half of a surrogate pair", field=field
         )
