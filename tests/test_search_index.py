@@ -179,6 +179,35 @@ def test_a_build_that_was_broken_off_is_begun_again(url: str, ivan: User, chat: 
     assert execute(f"SELECT indisvalid FROM pg_index {of_it}") == [(True,)]
 
 
+BROKEN_OFF = {
+    "postgres": f"""UPDATE pg_index SET indisvalid = false
+        WHERE indexrelid = '"{SEARCH_INDEXES[0]}"'::regclass""",
+    "sqlite": 'DROP TRIGGER "Message_search_update"',
+}
+HALF = {
+    "postgres": f'DROP INDEX "{SEARCH_INDEXES[1]}"',
+    "sqlite": 'DROP TRIGGER "Message_search_insert"',
+}
+
+
+@pytest.mark.parametrize("damage", [BROKEN_OFF, HALF])
+def test_half_an_index_is_found_and_mended(url: str, damage: dict[str, str]) -> None:
+    assert check(url).search_index == "there"
+    sql = damage["sqlite" if url.startswith("sqlite") else "postgres"]
+    execute(sql)
+    report = check(url)
+    assert report.search_index == "incomplete"
+    (finding,) = report.wrong
+    assert (finding.area, finding.remedy) == ("search index", "Run `stogram search-index`")
+    assert finding.name in sql
+    assert make_search_index(url)
+    assert check(url).is_right
+    assert drop_search_index(url)
+    assert check(url).search_index == "absent"
+    assert check(url).is_right
+    assert "search index: absent" in stogram(url, "check").stdout
+
+
 def test_nobody_minds_it(url: str) -> None:
     assert check(url).is_right
     done = pw_migrate(url, "create", "probe", "--auto", "--auto-source", "stogram_sdk.models")

@@ -23,6 +23,7 @@ from stogram_sdk.schema.migration import (
 )
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.search_index import parts_of_search_index
 from stogram_sdk.schema.shipped import shipped_migrations
 from stogram_sdk.schema.steps import (
     AddForeignKey,
@@ -57,6 +58,8 @@ class Report:
     schema: str | None
     pending: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    #: The index that no migration makes: absent, there or incomplete.
+    search_index: str = "absent"
 
     @property
     def is_right(self) -> bool:
@@ -74,6 +77,7 @@ class Report:
             "database": self.database,
             "schema": self.schema,
             "pending_migrations": self.pending,
+            "search_index": self.search_index,
             "stops_migration": any(finding.stops_migration for finding in self.wrong),
             "looked_at": self.areas(),
             "problems": [asdict(finding) for finding in self.wrong],
@@ -121,6 +125,7 @@ class _Look:
         self._obstacles()
         self._tables()
         self._constraints_and_indexes()
+        self._search_index()
         if not self.unreadable:
             self._rows()
 
@@ -259,6 +264,16 @@ class _Look:
             at = self.catalog.foreign_keys.get(foreign.name)
             what = "is missing" if at is None else _other(foreign, at)
             self._add("foreign key", f"foreign key {foreign.name}", what)
+
+    def _search_index(self) -> None:
+        parts = parts_of_search_index(self.schema, self.catalog)
+        if set(parts.values()) == {"is missing"}:
+            return
+        self.report.search_index = "incomplete" if any(parts.values()) else "there"
+        self.report.findings += [
+            Finding("search index", name, what, what and "Run `stogram search-index`")
+            for name, what in parts.items()
+        ]
 
     def _rows(self) -> None:
         """Rows that a constraint does not keep out, because it is not there or not validated.

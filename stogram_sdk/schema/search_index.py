@@ -15,11 +15,13 @@ from typing import Any
 import peewee
 
 from stogram_sdk.database import open_database, translated_errors
-from stogram_sdk.dialects import HAS_SEARCH_INDEX, ODD_CHARACTERS, SEARCH_INDEXES
+from stogram_sdk.dialects import ODD_CHARACTERS, SEARCH_INDEXES
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.failures import sqlstate_of
 from stogram_sdk.migrating import turn
 from stogram_sdk.schema.migration import schema_of
+from stogram_sdk.schema.objects import Catalog
+from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.online import run_online
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import Statement
@@ -39,10 +41,22 @@ def drop_search_index(url: str | None = None) -> bool:
     return _carried_out(url, _drop_on_postgres, _drop_on_sqlite)
 
 
+def parts_of_search_index(schema: Schema, catalog: Catalog) -> dict[str, str]:
+    """What it is made of, and what is wrong with each: is missing, is invalid, or nothing."""
+    if isinstance(schema, PostgresSchema):
+        indexes = {name: catalog.indexes.get(name) for name in SEARCH_INDEXES}
+        return {
+            name: "is missing" if index is None else "" if index.valid else "is invalid"
+            for name, index in indexes.items()
+        }
+    there = catalog.tables.keys() | catalog.triggers.keys()
+    return {name: "" if name in there else "is missing" for name in _SQLITE_PARTS}
+
+
 def _carried_out(
     url: str | None,
     on_postgres: Callable[[Any, PostgresSchema], bool],
-    on_sqlite: Callable[[Any], bool],
+    on_sqlite: Callable[[Any, dict[str, str]], bool],
 ) -> bool:
     database, settings = open_database(url, statement_timeout=0)
     try:
@@ -53,12 +67,13 @@ def _carried_out(
             turn(database, settings.schema),
         ):
             schema = schema_of(database, settings.schema)
-            if "Message" not in schema.catalog(database).tables:
+            catalog = schema.catalog(database)
+            if "Message" not in catalog.tables:
                 raise MigrationError('there is no table "Message": run `pw_migrate migrate` first')
             if isinstance(schema, PostgresSchema):
                 return on_postgres(database, schema)
             with database.atomic():
-                return on_sqlite(database)
+                return on_sqlite(database, parts_of_search_index(schema, catalog))
     finally:
         database.close_all()
 
@@ -135,8 +150,8 @@ def _extension(database: Any) -> str:
 # --- SQLite ---
 
 
-def _make_on_sqlite(database: Any) -> bool:
-    if database.execute_sql(HAS_SEARCH_INDEX).fetchone():
+def _make_on_sqlite(database: Any, parts: dict[str, str]) -> bool:
+    if not any(parts.values()):
         return False
     try:
         for sql in (*_SQLITE_DROP, *_SQLITE_MAKE):
@@ -148,11 +163,10 @@ def _make_on_sqlite(database: Any) -> bool:
     return True
 
 
-def _drop_on_sqlite(database: Any) -> bool:
-    was_there = database.execute_sql(HAS_SEARCH_INDEX).fetchone() is not None
+def _drop_on_sqlite(database: Any, parts: dict[str, str]) -> bool:
     for sql in _SQLITE_DROP:
         database.execute_sql(sql)
-    return was_there
+    return not all(parts.values())
 
 
 def _text(row: str) -> str:
@@ -174,6 +188,11 @@ _TRIGGERS = {
     "update": ('AFTER UPDATE OF id, content, "fileName"', _REMOVE + _ADD),
     "delete": ("AFTER DELETE", _REMOVE),
 }
+_SQLITE_PARTS = (
+    "MessageText",
+    "MessageTrigram",
+    *(f"Message_search_{name}" for name in _TRIGGERS),
+)
 _SQLITE_MAKE = (
     'CREATE TABLE "MessageText" (number INTEGER PRIMARY KEY, "messageId" TEXT NOT NULL UNIQUE)',
     'CREATE VIRTUAL TABLE "MessageTrigram" USING '

@@ -34,6 +34,7 @@ def print_report(report: Report) -> None:
         style = "red" if counts["wrong"] else None
         looked_at.add_row(area, str(counts["looked_at"]), str(counts["wrong"]), style=style)
     console.print(looked_at)
+    console.print(f"search index: {report.search_index}")
     for finding in report.wrong:
         if not finding.pending:
             stops = " (this stops the migration)" if finding.stops_migration else ""
