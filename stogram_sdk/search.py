@@ -30,7 +30,17 @@ from stogram_sdk.validation import (
     valid_limit,
     valid_text,
 )
-from stogram_sdk.visibility import is_visible
+from stogram_sdk.visibility import exists, is_visible
+
+
+def _mine(in_chat: bool) -> Any:
+    """The memberships that are searched."""
+    mine = ChatMember.user == P.user_id
+    return mine & (ChatMember.chat == P.chat_id) if in_chat else mine
+
+
+def _is_searched(chat: Any, in_chat: bool) -> Any:
+    return SQL("true") if in_chat else Chat.select(~Chat.is_secret).where(Chat.id == chat)
 
 
 def _seen_in(in_chat: bool) -> list[Any]:
@@ -83,14 +93,10 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
         found = MessageTag.select(*columns).where(of_chat(MessageTag, chat))
         return found.order_by(*newest_first).limit(1)
 
-    def is_searched(chat: Any) -> Any:
-        return SQL("true") if in_chat else Chat.select(~Chat.is_secret).where(Chat.id == chat)
-
     newest_at = newest_of_chat(ChatMember.chat, MessageTag.created_at)
-    mine = ChatMember.user == P.user_id
     chats: Any = (
         ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
-        .where(mine & (ChatMember.chat == P.chat_id) if in_chat else mine)
+        .where(_mine(in_chat))
         .cte("chats", materialized=True)
     )
     # The offset keeps the order apart from what is looked up: that is for few of the chats then.
@@ -103,7 +109,7 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
     )
     last_of_page = (
         Select((in_order,), [in_order.c.newest_at])
-        .where(is_searched(in_order.c.chat_id))
+        .where(_is_searched(in_order.c.chat_id, in_chat))
         .limit(1)
         .offset(P.limit - 1)
     )
@@ -128,7 +134,7 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
     found = (
         Select((chats,), [chats.c.chat_id, created_at, message_id])
         .join(newest, join_type, on=is_newest)
-        .where(chats.c.newest_at >= oldest, is_searched(chats.c.chat_id))
+        .where(chats.c.newest_at >= oldest, _is_searched(chats.c.chat_id, in_chat))
         .order_by(created_at.desc(), message_id.desc())
         .limit(P.limit)
         .alias("found")
@@ -189,8 +195,7 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     """
     chats = (
         ChatMember.select(ChatMember.chat)
-        .join(Chat, on=(Chat.id == ChatMember.chat))
-        .where(*_seen_in(in_chat))
+        .where(_mine(in_chat), _is_searched(ChatMember.chat, in_chat))
         .cte("chats", materialized=True)
     )
     asked = [
@@ -205,23 +210,29 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     found: Any = recent.select(recent.c.createdAt, recent.c.id)
     is_left = P.limit > recent.select(_ALL)
     if by_index:
-        terms = Case(None, [(is_left, P.terms)])
+        # A table of one row or none: beside it PostgreSQL starts no workers, which takes longer
+        # than the search.
+        sought: Any = Select(columns=[P.terms.alias("terms")])
+        sought = sought.where(is_left, dialect().search_finds(Message, P.terms, _HITS))
+        sought = sought.cte("sought", materialized=True)
         which = chats.select(chats.c.chatId)
         # CASE: else PostgreSQL believes that next to nothing is found, and the search not limited.
         contains = Case(None, [(_contains(), SQL("true"))])
         each = [
-            Message.select(Message.chat, Message.created_at, Message.id)
+            Select(
+                [Join(sought, Message, JOIN.CROSS)],
+                [Message.chat, Message.created_at, Message.id],
+            )
             .where(condition, *asked, contains)
             .limit(_HITS)
-            for condition in dialect().search_hits(Message, terms, which, _HITS)
+            for condition in dialect().search_hits(Message, sought.c.terms, which, _HITS)
         ]
         hits = reduce(or_, each).cte("hits", materialized=True)
-        ctes.append(hits)
+        ctes += [sought, hits]
         found |= hits.select(hits.c.createdAt, hits.c.id).join(
             chats, on=(chats.c.chatId == hits.c.chatId)
         )
-        is_missed = dialect().search_misses(Message, terms, _HITS)
-        is_left &= is_missed | (Value(_HITS) <= hits.select(_ALL))
+        is_left &= ~exists(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
     found |= _read(chats, SQL("'0001-01-01'"), start, asked).where(is_left)
     page = found.order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
     return (
