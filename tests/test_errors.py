@@ -28,6 +28,7 @@ from stogram_sdk import (
     User,
     errors,
 )
+from stogram_sdk.database import current_database
 from tests.factories import make_user
 
 # --- The tree ---
@@ -143,6 +144,21 @@ def test_a_locked_file_is_unavailable_and_another_trouble_of_sqlite_is_not(tmp_p
     other.close()
     with pytest.raises(DatabaseError, match="refused"):
         make_user()
+    stogram_sdk.close()
+
+
+def test_a_search_in_a_locked_file_says_that_it_is_unavailable(tmp_path: Path) -> None:
+    """It asks for the search index before the statement, by way of the driver."""
+    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.05)
+    stogram_sdk.migrate()
+    other = sqlite3.connect(tmp_path / "stogram.db")
+    with stogram_sdk.session():
+        # Beside a write-ahead log, a lock would not stop who reads.
+        current_database().execute_sql("PRAGMA journal_mode = delete")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unavailable, match="another writer holds"):
+            stogram_sdk.search_messages("nobody", "needle")
+    other.close()
     stogram_sdk.close()
 
 
