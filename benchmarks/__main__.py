@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from rich.console import Console
@@ -22,12 +23,15 @@ from benchmarks.by_hand import ByHand
 from benchmarks.calls import TAGGED, calls, prepare
 from benchmarks.data import MANY, sized_chat
 from benchmarks.embedded import filled_file
+from benchmarks.equality import require_equal
 from benchmarks.others import others
 from benchmarks.report import BY_HAND, GUIDE, OURS, PLAIN, RESULTS, print_figures
 from benchmarks.server import filled_server
 from benchmarks.timing import Call, percentiles, times_in_turns
 from stogram_sdk.models import new_id
 from stogram_sdk.schema.search_index import drop_search_index, make_search_index
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -52,13 +56,16 @@ def main() -> None:
 def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
     """By call and contestant; on SQLite ours is alone."""
     prepared = prepare()
-    elsewhere = others(url) if url.startswith("postgresql") else None
+    made = calls(prepared)
+    elsewhere = None
+    if url.startswith("postgresql"):
+        elsewhere = _beginning(only, others(url, made))
+        require_equal(url, prepared, made, elsewhere)
     figures: dict[str, Any] = {}
 
     def measure(calls: dict[str, Call]) -> None:
-        measured = {name: call for name, call in calls.items() if name.startswith(only)}
         console = Console(stderr=True)
-        for name, ours in track(measured.items(), "Measuring", len(measured), console=console):
+        for name, ours in track(calls.items(), "Measuring", len(calls), console=console):
             contestants: dict[str, Call] = {OURS: ours}
             with ExitStack() as stack:
                 if elsewhere is not None:
@@ -69,18 +76,18 @@ def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
                 times = times_in_turns(seconds, contestants)
             figures[name] = {who: percentiles(taken) for who, taken in times.items()}
 
-    without_index = calls(prepared)
-    measure(without_index)
-    make_search_index(url)
-    measure(
-        {
-            f"{name}, search index": call
-            for name, call in without_index.items()
-            if name.startswith(("search_messages", "send_message, 30"))
-        }
-    )
-    drop_search_index(url)
+    to_measure = _beginning(only, made)
+    measure(to_measure)
+    with_index = _beginning(("search_messages", "send_message, 30"), to_measure)
+    if with_index:
+        make_search_index(url)
+        measure({f"{name}, search index": call for name, call in with_index.items()})
+        drop_search_index(url)
     return figures
+
+
+def _beginning(start: str | tuple[str, ...], named: Mapping[str, T]) -> dict[str, T]:
+    return {name: value for name, value in named.items() if name.startswith(start)}
 
 
 def _plain_inserts(url: str) -> dict[str, Call]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import cycle
 from typing import Any, NamedTuple
 
 import stogram_sdk as sdk
@@ -82,13 +81,12 @@ def functions(name: str) -> list[str]:
 
 def _settings(prepared: Prepared) -> dict[str, Call]:
     folder, message = prepared.folders[0], prepared.messages[0]
-    flags = cycle([True, False])
     return {
         "is_blocked": partial(sdk.is_blocked, MANY, FEW),
         "get_chat_settings": partial(sdk.get_chat_settings, MANY, _CHAT),
         "block_user": partial(sdk.block_user, MANY, BLOCKED),
         "mute_chat": partial(sdk.mute_chat, MANY, _CHAT),
-        "set_favorite": lambda: sdk.set_favorite(MANY, _CHAT, next(flags)),
+        "set_favorite": partial(sdk.set_favorite, MANY, _CHAT, True),
         "move_to_folder": partial(sdk.move_to_folder, MANY, _CHAT, folder),
         "pin_message": partial(sdk.pin_message, MANY, _CHAT, message),
         "mark_read": partial(sdk.mark_read, MANY, _CHAT),
