@@ -14,7 +14,7 @@ from typing import Any
 from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
 
 from stogram_sdk.database import current_database
-from stogram_sdk.dialects import any_case_pattern
+from stogram_sdk.dialects import any_case_pattern, plain_part
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
 from stogram_sdk.operations import operation
@@ -248,8 +248,11 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
 def _contains() -> Any:
     """Whether the message contains the text, found out by reading it."""
     # COALESCE, so that no index is asked anew for each chat.
-    content, file_name = fn.COALESCE(Message.content, ""), fn.COALESCE(Message.file_name, "")
-    return dialect().matches(content, P.pattern) | dialect().matches(file_name, P.pattern)
+    content, file_name = (
+        dialect().matches(fn.COALESCE(column, ""), P.pattern, P.plain)
+        for column in (Message.content, Message.file_name)
+    )
+    return content | file_name
 
 
 def _start_of_recent(chats: Any) -> Select:
@@ -363,9 +366,10 @@ def search_messages(
     that `stogram search-index` makes, next to nothing. Raises `NotFound` for a chat the user is not
     in, `InvalidInput`.
     """
-    pattern = any_case_pattern(valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH))
-    terms = current_database().search_terms(text)
-    values = {"pattern": pattern} | ({"terms": terms} if terms else {})
+    valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH)
+    values = {"pattern": any_case_pattern(text), "plain": plain_part(text)}
+    if terms := current_database().search_terms(text):
+        values["terms"] = terms
     if type is not None:
         values["type"] = valid_enum(MessageType, type, "type").value
     found = partial(_search_messages.variant, of_type=type is not None, by_index=terms is not None)

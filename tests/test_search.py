@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import pytest
 
 import stogram_sdk
 from stogram_sdk import Chat, InvalidInput, Message, MessageType, NotFound, Page, User
-from stogram_sdk.dialects import any_case_pattern, matches
+from stogram_sdk.dialects import any_case_pattern, matches, plain_part
 from tests.factories import (
     after,
     insert_chat,
@@ -95,6 +96,18 @@ def test_every_letter_is_found_in_each_of_its_cases() -> None:
             if form != character:
                 assert matches(any_case_pattern(character), form)
                 assert matches(any_case_pattern(form), character)
+
+
+def test_the_plain_part_of_a_text_is_there_in_each_of_its_cases() -> None:
+    assert plain_part("AbСd, 12_%") == "d, 12_%"  # the third letter is Cyrillic
+    assert [plain_part(text) for text in ("kiss", "да", "ﬁ", "")] == [""] * 4
+    for character in map(chr, range(0x20000)):
+        plain = plain_part(f"ab{character}cd")
+        for form in {character.lower(), character.upper(), character.title(), character.casefold()}:
+            assert plain in f"AB{form}CD".translate(_LOWER), (character, form)
+
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def test_the_longest_text_can_be_searched(ivan: User, chat: Chat) -> None:
