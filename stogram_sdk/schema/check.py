@@ -20,6 +20,7 @@ from stogram_sdk.schema.migration import (
     missing_rights,
     rows_in_the_way,
     schema_of,
+    unfit_together,
 )
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
@@ -215,15 +216,11 @@ class _Look:
             ] or [Finding("encoding", "database")]
 
     def _obstacles(self) -> None:
-        coming: set[str] = set()
-        for name, migration in self.migrations.items():
-            self.obstacles += [
-                obstacle
-                for obstacle in migration.unfit(self.schema, self.catalog)
-                if obstacle.name not in coming
-            ]
-            if name in self.report.pending:
-                coming |= {f"table {table}" for table in migration.tables}
+        pending = [self.migrations[name] for name in self.report.pending]
+        for migration in self.migrations.values():
+            if migration not in pending:
+                self.obstacles += migration.unfit(self.schema, self.catalog)
+        self.obstacles += unfit_together(pending, self.schema, self.catalog)
 
     def _tables(self) -> None:
         for name, labels in self.expected.enums.items():

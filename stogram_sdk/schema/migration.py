@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,8 @@ class Migration:
     def apply(self, migrator: Any, database: Any, *, fake: bool = False) -> None:
         """Carry out what is not done yet; with `fake`, only tell `migrator` of the models.
 
-        Raises `MigrationError` before anything is touched if something stands in the way.
+        Raises `MigrationError` before anything is touched if something stands in the way, of this
+        one or of those that follow it: a database is not left between two migrations.
         """
         from stogram_sdk.schema.snapshot import register
 
@@ -49,7 +51,7 @@ class Migration:
             return
         schema = schema_of(database, history_schema())
         catalog = schema.catalog(database)
-        stop_for(self.obstacles(database, schema, catalog))
+        stop_for(obstacles_of(self._and_those_to_come(), database, schema, catalog))
         to_do = self.to_do(schema, catalog)
         if isinstance(schema, SqliteSchema):
             self._apply_on_sqlite(database, schema, to_do)
@@ -64,15 +66,6 @@ class Migration:
         if self.foundation and self.tables & catalog.tables.keys():
             return []
         return [step for step in self.steps if not step.is_done(catalog, schema)]
-
-    def obstacles(self, database: Any, schema: Schema, catalog: Catalog) -> list[Obstacle]:
-        """Everything that would stop it, before anything is touched."""
-        found = self.unfit(schema, catalog)
-        to_do = self.to_do(schema, catalog)
-        found += rows_in_the_way(database, schema, catalog, to_do, found)
-        if isinstance(schema, PostgresSchema):
-            found += missing_rights(database, schema, catalog, to_do)
-        return found
 
     def unfit(self, schema: Schema, catalog: Catalog) -> list[Obstacle]:
         """What is there already and not as it should be, or should be there and is not."""
@@ -148,6 +141,15 @@ class Migration:
                 if rows
             ]
         return found
+
+    def _and_those_to_come(self) -> list[Migration]:
+        from peewee_migrate.models import MigrateHistory
+
+        from stogram_sdk.schema.shipped import shipped_migrations
+
+        done = {row.name for row in MigrateHistory.select()}
+        pending = [each for name, each in shipped_migrations().items() if name not in done]
+        return [self, *(each for each in pending if each != self)]
 
     def _apply_on_sqlite(self, database: Any, schema: SqliteSchema, to_do: list[Step]) -> None:
         for step in to_do:
@@ -228,6 +230,31 @@ class Migration:
                 database.execute_sql(sql)
         if isinstance(schema, PostgresSchema):
             database.execute_sql(f"COMMENT ON TABLE {schema.quoted(history_table())} IS NULL")
+
+
+def obstacles_of(
+    migrations: list[Migration], database: Any, schema: Schema, catalog: Catalog
+) -> list[Obstacle]:
+    """Everything that would stop one of them, to be carried out in this order."""
+    found = unfit_together(migrations, schema, catalog)
+    for migration in migrations:
+        to_do = migration.to_do(schema, catalog)
+        found += rows_in_the_way(database, schema, catalog, to_do, found)
+        if isinstance(schema, PostgresSchema):
+            found += missing_rights(database, schema, catalog, to_do)
+    return list(dict.fromkeys(found))
+
+
+def unfit_together(
+    migrations: Iterable[Migration], schema: Schema, catalog: Catalog
+) -> list[Obstacle]:
+    """What is unfit for one of them; no later one misses a table that an earlier one makes."""
+    found: list[Obstacle] = []
+    coming: set[str] = set()
+    for migration in migrations:
+        found += [each for each in migration.unfit(schema, catalog) if each.name not in coming]
+        coming |= {f"table {table}" for table in migration.tables}
+    return found
 
 
 def stop_for(obstacles: list[Obstacle]) -> None:
