@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SQLITE := sqlite:///demo.db
+# What `bench` and `bench-large` measure: numbers of messages, and seconds for each contestant.
+SIZES := 10000 100000 1000000
+LARGE := 10000000
+SECONDS := 1
 
-.PHONY: demo test test-pgbouncer test-settings test-strict check soak clean
+.PHONY: demo test test-pgbouncer test-settings test-strict check soak bench bench-large clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,14 +50,13 @@ check: $(VENV)/installed
 
 # Every call beside hand-written psycopg2 and the ORMs; the figures go into docs/performance.md.
 bench: $(VENV)/benchmarks
-	$(RUN) -m benchmarks --messages 10000 --seconds 1
-	$(RUN) -m benchmarks --messages 100000 --seconds 1
-	$(RUN) -m benchmarks
-	$(RUN) -m benchmarks --engine sqlite
+	for size in $(SIZES); do \
+		$(RUN) -m benchmarks --messages $$size --seconds $(SECONDS) || exit 1; done
+	$(RUN) -m benchmarks --engine sqlite --messages $(lastword $(SIZES)) --seconds $(SECONDS)
 	$(RUN) -m benchmarks.report
 
 bench-large: $(VENV)/benchmarks
-	$(RUN) -m benchmarks --messages 10000000
+	$(RUN) -m benchmarks --messages $(LARGE) --seconds $(SECONDS)
 	$(RUN) -m benchmarks.report
 
 $(VENV)/benchmarks: $(VENV)/installed

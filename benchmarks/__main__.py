@@ -25,7 +25,8 @@ from benchmarks.data import MANY, sized_chat
 from benchmarks.embedded import filled_file
 from benchmarks.equality import require_equal
 from benchmarks.others import others
-from benchmarks.report import BY_HAND, GUIDE, OURS, PLAIN, RESULTS, print_figures
+from benchmarks.report import print_figures
+from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN, RESULTS
 from benchmarks.server import filled_server
 from benchmarks.timing import Call, percentiles, times_in_turns
 from stogram_sdk.models import new_id

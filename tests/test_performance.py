@@ -11,7 +11,8 @@ import pytest
 import stogram_sdk
 from benchmarks.by_hand import ByHand
 from benchmarks.calls import NOT_MEASURED, Prepared, calls, functions
-from benchmarks.report import DOCS, read_results, with_figures
+from benchmarks.report import DOCS, with_figures
+from benchmarks.results import read_results
 from stogram_sdk import ChatType, Message, User, create_chat
 
 

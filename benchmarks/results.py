@@ -1,0 +1,21 @@
+"""What was measured: benchmarks/results, and the names in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+OURS = "stogram_sdk"
+#: psycopg2 with the same SQL.
+BY_HAND = "psycopg2 by hand"
+#: What a message with tags is compared to: the row alone.
+GUIDE = "plain INSERT, before 003"
+PLAIN = "plain INSERT, with 003 and MessageTag"
+
+
+def read_results() -> list[dict[str, Any]]:
+    """All of benchmarks/results: PostgreSQL first, and what is larger later."""
+    results = [json.loads(path.read_text()) for path in RESULTS.glob("*.json")]
+    return sorted(results, key=lambda result: (result["engine"], result["messages"]))
