@@ -10,14 +10,14 @@ from xml.sax.saxutils import escape
 from peewee import ForeignKeyField
 
 from stogram_sdk import models
-from stogram_sdk.models import MODELS
+from stogram_sdk.models import MODELS, SIDE_TABLES
 
 #: Where each table stands: columns from left to right, tables from top to bottom.
 LAYOUT = (
     ("BlockedUser", "Contact", "Call", "CallParticipant"),
     ("User", "Folder"),
-    ("Chat", "ChatMember", "ChatSettings"),
-    ("Message", "PinnedMessage", "Reaction"),
+    ("Chat", "ChatMember", "ChatSettings", "LargeChat"),
+    ("Message", "PinnedMessage", "Reaction", "MessageTag"),
 )
 #: What the migration guide adds to the server's own tables.
 NEW_TABLES = {"BlockedUser", "ChatSettings", "Folder", "PinnedMessage"}
@@ -32,7 +32,7 @@ COLORS = {"User": "#1f6feb", "Chat": "#b35900", "Message": "#8250df"}
 WIDTH, ROW, GAP, MARGIN, SPACE = 232, 19, 26, 24, 64
 #: Where lines to tables further away run: above all tables, below the legend.
 LANES = MARGIN + ROW + 10
-OLD, NEW = "#57606a", "#1a7f37"
+OLD, NEW, OURS = "#57606a", "#1a7f37", "#bf3989"
 
 
 class Table:
@@ -47,24 +47,30 @@ class Table:
         self.fields: list[Any] = self.model._meta.sorted_fields
         self.bottom = top + ROW * (len(self.fields) + 1) + 6
 
-    def is_new(self, field: Any) -> bool:
-        return self.name in NEW_TABLES or field.column_name in NEW_COLUMNS.get(self.name, ())
+    @property
+    def color(self) -> str:
+        if self.model in SIDE_TABLES:
+            return OURS
+        return NEW if self.name in NEW_TABLES else OLD
+
+    def color_of(self, field: Any) -> str:
+        if field.column_name in NEW_COLUMNS.get(self.name, ()):
+            return NEW
+        return "#24292f" if self.color == OLD else self.color
 
     def middle_of(self, row: int) -> float:
         return self.top + ROW * (row + 0.5) + (3 if row else 0)
 
     def draw(self) -> Iterator[str]:
-        color = NEW if self.name in NEW_TABLES else OLD
         height = self.bottom - self.top
         frame = f'x="{self.left}" y="{self.top}" width="{WIDTH}"'
-        yield f'<rect {frame} height="{height}" rx="5" fill="#fff" stroke="{color}"/>'
-        yield f'<path d="{self._header()}" fill="{color}"/>'
+        yield f'<rect {frame} height="{height}" rx="5" fill="#fff" stroke="{self.color}"/>'
+        yield f'<path d="{self._header()}" fill="{self.color}"/>'
         yield self._text(8, 0, self.name, "#fff", "bold")
         for row, field in enumerate(self.fields, start=1):
             weight = "bold" if field.primary_key else "normal"
-            name = NEW if self.is_new(field) else "#24292f"
             kind, kind_color = _kind(field)
-            yield self._text(8, row, field.column_name, name, weight)
+            yield self._text(8, row, field.column_name, self.color_of(field), weight)
             yield self._text(WIDTH - 8, row, kind, kind_color, "normal", anchor="end")
 
     def _header(self) -> str:
@@ -140,6 +146,7 @@ def _legend() -> Iterator[str]:
     words = (
         ("the server's own", OLD),
         ("added by the migration guide", NEW),
+        ("added by this package", OURS),
         ("? may be NULL", "#6e7781"),
     )
     left = MARGIN
@@ -154,7 +161,7 @@ def _legend() -> Iterator[str]:
 def picture() -> str:
     """The SVG."""
     tables = _tables()
-    if {model.__name__ for model in MODELS} != tables.keys():
+    if {model.__name__ for model in (*MODELS, *SIDE_TABLES)} != tables.keys():
         raise ValueError("LAYOUT must name each model once")
     lines = [
         _line(table, row, tables[field.rel_model.__name__])
@@ -169,7 +176,7 @@ def picture() -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
             'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" '
             'font-size="12">',
-            "<title>The twelve tables of a Stogram database</title>",
+            "<title>The tables of a Stogram database</title>",
             f'<rect width="{width}" height="{height}" fill="#fff"/>',
             *_legend(),
             *lines,

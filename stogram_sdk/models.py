@@ -378,7 +378,7 @@ class LargeChat(BaseModel):
         table_name = "LargeChat"
 
 
-#: What this package keeps beside the tables of the guide; all of it can be made again from them.
+#: What this package keeps beside the tables of the guide.
 SIDE_TABLES: tuple[type[BaseModel], ...] = (MessageTag, LargeChat)
 
 
