@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import JOIN, Query, Tuple
+from peewee import JOIN, SQL, Query, Tuple
 
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.fields import utc_now
@@ -57,7 +57,7 @@ def _unblock_user() -> Any:
 
 @statement
 def _is_blocked() -> Query:
-    return BlockedUser.select(BlockedUser.id).where(
+    return BlockedUser.select(SQL("1")).where(
         BlockedUser.user == P.user_id, BlockedUser.blocked == P.blocked_id
     )
 
@@ -77,7 +77,7 @@ def _block_of_user() -> Query:
 def _is_blocked_either() -> Query:
     one = (BlockedUser.user == P.user_id) & (BlockedUser.blocked == P.other_id)
     other = (BlockedUser.user == P.other_id) & (BlockedUser.blocked == P.user_id)
-    return BlockedUser.select(BlockedUser.id).where(one | other).limit(1)
+    return BlockedUser.select(SQL("1")).where(one | other).limit(1)
 
 
 @statement

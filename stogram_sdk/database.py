@@ -179,20 +179,18 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def begin(self, isolation_level: Any = None) -> None:
         # Each statement has to see what others committed while it waited for a lock.
         level = self._adapter.isolation_level_str(isolation_level or "READ COMMITTED")
-        self._heal()
-        try:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
-                cursor = self.cursor()  # type: ignore[no-untyped-call]  # likewise
-                cursor.execute(f"BEGIN ISOLATION LEVEL {level}; {self._limits_of_transaction}")
-        except peewee.PeeweeException as error:
-            self._raise_if_lost(error, in_doubt=False)
-            raise
+        connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+        connection.opening = f"BEGIN ISOLATION LEVEL {level}; {self._limits_of_transaction}"
 
     def commit(self) -> None:
         # Not through `cursor()`: another connection would commit nothing, and say that all is well.
+        connection = self._state.conn
+        if connection.opening:
+            connection.opening = ""
+            return
         try:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
-                cursor = self._state.conn.cursor()
+                cursor = connection.cursor()
                 cursor.execute("COMMIT")
         except peewee.PeeweeException as error:
             self._raise_if_lost(error, in_doubt=True)
@@ -205,6 +203,9 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     def rollback(self) -> None:
         connection = self._state.conn
+        if connection.opening:
+            connection.opening = ""
+            return
         try:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
                 connection.cursor().execute("ROLLBACK")
@@ -244,14 +245,17 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def _heal(self) -> None:
         """Put a new connection in the place of one that has ended, before a statement is sent.
 
-        Not in a transaction, which is lost with its connection: nothing may hide that.
+        Not once a transaction has begun, which is lost with its connection: nothing may hide that.
         """
         state = self._state
         lost = state.conn
-        if state.closed or state.transactions or lost.is_usable() or lost.is_pinned:
+        if state.closed or (state.transactions and not lost.opening):
+            return
+        if lost.is_usable() or lost.is_pinned:
             return
         connection = self._open(0)
         connection.time_limit = lost.time_limit
+        connection.opening = lost.opening
         self._exchange(lost, connection)
         state.conn = connection
         self._discard(lost)

@@ -28,7 +28,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
+from peewee import ColumnBase, Field, FieldAlias, Model, Query
 
 from stogram_sdk.database import current_database
 from stogram_sdk.dialects import Dialect
@@ -68,8 +68,8 @@ class AfterLocking(NamedTuple):
 
     PostgreSQL takes a statement's view of the data when it begins, before it waits for a lock; so
     the lock is a statement of its own, sent together with the query: one round trip, one
-    transaction, two views. So it is in READ COMMITTED, which is the default of PostgreSQL, and is
-    asked for where a database has another. SQLite has one writer at a time, and no need for it.
+    transaction, two views. For that it is READ COMMITTED, whatever the database's default.
+    SQLite has one writer at a time, and no need for it.
     """
 
     lock: tuple[Query, ...]
@@ -195,7 +195,7 @@ class _Part(NamedTuple):
         return read
 
 
-# What `PostgresDatabase.begin` says for a transaction of several statements.
+# What `PostgresDatabase.begin` says for a transaction of several calls.
 _READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
 
 
@@ -207,7 +207,9 @@ class _Compiled(NamedTuple):
     slots: tuple[Any, ...]
     parts: tuple[_Part, ...]
 
-    def read_rows(self, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+    def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
+        if not rows:
+            return []
         readers = [part.reader() for part in self.parts]
         if len(readers) == 1:
             return list(map(readers[0], rows))
@@ -221,11 +223,10 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
         text, parameters = database.get_sql_context().sql(query).query()
         texts.append(text)
         slots += parameters
-    sql = (database.lock_limit if len(queries) > 1 else "") + "; ".join(texts)
-    only_reads = isinstance(built, Select) or not database.dialect.locks_rows
+    sql = "; ".join(texts)
     return _Compiled(
         sql,
-        sql if only_reads else _READ_COMMITTED + sql,
+        sql if len(texts) == 1 else _READ_COMMITTED + database.lock_limit + sql,
         tuple(slots),
         _parts(getattr(queries[-1], "_returning", ()), database.dialect.native_types),
     )

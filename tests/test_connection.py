@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import peewee
+import psycopg2.sql
 import pytest
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 
 import stogram_sdk
 from stogram_sdk import MODELS, ChatType, DatabaseError, StogramError, Unavailable, User
@@ -169,6 +172,111 @@ def test_an_error_of_ones_own_query_is_of_the_tree_and_the_savepoint_saves_the_r
             stogram_sdk.db.execute_sql("SELECT nothing FROM nowhere")
         assert stogram_sdk.find_user("ivan")
     assert stogram_sdk.find_user("ivan")
+
+
+# --- how a transaction begins on PostgreSQL: together with its first statement ---
+
+
+@pytest.fixture
+def users(on_postgres: None, migrated_postgres: str) -> Iterator[Callable[[], set[str]]]:
+    """The names of the users, as another connection sees them."""
+    make_user("ivan")
+    other = psycopg2.connect(migrated_postgres)
+    other.autocommit = True
+
+    def names() -> set[str]:
+        with other.cursor() as cursor:
+            cursor.execute('SELECT username FROM "User"')
+            return {name for (name,) in cursor.fetchall()}
+
+    yield names
+    other.close()
+
+
+def _insert(*names: str) -> tuple[str, list[tuple[str, str, str]]]:
+    sql = (
+        'INSERT INTO "User" (id, email, username, password, "updatedAt") '
+        "VALUES (%s, %s, %s, '-', now())"
+    )
+    return sql, [(name, name, name) for name in names]
+
+
+def _execute(cursor: Any, *names: str) -> None:
+    sql, rows = _insert(*names)
+    for row in rows:
+        cursor.execute(sql, row)
+
+
+def _compose(cursor: Any, *names: str) -> None:
+    sql, rows = _insert(*names)
+    for row in rows:
+        cursor.execute(psycopg2.sql.SQL(sql), row)
+
+
+def _execute_many(cursor: Any, *names: str) -> None:
+    cursor.executemany(*_insert(*names))
+
+
+def _copy(cursor: Any, *names: str) -> None:
+    lines = "".join(f"{name}\t{name}\t{name}\t-\t2026-01-01\n" for name in names)
+    columns = 'id, email, username, password, "updatedAt"'
+    cursor.copy_expert(f'COPY "User" ({columns}) FROM STDIN', io.StringIO(lines))
+
+
+@pytest.mark.parametrize("write", [_execute, _compose, _execute_many, _copy])
+@pytest.mark.parametrize("is_made_before", [False, True])
+def test_a_transaction_begins_with_whatever_is_sent_first(
+    users: Callable[[], set[str]], write: Callable[..., None], is_made_before: bool
+) -> None:
+    with stogram_sdk.session():
+        connection = current_database().connection()
+        before = connection.cursor()
+        with pytest.raises(Conflict), stogram_sdk.transaction():
+            assert connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
+            write(before if is_made_before else connection.cursor(), "boris", "clara")
+            assert connection.get_transaction_status() == TRANSACTION_STATUS_INTRANS
+            raise Conflict
+        assert users() == {"ivan"}
+        with stogram_sdk.transaction():
+            write(connection.cursor(), "boris", "clara")
+            assert users() == {"ivan"}
+        assert users() == {"ivan", "boris", "clara"}
+
+
+def test_a_first_statement_that_cannot_be_sent_leaves_the_transaction_to_the_next(
+    users: Callable[[], set[str]],
+) -> None:
+    database = current_database()
+    with pytest.raises(Conflict), stogram_sdk.transaction():
+        with pytest.raises(StogramError):
+            database.execute_sql("SELECT %s", ["\0"])
+        make_user("boris")
+        raise Conflict
+    assert users() == {"ivan"}
+
+
+@pytest.mark.parametrize("end", [lambda unit: None, lambda unit: unit.rollback()])
+def test_a_transaction_in_which_nothing_is_done_sends_nothing(
+    users: Callable[[], set[str]], end: Callable[[Any], None]
+) -> None:
+    with stogram_sdk.session():
+        connection = current_database().connection()
+        with current_database().atomic() as unit:
+            connection.close()  # whatever is sent fails
+            end(unit)
+    make_user("boris")
+    assert users() == {"ivan", "boris"}
+
+
+def test_a_connection_that_ends_before_the_first_statement_is_replaced(
+    users: Callable[[], set[str]],
+) -> None:
+    with pytest.raises(Conflict), stogram_sdk.transaction():
+        current_database().connection().close()
+        make_user("boris")
+        assert users() == {"ivan"}
+        raise Conflict
+    assert users() == {"ivan"}
 
 
 class Conflict(Exception):
