@@ -31,7 +31,7 @@ from stogram_sdk.validation import (
     valid_list,
     valid_time,
 )
-from stogram_sdk.visibility import is_blocked_in_private, is_sent
+from stogram_sdk.visibility import is_blocked_in_private, is_sent, place_in
 
 
 class ImportedMessage(NamedTuple):
@@ -82,15 +82,9 @@ def _import_messages() -> Any:
         Message.is_sent: SQL("true"),
         Message.updated_at: P.now,
     }
-    may_import = (
-        ChatMember.select(ChatMember.id)
-        .join(Chat, on=(Chat.id == ChatMember.chat))
-        .where(
-            ChatMember.user == P.user_id,
-            ChatMember.chat == P.chat_id,
-            ChatMember.role.in_(CHAT_KEEPERS) | (Chat.type == ChatType.PRIVATE.value),
-            ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
-        )
+    may_import = place_in(P.chat_id, P.user_id).where(
+        ChatMember.role.in_(CHAT_KEEPERS) | (Chat.type == ChatType.PRIVATE.value),
+        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
     )
     senders = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.sender_ids))
     reply = Message.alias()

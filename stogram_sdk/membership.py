@@ -9,7 +9,7 @@ from peewee import Query
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole
 from stogram_sdk.statements import P, statement
-from stogram_sdk.visibility import is_blocked_in_private
+from stogram_sdk.visibility import is_blocked_in_private, place_in
 
 #: Who may add and remove members, delete messages of others and write in a CHANNEL.
 CHAT_KEEPERS = (MemberRole.OWNER.value, MemberRole.ADMIN.value)
@@ -23,17 +23,14 @@ class Membership(NamedTuple):
 
 @statement
 def _membership() -> Query:
-    return (
-        ChatMember.select(
-            ChatMember.id,
-            ChatMember.role,
-            Chat.id,
-            Chat.type,
-            is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
-        )
-        .join(Chat, on=(Chat.id == ChatMember.chat))
-        .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
+    place: Query = place_in(P.chat_id, P.user_id).select(
+        ChatMember.id,
+        ChatMember.role,
+        Chat.id,
+        Chat.type,
+        is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
     )
+    return place
 
 
 def require_member(user_id: str, chat_id: str) -> Membership:

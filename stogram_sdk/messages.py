@@ -44,14 +44,17 @@ from stogram_sdk.validation import (
     valid_text,
     valid_time,
 )
-from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is_visible
+from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is_visible, place_in
 
 _MAX_INTEGER = 2**31 - 1
 
 
-def _may_write(member: Any, chat: Any) -> Any:
-    in_channel = (chat.type != ChatType.CHANNEL.value) | member.role.in_(CHAT_KEEPERS)
-    return in_channel & ~is_blocked_in_private(chat.id, chat.type, member.user)
+def _place_to_write_in(chat: Any, user: Any) -> Any:
+    """The user's membership in the chat, if they may write there."""
+    return place_in(chat, user).where(
+        (Chat.type != ChatType.CHANNEL.value) | ChatMember.role.in_(CHAT_KEEPERS),
+        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+    )
 
 
 @statement
@@ -79,14 +82,9 @@ def _send_message() -> Any:
         reply.chat == P.chat_id, reply.id == P.reply_to_id, is_visible(reply)
     )
     new = (
-        ChatMember.select(*columns.values())
-        .join(Chat, on=(Chat.id == ChatMember.chat))
-        .where(
-            ChatMember.user == P.sender_id,
-            ChatMember.chat == P.chat_id,
-            _may_write(ChatMember, Chat),
-            P.reply_to_id.is_null() | fn.EXISTS(answered),
-        )
+        _place_to_write_in(P.chat_id, P.sender_id)
+        .where(P.reply_to_id.is_null() | fn.EXISTS(answered))
+        .select(*columns.values())
     )
     insert = Message.insert_from(new, list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
@@ -104,21 +102,21 @@ def _get_message() -> Query:
 @statement
 def _message_of_member() -> Query:
     """Nothing for who is not in the chat; without the message if it is not there."""
-    return (
-        ChatMember.select(
-            *ChatMember._meta.sorted_fields,
-            *Chat._meta.sorted_fields,
-            *Message._meta.sorted_fields,
-        )
-        .join(Chat, on=(Chat.id == ChatMember.chat))
+    place: Query = (
+        place_in(P.chat_id, P.user_id)
         .join_from(
             ChatMember,
             Message,
             JOIN.LEFT_OUTER,
             on=((Message.chat == ChatMember.chat) & (Message.id == P.message_id)),
         )
-        .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
+        .select(
+            *ChatMember._meta.sorted_fields,
+            *Chat._meta.sorted_fields,
+            *Message._meta.sorted_fields,
+        )
     )
+    return place
 
 
 @statement
@@ -152,17 +150,8 @@ def _edit_message() -> Query:
 
 @statement
 def _delete_message() -> Any:
-    actor = ChatMember.alias()
-    keeps = actor.role.in_(CHAT_KEEPERS) & (Chat.type != ChatType.PRIVATE.value) & is_sent(Message)
-    allowed = (
-        actor.select(actor.id)
-        .join(Chat, on=(Chat.id == actor.chat))
-        .where(
-            actor.user == P.user_id,
-            actor.chat == P.chat_id,
-            keeps | (Message.sender == P.user_id),
-        )
-    )
+    keeps = ChatMember.role.in_(CHAT_KEEPERS) & (Chat.type != ChatType.PRIVATE.value) & is_sent()
+    allowed = place_in(P.chat_id, P.user_id).where(keeps | (Message.sender == P.user_id))
     delete = Message.update({Message.is_deleted: True, Message.updated_at: P.now}).where(
         Message.chat == P.chat_id,
         Message.id == P.message_id,
@@ -215,15 +204,7 @@ def _publish() -> Any:
         .where(dialect().is_one_of(due.id, P.message_ids), _is_due(due))
         .alias("placed")
     )
-    writer = (
-        ChatMember.select(ChatMember.id)
-        .join(Chat, on=(Chat.id == ChatMember.chat))
-        .where(
-            ChatMember.user == Message.sender,
-            ChatMember.chat == Message.chat,
-            _may_write(ChatMember, Chat),
-        )
-    )
+    writer = _place_to_write_in(Message.chat, Message.sender)
     update = (
         Message.update(
             {

@@ -6,7 +6,7 @@ from typing import Any
 
 from peewee import fn
 
-from stogram_sdk.models import BlockedUser, ChatMember, ChatType, Message
+from stogram_sdk.models import BlockedUser, Chat, ChatMember, ChatType, Message
 
 
 def exists(query: Any) -> Any:
@@ -27,6 +27,15 @@ def is_member(user: Any, chat: Any) -> Any:
     """Whether the user is in the chat."""
     member = ChatMember.alias()
     return exists(member.select(member.id).where(member.user == user, member.chat == chat))
+
+
+def place_in(chat: Any, user: Any) -> Any:
+    """The user's membership in the chat, with the chat; nothing for who is not in it."""
+    return (
+        ChatMember.select(ChatMember.id)
+        .join(Chat, on=(Chat.id == ChatMember.chat))
+        .where(ChatMember.user == user, ChatMember.chat == chat)
+    )
 
 
 def has_blocked(user: Any, other: Any) -> Any:
