@@ -25,10 +25,10 @@ from textwrap import dedent
 from typing import Any
 
 from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog, Index, index
-from stogram_sdk.schema.obstacles import Obstacle, RowObstacle, Schema
+from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import AddIndex, Statement, Step
+from stogram_sdk.schema.steps import AddIndex, PlainStep, Statement, Step
 
 
 def trigger_names(schema: Schema) -> list[str]:
@@ -52,22 +52,11 @@ def know_all_letters(connection: Any) -> None:
             )
 
 
-class _TagStep:
-    table = "Message"
-
-    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
-        return []
-
-    def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
-        return []
-
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        return ()
-
-
 @dataclass(frozen=True)
-class KeepMessageTags(_TagStep):
+class KeepMessageTags(PlainStep):
     """The triggers, and on PostgreSQL the functions that they use."""
+
+    table = "Message"
 
     def __str__(self) -> str:
         return "triggers that keep MessageTag"
@@ -78,10 +67,7 @@ class KeepMessageTags(_TagStep):
         )
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        return [statement.sql for statement in self.online(schema)]
-
-    def online(self, schema: PostgresSchema) -> list[Statement]:
-        return [Statement(_in_schema(schema, _FUNCTIONS)), Statement(_in_schema(schema, _TRIGGERS))]
+        return [_in_schema(schema, _FUNCTIONS), _in_schema(schema, _TRIGGERS)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return [
@@ -102,23 +88,22 @@ class KeepMessageTags(_TagStep):
             for name in trigger_names(schema)
         )
         functions = ("stogram_keep_message_tags()", "stogram_message_tags", "stogram_tag_key(text)")
-        keep, tags, key = functions
         return [
             triggers,
-            f"DROP FUNCTION IF EXISTS {_function(schema, keep)}",
-            f"DROP FUNCTION IF EXISTS {_function(schema, tags)}",
-            f"DROP FUNCTION IF EXISTS {_function(schema, key)}",
+            *(f"DROP FUNCTION IF EXISTS {_function(schema, each)}" for each in functions),
         ]
 
 
 @dataclass(frozen=True)
-class FillMessageTags(_TagStep):
+class FillMessageTags(PlainStep):
     """The tags of the messages that were there before the triggers.
 
     On PostgreSQL in batches of 1,000 messages with tags, each a transaction that waits 200 ms for a
     lock at most and keeps the place it has reached: nobody stands still, and it goes on where it
     was broken off. Searches do without the table until it is done.
     """
+
+    table = "Message"
 
     def __str__(self) -> str:
         return "rows of MessageTag"
@@ -127,16 +112,13 @@ class FillMessageTags(_TagStep):
         return catalog.has_all_tags and "MessageTag" in catalog.tables
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        return [statement.sql for statement in self.online(schema)]
+        return [_in_schema(schema, _FILL)]
 
     def online(self, schema: PostgresSchema) -> list[Statement]:
-        return [Statement(_in_schema(schema, _FILL), brief=False)]
+        return [Statement(sql, brief=False) for sql in self.at_once(schema)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return list(_SQLITE_FILL)
-
-    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
-        return []
 
 
 def _function(schema: PostgresSchema, call: str) -> str:

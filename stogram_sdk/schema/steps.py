@@ -86,7 +86,7 @@ class Step(Protocol):
         ...
 
 
-class _Plain:
+class PlainStep:
     """What most steps have in common."""
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
@@ -112,7 +112,7 @@ class _Plain:
 
 
 @dataclass(frozen=True)
-class CreateEnum(_Plain):
+class CreateEnum(PlainStep):
     name: str
     labels: tuple[str, ...]
     table = None
@@ -146,7 +146,7 @@ class CreateEnum(_Plain):
 
 
 @dataclass(frozen=True)
-class CreateTable(_Plain):
+class CreateTable(PlainStep):
     table: str
     contents: tuple[Column, ...]
     #: The columns of its primary key; the first one if none are named.
@@ -204,7 +204,7 @@ class CreateTable(_Plain):
 
 
 @dataclass(frozen=True)
-class AddColumn(_Plain):
+class AddColumn(PlainStep):
     table: str
     column: Column
 
@@ -265,7 +265,7 @@ class AddColumn(_Plain):
 
 
 @dataclass(frozen=True)
-class AddUnique(_Plain):
+class AddUnique(PlainStep):
     unique: UniqueConstraint
 
     @property
@@ -328,7 +328,7 @@ class AddUnique(_Plain):
 
 
 @dataclass(frozen=True)
-class AddIndex(_Plain):
+class AddIndex(PlainStep):
     index: Index
 
     @property
@@ -398,7 +398,7 @@ class AddIndex(_Plain):
 
 
 @dataclass(frozen=True)
-class AddForeignKey(_Plain):
+class AddForeignKey(PlainStep):
     key: ForeignKey
 
     @property
