@@ -62,9 +62,9 @@ def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
     if url.startswith("postgresql"):
         elsewhere = _beginning(only, others(url, made))
         require_equal(url, prepared, made, elsewhere)
-    figures: dict[str, Any] = {}
 
-    def measure(calls: dict[str, Call]) -> None:
+    def measure(calls: dict[str, Call]) -> dict[str, Any]:
+        figures: dict[str, Any] = {}
         console = Console(stderr=True)
         for name, ours in track(calls.items(), "Measuring", len(calls), console=console):
             contestants: dict[str, Call] = {OURS: ours}
@@ -76,15 +76,16 @@ def _measure(url: str, seconds: float, only: str) -> dict[str, Any]:
                         contestants |= _plain_inserts(url)
                 times = times_in_turns(seconds, contestants)
             figures[name] = {who: percentiles(taken) for who, taken in times.items()}
+        return figures
 
     to_measure = _beginning(only, made)
-    measure(to_measure)
+    indexed: dict[str, Any] = {}
     with_index = _beginning(("search_messages", "send_message, 30"), to_measure)
     if with_index:
         make_search_index(url)
-        measure({f"{name}, search index": call for name, call in with_index.items()})
+        indexed = measure({f"{name}, search index": call for name, call in with_index.items()})
         drop_search_index(url)
-    return figures
+    return measure(to_measure) | indexed
 
 
 def _beginning(start: str | tuple[str, ...], named: Mapping[str, T]) -> dict[str, T]:
