@@ -60,6 +60,8 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     """An embedded database in one file; writers take turns."""
 
     dialect: Dialect = SqliteDialect()
+    #: What goes before a write that is a transaction by itself.
+    before_write = ""
     field_types = peewee.SqliteDatabase.field_types | {
         "ENUM": "TEXT",
         "TEXT[]": "TEXT",
@@ -139,6 +141,10 @@ def _tag_key(tag: object) -> object:
     return normalize_tag(tag) if isinstance(tag, str) else tag
 
 
+#: What `PostgresDatabase.begin` says too, for a transaction of one message.
+READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+
+
 class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     """A PostgreSQL server, or PgBouncer in front of one: nothing depends on session state."""
 
@@ -161,6 +167,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
         )
         self._time_limits = TimeLimits()
+        self.before_write = ""
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         self._heal()
@@ -277,6 +284,14 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.autocommit = True
         connection.time_limit = self.time_limit
         return connection
+
+    def _set_server_version(self, connection: Any) -> None:
+        super()._set_server_version(connection)  # type: ignore[misc]  # not in the stubs
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW default_transaction_isolation")
+            if cursor.fetchone() != ("read committed",):
+                # Right without it too, but it would have to run again where it meets another.
+                self.before_write = READ_COMMITTED
 
     def _look_after(self, connections: Iterable[Any]) -> None:
         silent = self._time_limits.enforce(connections)

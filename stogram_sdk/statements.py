@@ -28,9 +28,9 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from peewee import ColumnBase, Field, FieldAlias, Model, Query
+from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
 
-from stogram_sdk.database import current_database
+from stogram_sdk.database import READ_COMMITTED, current_database
 from stogram_sdk.dialects import Dialect
 from stogram_sdk.fields import Rows, TextArray, rows_to_json, time_to_text
 
@@ -195,10 +195,6 @@ class _Part(NamedTuple):
         return read
 
 
-# What `PostgresDatabase.begin` says for a transaction of several calls.
-_READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
-
-
 class _Compiled(NamedTuple):
     """`alone` is the text outside a transaction: then it is one by itself."""
 
@@ -217,7 +213,11 @@ class _Compiled(NamedTuple):
 
 
 def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
-    queries = [*built.lock, built.query] if isinstance(built, AfterLocking) else [built]
+    before_alone = "" if isinstance(built, Select) else database.before_write
+    queries = [built]
+    if isinstance(built, AfterLocking):
+        before_alone = READ_COMMITTED + database.lock_limit
+        queries = [*built.lock, built.query]
     texts, slots = [], []
     for query in queries:
         text, parameters = database.get_sql_context().sql(query).query()
@@ -226,7 +226,7 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
     sql = "; ".join(texts)
     return _Compiled(
         sql,
-        sql if len(texts) == 1 else _READ_COMMITTED + database.lock_limit + sql,
+        before_alone + sql,
         tuple(slots),
         _parts(getattr(queries[-1], "_returning", ()), database.dialect.native_types),
     )
