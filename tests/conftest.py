@@ -16,6 +16,7 @@ from stogram_sdk import Chat, User
 from tests.contract import World, build_world
 from tests.factories import make_chat, make_user
 from tests.postgres import PostgresServer, running_server
+from tests.states import Databases, pw_migrate
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -27,11 +28,30 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresServer) -> Databases:
+    return Databases(postgres_server)
+
+
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+def name(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of a new, empty PostgreSQL database."""
+    with postgres_server.database() as new:
+        yield new
+
+
+@pytest.fixture(scope="session")
+def target(databases: Databases) -> str:
+    """The schema at the end of all migrations, as `pg_dump` writes it."""
+    with databases.server.database() as new:
+        assert pw_migrate(databases.server.url_of(new), "migrate").returncode == 0
+        return databases.dump(new)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer, name: str) -> str:
     """A new, empty PostgreSQL database."""
-    with postgres_server.database() as name:
-        yield postgres_server.url_of(name)
+    return postgres_server.url_of(name)
 
 
 @pytest.fixture

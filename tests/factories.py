@@ -65,6 +65,11 @@ def insert_chat(
     return chat
 
 
+def roles_in(chat: Chat) -> dict[str, MemberRole]:
+    """The role of each member, by the id of the user."""
+    return {row.user_id: row.role for row in ChatMember.select().where(ChatMember.chat == chat)}
+
+
 def unread(user: User, chat: Chat) -> int:
     """The unread count that the user sees."""
     return stogram_sdk.get_chat_settings(user.id, chat.id).unread_count

@@ -27,14 +27,11 @@ from tests.factories import (
     make_message,
     make_user,
     make_users,
+    roles_in,
     statements,
 )
 
 pytestmark = pytest.mark.usefixtures("engine")
-
-
-def roles_in(chat: Chat) -> dict[str, MemberRole]:
-    return {row.user_id: row.role for row in ChatMember.select().where(ChatMember.chat == chat)}
 
 
 def listed(user: User, **options: Any) -> list[str]:

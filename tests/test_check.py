@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 
 from stogram_sdk import StogramError
 from stogram_sdk.schema.check import _read_only
-from tests.postgres import PostgresServer
 from tests.states import Databases, pw_migrate, stogram
 
 AREAS = {
@@ -33,17 +31,6 @@ AREAS = {
     "triggers",
     "rows made from others",
 }
-
-
-@pytest.fixture(scope="module")
-def databases(postgres_server: PostgresServer) -> Databases:
-    return Databases(postgres_server)
-
-
-@pytest.fixture
-def name(postgres_server: PostgresServer) -> Iterator[str]:
-    with postgres_server.database() as new:
-        yield new
 
 
 def report(url: str, code: int) -> Any:

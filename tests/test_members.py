@@ -41,17 +41,11 @@ from tests.factories import (
     make_message,
     make_user,
     make_users,
+    roles_in,
     statements,
 )
 
 pytestmark = pytest.mark.usefixtures("engine")
-
-
-def roles(chat: Chat) -> dict[str, MemberRole]:
-    return {
-        member.user_id: member.role
-        for member in ChatMember.select().where(ChatMember.chat == chat).iterator()
-    }
 
 
 # --- add_member ---
@@ -68,7 +62,7 @@ def test_owner_and_admins_add_members_and_the_owner_admins() -> None:
         add_member(ben.id, chat.id, dan.id, role=MemberRole.ADMIN)
     with pytest.raises(NotAllowed):
         add_member(cid.id, chat.id, dan.id)
-    assert dan.id not in roles(chat)
+    assert dan.id not in roles_in(chat)
 
 
 def test_who_is_in_the_chat_already_stays_as_they_are() -> None:
@@ -91,7 +85,7 @@ def test_strangers_add_nobody_and_nobody_unknown_is_added() -> None:
     with pytest.raises(NotFound) as unknown:
         add_member(ann.id, chat.id, "no-such-user")
     assert (unknown.value.entity, unknown.value.id) == ("user", "no-such-user")
-    assert roles(chat) == {ann.id: MemberRole.OWNER}
+    assert roles_in(chat) == {ann.id: MemberRole.OWNER}
 
 
 def test_private_chats_have_no_changes_of_members() -> None:
@@ -104,7 +98,7 @@ def test_private_chats_have_no_changes_of_members() -> None:
     for user in (ann, ben):
         with pytest.raises(NotAllowed):
             leave_chat(user.id, private.id)
-    assert len(roles(private)) == 2
+    assert len(roles_in(private)) == 2
 
 
 def test_nobody_is_added_as_owner() -> None:
@@ -140,7 +134,7 @@ def test_an_error_leaves_the_callers_transaction_usable() -> None:
         with pytest.raises(NotAllowed):
             remove_member(ann.id, chat.id, ann.id)
         add_member(ann.id, chat.id, ben.id)
-    assert ben.id in roles(chat)
+    assert ben.id in roles_in(chat)
 
 
 # --- remove_member ---
@@ -157,7 +151,7 @@ def test_an_admin_removes_members_and_the_owner_anybody_else() -> None:
         with pytest.raises(NotAllowed):
             remove_member(actor.id, chat.id, removed.id)
     assert remove_member(ann.id, chat.id, ben.id) is True
-    assert roles(chat) == {ann.id: MemberRole.OWNER, dan.id: MemberRole.MEMBER}
+    assert roles_in(chat) == {ann.id: MemberRole.OWNER, dan.id: MemberRole.MEMBER}
 
 
 def test_strangers_remove_nobody() -> None:
@@ -168,7 +162,7 @@ def test_strangers_remove_nobody() -> None:
     with pytest.raises(NotFound):
         remove_member(ann.id, make_chat(eve).id, eve.id)
     assert remove_member(ann.id, chat.id, "no-such-user") is False
-    assert ben.id in roles(chat)
+    assert ben.id in roles_in(chat)
 
 
 def test_what_a_removed_member_wrote_stays_and_the_chat_is_gone_for_them() -> None:
@@ -200,7 +194,7 @@ def test_leaving_twice_is_leaving_once() -> None:
         assert leave_chat(ben.id, chat.id) is True
     assert leave_chat(ben.id, chat.id) is False
     assert leave_chat(ben.id, "no-such-chat") is False
-    assert roles(chat) == {ann.id: MemberRole.OWNER}
+    assert roles_in(chat) == {ann.id: MemberRole.OWNER}
 
 
 def test_when_the_owner_leaves_the_longest_standing_admin_becomes_owner() -> None:
@@ -210,7 +204,7 @@ def test_when_the_owner_leaves_the_longest_standing_admin_becomes_owner() -> Non
         add_member(ann.id, chat.id, user.id, role=MemberRole.ADMIN)
     with statements(3):
         leave_chat(ann.id, chat.id)
-    assert roles(chat) == {
+    assert roles_in(chat) == {
         ben.id: MemberRole.MEMBER,
         cid.id: MemberRole.OWNER,
         dan.id: MemberRole.ADMIN,
@@ -223,7 +217,7 @@ def test_without_admins_the_longest_standing_member_becomes_owner() -> None:
     for user, second in ((ben, 2), (cid, 1)):
         ChatMember.create(user=user, chat=chat, joined_at=after(second))
     leave_chat(ann.id, chat.id)
-    assert roles(chat) == {ben.id: MemberRole.MEMBER, cid.id: MemberRole.OWNER}
+    assert roles_in(chat) == {ben.id: MemberRole.MEMBER, cid.id: MemberRole.OWNER}
 
 
 def test_an_owner_who_comes_back_is_a_member() -> None:
@@ -232,7 +226,7 @@ def test_an_owner_who_comes_back_is_a_member() -> None:
     message = make_message(ben, chat)
     leave_chat(ann.id, chat.id)
     add_member(ben.id, chat.id, ann.id)
-    assert roles(chat) == {ann.id: MemberRole.MEMBER, ben.id: MemberRole.OWNER}
+    assert roles_in(chat) == {ann.id: MemberRole.MEMBER, ben.id: MemberRole.OWNER}
     with pytest.raises(NotAllowed):
         delete_message(ann.id, chat.id, message.id)
 
@@ -242,7 +236,7 @@ def test_the_last_one_leaves_a_chat_of_nobody() -> None:
     chat = make_chat(ann)
     make_message(ann, chat)
     assert leave_chat(ann.id, chat.id)
-    assert (roles(chat), Chat.select().count()) == ({}, 1)
+    assert (roles_in(chat), Chat.select().count()) == ({}, 1)
 
 
 # --- list_members ---

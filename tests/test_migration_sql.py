@@ -6,31 +6,11 @@ import json
 import re
 import subprocess
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.postgres import PostgresServer
 from tests.states import Databases, pw_migrate, stogram
-
-
-@pytest.fixture(scope="module")
-def databases(postgres_server: PostgresServer) -> Databases:
-    return Databases(postgres_server)
-
-
-@pytest.fixture
-def name(postgres_server: PostgresServer) -> Iterator[str]:
-    with postgres_server.database() as new:
-        yield new
-
-
-@pytest.fixture(scope="module")
-def target(databases: Databases) -> str:
-    with databases.server.database() as new:
-        assert pw_migrate(databases.server.url_of(new), "migrate").returncode == 0
-        return databases.dump(new)
 
 
 def script(*arguments: str, url: str = "postgresql://stogram@/stogram_db") -> str:

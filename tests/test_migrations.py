@@ -31,26 +31,6 @@ GOOD_STATES = ["empty", "before", "filled", "half", "prisma", "ours"]
 
 
 @pytest.fixture(scope="module")
-def databases(postgres_server: PostgresServer) -> Databases:
-    return Databases(postgres_server)
-
-
-@pytest.fixture
-def name(postgres_server: PostgresServer) -> Iterator[str]:
-    """The name of a new, empty PostgreSQL database."""
-    with postgres_server.database() as new:
-        yield new
-
-
-@pytest.fixture(scope="module")
-def target(databases: Databases) -> str:
-    """The schema at the end, as `pg_dump` writes it."""
-    with databases.server.database() as new:
-        assert pw_migrate(databases.server.url_of(new), "migrate").returncode == 0
-        return databases.dump(new)
-
-
-@pytest.fixture(scope="module")
 def filled(databases: Databases) -> Iterator[str]:
     """A template: a server's database before the migration, with rows."""
     with databases.server.database() as new:
