@@ -1,6 +1,6 @@
 """How fast are the tags of old messages found, beside a writer, and after being killed?
 
-    python benchmarks/backfill.py --messages 200000
+    python -m benchmarks.backfill --messages 200000
 
 The backfill is killed twice and goes on where it was, while somebody edits messages all the time.
 At the end every message must hold what `stogram_sdk.text` says of its content. The rate is
@@ -19,8 +19,8 @@ import time
 
 import psycopg2
 import psycopg2.extras
-from large_server import large_server
 
+from benchmarks.large_server import large_server
 from stogram_sdk import extract_hashtags, extract_mentions
 from tests.postgres import PostgresServer
 from tests.states import PROJECT, environment, pw_migrate

@@ -47,8 +47,8 @@ def main() -> None:
             f"{name}: {statistics.median(seconds[name]) / _BATCH * 1e6:.0f} us and "
             f"{written[name] / options.batches / _BATCH:,.0f} bytes of WAL a message"
         )
-    wal = written["version 7"] / written["version 4"]
-    print(f"version 7 takes {new / old:.2f} of the time and {wal:.2f} of the WAL")
+    less_wal = written["version 7"] / written["version 4"]
+    print(f"version 7 takes {new / old:.2f} of the time and {less_wal:.2f} of the WAL")
 
 
 def _copy(url: str, name: str) -> Any:

@@ -1,6 +1,6 @@
 """How long do others wait while a database is migrated? Ours beside the SQL of the guide.
 
-    python benchmarks/migrate_online.py --messages 1000000 --picture docs/migrate_online.svg
+    python -m benchmarks.migrate_online --messages 1000000 --picture docs/migrate_online.svg
 
 Two writers (one inserts messages, one edits them) and a reader are at work all the time; in a
 second round somebody else also has a transaction open for eight seconds. The longest that any of
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from large_server import large_server
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.large_server import large_server
 from tests.postgres import PostgresServer
 from tests.states import PROJECT, Databases, environment, prisma_sql
 
