@@ -53,8 +53,9 @@ class ImportedMessage(NamedTuple):
     is_edited: bool = False
 
 
-#: Settings that somebody is making meanwhile, and that nobody sees yet, are no older than this;
-#: what was written before them is not unread.
+#: A settings row that another transaction is making cannot be seen yet, though what is later than
+#: the row has to be counted in it: `make_settings` waits for such. No transaction is open for
+#: longer than this, so what is older than this is not later than any of them.
 _LONGEST_TRANSACTION = timedelta(hours=1)
 
 _GIVEN = (
@@ -75,7 +76,10 @@ _GIVEN = (
 
 @statement
 def _import_messages() -> Any:
-    """All that are not there yet; none if a sender or an answered message is unknown."""
+    """Those that are not there yet, with id and time.
+
+    None if the user may not import, or if a sender or an answered message is unknown.
+    """
     columns = {
         **{field: SQL(f"given.{field.name}") for field in _GIVEN},
         Message.chat: P.chat_id,
@@ -105,6 +109,7 @@ def _import_messages() -> Any:
 
 @statement
 def _messages_there() -> Query:
+    """Those that are in the chat, each with whether it was sent."""
     return Message.select(Message.id, Message.sender, is_sent()).where(
         Message.chat == P.chat_id, dialect().is_one_of(Message.id, P.message_ids)
     )
@@ -196,6 +201,7 @@ def _valid_message(value: object, field: str) -> ImportedMessage:
 
 
 def _row(message: ImportedMessage, now: datetime) -> dict[str, Any]:
+    """The message as it is written, by attributes. Raises `InvalidInput`, which names its id."""
     try:
         created_at = valid_time(message.created_at, "created_at")
         if created_at > now:

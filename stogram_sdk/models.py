@@ -353,7 +353,7 @@ class MessageTag(BaseModel):
     """The visible messages of each tag (`#hashtag` or `@username`), in the order of a search.
 
     Triggers on "Message" keep it, whoever writes there (see `schema/message_tags.py`). The row with
-    the empty tag says how far it has been filled; when there is none, it is complete.
+    the empty tag says how far it has been filled, and by its `chat_id` when that is complete.
     """
 
     tag = TextField()

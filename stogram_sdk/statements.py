@@ -92,6 +92,7 @@ class Statement:
         self.variant = lru_cache(maxsize=None)(self._make_variant)
 
     def _make_variant(self, **options: Any) -> Statement:
+        """What the function makes of these arguments; for the same ones the same statement."""
         return Statement(self._build, tuple(options.items()))
 
     def all(self, **values: Any) -> list[Any]:
@@ -110,7 +111,7 @@ class Statement:
         return int(self._execute(self._compiled(), values).rowcount)
 
     def sql(self) -> str:
-        """The text, as it is sent to the database that is connected."""
+        """The text, as it is sent inside a transaction to the database that is connected."""
         return self._compiled().sql
 
     def _execute(self, compiled: _Compiled, values: dict[str, Any]) -> Any:
@@ -261,6 +262,7 @@ def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Par
 
 
 def _source(node: Any) -> tuple[Any, Any]:
+    """The model (or alias) and the field of a column; None and None for another expression."""
     if isinstance(node, FieldAlias):
         return node.source, node.field
     if isinstance(node, Field):

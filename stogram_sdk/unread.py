@@ -15,8 +15,7 @@ more" (999+). Up to then the stored counts were right, so nobody's count changes
 without a settings row had nothing unread, and counts from that message on, or from when they
 joined later. A chat stays large when members leave.
 
-The order of locks. Rows are locked in this order,
-so that no two calls wait for each other:
+The order of locks. Rows are locked in this order, so that no two calls wait for each other:
 
 1. "User" rows, by id: whoever blocks, and whoever adds members. So whoever blocks knows all the
    chats that the two share.
@@ -113,6 +112,7 @@ def unread_after(position: Any, user: Any, chat: Any) -> Any:
 
 
 def true_count(settings: Any = ChatSettings) -> Any:
+    """What the row should store, in a chat that is not large."""
     return unread_after(position_of(settings), settings.user, settings.chat)
 
 
@@ -182,14 +182,17 @@ def unread_mentions(settings: Any, user: Any, chat: Any, *, in_large: bool, by_t
 
 
 def user_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "User", by id."""
     return dialect().lock(User.select(User.id).where(*conditions).order_by(User.id))
 
 
 def chat_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "Chat", by id."""
     return dialect().lock(Chat.select(Chat.id).where(*conditions).order_by(Chat.id))
 
 
 def settings_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "ChatSettings", by (chat, user)."""
     return dialect().lock(
         ChatSettings.select(ChatSettings.id)
         .where(*conditions)
@@ -197,6 +200,7 @@ def settings_lock(*conditions: Any) -> Any:
     )
 
 
+# Grown: it has more members than `LARGE_CHAT` and no row in "LargeChat" yet.
 _SMALL, _GROWN, _LARGE = "small", "grown", "large"
 
 
@@ -362,6 +366,7 @@ def count_imported() -> Any:
 def lower_unread_counts() -> Any:
     """One less unread for each member who had not read a message that was just deleted."""
     message = Message.alias()
+    # As `counts_for` says, but for the deletion.
     was_unread = message.select(message.id).where(
         message.chat == P.chat_id,
         message.id == P.message_id,

@@ -14,7 +14,7 @@ system's. Where there is none of these, it knows the case of what the database's
 knows, with "C" of A-Z only; the SDK's own tags are keys already, and found all the same.
 
 On SQLite a trigger of the file knows the case of A-Z only. The connections of this package add
-triggers of their own that know the rest (see `keep_tags_by_key`).
+triggers of their own that know the rest (see `know_all_letters`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from stogram_sdk.schema.steps import AddIndex, PlainStep, Statement, Step
 
 
 def trigger_names(schema: Schema) -> list[str]:
-    """The triggers on "Message"."""
-    last = "updated" if isinstance(schema, SqliteSchema) else "truncate"
-    return [f"Message_tags_{event}" for event in ("insert", "update", "delete", last)]
+    """The triggers on "Message"; on SQLite "update" forgets old tags, "updated" adds the new."""
+    events = ["insert", "update", "delete"]
+    events.append("updated" if isinstance(schema, SqliteSchema) else "truncate")
+    return [f"Message_tags_{event}" for event in events]
 
 
 def own_indexes(schema: Schema) -> list[Index]:
@@ -109,7 +110,7 @@ class FillMessageTags(PlainStep):
         return "rows of MessageTag"
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
-        return catalog.has_all_tags and "MessageTag" in catalog.tables
+        return catalog.has_all_tags
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         return [_in_schema(schema, _FILL)]
