@@ -229,9 +229,7 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
         ]
         hits = reduce(or_, each).cte("hits", materialized=True)
         ctes += [sought, hits]
-        found |= hits.select(hits.c.createdAt, hits.c.id).join(
-            chats, on=(chats.c.chatId == hits.c.chatId)
-        )
+        found |= hits.select(hits.c.createdAt, hits.c.id).where(hits.c.chatId.in_(which))
         is_left &= ~exists(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
     found |= _read(chats, SQL("'0001-01-01'"), start, asked).where(is_left)
     page = found.order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
