@@ -53,6 +53,7 @@ bench: $(VENV)/benchmarks
 	for size in $(SIZES); do \
 		$(RUN) -m benchmarks --messages $$size --seconds $(SECONDS) || exit 1; done
 	$(RUN) -m benchmarks --engine sqlite --messages $(lastword $(SIZES)) --seconds $(SECONDS)
+	$(RUN) -m benchmarks.import_time
 	$(RUN) -m benchmarks.report
 
 bench-large: $(VENV)/benchmarks

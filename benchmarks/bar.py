@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN
+from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN, read_import_times
 
 #: The figures of one result: by call and contestant.
 Calls = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 #: The sizes that stand beside each other.
 _SIZES = (1_000_000, 10_000_000)
+#: How much longer it may take to import the package than what it is made of.
+_IMPORT = 1.3
 _TAG_SEARCHES = ("find_by_*, 500 chats", "find_by_*, 20 chats")
 _INDEXED = ("search_messages, *, search index",)
 
@@ -127,6 +129,10 @@ def bar_in_markdown(results: Sequence[dict[str, Any]]) -> str:
         }
         cells = [_cell(bar, found.get(size), found.get(_SIZES[0])) for size in _SIZES]
         lines.append(f"| {bar.what} | {bar.at_most:g} {bar.unit} | {' | '.join(cells)} |")
+    times = read_import_times()
+    if times:
+        ratio = _shown(times["stogram_sdk"] / times["peewee, psycopg2"], _IMPORT)
+        lines.append(f"| `import stogram_sdk` | {_IMPORT:g} x `peewee, psycopg2` | {ratio} | |")
     return "\n".join(lines) + "\n"
 
 
@@ -135,10 +141,12 @@ def _cell(bar: _Bar, calls: Calls | None, smallest: Calls | None) -> str:
     if not measured:
         return ""
     worst = max(measured)
-    shown = f"{worst.value:.2f}"
-    if worst.value > bar.at_most:
-        shown = f"**{shown}**"
+    shown = _shown(worst.value, bar.at_most)
     return f"{shown} (`{worst.call}`)" if len(measured) > 1 else shown
+
+
+def _shown(value: float, at_most: float) -> str:
+    return f"{value:.2f}" if value <= at_most else f"**{value:.2f}**"
 
 
 def others_in_markdown(result: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The limit: psycopg2 with the same SQL by hand, and dataclasses made of the rows.
 
 A call of the SDK is recorded once, with what it sends, and then sent again by psycopg2 alone: the
-same texts and values in the same transactions, but for ids and names, which are new each time.
+same texts and values in the same transactions, but for ids and names, which are new each time. A
+transaction begins with a message of its own, as psycopg2 begins one.
 """
 
 from __future__ import annotations

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
+
+from benchmarks.results import IMPORTS
 
 _TURNS = 30
 _TIMED = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
@@ -22,9 +25,10 @@ def main() -> None:
                 command, capture_output=True, text=True, check=True, env=kept
             ).stdout
             taken.append(float(said))
-    parts, whole = (statistics.median(taken) for taken in seconds.values())
-    print(f"import peewee, psycopg2: {parts * 1000:.0f} ms")
-    print(f"import stogram_sdk: {whole * 1000:.0f} ms, {whole / parts:.2f} of that")
+    medians = {modules: statistics.median(taken) for modules, taken in seconds.items()}
+    for modules, median in medians.items():
+        print(f"import {modules}: {median * 1000:.0f} ms")
+    IMPORTS.write_text(json.dumps(medians, indent=1) + "\n")
 
 
 if __name__ == "__main__":

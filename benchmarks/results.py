@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+#: Seconds that imports take, by the modules.
+IMPORTS = RESULTS / "imports.json"
 OURS = "stogram_sdk"
 #: psycopg2 with the same SQL.
 BY_HAND = "psycopg2 by hand"
@@ -17,5 +19,11 @@ PLAIN = "plain INSERT, with 003 and MessageTag"
 
 def read_results() -> list[dict[str, Any]]:
     """All of benchmarks/results: PostgreSQL first, and what is larger later."""
-    results = [json.loads(path.read_text()) for path in RESULTS.glob("*.json")]
+    results = [json.loads(path.read_text()) for path in RESULTS.glob("*-*.json")]
     return sorted(results, key=lambda result: (result["engine"], result["messages"]))
+
+
+def read_import_times() -> dict[str, float]:
+    """Empty if they have not been measured."""
+    times: dict[str, float] = json.loads(IMPORTS.read_text()) if IMPORTS.exists() else {}
+    return times
