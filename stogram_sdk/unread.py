@@ -220,7 +220,7 @@ def count_as_unread(messages: Iterable[tuple[Message, str]], now: datetime) -> N
     for message, size in messages:
         written[size].append(message)
     if small := written[_SMALL]:
-        _raise_unread_counts.run(
+        _raise_unread_counts.variant(several=len(small) > 1).run(
             chat_ids=sorted({message.chat_id for message in small}),
             message_ids=[message.id for message in small],
             now=now,
@@ -243,8 +243,11 @@ def _count_when_read() -> Query:
 
 
 @statement
-def _raise_unread_counts() -> Query:
-    """More unread for each member for whom messages count that were just written."""
+def _raise_unread_counts(several: bool) -> Query:
+    """More unread for each member for whom messages count that were just written.
+
+    `several`: of one message it is known how many of them are later than anything.
+    """
     member, message = ChatMember.alias(), Message.alias()
     is_new = dialect().is_one_of(message.id, P.message_ids)
     receivers = (
@@ -272,12 +275,18 @@ def _raise_unread_counts() -> Query:
     )
     # New messages are later than all others, and so than the last one read. Where none was read,
     # a row that was made after they got their time (the clocks of two callers differ) is later.
-    later = message.select(fn.COUNT(message.id)).where(
+    read = Message.alias()
+    is_later = (ChatSettings.created_at > EXCLUDED.createdAt) & ~fn.EXISTS(
+        read.select(read.id).where(
+            read.chat == ChatSettings.chat, read.id == ChatSettings.last_read_message_id
+        )
+    )
+    still_later = message.select(fn.COUNT(message.id)).where(
         is_new,
         counts_for(message, ChatSettings.user, ChatSettings.chat),
-        place_of(message) > position_of(ChatSettings),
+        message.created_at >= ChatSettings.created_at,
     )
-    more = Case(None, [(ChatSettings.created_at > EXCLUDED.createdAt, later)], EXCLUDED.unreadCount)
+    more = Case(None, [(is_later, still_later if several else 0)], EXCLUDED.unreadCount)
     return (
         ChatSettings.insert_from(
             receivers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,6 +31,7 @@ from stogram_sdk import (
     mark_read,
     move_to_folder,
     mute_chat,
+    publish_scheduled,
     recount_unread,
     remove_member,
     set_favorite,
@@ -328,6 +329,19 @@ def test_a_message_whose_clock_is_behind_the_settings_row_counts_as_read() -> No
     ChatSettings.update(last_read_message_id="gone").execute()
     make_message(ann, chat)
     assert unread(ben, chat) == 0
+
+
+def test_of_several_messages_those_count_that_are_later_than_the_settings_row() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    mark_read(ben.id, chat.id)
+    due = utc_now() + timedelta(hours=1)
+    for _ in range(3):
+        make_message(ann, chat, scheduled_for=due)
+    ChatSettings.update(created_at=due + timedelta(milliseconds=1)).execute()
+    first, *later = publish_scheduled(now=due)
+    assert first.created_at == due
+    assert unread(ben, chat) == len(later) == 2
 
 
 def test_editing_changes_no_count() -> None:
