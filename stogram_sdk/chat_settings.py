@@ -23,7 +23,6 @@ from stogram_sdk.unread import (
     recount,
     settings_lock,
     unread_after,
-    unread_after_in_large,
     unread_count,
     unread_in_large,
     unread_mentions,
@@ -41,7 +40,7 @@ class UnreadTotals(NamedTuple):
 
 
 def upsert_settings(
-    values: dict[Any, Any], update: dict[Any, Any], *guards: Any, in_large: bool | None = None
+    values: dict[Any, Any], update: dict[Any, Any], *guards: Any, in_large: bool
 ) -> ModelInsert:
     """The settings row of a member made with `values`, or changed by `update`.
 
@@ -49,8 +48,7 @@ def upsert_settings(
     than all that is there, whatever the clocks say: none of it is unread. `in_large`: only in a
     large chat, with the count beside the row, or only in one that is not; for `change_settings`.
     """
-    if in_large is not None:
-        guards += (is_large(P.chat_id) if in_large else ~is_large(P.chat_id),)
+    guards += (is_large(P.chat_id) if in_large else ~is_large(P.chat_id),)
     count = [unread_in_large(ChatSettings, P.user_id, P.chat_id)] if in_large else []
     columns = {
         ChatSettings.id: P.id,
@@ -145,7 +143,7 @@ def _unmute_all_chats() -> Any:
 
 
 @statement
-def _mark_read(up_to: bool = False) -> Any:
+def _mark_read(up_to: bool = False, in_large: bool = False) -> Any:
     """`up_to`: as far as one message, and not as far as the newest."""
     target = Message.alias()
     wanted = (target.id == P.message_id) & is_sent(target)
@@ -161,40 +159,22 @@ def _mark_read(up_to: bool = False) -> Any:
         one = read.chat == P.chat_id, read.id == message_id
         return Tuple(read.select(read.created_at).where(*one), read.select(read.id).where(*one))
 
-    def count(position: Any, position_there: Any, row: Any) -> Any:
-        counted = unread_after_in_large(position_there, row.user, row.chat)
-        return Case(
-            None, [(is_large(P.chat_id), counted)], unread_after(position, row.user, row.chat)
-        )
-
-    in_large = position_in_large(ChatSettings, P.chat_id)
-    unread_there = count(place(found), place(found), ChatMember)
-    unread_here = count(position_of(ChatSettings), in_large, ChatSettings)
-    is_forward = place(EXCLUDED.lastReadMessageId) > position_of(ChatSettings)
-    is_forward |= is_large(P.chat_id) & (place(EXCLUDED.lastReadMessageId) > in_large)
+    position = position_in_large(ChatSettings, P.chat_id) if in_large else position_of(ChatSettings)
+    is_forward = place(EXCLUDED.lastReadMessageId) > position
     if not up_to:
         # What is there can be read though the row was made after it.
         is_forward |= ChatSettings.last_read_message_id.is_null()
     guards = [fn.EXISTS(found)] if up_to else []
-    upsert = upsert_settings(
-        {ChatSettings.last_read_message_id: found, ChatSettings.unread_count: unread_there},
-        {
-            ChatSettings.last_read_message_id: Case(
-                None,
-                [(is_forward, EXCLUDED.lastReadMessageId)],
-                ChatSettings.last_read_message_id,
-            ),
-            ChatSettings.unread_count: Case(
-                None, [(is_forward, EXCLUDED.unreadCount)], unread_here
-            ),
-        },
-        *guards,
+    last_read = Case(
+        None, [(is_forward, EXCLUDED.lastReadMessageId)], ChatSettings.last_read_message_id
     )
+    values = {ChatSettings.last_read_message_id: found}
+    update = {ChatSettings.last_read_message_id: last_read}
+    if in_large:
+        return upsert_settings(values, update, *guards, in_large=True)
     # The row is held while it is counted. Where there is none yet it is made, with user and chat
     # held: who blocks or deletes a message meanwhile cannot see the new row.
-    lock_or_make = upsert_settings(
-        {ChatSettings.last_read_message_id: found}, {}, *guards
-    ).on_conflict(
+    lock_or_make = upsert_settings(values, {}, *guards, in_large=False).on_conflict(
         conflict_target=SETTINGS_KEY,
         update={ChatSettings.updated_at: ChatSettings.updated_at},
         where=SQL("false"),
@@ -206,6 +186,15 @@ def _mark_read(up_to: bool = False) -> Any:
         User.select(User.id)
         .join(Chat, on=(Chat.id == P.chat_id))
         .where(User.id == P.user_id, ~fn.EXISTS(has_row))
+    )
+    unread_there = unread_after(place(found), ChatMember.user, ChatMember.chat)
+    unread_here = unread_after(position, ChatSettings.user, ChatSettings.chat)
+    count = Case(None, [(is_forward, EXCLUDED.unreadCount)], unread_here)
+    upsert = upsert_settings(
+        values | {ChatSettings.unread_count: unread_there},
+        update | {ChatSettings.unread_count: count},
+        *guards,
+        in_large=False,
     )
     return after_locking(upsert, dialect().lock(user_and_chat), lock_or_make.returning())
 
@@ -315,12 +304,12 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
     Raises `NotFound` for a chat the user is not in and for a message that is not there,
     `InvalidInput`.
     """
-    values = {"id": new_id(), "now": utc_now(), **_pair(user_id, chat_id)}
+    values = _pair(user_id, chat_id)
     read = _mark_read
     if message_id is not None:
         read = _mark_read.variant(up_to=True)
         values["message_id"] = valid_id(message_id, "message_id")
-    settings: ChatSettings | None = read.first(**values)
+    settings = change_settings(read, **values)
     if settings is None:
         if message_id is None:
             raise NotFound("chat", chat_id)

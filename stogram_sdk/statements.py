@@ -93,7 +93,7 @@ class Statement:
 
     def _make_variant(self, **options: Any) -> Statement:
         """What the function makes of these arguments; for the same ones the same statement."""
-        return Statement(self._build, tuple(options.items()))
+        return Statement(self._build, (*self._variant, *options.items()))
 
     def all(self, **values: Any) -> list[Any]:
         """Every row."""

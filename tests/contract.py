@@ -135,7 +135,7 @@ CALLS: dict[str, Call] = {
     "list_pinned_messages": Call("actor"),
     "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
     "mark_read": Call("actor chat"),
-    "mark_read(message_id)": Call("actor chat message"),
+    "mark_read(message_id)": Call("actor chat message", second_looks=2),
     "move_to_folder": Call("actor other_chat folder", second_looks=2),
     "mute_chat": Call("actor other_chat"),
     "open_private_chat": Call("actor newcomer", statements=5, gives="made", again="there"),
