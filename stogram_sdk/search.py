@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, reduce
-from operator import or_
+from operator import and_, or_
 from typing import Any
 
 from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
@@ -31,6 +31,8 @@ from stogram_sdk.validation import (
     valid_text,
 )
 from stogram_sdk.visibility import exists, is_visible
+
+_BEGINNING = "'0001-01-01'"
 
 
 def _mine(in_chat: bool) -> Any:
@@ -113,7 +115,7 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
         .limit(1)
         .offset(P.limit - 1)
     )
-    start = fn.COALESCE(last_of_page, SQL("'0001-01-01'"))
+    start = fn.COALESCE(last_of_page, SQL(_BEGINNING))
     page: Any = Select(columns=[start.alias("oldest")]).cte("page", materialized=True)
     oldest = Select((page,), [page.c.oldest])
     newest: Any
@@ -173,8 +175,9 @@ def _find_by_mention(in_chat: bool, of_user: bool, by_table: bool = True) -> Que
     return _found(dialect().has_tag(Message.mentions, key), in_chat=in_chat)
 
 
-#: How many of the newest messages of the chats a search by text reads first.
-_RECENT = 1_000
+#: How many of the newest messages of the chats a search by text looks at first, the same number in
+#: each chat, and since how many of these it reads them.
+_NEWEST, _RECENT = 1_500, 750
 #: How many messages of everybody it takes from the index; for more it reads the chats. With many
 #: more PostgreSQL would expect so much work that it compiles the plan, which takes a second.
 _HITS = 2_500
@@ -184,11 +187,13 @@ _ALL = fn.COUNT(SQL("*"))
 
 @statement
 def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
-    """The messages whose text matches, by the first of three ways that finds a page.
+    """The messages whose text matches, by the first of four ways that finds a page.
 
-    1. The newest messages of the chats are read: enough for a common word.
+    1. The newest messages of each chat are looked at. Where these hold a page, as of a common word,
+       all messages since the last of it are read.
     2. The index (see `schema/search_index.py`) finds a rare word in the messages of everybody.
-    3. The older messages of the chats are read.
+    3. The recent messages of the chats are read, as for a word that is common in one of them.
+    4. The older messages of the chats are read.
 
     PostgreSQL knows too little of a word to choose by itself. So it cannot: each way has one plan,
     whatever the word. Where there is no index, the second is not begun.
@@ -203,12 +208,14 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
         _is_before(),
         *([Message.type == P.type] if of_type else []),
     ]
-    since = _start_of_recent(chats).cte("since", columns=("createdAt",), materialized=True)
-    start = since.select(since.c.createdAt)
-    recent = _read(chats, start, P.before, asked).cte("recent", materialized=True)
-    ctes = [chats, since, recent]
-    found: Any = recent.select(recent.c.createdAt, recent.c.id)
-    is_left = P.limit > recent.select(_ALL)
+    newest: Any = _newest_of_each(chats, asked)
+    newest = newest.cte("newest", columns=("createdAt", "is_found"), materialized=True)
+    page_start = _start_of(newest, P.limit).where(newest.c.is_found)
+    page_start = page_start.cte("page_start", columns=("createdAt",), materialized=True)
+    ctes = [chats, newest, page_start]
+    start_of_page = page_start.select(page_start.c.createdAt)
+    is_left = ~exists(start_of_page)
+    found: list[Any] = []
     if by_index:
         # A table of one row or none: beside it PostgreSQL starts no workers, which takes longer
         # than the search.
@@ -229,10 +236,17 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
         ]
         hits = reduce(or_, each).cte("hits", materialized=True)
         ctes += [sought, hits]
-        found |= hits.select(hits.c.createdAt, hits.c.id).where(hits.c.chatId.in_(which))
+        found.append(hits.select(hits.c.createdAt, hits.c.id).where(hits.c.chatId.in_(which)))
         is_left &= ~exists(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
-    found |= _read(chats, SQL("'0001-01-01'"), start, asked).where(is_left)
-    page = found.order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
+    since: Any = fn.COALESCE(start_of_page, _start_of(newest, _RECENT).where(is_left))
+    since = Select(columns=[since]).cte("since", columns=("createdAt",), materialized=True)
+    start = since.select(since.c.createdAt)
+    recent = _read(chats, start, P.before, asked).cte("recent", materialized=True)
+    ctes += [since, recent]
+    is_left &= P.limit > recent.select(_ALL)
+    older = _read(chats, SQL(_BEGINNING), fn.COALESCE(start, P.before), asked).where(is_left)
+    found += [recent.select(recent.c.createdAt, recent.c.id), older]
+    page = reduce(or_, found).order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
     return (
         Message.select(*MESSAGE_WITH_RELATIONS)
         .with_cte(*ctes)
@@ -253,29 +267,43 @@ def _contains() -> Any:
     return content | file_name
 
 
-def _start_of_recent(chats: Any) -> Select:
-    """A time since when there are `_RECENT` messages in the chats; NULL if there are none at all.
+def _newest_of_each(chats: Any, conditions: list[Any]) -> Select:
+    """Time of the newest messages of each chat, and whether it is one whose text matches.
 
-    Each chat has a say in it with twice its share of them, so that a busy one does not decide.
+    Of each the same number, so that a busy chat without the word does not hide the others.
     """
-    share = chats.select(10 + 2 * _RECENT / (_ALL + 1))
-    of_chat = (
-        Message.select(Message.created_at)
-        .where(Message.chat == chats.c.chatId, _is_before())
-        .order_by(Message.created_at.desc(), Message.id.desc())
-    )
+    share = _NEWEST / (_ALL + 1)
+    is_found = reduce(and_, [*conditions, _contains()]).alias("is_found")
+    of_chat = [Message.chat == chats.c.chatId, _is_before()]
     if dialect().has_lateral:
-        newest: Any = of_chat.limit(share).alias("newest")
-        time = newest.c.createdAt
+        # For its plan alone: of what lies between two times PostgreSQL expects little.
+        any_time = SQL("'-infinity'"), Select(columns=[P.before.cast("timestamp")])
+        newest: Any = (
+            Message.select(Message.created_at, is_found)
+            .where(*of_chat, Message.created_at.between(*any_time))
+            .order_by(Message.created_at.desc(), Message.id.desc())
+            .limit(chats.select(1 + share))
+            .alias("newest")
+        )
         source = Join(chats, newest, JOIN.LATERAL, on=SQL("true"))
-    else:
-        newest = Message.alias()
-        time = newest.created_at
-        last = of_chat.limit(1).offset(share)
-        is_newest = (newest.chat == chats.c.chatId) & (time >= fn.COALESCE(last, ""))
-        source = _each_with(chats, newest, is_newest & _is_before(newest))
-    times = Select([source], [time]).order_by(time.desc()).limit(_RECENT).alias("times")
-    return Select([times], [fn.MIN(times.c.createdAt)])
+        return Select([source], [newest.c.createdAt, newest.c.is_found])
+    newer = Message.alias()
+    last = (
+        newer.select(newer.created_at)
+        .where(newer.chat == chats.c.chatId, _is_before(newer))
+        .order_by(newer.created_at.desc(), newer.id.desc())
+        .limit(1)
+        .offset(chats.select(share))
+    )
+    is_newest = Message.created_at >= fn.COALESCE(last, "")
+    source = _each_with(chats, Message, reduce(and_, [*of_chat, is_newest]))
+    return Select([source], [Message.created_at, is_found])
+
+
+def _start_of(newest: Any, count: Any) -> Any:
+    """A time since when there are so many; none if there are fewer."""
+    time = newest.c.createdAt
+    return newest.select(time).order_by(time.desc()).limit(1).offset(count - 1)
 
 
 def _read(chats: Any, since: Any, until: Any, conditions: list[Any]) -> Select:

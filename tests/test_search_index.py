@@ -21,11 +21,13 @@ from stogram_sdk.dialects import (
 from stogram_sdk.schema import search_index
 from stogram_sdk.schema.check import check
 from stogram_sdk.schema.search_index import drop_search_index, make_search_index
-from tests.factories import insert_message, make_chat, make_message, make_user
+from tests.factories import after, insert_message, make_chat, make_message, make_user
 from tests.states import pw_migrate, stogram
 from tests.test_plans import _plan as plan
 from tests.test_plans import _sent_by as sent_by
 from tests.test_search import ANY_CASE, found
+
+_BEGINNING = search._BEGINNING
 
 
 def execute(sql: str) -> list[Any]:
@@ -38,7 +40,8 @@ def execute(sql: str) -> list[Any]:
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated database with the index, and searches that read no messages themselves."""
     url: str = request.getfixturevalue(f"{request.param}_url")
-    monkeypatch.setattr(search, "_RECENT", 0)
+    monkeypatch.setattr(search, "_NEWEST", 0)
+    monkeypatch.setattr(search, "_BEGINNING", "'9999-12-31'")
     stogram_sdk.connect(url)
     stogram_sdk.migrate()
     assert make_search_index(url)
@@ -118,6 +121,33 @@ def test_a_search_uses_it_and_reads_only_the_chats(url: str) -> None:
     assert not re.search(r'Seq Scan on "Message|SCAN t\d|SCAN hits\nSCAN chats', used), used
 
 
+def test_a_page_is_found_by_the_newest_of_each_chat(url: str, ivan: User) -> None:
+    drop_search_index(url)
+    for seconds in ([8, 9, 10], [5], [4]):
+        chat = make_chat(ivan)
+        for second in seconds:
+            insert_message(ivan, chat, f"needle {second}", created_at=after(second))
+    busy = make_chat(ivan)
+    for second in range(11, 20):
+        insert_message(ivan, busy, created_at=after(second))
+    assert found(ivan, "needle", limit=2) == ["needle 10", "needle 9"]
+    assert found(ivan, "needle", limit=4) == []  # the fixture has searches read nothing
+
+
+def test_a_word_of_one_busy_chat_is_found_in_recent_messages(
+    url: str, ivan: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_search_index(url)
+    monkeypatch.setattr(search, "_RECENT", 2)
+    stogram_sdk.connect(url)
+    quiet, busy = make_chat(ivan), make_chat(ivan)
+    for second in (1, 9):
+        insert_message(ivan, quiet, created_at=after(second))
+    for second in range(20):
+        insert_message(ivan, busy, f"needle {second}", created_at=after(second))
+    assert found(ivan, "needle", limit=3) == ["needle 19", "needle 18", "needle 17"]
+
+
 def test_only_what_the_user_may_see(ivan: User, chat: Chat) -> None:
     olga = make_user("olga")
     secret = make_chat(ivan, is_secret=True)
@@ -130,7 +160,7 @@ def test_only_what_the_user_may_see(ivan: User, chat: Chat) -> None:
 
 
 def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_RECENT", 1)
+    monkeypatch.setattr(search, "_BEGINNING", _BEGINNING)
     monkeypatch.setattr(search, "_HITS", 3)
     stogram_sdk.connect(url)
     ivan, olga = make_user("ivan"), make_user("olga")
@@ -148,7 +178,7 @@ def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.Mo
 def test_a_text_that_it_cannot_know_is_found_by_reading(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "_RECENT", 1)
+    monkeypatch.setattr(search, "_BEGINNING", _BEGINNING)
     stogram_sdk.connect(url)
     ivan = make_user("ivan")
     chat = make_chat(ivan)
