@@ -70,9 +70,14 @@ def _large_chat(calls: Calls, _: Calls) -> list[_Worst]:
     return [_Worst(large["median"] / small["median"], "")]
 
 
-def _cost_of_tags(calls: Calls, _: Calls) -> list[_Worst]:
-    inserts = calls["send_message, tags"]
-    return [_Worst(inserts[PLAIN]["median"] / inserts[GUIDE]["median"], "")]
+def _to_plain_insert(contestant: str) -> _Measure:
+    """A message with tags, to no more than its row in a table with the guide's two GIN indexes."""
+
+    def compared(calls: Calls, _: Calls) -> list[_Worst]:
+        messages = calls["send_message, tags"]
+        return [_Worst(messages[contestant]["median"] / messages[GUIDE]["median"], "")]
+
+    return compared
 
 
 _BARS = (
@@ -102,7 +107,8 @@ _BARS = (
     _Bar("`list_chats`, 500 chats", 20, "ms, p95", _p95("list_chats, 500 chats")),
     _Bar("the same, to that at 1,000,000 messages", 1.5, "x", _growth("list_chats, 500 chats")),
     _Bar("`send_message`, 100,000 members to 100", 2, "x", _large_chat),
-    _Bar("a plain INSERT with tags, to that before 003", 1.5, "x", _cost_of_tags),
+    _Bar("plain INSERT with tags, to that before 003", 1.5, "x", _to_plain_insert(PLAIN)),
+    _Bar("`send_message` with tags, to the same", 1.5, "x", _to_plain_insert(OURS)),
     _Bar("`search_messages` with its index, any word", 50, "ms, p95", _p95(*_INDEXED)),
     _Bar(
         "SQLite: any search by tag, any list", 10, "ms, p95", _p95("find_by_*", "list_*"), "sqlite"
