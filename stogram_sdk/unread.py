@@ -219,12 +219,22 @@ def count_as_unread(messages: Iterable[tuple[Message, str]], now: datetime) -> N
     written: dict[str, list[Message]] = {_SMALL: [], _GROWN: [], _LARGE: []}
     for message, size in messages:
         written[size].append(message)
-    if small := written[_SMALL]:
-        _raise_unread_counts.variant(several=len(small) > 1).run(
-            chat_ids=sorted({message.chat_id for message in small}),
-            message_ids=[message.id for message in small],
-            now=now,
-        )
+    match written[_SMALL]:
+        case []:
+            pass
+        case [message]:
+            _raise_unread_counts.run(
+                chat_id=message.chat_id,
+                sender_id=message.sender_id,
+                created_at=message.created_at,
+                now=now,
+            )
+        case several:
+            _raise_unread_counts_by_several.run(
+                chat_ids=sorted({message.chat_id for message in several}),
+                message_ids=[message.id for message in several],
+                now=now,
+            )
     if grown := written[_GROWN]:
         _count_when_read.run(message_ids=[message.id for message in grown])
 
@@ -243,24 +253,30 @@ def _count_when_read() -> Query:
 
 
 @statement
-def _raise_unread_counts(several: bool) -> Query:
-    """More unread for each member for whom messages count that were just written.
+def _raise_unread_counts() -> Query:
+    """One more unread for each member for whom a message counts that was just written."""
+    member = ChatMember.alias()
+    receivers = (
+        member.select(*_new_settings(member, SQL("1"), P.created_at))
+        .where(
+            member.chat == P.chat_id,
+            member.user != P.sender_id,
+            member.joined_at <= P.created_at,
+            ~has_blocked(member.user, P.sender_id),
+        )
+        .order_by(member.user)
+    )
+    return _more_unread(receivers, SQL("0"))
 
-    `several`: of one message it is known how many of them are later than anything.
-    """
+
+@statement
+def _raise_unread_counts_by_several() -> Query:
+    """More unread for each member for whom messages count that were just written."""
     member, message = ChatMember.alias(), Message.alias()
     is_new = dialect().is_one_of(message.id, P.message_ids)
     receivers = (
         member.select(
-            # The membership's id will do: nobody else is using it, for the chat is held.
-            member.id,
-            member.user,
-            member.chat,
-            fn.COUNT(message.id),
-            False,
-            False,
-            fn.MIN(message.created_at),
-            P.now,
+            *_new_settings(member, fn.COUNT(message.id), fn.MIN(message.created_at)),
         )
         .join(message, on=(message.chat == member.chat))
         .where(
@@ -273,20 +289,33 @@ def _raise_unread_counts(several: bool) -> Query:
         .group_by(member.id, member.user, member.chat)
         .order_by(member.chat, member.user)
     )
-    # New messages are later than all others, and so than the last one read. Where none was read,
-    # a row that was made after they got their time (the clocks of two callers differ) is later.
+    later = message.select(fn.COUNT(message.id)).where(
+        is_new,
+        counts_for(message, ChatSettings.user, ChatSettings.chat),
+        message.created_at >= ChatSettings.created_at,
+    )
+    return _more_unread(receivers, later)
+
+
+def _new_settings(member: Any, count: Any, created_at: Any) -> list[Any]:
+    """The settings row of a member who has none, before the first message that counts."""
+    # The membership's id will do: nobody else is using it, for the chat is held.
+    return [member.id, member.user, member.chat, count, False, False, created_at, P.now]
+
+
+def _more_unread(receivers: Query, later: Any) -> Query:
+    """`later`: what counts for those whose row is later than the first of the messages.
+
+    New messages are later than all others, and so than the last one read. Where none was read, a
+    row that was made after they got their time (the clocks of two callers differ) is later.
+    """
     read = Message.alias()
     is_later = (ChatSettings.created_at > EXCLUDED.createdAt) & ~fn.EXISTS(
         read.select(read.id).where(
             read.chat == ChatSettings.chat, read.id == ChatSettings.last_read_message_id
         )
     )
-    still_later = message.select(fn.COUNT(message.id)).where(
-        is_new,
-        counts_for(message, ChatSettings.user, ChatSettings.chat),
-        message.created_at >= ChatSettings.created_at,
-    )
-    more = Case(None, [(is_later, still_later if several else 0)], EXCLUDED.unreadCount)
+    more = Case(None, [(is_later, later)], EXCLUDED.unreadCount)
     return (
         ChatSettings.insert_from(
             receivers,
@@ -320,7 +349,7 @@ def make_settings() -> Query:
     """
     member = ChatMember.alias()
     columns = {
-        # The membership's id will do, as in `_raise_unread_counts`.
+        # The membership's id will do, as in `_new_settings`.
         ChatSettings.id: member.id,
         ChatSettings.user: member.user,
         ChatSettings.chat: member.chat,
