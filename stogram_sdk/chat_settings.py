@@ -170,15 +170,21 @@ def _mark_read(up_to: bool = False, in_large: bool = False) -> Any:
     )
     values = {ChatSettings.last_read_message_id: found}
     update = {ChatSettings.last_read_message_id: last_read}
-    if in_large:
-        return upsert_settings(values, update, *guards, in_large=True)
-    # The row is held while it is counted. Where there is none yet it is made, with user and chat
-    # held: who blocks or deletes a message meanwhile cannot see the new row.
-    lock_or_make = upsert_settings(values, {}, *guards, in_large=False).on_conflict(
-        conflict_target=SETTINGS_KEY,
-        update={ChatSettings.updated_at: ChatSettings.updated_at},
-        where=SQL("false"),
+    # The row is held before what was read and written meanwhile is looked at.
+    lock_or_make = (
+        upsert_settings(values, {}, *guards, in_large=in_large)
+        .on_conflict(
+            conflict_target=SETTINGS_KEY,
+            update={ChatSettings.updated_at: ChatSettings.updated_at},
+            where=SQL("false"),
+        )
+        .returning()
     )
+    if in_large:
+        upsert = upsert_settings(values, update, *guards, in_large=True)
+        return after_locking(upsert, lock_or_make)
+    # Where there is none yet it is made with user and chat held: who blocks or deletes a message
+    # meanwhile cannot see the new row.
     has_row = ChatSettings.select(ChatSettings.id).where(
         ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
     )
@@ -196,7 +202,7 @@ def _mark_read(up_to: bool = False, in_large: bool = False) -> Any:
         *guards,
         in_large=False,
     )
-    return after_locking(upsert, dialect().lock(user_and_chat), lock_or_make.returning())
+    return after_locking(upsert, dialect().lock(user_and_chat), lock_or_make)
 
 
 @statement

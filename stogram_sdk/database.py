@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import peewee
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from stogram_sdk.dialects import (
     HAS_SEARCH_INDEX,
@@ -60,8 +61,6 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     """An embedded database in one file; writers take turns."""
 
     dialect: Dialect = SqliteDialect()
-    #: What goes before a write that is a transaction by itself.
-    before_write = ""
     field_types = peewee.SqliteDatabase.field_types | {
         "ENUM": "TEXT",
         "TEXT[]": "TEXT",
@@ -88,6 +87,14 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self.statements: dict[Any, Any] = {}
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
+
+    def before_write(self) -> str:
+        """What goes before a write that is a transaction by itself."""
+        return ""
+
+    def unit(self) -> Any:
+        """A transaction of statements of this package."""
+        return self.atomic()
 
     def search_terms(self, text: str) -> str | None:
         """What the search index is asked for; None where there is none, or it cannot know."""
@@ -167,27 +174,72 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
         )
         self._time_limits = TimeLimits()
-        self.before_write = ""
+        self._before_write: str | None = None
+
+    def before_write(self) -> str:
+        """What goes before a write that is a transaction by itself, for this thread's connection.
+
+        Where the database's default isolation is another than READ COMMITTED, the write would be
+        right too, but have to run again where it meets another.
+        """
+        if self._before_write is None:
+            self._heal()
+            try:
+                with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+                    cursor = self.cursor()  # type: ignore[no-untyped-call]  # likewise
+                    cursor.execute("SHOW default_transaction_isolation")
+                    (level,) = cursor.fetchone()
+            except peewee.PeeweeException as error:
+                self._raise_if_lost(error, in_doubt=False)
+                raise
+            self._before_write = "" if level == "read committed" else READ_COMMITTED
+        return self._before_write
+
+    def unit(self) -> Any:
+        """A transaction that begins together with its first statement: one round trip less.
+
+        For the functions of this package alone: what does not pass through `execute_sql`, such as
+        a cursor of one's own, would be outside of it.
+        """
+        return self.atomic(together=True)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         self._heal()
+        connection = self._state.conn
+        opening = connection.opening if connection is not None else ""
         try:
-            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+            return super().execute_sql(opening + sql, params)  # type: ignore[no-untyped-call]
         except peewee.PeeweeException as error:
             self._raise_if_lost(error, in_doubt=not (self._state.transactions or _only_reads(sql)))
             raise
         except (ValueError, OverflowError) as error:
             raise _unwritable(error) from error
+        finally:
+            # A value that cannot be sent leaves the opening to the next statement.
+            if opening and connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
+                connection.opening = ""
 
     def search_terms(self, text: str) -> str | None:
         """What the search index is asked for: the statement sees whether there is one."""
         return any_case_like(text)
 
-    def begin(self, isolation_level: Any = None) -> None:
+    def begin(self, isolation_level: Any = None, *, together: bool = False) -> None:
+        """`together`: with the first statement, see `unit`."""
         # Each statement has to see what others committed while it waited for a lock.
         level = self._adapter.isolation_level_str(isolation_level or "READ COMMITTED")
-        connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
-        connection.opening = f"BEGIN ISOLATION LEVEL {level}; {self._limits_of_transaction}"
+        opening = f"BEGIN ISOLATION LEVEL {level}; {self._limits_of_transaction}"
+        if together:
+            connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+            connection.opening = opening
+            return
+        self._heal()
+        try:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+                cursor = self.cursor()  # type: ignore[no-untyped-call]  # likewise
+                cursor.execute(opening)
+        except peewee.PeeweeException as error:
+            self._raise_if_lost(error, in_doubt=False)
+            raise
 
     def commit(self) -> None:
         # Not through `cursor()`: another connection would commit nothing, and say that all is well.
@@ -284,14 +336,6 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.autocommit = True
         connection.time_limit = self.time_limit
         return connection
-
-    def _set_server_version(self, connection: Any) -> None:
-        super()._set_server_version(connection)  # type: ignore[misc]  # not in the stubs
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW default_transaction_isolation")
-            if cursor.fetchone() != ("read committed",):
-                # Right without it too, but it would have to run again where it meets another.
-                self.before_write = READ_COMMITTED
 
     def _look_after(self, connections: Iterable[Any]) -> None:
         silent = self._time_limits.enforce(connections)

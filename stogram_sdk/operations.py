@@ -88,7 +88,7 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
 
     @wraps(function)
     def in_transaction(*args: A.args, **kwargs: A.kwargs) -> R:
-        with atomic():
+        with current_database().atomic():
             return function(*args, **kwargs)
 
     return operation(repeatable=False)(in_transaction)
@@ -96,5 +96,5 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
 
 def atomic() -> AbstractContextManager[None]:
     """A transaction for the statements of one function; a savepoint inside the caller's."""
-    transaction: AbstractContextManager[None] = current_database().atomic()
-    return transaction
+    unit: AbstractContextManager[None] = current_database().unit()
+    return unit

@@ -214,7 +214,7 @@ class _Compiled(NamedTuple):
 
 
 def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
-    before_alone = "" if isinstance(built, Select) else database.before_write
+    before_alone = "" if isinstance(built, Select) else database.before_write()
     queries = [built]
     if isinstance(built, AfterLocking):
         before_alone = READ_COMMITTED + database.lock_limit

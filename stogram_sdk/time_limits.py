@@ -1,7 +1,5 @@
 """Connections to PostgreSQL that know when the answer to their statement is due.
 
-They also begin a transaction together with its first statement, which saves a round trip.
-
 A server's own `statement_timeout` does not end the wait for a server that has gone, and it cannot
 be set through PgBouncer; TCP notices only a peer that acknowledges nothing. So the limit is kept
 here: a statement notes when its answer is due, which costs two assignments, and the thread that
@@ -16,13 +14,12 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import Any
 
 import psycopg2.extensions
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from stogram_sdk.failures import logger
 
@@ -64,11 +61,6 @@ class Connection(psycopg2.extensions.connection):
         """Whether a statement of it took too long."""
         return self.cut_due < math.inf
 
-    def begin(self) -> None:
-        """Begin the transaction by itself, if no statement has."""
-        if self.opening:
-            self.cursor().execute("")
-
     def cut(self) -> None:
         """End the wait of whoever waits for an answer; from any thread."""
         logger.warning("no answer in %g s: a connection is cut off", self.time_limit)
@@ -107,46 +99,18 @@ class Connection(psycopg2.extensions.connection):
 
 
 class Cursor(psycopg2.extensions.cursor):
-    """Notes on its connection when the answer is due; a transaction begins with what it sends."""
+    """Notes on its connection when the answer is due."""
 
     __slots__ = ()
     connection: Connection
 
     def execute(self, sql: Any, parameters: Any = None) -> None:
         connection = self.connection
-        if connection.opening and not isinstance(sql, str):
-            connection.begin()
         connection.answer_due = time.monotonic() + connection.time_limit
         try:
-            if connection.opening:
-                self._begin_with(sql, parameters)
-            else:
-                super().execute(sql, parameters)
+            super().execute(sql, parameters)
         finally:
             connection.answer_due = math.inf
-
-    def _begin_with(self, sql: str, parameters: Any) -> None:
-        connection = self.connection
-        try:
-            super().execute(connection.opening + sql, parameters)
-        finally:
-            # What cannot be sent, such as a NUL, leaves the opening to the next statement.
-            if connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
-                connection.opening = ""
-
-
-def _in_transaction(method: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(method)
-    def begun(self: Cursor, *args: Any, **options: Any) -> Any:
-        self.connection.begin()
-        return method(self, *args, **options)
-
-    return begun
-
-
-# These send what they send without `execute`.
-for _name in ("executemany", "callproc", "copy_expert", "copy_from", "copy_to"):
-    setattr(Cursor, _name, _in_transaction(getattr(psycopg2.extensions.cursor, _name)))
 
 
 class TimeLimits:

@@ -90,13 +90,13 @@ def listed(user: User, chat: Chat, **options: Any) -> list[str]:
 def sent_statements() -> Iterator[list[str]]:
     """The texts of the statements that are sent inside.
 
-    What only begins, ends or divides a transaction does not count. A lock that is sent together
-    with its statement is one with it: one text, one round trip.
+    What only begins, ends or divides a transaction does not count. What is sent together with a
+    statement, such as a lock, is one with it: one text, one round trip.
     """
     sent: list[str] = []
 
     def note(event: Any) -> None:
-        if event.sql.split(maxsplit=1)[0] not in TRANSACTION_WORDS:
+        if does_something(event.sql):
             sent.append(event.sql)
 
     hooks = current_database().query_hooks
@@ -107,7 +107,11 @@ def sent_statements() -> Iterator[list[str]]:
         hooks.remove(note)
 
 
-TRANSACTION_WORDS = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"}
+def does_something(sql: str) -> bool:
+    """Whether it is not only about the transaction; it may begin one as well."""
+    last = sql.rsplit("; ", maxsplit=1)[-1]
+    words = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"}
+    return last.split(maxsplit=1)[0] not in words
 
 
 @contextmanager

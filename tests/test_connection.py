@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import peewee
 import psycopg2.sql
 import pytest
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
+from psycopg2.extras import RealDictCursor
 
 import stogram_sdk
 from stogram_sdk import MODELS, ChatType, DatabaseError, StogramError, Unavailable, User
@@ -174,7 +176,7 @@ def test_an_error_of_ones_own_query_is_of_the_tree_and_the_savepoint_saves_the_r
     assert stogram_sdk.find_user("ivan")
 
 
-# --- how a transaction begins on PostgreSQL: together with its first statement ---
+# --- how a transaction begins on PostgreSQL ---
 
 
 @pytest.fixture
@@ -193,61 +195,67 @@ def users(on_postgres: None, migrated_postgres: str) -> Iterator[Callable[[], se
     other.close()
 
 
-def _insert(*names: str) -> tuple[str, list[tuple[str, str, str]]]:
-    sql = (
-        'INSERT INTO "User" (id, email, username, password, "updatedAt") '
-        "VALUES (%s, %s, %s, '-', now())"
-    )
-    return sql, [(name, name, name) for name in names]
+_COLUMNS = 'id, email, username, password, "updatedAt"'
 
 
-def _execute(cursor: Any, *names: str) -> None:
-    sql, rows = _insert(*names)
-    for row in rows:
-        cursor.execute(sql, row)
+def _execute(cursor: Any, name: str) -> None:
+    values = f"VALUES ('{name}', '{name}', '{name}', '-', now())"
+    cursor.execute(psycopg2.sql.SQL(f'INSERT INTO "User" ({_COLUMNS}) {values}'))
 
 
-def _compose(cursor: Any, *names: str) -> None:
-    sql, rows = _insert(*names)
-    for row in rows:
-        cursor.execute(psycopg2.sql.SQL(sql), row)
+def _copy(cursor: Any, name: str) -> None:
+    line = io.StringIO(f"{name}\t{name}\t{name}\t-\t2026-01-01\n")
+    cursor.copy_expert(f'COPY "User" ({_COLUMNS}) FROM STDIN', line)
 
 
-def _execute_many(cursor: Any, *names: str) -> None:
-    cursor.executemany(*_insert(*names))
-
-
-def _copy(cursor: Any, *names: str) -> None:
-    lines = "".join(f"{name}\t{name}\t{name}\t-\t2026-01-01\n" for name in names)
-    columns = 'id, email, username, password, "updatedAt"'
-    cursor.copy_expert(f'COPY "User" ({columns}) FROM STDIN', io.StringIO(lines))
-
-
-@pytest.mark.parametrize("write", [_execute, _compose, _execute_many, _copy])
+@pytest.mark.parametrize("write", [_execute, _copy])
+@pytest.mark.parametrize("kind", [None, psycopg2.extensions.cursor, RealDictCursor])
 @pytest.mark.parametrize("is_made_before", [False, True])
-def test_a_transaction_begins_with_whatever_is_sent_first(
-    users: Callable[[], set[str]], write: Callable[..., None], is_made_before: bool
+def test_what_passes_by_the_sdk_is_in_the_transaction_all_the_same(
+    users: Callable[[], set[str]], write: Callable[..., None], kind: Any, is_made_before: bool
 ) -> None:
     with stogram_sdk.session():
         connection = current_database().connection()
-        before = connection.cursor()
+        before = connection.cursor(cursor_factory=kind)
         with pytest.raises(Conflict), stogram_sdk.transaction():
-            assert connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
-            write(before if is_made_before else connection.cursor(), "boris", "clara")
-            assert connection.get_transaction_status() == TRANSACTION_STATUS_INTRANS
+            write(before if is_made_before else connection.cursor(cursor_factory=kind), "boris")
             raise Conflict
         assert users() == {"ivan"}
         with stogram_sdk.transaction():
-            write(connection.cursor(), "boris", "clara")
+            write(before if is_made_before else connection.cursor(cursor_factory=kind), "boris")
             assert users() == {"ivan"}
-        assert users() == {"ivan", "boris", "clara"}
+        assert users() == {"ivan", "boris"}
 
 
-def test_a_first_statement_that_cannot_be_sent_leaves_the_transaction_to_the_next(
+def test_a_transaction_that_is_left_open_is_rolled_back_and_concerns_nobody_else(
     users: Callable[[], set[str]],
 ) -> None:
     database = current_database()
-    with pytest.raises(Conflict), stogram_sdk.transaction():
+    with stogram_sdk.session(), suppress(Conflict), database.manual_commit():
+        database.begin()
+        make_user("boris")
+        raise Conflict
+    make_user("clara")
+    assert users() == {"ivan", "clara"}
+
+
+def test_a_unit_begins_together_with_its_first_statement(users: Callable[[], set[str]]) -> None:
+    database = current_database()
+    with pytest.raises(Conflict), database.unit():
+        connection = database.connection()
+        assert connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
+        make_user("boris")
+        assert connection.get_transaction_status() == TRANSACTION_STATUS_INTRANS
+        make_user("clara")
+        raise Conflict
+    assert users() == {"ivan"}
+
+
+def test_a_first_statement_that_cannot_be_sent_leaves_the_beginning_to_the_next(
+    users: Callable[[], set[str]],
+) -> None:
+    database = current_database()
+    with pytest.raises(Conflict), database.unit():
         with pytest.raises(StogramError):
             database.execute_sql("SELECT %s", ["\0"])
         make_user("boris")
@@ -255,15 +263,14 @@ def test_a_first_statement_that_cannot_be_sent_leaves_the_transaction_to_the_nex
     assert users() == {"ivan"}
 
 
-@pytest.mark.parametrize("end", [lambda unit: None, lambda unit: unit.rollback()])
-def test_a_transaction_in_which_nothing_is_done_sends_nothing(
-    users: Callable[[], set[str]], end: Callable[[Any], None]
-) -> None:
+def test_a_unit_in_which_nothing_is_done_sends_nothing(users: Callable[[], set[str]]) -> None:
     with stogram_sdk.session():
-        connection = current_database().connection()
-        with current_database().atomic() as unit:
-            connection.close()  # whatever is sent fails
-            end(unit)
+        database = current_database()
+        for error in (None, Conflict):
+            with suppress(Conflict), database.unit():
+                database.connection().close()  # whatever is sent fails
+                if error:
+                    raise error
     make_user("boris")
     assert users() == {"ivan", "boris"}
 
@@ -271,7 +278,7 @@ def test_a_transaction_in_which_nothing_is_done_sends_nothing(
 def test_a_connection_that_ends_before_the_first_statement_is_replaced(
     users: Callable[[], set[str]],
 ) -> None:
-    with pytest.raises(Conflict), stogram_sdk.transaction():
+    with pytest.raises(Conflict), current_database().unit():
         current_database().connection().close()
         make_user("boris")
         assert users() == {"ivan"}

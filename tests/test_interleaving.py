@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -53,6 +54,7 @@ from stogram_sdk import (
     unblock_user,
     unmute_all_chats,
     unpin_all_messages,
+    unread,
     update_privacy,
 )
 from stogram_sdk.fields import utc_now
@@ -60,9 +62,12 @@ from stogram_sdk.models import new_id
 from tests.factories import (
     LONG_AGO,
     after,
+    insert_chat,
     make_chat,
     make_message,
+    make_users,
 )
+from tests.factories import unread as unread_of
 from tests.threads import Arrivals, arrivals, at_once
 
 pytestmark = pytest.mark.usefixtures("on_postgres")
@@ -409,3 +414,22 @@ def test_a_transaction_of_the_callers_keeps_its_isolation_level() -> None:
             "serializable",
         )
     check(scene)
+
+
+@pytest.mark.parametrize("up_to", [False, True])
+def test_reading_a_large_chat_on_two_devices_never_moves_back(
+    arriving: Arrivals, monkeypatch: pytest.MonkeyPatch, up_to: bool
+) -> None:
+    monkeypatch.setattr(unread, "LARGE_CHAT", 4)
+    ann, ben, *others = make_users(5)
+    chat = insert_chat(ann, ben, *others)
+    first = make_message(ann, chat)
+    mute_chat(ben.id, chat.id)
+    with transaction():
+        mute_chat(ben.id, chat.id)  # holds the row
+        behind = arriving.start(lambda: mark_read(ben.id, chat.id, *([first.id] if up_to else [])))
+        with ThreadPoolExecutor(1) as threads:
+            second = threads.submit(make_message, ann, chat).result()
+        mark_read(ben.id, chat.id)
+    assert behind.result().last_read_message_id == second.id
+    assert unread_of(ben, chat) == 0

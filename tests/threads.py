@@ -14,7 +14,7 @@ import psycopg2
 import stogram_sdk
 from stogram_sdk import Blocked, NotAllowed, NotFound
 from stogram_sdk.database import current_database
-from tests.factories import TRANSACTION_WORDS
+from tests.factories import does_something
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ def _after_statement(number: int, arrive: Callable[[], None]) -> Iterator[None]:
 
     def note(event: Any) -> None:
         nonlocal sent
-        if threading.get_ident() == own and event.sql.split(maxsplit=1)[0] not in TRANSACTION_WORDS:
+        if threading.get_ident() == own and does_something(event.sql):
             sent += 1
             if sent == number:
                 arrive()
