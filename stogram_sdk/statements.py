@@ -214,11 +214,12 @@ class _Compiled(NamedTuple):
 
 
 def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
-    before_alone = "" if isinstance(built, Select) else database.before_write()
-    queries = [built]
     if isinstance(built, AfterLocking):
-        before_alone = READ_COMMITTED + database.lock_limit
         queries = [*built.lock, built.query]
+        before_alone = READ_COMMITTED + database.lock_limit
+    else:
+        queries = [built]
+        before_alone = "" if isinstance(built, Select) else database.before_write()
     texts, slots = [], []
     for query in queries:
         text, parameters = database.get_sql_context().sql(query).query()
