@@ -58,6 +58,7 @@ bench: $(VENV)/benchmarks
 
 bench-large: $(VENV)/benchmarks
 	$(RUN) -m benchmarks --messages $(LARGE) --seconds $(SECONDS)
+	$(RUN) -m benchmarks.sizes --messages $(lastword $(SIZES)) $(LARGE) --seconds $(SECONDS)
 	$(RUN) -m benchmarks.report
 
 $(VENV)/benchmarks: $(VENV)/installed

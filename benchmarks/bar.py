@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN, read_import_times
+from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN, read_import_times, read_sizes
 
 #: The figures of one result: by call and contestant.
 Calls = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -52,15 +52,15 @@ def _p95(*names: str) -> _Measure:
 
 
 def _growth(*names: str) -> _Measure:
-    """How much more it costs than at the smallest size."""
+    """How much more it costs than at the smallest size; the two took turns."""
 
     def grown(calls: Calls, smallest: Calls) -> Iterator[_Worst]:
         if calls is smallest:
             return
-        for name in calls:
+        for name, sizes in read_sizes().items():
             if _fits(name, names):
-                medians = (found[name][OURS]["median"] for found in (calls, smallest))
-                yield _Worst(next(medians) / next(medians), name)
+                small, large = (times["median"] for times in sizes.values())
+                yield _Worst(large / small, name)
 
     return grown
 
@@ -75,6 +75,8 @@ def _to_plain_insert(contestant: str) -> _Measure:
 
     def compared(calls: Calls, _: Calls) -> list[_Worst]:
         messages = calls["send_message, tags"]
+        if GUIDE not in messages:
+            return []
         return [_Worst(messages[contestant]["median"] / messages[GUIDE]["median"], "")]
 
     return compared

@@ -9,6 +9,8 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 #: Seconds that imports take, by the modules.
 IMPORTS = RESULTS / "imports.json"
+#: The same calls in two sizes of database, in turns.
+SIZES = RESULTS / "sizes.json"
 OURS = "stogram_sdk"
 #: psycopg2 with the same SQL.
 BY_HAND = "psycopg2 by hand"
@@ -21,6 +23,12 @@ def read_results() -> list[dict[str, Any]]:
     """All of benchmarks/results: PostgreSQL first, and what is larger later."""
     results = [json.loads(path.read_text()) for path in RESULTS.glob("*-*.json")]
     return sorted(results, key=lambda result: (result["engine"], result["messages"]))
+
+
+def read_sizes() -> dict[str, dict[str, dict[str, float]]]:
+    """By call and size, the smaller first; empty if they have not been measured."""
+    calls: dict[str, Any] = json.loads(SIZES.read_text())["calls"] if SIZES.exists() else {}
+    return calls
 
 
 def read_import_times() -> dict[str, float]:

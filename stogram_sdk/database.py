@@ -346,7 +346,12 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             connection.cut()
 
     def _can_reuse(self, connection: Any) -> bool:
-        return not connection.was_canceled() and self._adapter.is_connection_reusable(connection)
+        if connection.was_canceled():
+            return False
+        if connection.get_transaction_status() == TRANSACTION_STATUS_IDLE:
+            return True
+        is_clean: bool = self._adapter.is_connection_reusable(connection)
+        return is_clean
 
     def _discard(self, connection: Any) -> None:
         connection.close()

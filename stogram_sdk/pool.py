@@ -73,7 +73,7 @@ class PooledConnections:
             if reuse_if_open:
                 return False
             raise peewee.OperationalError("Connection already opened.")
-        self._state.set_connection(self._take())
+        self._state.conn, self._state.closed = self._take(), False
         return True
 
     def close(self) -> bool:
@@ -82,7 +82,8 @@ class PooledConnections:
         if self._state.transactions:
             raise peewee.OperationalError("Attempting to close database while transaction is open.")
         connection = self._state.conn
-        self._state.reset()
+        # No more of Peewee's `reset()`: all else is of a transaction, and there is none.
+        self._state.conn, self._state.closed = None, True
         self._give_back(connection)
         return True
 
