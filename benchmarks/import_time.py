@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.results import IMPORTS
 
-_TURNS = 30
+_TURNS = 150
 _TIMED = "import time; began = time.perf_counter(); import {}; print(time.perf_counter() - began)"
 
 
