@@ -147,13 +147,15 @@ def test_what_is_marked_deleted_can_come_back(ann: User, chat: Chat) -> None:
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 def test_keeping_it_never_reads_through_it(ann: User, chat: Chat) -> None:
     """Also where it was empty when a session planned that, and has grown since."""
+    read = """SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'MessageTag'"""
     with stogram_sdk.transaction():
+        # A server tells of its last transactions too, if it has not yet told everybody.
+        before = db.execute_sql(read).fetchall()
         for number in range(60):
             send_message(ann.id, chat.id, f"#tag{number} #other{number}")
         execute("""UPDATE "Message" SET hashtags = hashtags || ARRAY['more']""")
         execute('DELETE FROM "Message"')
-        read = """SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'MessageTag'"""
-        assert db.execute_sql(read).fetchall() == [(0,)]
+        assert db.execute_sql(read).fetchall() == before
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
