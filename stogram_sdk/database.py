@@ -125,6 +125,9 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         """A statement works in this process: it is done when it is done."""
         yield
 
+    def _look_after(self, connections: Iterable[Any]) -> None:
+        """A statement works in this process: nobody is silent."""
+
     def _can_reuse(self, connection: Any) -> bool:
         if connection.in_transaction:
             connection.rollback()
@@ -148,7 +151,7 @@ def _tag_key(tag: object) -> object:
     return normalize_tag(tag) if isinstance(tag, str) else tag
 
 
-#: What `PostgresDatabase.begin` says too, for a transaction of one message.
+#: What `PostgresDatabase.begin` says too, for a transaction that is sent as one.
 READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
 
 
@@ -203,12 +206,13 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         """
         return self.atomic(together=True)
 
-    def execute_sql(self, sql: str, params: Any = None) -> Any:
+    def execute_sql(self, sql: Any, params: Any = None) -> Any:
         self._heal()
         connection = self._state.conn
         opening = connection.opening if connection is not None else ""
+        text = opening + sql if opening else sql  # one's own may be composed by psycopg2
         try:
-            return super().execute_sql(opening + sql, params)  # type: ignore[no-untyped-call]
+            return super().execute_sql(text, params)  # type: ignore[no-untyped-call]  # stubs
         except peewee.PeeweeException as error:
             self._raise_if_lost(error, in_doubt=not (self._state.transactions or _only_reads(sql)))
             raise
@@ -346,12 +350,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             connection.cut()
 
     def _can_reuse(self, connection: Any) -> bool:
-        if connection.was_canceled():
-            return False
-        if connection.get_transaction_status() == TRANSACTION_STATUS_IDLE:
-            return True
-        is_clean: bool = self._adapter.is_connection_reusable(connection)
-        return is_clean
+        return not connection.was_canceled() and self._adapter.is_connection_reusable(connection)
 
     def _discard(self, connection: Any) -> None:
         connection.close()
@@ -375,8 +374,8 @@ def _set_local(name: str, seconds: float) -> str:
     return f"SET LOCAL {name} = {max(1, round(seconds * 1000))}; " if seconds else ""
 
 
-def _only_reads(sql: str) -> bool:
-    return sql.startswith("SELECT") and ";" not in sql
+def _only_reads(sql: Any) -> bool:
+    return isinstance(sql, str) and sql.startswith("SELECT") and ";" not in sql
 
 
 def _unwritable(error: Exception) -> InvalidInput:

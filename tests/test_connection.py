@@ -227,6 +227,14 @@ def test_what_passes_by_the_sdk_is_in_the_transaction_all_the_same(
         assert users() == {"ivan", "boris"}
 
 
+def test_a_statement_that_psycopg2_composes_is_sent_as_it_is(on_postgres: None) -> None:
+    compose = psycopg2.sql.SQL
+    with stogram_sdk.session():
+        assert current_database().execute_sql(compose("SELECT 1")).fetchone() == (1,)
+        with pytest.raises(peewee.DataError):
+            current_database().execute_sql(compose("SELECT 1 / 0"))
+
+
 def test_a_transaction_that_is_left_open_is_rolled_back_and_concerns_nobody_else(
     users: Callable[[], set[str]],
 ) -> None:
