@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
-import time
 from contextlib import ExitStack
+from functools import partial
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +19,7 @@ from rich.progress import track
 from benchmarks.calls import calls, prepare
 from benchmarks.results import SIZES
 from benchmarks.server import filled_server
-from benchmarks.timing import percentiles, timed
+from benchmarks.timing import percentiles, timed, times_in_turns
 
 #: The calls that must not grow; a name that begins so.
 _CALLS = ("find_by_hashtag, ", "find_by_mention, ", "list_chats, 500 chats")
@@ -39,13 +38,18 @@ def main() -> None:
         }
         names = next(database.names for database in databases.values())
         figures = {
-            name: {
-                str(size): percentiles(times)
-                for size, times in _in_turns(name, databases, options.seconds).items()
-            }
-            for name in track(names, "Measuring")
+            name: _compared(name, databases, options.seconds) for name in track(names, "Measuring")
         }
     SIZES.write_text(json.dumps({"messages": options.messages, "calls": figures}, indent=1) + "\n")
+
+
+def _compared(
+    name: str, databases: dict[int, _Database], seconds: float
+) -> dict[str, dict[str, float]]:
+    calls = {str(size): partial(database.time_of, name) for size, database in databases.items()}
+    # Each says itself how long it took: the way there and back does not count.
+    times = times_in_turns(seconds, calls, time_of=lambda call: call())
+    return {size: percentiles(taken) for size, taken in times.items()}
 
 
 class _Database:
@@ -77,19 +81,6 @@ def _answer(asked: Connection, messages: int, kept: Path | None) -> None:
         asked.send([name for name in made if "user in" not in name])
         while (name := asked.recv()) is not None:
             asked.send(timed(made[name]))
-
-
-def _in_turns(name: str, databases: dict[int, _Database], seconds: float) -> dict[int, list[float]]:
-    times: dict[int, list[float]] = {size: [] for size in databases}
-    order: list[int] = list(databases)
-    for size in order * 3:
-        databases[size].time_of(name)
-    end = time.perf_counter() + seconds * len(order)
-    while time.perf_counter() < end:
-        random.shuffle(order)
-        for size in order:
-            times[size].append(databases[size].time_of(name))
-    return {size: sorted(taken) for size, taken in times.items()}
 
 
 if __name__ == "__main__":

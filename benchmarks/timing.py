@@ -18,7 +18,9 @@ def timed(call: Call) -> float:
     return (time.perf_counter() - began) * 1_000
 
 
-def times_in_turns(seconds: float, contestants: Mapping[str, Call]) -> dict[str, list[float]]:
+def times_in_turns(
+    seconds: float, contestants: Mapping[str, Call], time_of: Callable[[Call], float] = timed
+) -> dict[str, list[float]]:
     """The times of each, sorted; they take turns, for so many seconds each on average."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for call in contestants.values():
@@ -33,7 +35,7 @@ def times_in_turns(seconds: float, contestants: Mapping[str, Call]) -> dict[str,
         # Who has just run leaves caches warm for its like and cold for others: each follows each.
         chance.shuffle(order)
         for name, call in order:
-            times[name].append(timed(call))
+            times[name].append(time_of(call))
         turn += 1
     return {name: sorted(taken) for name, taken in times.items()}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -38,7 +39,7 @@ class _OfTheParent:
         raise StogramError("this process was forked inside a transaction, which is its parent's")
 
 
-class PooledConnections:
+class PooledConnections(ABC):
     """A mixin for a `peewee.Database`: `connect()` takes from the pool, `close()` gives back."""
 
     _state: Any
@@ -222,15 +223,18 @@ class PooledConnections:
                 self._set_server_version(connection)  # type: ignore[attr-defined]  # likewise
         return connection
 
+    @abstractmethod
     def _look_after(self, connections: Iterable[Any]) -> None:
         """Called a few times a second with the connections that are out."""
 
+    @abstractmethod
     def _can_reuse(self, connection: Any) -> bool:
-        raise NotImplementedError
+        """Whether another thread may have the connection, with no transaction in it."""
 
+    @abstractmethod
     def _discard(self, connection: Any) -> None:
-        raise NotImplementedError
+        """Close a connection that no thread holds."""
 
+    @abstractmethod
     def _abandon(self, connection: Any) -> None:
         """Let go of a connection in a forked child."""
-        raise NotImplementedError

@@ -55,7 +55,7 @@ class Connection(psycopg2.extensions.connection):
     def is_usable(self) -> bool:
         """Whether a statement may be sent; asks the kernel, not the server."""
         # Between statements a server has nothing to say: what can be read is the end.
-        return not (self.closed or self.cut_due < math.inf or self._poll.poll(0))
+        return not (self.closed or self.was_canceled() or self._poll.poll(0))
 
     def was_canceled(self) -> bool:
         """Whether a statement of it took too long."""

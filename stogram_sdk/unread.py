@@ -219,22 +219,20 @@ def count_as_unread(messages: Iterable[tuple[Message, str]], now: datetime) -> N
     written: dict[str, list[Message]] = {_SMALL: [], _GROWN: [], _LARGE: []}
     for message, size in messages:
         written[size].append(message)
-    match written[_SMALL]:
-        case []:
-            pass
-        case [message]:
-            _raise_unread_counts.run(
-                chat_id=message.chat_id,
-                sender_id=message.sender_id,
-                created_at=message.created_at,
-                now=now,
-            )
-        case several:
-            _raise_unread_counts_by_several.run(
-                chat_ids=sorted({message.chat_id for message in several}),
-                message_ids=[message.id for message in several],
-                now=now,
-            )
+    small = written[_SMALL]
+    if len(small) == 1:
+        _raise_unread_counts.run(
+            chat_id=small[0].chat_id,
+            sender_id=small[0].sender_id,
+            created_at=small[0].created_at,
+            now=now,
+        )
+    elif small:
+        _raise_unread_counts_by_several.run(
+            chat_ids=sorted({message.chat_id for message in small}),
+            message_ids=[message.id for message in small],
+            now=now,
+        )
     if grown := written[_GROWN]:
         _count_when_read.run(message_ids=[message.id for message in grown])
 
@@ -275,9 +273,7 @@ def _raise_unread_counts_by_several() -> Query:
     member, message = ChatMember.alias(), Message.alias()
     is_new = dialect().is_one_of(message.id, P.message_ids)
     receivers = (
-        member.select(
-            *_new_settings(member, fn.COUNT(message.id), fn.MIN(message.created_at)),
-        )
+        member.select(*_new_settings(member, fn.COUNT(message.id), fn.MIN(message.created_at)))
         .join(message, on=(message.chat == member.chat))
         .where(
             dialect().is_one_of(member.chat, P.chat_ids),

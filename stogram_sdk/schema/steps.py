@@ -7,6 +7,7 @@ been broken off at any moment.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -86,7 +87,7 @@ class Step(Protocol):
         ...
 
 
-class PlainStep:
+class PlainStep(ABC):
     """What most steps have in common."""
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
@@ -101,8 +102,8 @@ class PlainStep:
     def online(self, schema: PostgresSchema) -> list[Statement]:
         return [Statement(sql) for sql in self.at_once(schema)]
 
-    def at_once(self, schema: PostgresSchema) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def at_once(self, schema: PostgresSchema) -> list[str]: ...
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return []
