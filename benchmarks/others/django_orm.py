@@ -11,10 +11,11 @@ from django.db import transaction
 from django.db.models import Count, F, OuterRef, Prefetch, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from benchmarks.others.settings import SettingsByColumn
 from benchmarks.others.values import PAGE, hashtags_in, mentions_in, random_id
 
 
-class Django:
+class Django(SettingsByColumn):
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         database = {
@@ -46,15 +47,6 @@ class Django:
         return self.models.BlockedUser.objects.get_or_create(
             user_id=user_id, blocked_id=other_id, defaults={"id": random_id()}
         )
-
-    def mute_chat(self, user_id: str, chat_id: str) -> Any:
-        return self._set(user_id, chat_id, isMuted=True)
-
-    def set_favorite(self, user_id: str, chat_id: str, is_favorite: bool) -> Any:
-        return self._set(user_id, chat_id, isFavorite=is_favorite)
-
-    def move_to_folder(self, user_id: str, chat_id: str, folder_id: str) -> Any:
-        return self._set(user_id, chat_id, folderId=folder_id)
 
     def mark_read(self, user_id: str, chat_id: str) -> Any:
         there = self.models.Message.objects.filter(chat=chat_id, isDeleted=False)

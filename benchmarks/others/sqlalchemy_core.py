@@ -7,10 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from benchmarks.others.settings import SettingsByColumn
 from benchmarks.others.values import PAGE, hashtags_in, mentions_in, now, random_id
 
 
-class Core:
+class Core(SettingsByColumn):
     def __init__(self, engine: sa.Engine) -> None:
         names = (
             *("User", "Chat", "ChatMember", "ChatSettings"),
@@ -40,15 +41,6 @@ class Core:
         insert = postgresql.insert(self.block).values(new).on_conflict_do_nothing()
         with self._engine.begin() as connection:
             connection.execute(insert)
-
-    def mute_chat(self, user_id: str, chat_id: str) -> Any:
-        return self._set(user_id, chat_id, isMuted=True)
-
-    def set_favorite(self, user_id: str, chat_id: str, is_favorite: bool) -> Any:
-        return self._set(user_id, chat_id, isFavorite=is_favorite)
-
-    def move_to_folder(self, user_id: str, chat_id: str, folder_id: str) -> Any:
-        return self._set(user_id, chat_id, folderId=folder_id)
 
     def mark_read(self, user_id: str, chat_id: str) -> Any:
         message = self.message.c

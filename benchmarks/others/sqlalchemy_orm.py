@@ -9,10 +9,11 @@ from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.automap import automap_base
 
+from benchmarks.others.settings import SettingsByColumn
 from benchmarks.others.values import PAGE, hashtags_in, mentions_in, now, random_id
 
 
-class Orm:
+class Orm(SettingsByColumn):
     def __init__(self, engine: sa.Engine) -> None:
         base = automap_base()
         base.prepare(engine, generate_relationship=lambda *_, **__: None)
@@ -34,15 +35,6 @@ class Orm:
         new = {"userId": user_id, "blockedId": other_id}
         with self._session.begin() as session:
             return _one_or_new(session, self.block, {"createdAt": now()}, **new)
-
-    def mute_chat(self, user_id: str, chat_id: str) -> Any:
-        return self._set(user_id, chat_id, isMuted=True)
-
-    def set_favorite(self, user_id: str, chat_id: str, is_favorite: bool) -> Any:
-        return self._set(user_id, chat_id, isFavorite=is_favorite)
-
-    def move_to_folder(self, user_id: str, chat_id: str, folder_id: str) -> Any:
-        return self._set(user_id, chat_id, folderId=folder_id)
 
     def mark_read(self, user_id: str, chat_id: str) -> Any:
         message = self.message
