@@ -326,10 +326,11 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     def _open(self, waited: float) -> Any:
         # Who has waited for others to give up a silent server does not wait as long again.
-        patience = max(self._pool_timeout, self._connect_timeout) - waited
-        if patience < 0.5:
+        # libpq counts whole seconds: rounded up, the last of them would come too late.
+        patience = int(max(self._pool_timeout, self._connect_timeout) - waited + 0.1)
+        if patience < 1:
             raise Unavailable(f"waited {waited:g} s for a connection, and none could be opened")
-        self._state.connect_timeout = min(self._connect_timeout, max(1, round(patience)))
+        self._state.connect_timeout = min(self._connect_timeout, patience)
         return super()._open(waited)
 
     def _connect(self) -> Any:

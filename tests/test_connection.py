@@ -364,6 +364,20 @@ def test_who_waits_too_long_is_told_so(tmp_path: Path) -> None:
         in_thread(make_user)
 
 
+@pytest.mark.parametrize("waited", [0, 4.7, 8.3, 8.9])
+def test_opening_a_connection_takes_no_longer_than_what_is_left_of_ten_seconds(
+    on_postgres: None, waited: float
+) -> None:
+    database = current_database()
+    database._open(waited).close()
+    assert waited + database._state.connect_timeout <= 10
+
+
+def test_who_has_waited_for_all_of_it_opens_no_connection(on_postgres: None) -> None:
+    with pytest.raises(Unavailable, match="none could be opened"):
+        current_database()._open(9.3)
+
+
 def test_a_database_in_memory_is_one_for_all_threads() -> None:
     stogram_sdk.connect("sqlite:///:memory:")
     stogram_sdk.migrate()
