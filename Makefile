@@ -39,9 +39,9 @@ test-settings: $(VENV)/installed
 test-strict: $(VENV)/installed
 	PYTHONWARNINGS=error PYTHONDEVMODE=1 $(RUN) -m pytest -n 2 -W error
 
-# 1,000 faults in a row under load, some ten minutes: see tests/soak.py.
+# 1,000 faults in a row under load, some ten minutes: see tests/support/soak.py.
 soak: $(VENV)/installed
-	$(RUN) -m tests.soak --faults 1000
+	$(RUN) -m tests.support.soak --faults 1000
 
 check: $(VENV)/installed
 	$(VENV)/bin/ruff check .

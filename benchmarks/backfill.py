@@ -22,8 +22,8 @@ import psycopg2.extras
 
 from benchmarks.large_server import large_server
 from stogram_sdk import extract_hashtags, extract_mentions
-from tests.postgres import PostgresServer
-from tests.states import PROJECT, environment, pw_migrate
+from tests.support.postgres import PostgresServer
+from tests.support.states import PROJECT, environment, pw_migrate
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres import PostgresServer, server_binaries, started_server
-from tests.states import Databases
+from tests.support.postgres import PostgresServer, server_binaries, started_server
+from tests.support.states import Databases
 
 #: As safe, and as slow, as in production.
 _DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_wal_size=4GB")

@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.large_server import large_server
-from tests.postgres import PostgresServer
-from tests.states import PROJECT, Databases, environment, prisma_sql
+from tests.support.postgres import PostgresServer
+from tests.support.states import PROJECT, Databases, environment, prisma_sql
 
 OPEN_SECONDS = 8.0
 QUIET_SECONDS = 2.0

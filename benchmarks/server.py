@@ -17,7 +17,7 @@ from benchmarks.data import make_world
 from benchmarks.load import load_postgres
 from stogram_sdk.database import current_database, session
 from stogram_sdk.migrating import migrations_directory
-from tests.postgres import Cluster, server_binaries
+from tests.support.postgres import Cluster, server_binaries
 
 #: As safe, and as slow, as in production.
 _DURABLE = (

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-import stogram_sdk
-from stogram_sdk import Chat, User
-from tests.contract import World, build_world
-from tests.factories import make_chat, make_user
-from tests.postgres import PostgresServer, running_server
-from tests.states import Databases, pw_migrate
+import stogram_sdk as sdk
+from tests.support.contract import World, build_world
+from tests.support.factories import make_chat, make_user
+from tests.support.postgres import PostgresServer, running_server
+from tests.support.states import Databases, pw_migrate
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -88,17 +87,17 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def ivan(engine: str) -> User:
+def ivan(engine: str) -> sdk.User:
     return make_user("ivan")
 
 
 @pytest.fixture
-def olga(engine: str) -> User:
+def olga(engine: str) -> sdk.User:
     return make_user("olga")
 
 
 @pytest.fixture
-def chat(olga: User, ivan: User) -> Chat:
+def chat(olga: sdk.User, ivan: sdk.User) -> sdk.Chat:
     """A group of hers, in which he is a member."""
     return make_chat(olga, ivan)
 
@@ -142,16 +141,16 @@ def _connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None
 
 @contextmanager
 def _connected_to(url: str) -> Iterator[None]:
-    stogram_sdk.connect(url, connection_limit=20)
+    sdk.connect(url, connection_limit=20)
     yield
-    stogram_sdk.connect(url)  # the test may have closed it, or have gone elsewhere
-    with stogram_sdk.session():
-        for model in (stogram_sdk.Chat, stogram_sdk.User):  # all other rows go with these
+    sdk.connect(url)  # the test may have closed it, or have gone elsewhere
+    with sdk.session():
+        for model in (sdk.Chat, sdk.User):  # all other rows go with these
             model.delete().execute()
-    stogram_sdk.close()
+    sdk.close()
 
 
 def _migrate(url: str) -> None:
-    stogram_sdk.connect(url)
-    stogram_sdk.migrate()
-    stogram_sdk.close()
+    sdk.connect(url)
+    sdk.migrate()
+    sdk.close()

@@ -15,15 +15,14 @@ import psycopg2
 import pytest
 from peewee import SQL
 
-import stogram_sdk
-from stogram_sdk import Chat, ChatType, Message, MigrationError, User, extract_hashtags
+import stogram_sdk as sdk
 from stogram_sdk.database import db, open_database, session
 from stogram_sdk.fields import utc_now
 from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.backfill import PLACE, Backfilled, backfill
 from stogram_sdk.text import extract_mentions
-from tests.postgres import PostgresServer
-from tests.states import PROJECT, Databases, environment, pw_migrate, stogram
+from tests.support.postgres import PostgresServer
+from tests.support.states import PROJECT, Databases, environment, pw_migrate, stogram
 
 CONTENTS = [
     "nothing",
@@ -38,13 +37,13 @@ CONTENTS = [
 @pytest.fixture
 def messages(database_url: str) -> Iterator[str]:
     """The URL of a migrated database with 2,500 messages without tags, many at one moment."""
-    stogram_sdk.connect(database_url)
+    sdk.connect(database_url)
     migrate()
     with session(), db.atomic():
-        user = User.create(email="e", username="n", password="p")
-        chat = Chat.create(type=ChatType.GROUP)
+        user = sdk.User.create(email="e", username="n", password="p")
+        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
         now = utc_now()
-        Message.insert_many(
+        sdk.Message.insert_many(
             [
                 {
                     "id": f"m{number}",
@@ -58,7 +57,7 @@ def messages(database_url: str) -> Iterator[str]:
             ]
         ).execute()
     yield database_url
-    stogram_sdk.close()
+    sdk.close()
 
 
 def is_all_right() -> bool:
@@ -66,13 +65,18 @@ def is_all_right() -> bool:
     with session():
         return all(
             (message.mentions, message.hashtags)
-            == (extract_mentions(message.content or ""), extract_hashtags(message.content or ""))
-            for message in Message.select()
+            == (
+                extract_mentions(message.content or ""),
+                sdk.extract_hashtags(message.content or ""),
+            )
+            for message in sdk.Message.select()
         )
 
 
 def times() -> list[Any]:
-    return list(Message.select(Message.id, Message.updated_at).order_by(Message.id).tuples())
+    return list(
+        sdk.Message.select(sdk.Message.id, sdk.Message.updated_at).order_by(sdk.Message.id).tuples()
+    )
 
 
 def test_every_message_gets_what_its_content_says(messages: str) -> None:
@@ -86,7 +90,7 @@ def test_every_message_gets_what_its_content_says(messages: str) -> None:
     assert seen == [(1000, 2500), (2000, 2500), (2500, 2500)]
     assert is_all_right()
     with session():
-        assert "проект" in Message.get(Message.id == "m2").hashtags
+        assert "проект" in sdk.Message.get(sdk.Message.id == "m2").hashtags
         assert times() == before  # nobody has edited them
         assert not db.obj.table_exists(PLACE)
     assert backfill(messages) == Backfilled(looked_at=2500, changed=0)
@@ -97,22 +101,22 @@ def test_a_dry_run_changes_nothing(messages: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "2500 messages looked at, 1250 would change" in done.stdout
     with session():
-        assert not Message.select().where(Message.id == "m2").get().hashtags
+        assert not sdk.Message.select().where(sdk.Message.id == "m2").get().hashtags
         assert not db.obj.table_exists(PLACE)
     assert "2500 messages looked at, 1250 changed" in stogram(messages, "backfill").stdout
 
 
 def test_what_the_server_stored_in_another_case_is_put_right(messages: str) -> None:
     with session():
-        Message.update(hashtags=["TAG", "ТЕГ"], mentions=["Somebody"]).where(
-            Message.id.in_(["m3", "m0"])
+        sdk.Message.update(hashtags=["TAG", "ТЕГ"], mentions=["Somebody"]).where(
+            sdk.Message.id.in_(["m3", "m0"])
         ).execute()
-        Message.update(hashtags=None).where(Message.id == "m1").execute()
+        sdk.Message.update(hashtags=None).where(sdk.Message.id == "m1").execute()
     backfill(messages)
     assert is_all_right()
     with session():
-        assert Message.get(Message.id == "m3").hashtags == ["тег", "tag"]
-        assert Message.get(Message.id == "m0").mentions == []
+        assert sdk.Message.get(sdk.Message.id == "m3").hashtags == ["тег", "tag"]
+        assert sdk.Message.get(sdk.Message.id == "m0").mentions == []
 
 
 def test_stopped_it_goes_on_where_it_was(messages: str) -> None:
@@ -147,7 +151,7 @@ def test_two_at_once(messages: str) -> None:
 
 
 def test_before_the_migration_it_says_what_to_do(database_url: str) -> None:
-    with pytest.raises(MigrationError, match=r"Message\.mentions is missing: run `pw_migrate"):
+    with pytest.raises(sdk.MigrationError, match=r"Message\.mentions is missing: run `pw_migrate"):
         backfill(database_url)
 
 
@@ -167,23 +171,23 @@ def test_the_sample(postgres_server: PostgresServer) -> None:
         url = postgres_server.url_of(name)
         assert pw_migrate(url, "migrate").returncode == 0
         assert backfill(url).looked_at == 6000
-        stogram_sdk.connect(url)
+        sdk.connect(url)
         assert is_all_right()
         with session():
-            assert Message.select().where(SQL("hashtags <> '{}'")).count() > 100
-        stogram_sdk.close()
+            assert sdk.Message.select().where(SQL("hashtags <> '{}'")).count() > 100
+        sdk.close()
 
 
 def test_an_edit_while_it_writes_is_never_overwritten(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The content is edited after the batch was read and before it is written."""
-    stogram_sdk.connect(postgres_url)
+    sdk.connect(postgres_url)
     migrate()
     with session():
-        user = User.create(email="e", username="n", password="p")
-        chat = Chat.create(type=ChatType.GROUP)
-        Message.create(id="m", sender=user, chat=chat, content="#old")
+        user = sdk.User.create(email="e", username="n", password="p")
+        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
+        sdk.Message.create(id="m", sender=user, chat=chat, content="#old")
     from stogram_sdk.schema import backfill as module
 
     lock = module._Run._lock
@@ -198,19 +202,19 @@ def test_an_edit_while_it_writes_is_never_overwritten(
     monkeypatch.setattr(module._Run, "_lock", edited_meanwhile)
     backfill(postgres_url)
     with session():
-        assert Message.get(Message.id == "m").hashtags == ["new"]
-    stogram_sdk.close()
+        assert sdk.Message.get(sdk.Message.id == "m").hashtags == ["new"]
+    sdk.close()
 
 
 def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str) -> None:
-    stogram_sdk.connect(postgres_url)
+    sdk.connect(postgres_url)
     migrate()
     with session():
-        user = User.create(email="e", username="n", password="p")
-        chat = Chat.create(type=ChatType.GROUP)
+        user = sdk.User.create(email="e", username="n", password="p")
+        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
         for number in range(3):
-            Message.create(id=f"m{number}", sender=user, chat=chat, content="#tag")
-    stogram_sdk.close()
+            sdk.Message.create(id=f"m{number}", sender=user, chat=chat, content="#tag")
+    sdk.close()
     holder = psycopg2.connect(postgres_url)
     holder.cursor().execute("""UPDATE "Message" SET content = '#edited' WHERE id = 'm2'""")
     writer = psycopg2.connect(postgres_url, options="-c statement_timeout=3s")
@@ -228,25 +232,25 @@ def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str
     writer.close()
     worker.join(30)
     assert longest < 1.5  # 0.2, and what a busy machine adds
-    stogram_sdk.connect(postgres_url)
+    sdk.connect(postgres_url)
     assert is_all_right()
-    stogram_sdk.close()
+    sdk.close()
 
 
 def test_it_gives_up_when_a_message_stays_locked(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stogram_sdk.connect(postgres_url)
+    sdk.connect(postgres_url)
     migrate()
     with session():
-        user = User.create(email="e", username="n", password="p")
-        chat = Chat.create(type=ChatType.GROUP)
-        Message.create(id="m", sender=user, chat=chat, content="#tag")
-    stogram_sdk.close()
+        user = sdk.User.create(email="e", username="n", password="p")
+        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
+        sdk.Message.create(id="m", sender=user, chat=chat, content="#tag")
+    sdk.close()
     holder = psycopg2.connect(postgres_url)
     holder.cursor().execute("""UPDATE "Message" SET "isEdited" = true WHERE id = 'm'""")
     monkeypatch.setenv("STOGRAM_MIGRATE_PATIENCE", "0.3")
-    with pytest.raises(MigrationError, match=r"messages were locked for 0\.3 s"):
+    with pytest.raises(sdk.MigrationError, match=r"messages were locked for 0\.3 s"):
         backfill(postgres_url)
     holder.close()
     assert backfill(postgres_url) == Backfilled(looked_at=1, changed=1)
@@ -274,9 +278,9 @@ def test_beside_a_writer_killed_and_resumed(postgres_server: PostgresServer) -> 
         assert stogram(url, "backfill").returncode == 0
         stop.set()
         writer.join()
-        stogram_sdk.connect(url)
+        sdk.connect(url)
         assert is_all_right()
-        stogram_sdk.close()
+        sdk.close()
 
 
 def edit_until(url: str, stop: threading.Event) -> None:
@@ -287,7 +291,12 @@ def edit_until(url: str, stop: threading.Event) -> None:
         ids = [id for (id,) in database.execute_sql('SELECT id FROM "Message"').fetchall()]
         while not stop.is_set():
             content = f"edited #Tag{edits.randrange(1000)} @user{edits.randrange(1000)}"
-            row = content, extract_hashtags(content), extract_mentions(content), edits.choice(ids)
+            row = (
+                content,
+                sdk.extract_hashtags(content),
+                extract_mentions(content),
+                edits.choice(ids),
+            )
             with database.atomic():
                 database.execute_sql(
                     'UPDATE "Message" SET content = %s, hashtags = %s, mentions = %s WHERE id = %s',

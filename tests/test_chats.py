@@ -7,19 +7,8 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    Chat,
-    ChatMember,
-    ChatSettings,
-    ChatSummary,
-    ChatType,
-    InvalidInput,
-    MemberRole,
-    NotFound,
-    User,
-)
-from tests.factories import (
+import stogram_sdk as sdk
+from tests.support.factories import (
     after,
     insert_chat,
     insert_message,
@@ -34,16 +23,18 @@ from tests.factories import (
 pytestmark = pytest.mark.usefixtures("engine")
 
 
-def listed(user: User, **options: Any) -> list[str]:
-    return [summary.chat.id for summary in stogram_sdk.list_chats(user.id, **options)]
+def listed(user: sdk.User, **options: Any) -> list[str]:
+    return [summary.chat.id for summary in sdk.list_chats(user.id, **options)]
 
 
 # --- Making ---
 
 
-@pytest.mark.parametrize("type", [ChatType.GROUP, ChatType.CHANNEL, "GROUP"])
-def test_a_chat_has_an_owner_and_members(ivan: User, olga: User, type: ChatType) -> None:
-    chat = stogram_sdk.create_chat(
+@pytest.mark.parametrize("type", [sdk.ChatType.GROUP, sdk.ChatType.CHANNEL, "GROUP"])
+def test_a_chat_has_an_owner_and_members(
+    ivan: sdk.User, olga: sdk.User, type: sdk.ChatType
+) -> None:
+    chat = sdk.create_chat(
         ivan.id,
         type,
         member_ids=iter([olga.id, ivan.id, olga.id]),
@@ -51,127 +42,129 @@ def test_a_chat_has_an_owner_and_members(ivan: User, olga: User, type: ChatType)
         description="о чём",
         is_secret=True,
     )
-    assert chat.__data__ == Chat.get_by_id(chat.id).__data__
+    assert chat.__data__ == sdk.Chat.get_by_id(chat.id).__data__
     assert (chat.type, chat.name, chat.description, chat.is_secret) == (
-        ChatType(type),
+        sdk.ChatType(type),
         "Друзья",
         "о чём",
         True,
     )
-    assert roles_in(chat) == {ivan.id: MemberRole.OWNER, olga.id: MemberRole.MEMBER}
+    assert roles_in(chat) == {ivan.id: sdk.MemberRole.OWNER, olga.id: sdk.MemberRole.MEMBER}
 
 
-def test_a_chat_may_have_no_one_but_its_owner(ivan: User) -> None:
-    assert roles_in(make_chat(ivan)) == {ivan.id: MemberRole.OWNER}
+def test_a_chat_may_have_no_one_but_its_owner(ivan: sdk.User) -> None:
+    assert roles_in(make_chat(ivan)) == {ivan.id: sdk.MemberRole.OWNER}
 
 
-def test_as_many_statements_for_many_members_as_for_one(ivan: User) -> None:
+def test_as_many_statements_for_many_members_as_for_one(ivan: sdk.User) -> None:
     ids = [user.id for user in make_users(30)]
     for member_ids in (ids[:1], ids):
         with statements(3):
-            chat = stogram_sdk.create_chat(ivan.id, ChatType.GROUP, member_ids=member_ids)
+            chat = sdk.create_chat(ivan.id, sdk.ChatType.GROUP, member_ids=member_ids)
         assert len(roles_in(chat)) == len(member_ids) + 1
 
 
-def test_an_unknown_member_is_named_and_nothing_is_made(ivan: User, olga: User) -> None:
+def test_an_unknown_member_is_named_and_nothing_is_made(ivan: sdk.User, olga: sdk.User) -> None:
     for owner_id, member_ids in ((ivan.id, [olga.id, "nobody"]), ("nobody", [olga.id])):
-        for type in (ChatType.GROUP, ChatType.CHANNEL):
-            with pytest.raises(NotFound) as error:
-                stogram_sdk.create_chat(owner_id, type, member_ids=member_ids)
+        for type in (sdk.ChatType.GROUP, sdk.ChatType.CHANNEL):
+            with pytest.raises(sdk.NotFound) as error:
+                sdk.create_chat(owner_id, type, member_ids=member_ids)
             assert (error.value.entity, error.value.id) == ("user", "nobody")
-    assert Chat.select().count() == ChatMember.select().count() == 0
+    assert sdk.Chat.select().count() == sdk.ChatMember.select().count() == 0
 
 
 # --- Private chats ---
 
 
-def test_two_users_have_one_private_chat_whoever_opens_it(ivan: User, olga: User) -> None:
-    chat, created = stogram_sdk.open_private_chat(ivan.id, olga.id)
-    assert created and chat.type is ChatType.PRIVATE
-    assert roles_in(chat) == {ivan.id: MemberRole.OWNER, olga.id: MemberRole.MEMBER}
+def test_two_users_have_one_private_chat_whoever_opens_it(ivan: sdk.User, olga: sdk.User) -> None:
+    chat, created = sdk.open_private_chat(ivan.id, olga.id)
+    assert created and chat.type is sdk.ChatType.PRIVATE
+    assert roles_in(chat) == {ivan.id: sdk.MemberRole.OWNER, olga.id: sdk.MemberRole.MEMBER}
     for user, other in ((ivan, olga), (olga, ivan)):
-        assert stogram_sdk.open_private_chat(user.id, other.id) == (chat, False)
-        made = stogram_sdk.create_chat(user.id, ChatType.PRIVATE, member_ids=[other.id])
+        assert sdk.open_private_chat(user.id, other.id) == (chat, False)
+        made = sdk.create_chat(user.id, sdk.ChatType.PRIVATE, member_ids=[other.id])
         assert made == chat
-    assert Chat.select().count() == 1
+    assert sdk.Chat.select().count() == 1
 
 
-def test_a_secret_chat_is_apart_from_the_plain_one(ivan: User, olga: User) -> None:
-    plain, _ = stogram_sdk.open_private_chat(ivan.id, olga.id)
-    secret, created = stogram_sdk.open_private_chat(ivan.id, olga.id, is_secret=True)
+def test_a_secret_chat_is_apart_from_the_plain_one(ivan: sdk.User, olga: sdk.User) -> None:
+    plain, _ = sdk.open_private_chat(ivan.id, olga.id)
+    secret, created = sdk.open_private_chat(ivan.id, olga.id, is_secret=True)
     assert created and secret.is_secret and secret != plain
-    assert stogram_sdk.open_private_chat(olga.id, ivan.id, is_secret=True) == (secret, False)
-    assert stogram_sdk.open_private_chat(olga.id, ivan.id) == (plain, False)
+    assert sdk.open_private_chat(olga.id, ivan.id, is_secret=True) == (secret, False)
+    assert sdk.open_private_chat(olga.id, ivan.id) == (plain, False)
 
 
-def test_a_group_of_two_is_no_private_chat(ivan: User, olga: User) -> None:
+def test_a_group_of_two_is_no_private_chat(ivan: sdk.User, olga: sdk.User) -> None:
     group = make_chat(ivan, olga)
-    chat, created = stogram_sdk.open_private_chat(ivan.id, olga.id)
+    chat, created = sdk.open_private_chat(ivan.id, olga.id)
     assert created and chat != group
 
 
-def test_a_chat_that_is_there_is_found_with_one_statement(ivan: User, olga: User) -> None:
-    stogram_sdk.open_private_chat(ivan.id, olga.id)
+def test_a_chat_that_is_there_is_found_with_one_statement(ivan: sdk.User, olga: sdk.User) -> None:
+    sdk.open_private_chat(ivan.id, olga.id)
     with statements(1):
-        stogram_sdk.open_private_chat(olga.id, ivan.id)
+        sdk.open_private_chat(olga.id, ivan.id)
 
 
-def test_a_private_chat_is_with_exactly_one_other(ivan: User, olga: User) -> None:
-    with pytest.raises(InvalidInput, match="somebody else"):
-        stogram_sdk.open_private_chat(ivan.id, ivan.id)
+def test_a_private_chat_is_with_exactly_one_other(ivan: sdk.User, olga: sdk.User) -> None:
+    with pytest.raises(sdk.InvalidInput, match="somebody else"):
+        sdk.open_private_chat(ivan.id, ivan.id)
     for member_ids in ([], [ivan.id], [olga.id, make_user().id]):
-        with pytest.raises(InvalidInput, match="exactly one other member") as error:
-            stogram_sdk.create_chat(ivan.id, ChatType.PRIVATE, member_ids=member_ids)
+        with pytest.raises(sdk.InvalidInput, match="exactly one other member") as error:
+            sdk.create_chat(ivan.id, sdk.ChatType.PRIVATE, member_ids=member_ids)
         assert error.value.field == "member_ids"
 
 
-def test_a_private_chat_with_nobody_is_not_made(ivan: User) -> None:
+def test_a_private_chat_with_nobody_is_not_made(ivan: sdk.User) -> None:
     for user_id, other_id in ((ivan.id, "nobody"), ("nobody", ivan.id)):
-        with pytest.raises(NotFound) as error:
-            stogram_sdk.open_private_chat(user_id, other_id)
+        with pytest.raises(sdk.NotFound) as error:
+            sdk.open_private_chat(user_id, other_id)
         assert error.value.id == "nobody"
-    assert Chat.select().count() == 0
+    assert sdk.Chat.select().count() == 0
 
 
-def test_a_block_does_not_stop_a_private_chat_from_being_opened(ivan: User, olga: User) -> None:
-    stogram_sdk.block_user(olga.id, ivan.id)
-    assert stogram_sdk.open_private_chat(ivan.id, olga.id)[1]
+def test_a_block_does_not_stop_a_private_chat_from_being_opened(
+    ivan: sdk.User, olga: sdk.User
+) -> None:
+    sdk.block_user(olga.id, ivan.id)
+    assert sdk.open_private_chat(ivan.id, olga.id)[1]
 
 
 # --- The list ---
 
 
-def test_favorites_come_first_then_the_latest_message(ivan: User) -> None:
+def test_favorites_come_first_then_the_latest_message(ivan: sdk.User) -> None:
     oldest, empty, newest, favorite, late_favorite = (
         insert_chat(ivan, joined_at=after(number)) for number in range(5)
     )
     for seconds, chat in ((10, oldest), (30, newest), (5, favorite), (20, late_favorite)):
         insert_message(ivan, chat, created_at=after(seconds))
     for chat in (favorite, late_favorite):
-        stogram_sdk.set_favorite(ivan.id, chat.id)
+        sdk.set_favorite(ivan.id, chat.id)
     wanted = [late_favorite, favorite, newest, oldest, empty]
     assert listed(ivan) == [chat.id for chat in wanted]
 
 
-def test_only_visible_messages_move_a_chat_up(ivan: User) -> None:
+def test_only_visible_messages_move_a_chat_up(ivan: sdk.User) -> None:
     first, second = insert_chat(ivan), insert_chat(ivan)
     insert_message(ivan, first, created_at=after(10))
     last = insert_message(ivan, second, created_at=after(5))
     insert_message(ivan, second, created_at=after(20), is_deleted=True)
     insert_message(ivan, second, created_at=after(30), is_sent=False, scheduled_for=after(99))
-    summaries = stogram_sdk.list_chats(ivan.id)
+    summaries = sdk.list_chats(ivan.id)
     assert [summary.chat for summary in summaries] == [first, second]
     assert summaries[1].last_message == last
 
 
-def test_a_line_of_the_list_is_complete_in_one_statement(ivan: User, olga: User) -> None:
-    chat, _ = stogram_sdk.open_private_chat(ivan.id, olga.id)
+def test_a_line_of_the_list_is_complete_in_one_statement(ivan: sdk.User, olga: sdk.User) -> None:
+    chat, _ = sdk.open_private_chat(ivan.id, olga.id)
     group = make_chat(olga, ivan, name="group")
     for number in range(3):
         make_message(olga, chat, f"message {number}")
-    stogram_sdk.mute_chat(ivan.id, chat.id)
+    sdk.mute_chat(ivan.id, chat.id)
     with statements(1):
-        lines = stogram_sdk.list_chats(ivan.id)
+        lines = sdk.list_chats(ivan.id)
         shown = [
             (
                 line.chat.name,
@@ -190,23 +183,23 @@ def test_a_line_of_the_list_is_complete_in_one_statement(ivan: User, olga: User)
     ]
 
 
-def test_each_of_the_two_sees_the_other(ivan: User, olga: User) -> None:
-    stogram_sdk.open_private_chat(ivan.id, olga.id)
+def test_each_of_the_two_sees_the_other(ivan: sdk.User, olga: sdk.User) -> None:
+    sdk.open_private_chat(ivan.id, olga.id)
     for user, other in ((ivan, olga), (olga, ivan)):
-        (line,) = stogram_sdk.list_chats(user.id)
+        (line,) = sdk.list_chats(user.id)
         assert line.peer is not None and line.peer.id == other.id
 
 
-def test_filters_alone_and_together(ivan: User, olga: User) -> None:
+def test_filters_alone_and_together(ivan: sdk.User, olga: sdk.User) -> None:
     plain, muted, secret, unread = (
         make_chat(olga, ivan, name=name, is_secret=name == "secret")
         for name in ("plain", "muted", "secret", "unread")
     )
-    folder = stogram_sdk.create_folder(ivan.id, "folder")
-    stogram_sdk.mute_chat(ivan.id, muted.id)
+    folder = sdk.create_folder(ivan.id, "folder")
+    sdk.mute_chat(ivan.id, muted.id)
     for chat in (secret, muted):
-        stogram_sdk.move_to_folder(ivan.id, chat.id, folder.id)
-    stogram_sdk.set_favorite(ivan.id, secret.id)
+        sdk.move_to_folder(ivan.id, chat.id, folder.id)
+    sdk.set_favorite(ivan.id, secret.id)
     for chat in (unread, secret):
         make_message(olga, chat)
     names = {chat.id: chat.name for chat in (plain, muted, secret, unread)}
@@ -225,34 +218,34 @@ def test_filters_alone_and_together(ivan: User, olga: User) -> None:
     assert found(unread_only=True, folder_id=None, is_secret=False) == {"unread"}
     assert found(unread_only=True, folder_id=folder.id, is_favorite=True) == {"secret"}
     assert found(is_favorite=True, is_secret=False) == set()
-    empty = stogram_sdk.create_folder(ivan.id, "empty")
+    empty = sdk.create_folder(ivan.id, "empty")
     assert found(folder_id=empty.id) == set()
 
 
-def test_a_chat_that_was_left_is_not_listed(ivan: User, olga: User) -> None:
+def test_a_chat_that_was_left_is_not_listed(ivan: sdk.User, olga: sdk.User) -> None:
     chat = make_chat(olga, ivan)
-    stogram_sdk.set_favorite(ivan.id, chat.id)
-    stogram_sdk.leave_chat(ivan.id, chat.id)
+    sdk.set_favorite(ivan.id, chat.id)
+    sdk.leave_chat(ivan.id, chat.id)
     assert listed(ivan) == []
     assert listed(olga) == [chat.id]
 
 
-def test_chats_of_one_moment_are_each_listed_once_while_others_come(ivan: User) -> None:
+def test_chats_of_one_moment_are_each_listed_once_while_others_come(ivan: sdk.User) -> None:
     chats = [insert_chat(ivan) for _ in range(9)]
     for number, chat in enumerate(chats):
         insert_message(ivan, chat, created_at=after(number // 4))
         if number % 3 == 0:
-            ChatSettings.create(user=ivan, chat=chat, is_favorite=True)
+            sdk.ChatSettings.create(user=ivan, chat=chat, is_favorite=True)
     whole = listed(ivan)
-    seen: list[ChatSummary] = []
-    page = stogram_sdk.list_chats(ivan.id, limit=2)
+    seen: list[sdk.ChatSummary] = []
+    page = sdk.list_chats(ivan.id, limit=2)
     while True:
         seen += page
         arrived = make_chat(ivan)
         insert_message(ivan, arrived, created_at=after(0) + timedelta(days=1))
         if page.next_cursor is None:
             break
-        page = stogram_sdk.list_chats(ivan.id, limit=2, cursor=page.next_cursor)
+        page = sdk.list_chats(ivan.id, limit=2, cursor=page.next_cursor)
     favorites = [summary.chat.id for summary in seen if summary.settings.is_favorite]
     assert favorites == whole[:3]
     assert {summary.chat.id for summary in seen} >= set(whole)

@@ -10,9 +10,9 @@ from typing import Any
 import peewee
 import pytest
 
-from stogram_sdk import StogramError
+import stogram_sdk as sdk
 from stogram_sdk.schema.check import _read_only
-from tests.states import Databases, pw_migrate, stogram
+from tests.support.states import Databases, pw_migrate, stogram
 
 AREAS = {
     "right to read",
@@ -269,7 +269,7 @@ def test_a_sqlite_file_is_not_changed(sqlite_url: str) -> None:
 def test_its_connection_cannot_write(database_url: str) -> None:
     assert pw_migrate(database_url, "migrate").returncode == 0
     with (
-        pytest.raises((StogramError, peewee.OperationalError), match=r"25006|readonly"),
+        pytest.raises((sdk.StogramError, peewee.OperationalError), match=r"25006|readonly"),
         _read_only(database_url) as database,
     ):
         database.execute_sql('DELETE FROM "User"')

@@ -18,18 +18,17 @@ import pytest
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 from psycopg2.extras import RealDictCursor
 
-import stogram_sdk
-from stogram_sdk import MODELS, ChatType, DatabaseError, StogramError, Unavailable, User
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-from tests.contract import CALLS, build_world, outcome, undone
-from tests.factories import make_chat, make_message, make_user, make_users
-from tests.postgres import PostgresServer
+from tests.support.contract import CALLS, build_world, outcome, undone
+from tests.support.factories import make_chat, make_message, make_user, make_users
+from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture(autouse=True)
 def _closed_at_the_end() -> Iterator[None]:
     yield
-    stogram_sdk.close()
+    sdk.close()
 
 
 def in_thread(function: Callable[[], Any]) -> Any:
@@ -45,39 +44,39 @@ def test_connecting_again_leaves_nothing_of_the_first(engine: str, tmp_path: Pat
     first = current_database()
     first.connect()
     first.close()
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/second.db")
+    sdk.connect(f"sqlite:///{tmp_path}/second.db")
     assert first.connections_idle() == first.connections_in_use() == 0
-    stogram_sdk.migrate()
-    assert stogram_sdk.find_user("ivan") is None
+    sdk.migrate()
+    assert sdk.find_user("ivan") is None
 
 
 def test_closing_twice_is_closing_once(engine: str) -> None:
-    stogram_sdk.close()
-    stogram_sdk.close()
-    with pytest.raises(StogramError, match="connect"):
+    sdk.close()
+    sdk.close()
+    with pytest.raises(sdk.StogramError, match="connect"):
         make_user()
 
 
 def test_closing_in_a_transaction_is_refused(engine: str) -> None:
-    with stogram_sdk.transaction():
+    with sdk.transaction():
         ivan = make_user("ivan")
-        with pytest.raises(StogramError, match="transaction"):
-            stogram_sdk.close()
-        with pytest.raises(StogramError, match="transaction"):
-            stogram_sdk.connect("sqlite:///:memory:")
-    assert stogram_sdk.find_user("ivan") == ivan
+        with pytest.raises(sdk.StogramError, match="transaction"):
+            sdk.close()
+        with pytest.raises(sdk.StogramError, match="transaction"):
+            sdk.connect("sqlite:///:memory:")
+    assert sdk.find_user("ivan") == ivan
 
 
 def test_what_is_at_work_when_all_is_closed_gets_done(engine: str) -> None:
     database = current_database()
     at_work, closed = threading.Event(), threading.Event()
 
-    def work() -> User:
+    def work() -> sdk.User:
         with database.atomic():
             ivan = make_user("ivan")
             at_work.set()
             closed.wait(10)
-            return User.get_by_id(ivan.id)
+            return sdk.User.get_by_id(ivan.id)
 
     with ThreadPoolExecutor(1) as threads:
         found = threads.submit(work)
@@ -92,8 +91,8 @@ def test_the_default_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    stogram_sdk.connect()
-    stogram_sdk.migrate()
+    sdk.connect()
+    sdk.migrate()
     assert make_user() and (tmp_path / "stogram.db").exists()
 
 
@@ -104,20 +103,20 @@ def test_a_call_takes_a_connection_for_as_long_as_it_runs(engine: str) -> None:
     database = current_database()
     ivan = make_user()
     assert database.connections_in_use() == 0
-    with pytest.raises(StogramError):
-        stogram_sdk.get_user("nobody")
+    with pytest.raises(sdk.StogramError):
+        sdk.get_user("nobody")
     assert database.connections_in_use() == 0
     with database.connection_context():
-        stogram_sdk.get_user(ivan.id)
+        sdk.get_user(ivan.id)
         assert database.connections_in_use() == 1
     assert database.connections_in_use() == 0
 
 
 def test_sessions_nest_on_one_connection(engine: str) -> None:
     database = current_database()
-    with stogram_sdk.session():
+    with sdk.session():
         outer = database.connection()
-        with stogram_sdk.session():
+        with sdk.session():
             assert database.connection() is outer
         make_user()
         assert database.connection() is outer
@@ -127,29 +126,29 @@ def test_sessions_nest_on_one_connection(engine: str) -> None:
 
 
 def test_a_session_ends_with_what_is_raised_in_it(engine: str) -> None:
-    with pytest.raises(ZeroDivisionError), stogram_sdk.session():
+    with pytest.raises(ZeroDivisionError), sdk.session():
         make_user("ivan")
         _ = 1 / 0
     assert current_database().connections_in_use() == 0
-    assert stogram_sdk.find_user("ivan") is not None, "a session is no transaction"
+    assert sdk.find_user("ivan") is not None, "a session is no transaction"
 
 
 def test_a_transaction_is_all_or_nothing_and_nests(engine: str) -> None:
-    with pytest.raises(ZeroDivisionError), stogram_sdk.transaction():
+    with pytest.raises(ZeroDivisionError), sdk.transaction():
         make_user("lost")
         _ = 1 / 0
-    with stogram_sdk.transaction():
+    with sdk.transaction():
         make_user("kept")
-        with pytest.raises(ZeroDivisionError), stogram_sdk.transaction():
+        with pytest.raises(ZeroDivisionError), sdk.transaction():
             make_user("also_lost")
             _ = 1 / 0
-    assert [user.username for user in User.select()] == ["kept"]
+    assert [user.username for user in sdk.User.select()] == ["kept"]
 
 
 def test_calls_join_a_transaction_of_peewee_which_keeps_no_connection(engine: str) -> None:
-    with stogram_sdk.db.atomic() as unit:
+    with sdk.db.atomic() as unit:
         make_user("lost")
-        with pytest.raises(StogramError):
+        with pytest.raises(sdk.StogramError):
             make_user("lost")
         unit.rollback()
         make_user("kept")
@@ -160,20 +159,20 @@ def test_calls_join_a_transaction_of_peewee_which_keeps_no_connection(engine: st
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        stogram_sdk.db.atomic()(fail)()
+        sdk.db.atomic()(fail)()
     assert current_database().connections_in_use() == 0
-    assert [user.username for user in User.select()] == ["kept"]
+    assert [user.username for user in sdk.User.select()] == ["kept"]
 
 
 def test_an_error_of_ones_own_query_is_of_the_tree_and_the_savepoint_saves_the_rest(
     engine: str,
 ) -> None:
-    with stogram_sdk.transaction():
+    with sdk.transaction():
         make_user("ivan")
-        with pytest.raises(DatabaseError), stogram_sdk.transaction():
-            stogram_sdk.db.execute_sql("SELECT nothing FROM nowhere")
-        assert stogram_sdk.find_user("ivan")
-    assert stogram_sdk.find_user("ivan")
+        with pytest.raises(sdk.DatabaseError), sdk.transaction():
+            sdk.db.execute_sql("SELECT nothing FROM nowhere")
+        assert sdk.find_user("ivan")
+    assert sdk.find_user("ivan")
 
 
 # --- how a transaction begins on PostgreSQL ---
@@ -214,14 +213,14 @@ def _copy(cursor: Any, name: str) -> None:
 def test_what_passes_by_the_sdk_is_in_the_transaction_all_the_same(
     users: Callable[[], set[str]], write: Callable[..., None], kind: Any, is_made_before: bool
 ) -> None:
-    with stogram_sdk.session():
+    with sdk.session():
         connection = current_database().connection()
         before = connection.cursor(cursor_factory=kind)
-        with pytest.raises(Conflict), stogram_sdk.transaction():
+        with pytest.raises(Conflict), sdk.transaction():
             write(before if is_made_before else connection.cursor(cursor_factory=kind), "boris")
             raise Conflict
         assert users() == {"ivan"}
-        with stogram_sdk.transaction():
+        with sdk.transaction():
             write(before if is_made_before else connection.cursor(cursor_factory=kind), "boris")
             assert users() == {"ivan"}
         assert users() == {"ivan", "boris"}
@@ -229,7 +228,7 @@ def test_what_passes_by_the_sdk_is_in_the_transaction_all_the_same(
 
 def test_a_statement_that_psycopg2_composes_is_sent_as_it_is(on_postgres: None) -> None:
     compose = psycopg2.sql.SQL
-    with stogram_sdk.session():
+    with sdk.session():
         assert current_database().execute_sql(compose("SELECT 1")).fetchone() == (1,)
         with pytest.raises(peewee.DataError):
             current_database().execute_sql(compose("SELECT 1 / 0"))
@@ -239,7 +238,7 @@ def test_a_transaction_that_is_left_open_is_rolled_back_and_concerns_nobody_else
     users: Callable[[], set[str]],
 ) -> None:
     database = current_database()
-    with stogram_sdk.session(), suppress(Conflict), database.manual_commit():
+    with sdk.session(), suppress(Conflict), database.manual_commit():
         database.begin()
         make_user("boris")
         raise Conflict
@@ -264,7 +263,7 @@ def test_a_first_statement_that_cannot_be_sent_leaves_the_beginning_to_the_next(
 ) -> None:
     database = current_database()
     with pytest.raises(Conflict), database.unit():
-        with pytest.raises(StogramError):
+        with pytest.raises(sdk.StogramError):
             database.execute_sql("SELECT %s", ["\0"])
         make_user("boris")
         raise Conflict
@@ -272,7 +271,7 @@ def test_a_first_statement_that_cannot_be_sent_leaves_the_beginning_to_the_next(
 
 
 def test_a_unit_in_which_nothing_is_done_sends_nothing(users: Callable[[], set[str]]) -> None:
-    with stogram_sdk.session():
+    with sdk.session():
         database = current_database()
         for error in (None, Conflict):
             with suppress(Conflict), database.unit():
@@ -304,9 +303,9 @@ def test_a_generator_of_ids_is_there_for_the_second_run(
     """When a call meets another transaction it is run again."""
     ivan, *users = make_users(4)
     ids = [user.id for user in users]
-    folders = [stogram_sdk.create_folder(ivan.id, "folder").id for _ in range(3)]
+    folders = [sdk.create_folder(ivan.id, "folder").id for _ in range(3)]
     for user in users:
-        stogram_sdk.block_user(ivan.id, user.id)
+        sdk.block_user(ivan.id, user.id)
     execute = current_database().execute_sql
     conflicts: list[Exception] = []
 
@@ -322,14 +321,14 @@ def test_a_generator_of_ids_is_there_for_the_second_run(
         given = {name: iter(values) for name, values in options.items()}
         return call(ivan.id, *([iter(ids)] if ids else []), **given)
 
-    assert at_the_second_run(stogram_sdk.blocked_among, ids) == set(ids)
-    assert len(at_the_second_run(stogram_sdk.visible_profiles, ids)) == 3
-    assert len(at_the_second_run(stogram_sdk.reorder_folders, folders)) == 3
-    with_members = partial(stogram_sdk.create_chat, type=ChatType.GROUP)
+    assert at_the_second_run(sdk.blocked_among, ids) == set(ids)
+    assert len(at_the_second_run(sdk.visible_profiles, ids)) == 3
+    assert len(at_the_second_run(sdk.reorder_folders, folders)) == 3
+    with_members = partial(sdk.create_chat, type=sdk.ChatType.GROUP)
     chat = at_the_second_run(with_members, [], member_ids=ids)
-    assert len(stogram_sdk.list_members(ivan.id, chat.id)) == 4
+    assert len(sdk.list_members(ivan.id, chat.id)) == 4
     conflicts.append(peewee.OperationalError(Conflict()))
-    assert stogram_sdk.users_to_notify_each(iter([(chat.id, "m1")])) == {"m1": []}
+    assert sdk.users_to_notify_each(iter([(chat.id, "m1")])) == {"m1": []}
 
 
 # --- Threads ---
@@ -339,7 +338,7 @@ def test_threads_have_connections_of_their_own(engine: str) -> None:
     ready = threading.Barrier(4)
 
     def work() -> int:
-        with stogram_sdk.session():
+        with sdk.session():
             ready.wait(10)
             return id(current_database().connection())
 
@@ -349,18 +348,18 @@ def test_threads_have_connections_of_their_own(engine: str) -> None:
 
 
 def test_who_waits_for_a_connection_gets_the_first_that_is_free(tmp_path: Path) -> None:
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", connection_limit=1, pool_timeout=10)
-    stogram_sdk.migrate()
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db", connection_limit=1, pool_timeout=10)
+    sdk.migrate()
     with ThreadPoolExecutor(1) as threads:
-        with stogram_sdk.session():
+        with sdk.session():
             waiting = threads.submit(make_user)
             assert not waiting.done()
         assert waiting.result().id
 
 
 def test_who_waits_too_long_is_told_so(tmp_path: Path) -> None:
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", connection_limit=1, pool_timeout=0.05)
-    with stogram_sdk.session(), pytest.raises(Unavailable, match="all 1 connections are in use"):
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db", connection_limit=1, pool_timeout=0.05)
+    with sdk.session(), pytest.raises(sdk.Unavailable, match="all 1 connections are in use"):
         in_thread(make_user)
 
 
@@ -374,13 +373,13 @@ def test_opening_a_connection_takes_no_longer_than_what_is_left_of_ten_seconds(
 
 
 def test_who_has_waited_for_all_of_it_opens_no_connection(on_postgres: None) -> None:
-    with pytest.raises(Unavailable, match="none could be opened"):
+    with pytest.raises(sdk.Unavailable, match="none could be opened"):
         current_database()._open(9.3)
 
 
 def test_a_database_in_memory_is_one_for_all_threads() -> None:
-    stogram_sdk.connect("sqlite:///:memory:")
-    stogram_sdk.migrate()
+    sdk.connect("sqlite:///:memory:")
+    sdk.migrate()
 
     def work(number: int) -> None:
         ivan = make_user(f"user_of_{number}")
@@ -389,14 +388,14 @@ def test_a_database_in_memory_is_one_for_all_threads() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
-    assert User.select().count() == 8
-    assert stogram_sdk.Message.select().count() == 40
+    assert sdk.User.select().count() == 8
+    assert sdk.Message.select().count() == 40
 
 
 def test_a_fork_of_sqlite_has_a_connection_of_its_own(tmp_path: Path) -> None:
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
-    stogram_sdk.migrate()
-    with stogram_sdk.session():
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
+    sdk.migrate()
+    with sdk.session():
         make_user("parent")
         child = os.fork()
         if not child:
@@ -405,30 +404,30 @@ def test_a_fork_of_sqlite_has_a_connection_of_its_own(tmp_path: Path) -> None:
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
-        assert stogram_sdk.find_user("child") and stogram_sdk.find_user("parent")
+        assert sdk.find_user("child") and sdk.find_user("parent")
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_has_no_part_in_the_transaction_of_its_parent(engine: str) -> None:
     child, refused = -1, False
     try:
-        with stogram_sdk.transaction():
+        with sdk.transaction():
             make_user("parent")
             child = os.fork()
             if child:
                 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             else:
-                with pytest.raises(StogramError, match="forked inside a transaction"):
+                with pytest.raises(sdk.StogramError, match="forked inside a transaction"):
                     make_user("child")
                 refused = True
-    except StogramError as error:
+    except sdk.StogramError as error:
         if child:
             raise
         os._exit(0 if refused and "forked inside a transaction" in str(error) else 1)
     finally:
         if not child:
             os._exit(1)
-    assert stogram_sdk.find_user("parent") and not stogram_sdk.find_user("child")
+    assert sdk.find_user("parent") and not sdk.find_user("child")
 
 
 # --- Another schema ---
@@ -438,17 +437,17 @@ def test_a_fork_has_no_part_in_the_transaction_of_its_parent(engine: str) -> Non
 def in_schema(postgres_server: PostgresServer) -> Iterator[str]:
     """A database whose tables are in a schema that is not on its search path."""
     with postgres_server.database() as name:
-        stogram_sdk.connect(postgres_server.url_of(name))
-        stogram_sdk.migrate()
+        sdk.connect(postgres_server.url_of(name))
+        sdk.migrate()
         postgres_server.execute('ALTER SCHEMA public RENAME TO "Другая схема"', name)
         yield postgres_server.url_of(name, schema="%D0%94%D1%80%D1%83%D0%B3%D0%B0%D1%8F%20схема")
-        stogram_sdk.close()
+        sdk.close()
 
 
 def test_every_call_works_in_another_schema(in_schema: str) -> None:
-    with pytest.raises(DatabaseError, match="a table of Stogram is missing"):
+    with pytest.raises(sdk.DatabaseError, match="a table of Stogram is missing"):
         make_user()
-    stogram_sdk.connect(in_schema)
+    sdk.connect(in_schema)
     scene = build_world().scene
     for label, call in CALLS.items():
         with undone():
@@ -456,11 +455,11 @@ def test_every_call_works_in_another_schema(in_schema: str) -> None:
 
 
 def test_the_schema_is_that_of_the_last_connection(in_schema: str, sqlite_url: str) -> None:
-    stogram_sdk.connect(in_schema)
+    sdk.connect(in_schema)
     ivan = make_user("ivan")
-    stogram_sdk.connect(sqlite_url)
-    stogram_sdk.migrate()
-    assert stogram_sdk.find_user("ivan") is None
-    assert all(model._meta.schema is None for model in MODELS)
-    stogram_sdk.connect(in_schema)
-    assert User.get().id == ivan.id
+    sdk.connect(sqlite_url)
+    sdk.migrate()
+    assert sdk.find_user("ivan") is None
+    assert all(model._meta.schema is None for model in sdk.MODELS)
+    sdk.connect(in_schema)
+    assert sdk.User.get().id == ivan.id

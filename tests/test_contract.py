@@ -11,10 +11,9 @@ from typing import Any
 import peewee
 import pytest
 
-import stogram_sdk
-from stogram_sdk import ChatSummary, ImportedMessage, InvalidInput, Member, Page, StogramError
+import stogram_sdk as sdk
 from stogram_sdk.paging import write_cursor
-from tests.contract import (
+from tests.support.contract import (
     CALLS,
     NOT_CALLS,
     World,
@@ -26,8 +25,8 @@ from tests.contract import (
     stored_rows,
     undone,
 )
-from tests.factories import LONG_AGO, sent_statements
-from tests.strangers import DOCUMENT, document, observe
+from tests.support.factories import LONG_AGO, sent_statements
+from tests.support.strangers import DOCUMENT, document, observe
 
 every_call = pytest.mark.parametrize("label", CALLS)
 every_function = pytest.mark.parametrize(
@@ -42,8 +41,8 @@ def is_read(label: str) -> bool:
 
 
 def test_there_is_a_call_of_every_public_function() -> None:
-    public = (name for name in stogram_sdk.__all__ if name.islower())
-    functions = {name for name in public if inspect.isfunction(getattr(stogram_sdk, name))}
+    public = (name for name in sdk.__all__ if name.islower())
+    functions = {name for name in public if inspect.isfunction(getattr(sdk, name))}
     assert {label.partition("(")[0] for label in CALLS} == functions - NOT_CALLS
 
 
@@ -106,9 +105,9 @@ paged = [label for label in CALLS if "cursor" in inspect.signature(function_of(l
 def test_pages_of_any_size_make_up_the_whole_list(label: str, large_world: World) -> None:
     positional, keywords = CALLS[label].arguments(large_world.scene)
 
-    def page(size: int, cursor: str | None = None) -> Page[Any]:
+    def page(size: int, cursor: str | None = None) -> sdk.Page[Any]:
         found = function_of(label)(*positional, **keywords, limit=size, cursor=cursor)
-        assert isinstance(found, Page)
+        assert isinstance(found, sdk.Page)
         return found
 
     whole = page(100)
@@ -124,9 +123,9 @@ def test_pages_of_any_size_make_up_the_whole_list(label: str, large_world: World
 
 def id_of(row: Any) -> Any:
     match row:
-        case ChatSummary():
+        case sdk.ChatSummary():
             return row.chat.id
-        case Member():
+        case sdk.Member():
             return row.profile.id
     return row.id
 
@@ -162,11 +161,11 @@ def test_an_error_is_named_in_the_docstring_and_takes_few_statements_more(
         with undone():
             with sent_statements() as sent:
                 error = outcome(label, scene)
-            if hasattr(stogram_sdk, error):
+            if hasattr(sdk, error):
                 assert f"`{error}`" in function_of(label).__doc__
                 allowed = CALLS[label].statements + CALLS[label].second_looks
                 assert len(sent) <= allowed, "\n".join(sent)
-            assert stogram_sdk.get_user(world.scene.actor), "the transaction can be used"
+            assert sdk.get_user(world.scene.actor), "the transaction can be used"
 
 
 def test_errors_and_logs_hold_no_values(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -178,7 +177,7 @@ def test_errors_and_logs_hold_no_values(world: World, caplog: pytest.LogCaptureF
             with undone():
                 try:
                     make_call(label, scene)
-                except StogramError as error:
+                except sdk.StogramError as error:
                     assert not [value for value in values if value in str(error)]
     assert not [value for value in values if value in caplog.text]
 
@@ -242,8 +241,8 @@ BAD_FOR: dict[str, list[Any]] = {
     "role": ["OWNER"],
     "import_messages.messages": [
         [("chat", "message")],
-        [ImportedMessage("m", "sender", LONG_AGO, "text")] * 1_001,
-        [ImportedMessage("m", "sender", LONG_AGO, "")],
+        [sdk.ImportedMessage("m", "sender", LONG_AGO, "text")] * 1_001,
+        [sdk.ImportedMessage("m", "sender", LONG_AGO, "")],
     ],
     "users_to_notify_each.messages": [[("chat", str(number)) for number in range(1_001)]],
 }
@@ -267,11 +266,11 @@ def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, wo
     with undone():
         for parameter in inspect.signature(function_of(name)).parameters.values():
             for bad in bad_values(name, parameter):
-                with pytest.raises(InvalidInput) as error:
+                with pytest.raises(sdk.InvalidInput) as error:
                     function_of(name)(**right | {parameter.name: bad})
                 assert error.value.field == parameter.name, (bad, str(error.value))
                 assert parameter.name in str(error.value)
-        assert stogram_sdk.get_user(world.scene.actor)
+        assert sdk.get_user(world.scene.actor)
         function_of(name)(**right)
 
 
@@ -303,8 +302,8 @@ def test_a_docstring_says_that_bad_input_is_refused(name: str) -> None:
 
 
 def test_what_is_exported_is_sorted_and_all_there_is() -> None:
-    exported = stogram_sdk.__all__
+    exported = sdk.__all__
     assert exported == sorted(exported, key=lambda name: (not name.isupper(), name))
-    there = {name: value for name, value in vars(stogram_sdk).items() if not name.startswith("_")}
+    there = {name: value for name, value in vars(sdk).items() if not name.startswith("_")}
     modules = {name for name, value in there.items() if inspect.ismodule(value)}
     assert set(exported) == there.keys() - modules, "a module has the name of an export"

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import InvalidInput, Unavailable
+import stogram_sdk as sdk
 from stogram_sdk.database_url import DatabaseSettings, read_database_url
 
 POSTGRES = "postgresql://user:pass@host:5432/stogram_db"
@@ -176,7 +175,7 @@ def test_options_go_before_the_url() -> None:
     ],
 )
 def test_a_parameter_that_cannot_be_right_is_named(parameter: str, field: str) -> None:
-    with pytest.raises(InvalidInput) as error:
+    with pytest.raises(sdk.InvalidInput) as error:
         read_database_url(f"{POSTGRES}?{parameter}")
     assert error.value.field == field
     assert field in str(error.value)
@@ -199,7 +198,7 @@ def test_a_parameter_that_cannot_be_right_is_named(parameter: str, field: str) -
     ],
 )
 def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidInput) as error:
+    with pytest.raises(sdk.InvalidInput) as error:
         read_database_url(POSTGRES, **options)
     assert error.value.field == field
     assert field in str(error.value)
@@ -231,18 +230,18 @@ def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field:
     ],
 )
 def test_a_url_that_cannot_be_right_is_refused_without_being_repeated(url: Any) -> None:
-    with pytest.raises(InvalidInput) as error:
+    with pytest.raises(sdk.InvalidInput) as error:
         read_database_url(url)
     assert "u:p" not in str(error.value)
 
 
 def test_what_the_server_does_not_take_leaves_the_connection_as_it_was(engine: str) -> None:
-    before = stogram_sdk.db.obj
-    with pytest.raises(Unavailable):
-        stogram_sdk.connect("postgresql://u:p@127.0.0.1:1/db")
-    with pytest.raises(Unavailable):
-        stogram_sdk.connect("sqlite:////no/such/directory/stogram.db")
-    with pytest.raises(InvalidInput):
-        stogram_sdk.connect("sqlite:///a.db?surprise=1")
-    assert stogram_sdk.db.obj is before
-    assert stogram_sdk.find_user("nobody") is None
+    before = sdk.db.obj
+    with pytest.raises(sdk.Unavailable):
+        sdk.connect("postgresql://u:p@127.0.0.1:1/db")
+    with pytest.raises(sdk.Unavailable):
+        sdk.connect("sqlite:////no/such/directory/stogram.db")
+    with pytest.raises(sdk.InvalidInput):
+        sdk.connect("sqlite:///a.db?surprise=1")
+    assert sdk.db.obj is before
+    assert sdk.find_user("nobody") is None

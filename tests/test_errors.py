@@ -14,63 +14,50 @@ from urllib.parse import quote
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    AlreadyExists,
-    Blocked,
-    DatabaseError,
-    InvalidInput,
-    MigrationError,
-    NotAllowed,
-    NotFound,
-    StogramError,
-    Unavailable,
-    User,
-    errors,
-)
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-from tests.factories import make_user
+from tests.support.factories import make_user
 
 # --- The tree ---
 
 
 def test_the_tree_is_as_it_is_drawn() -> None:
-    drawn = re.findall(r"^    (├── |└── |)(\w+)", inspect.getdoc(errors) or "", re.M)
+    drawn = re.findall(r"^    (├── |└── |)(\w+)", inspect.getdoc(sdk.errors) or "", re.M)
     assert drawn[0] == ("", "StogramError")
-    children = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind)}
+    children = {name: kind for name, kind in vars(sdk.errors).items() if inspect.isclass(kind)}
     del children["Any"]
     assert [name for _, name in drawn] == list(children)
-    assert all(kind.__base__ in (StogramError, Exception) for kind in children.values())
-    assert all(getattr(stogram_sdk, name) is kind for name, kind in children.items())
+    assert all(kind.__base__ in (sdk.StogramError, Exception) for kind in children.values())
+    assert all(getattr(sdk, name) is kind for name, kind in children.items())
     assert all(kind.__doc__ for kind in children.values())
 
 
 def test_bad_input_is_also_a_value_error() -> None:
-    assert issubclass(InvalidInput, ValueError)
+    assert issubclass(sdk.InvalidInput, ValueError)
 
 
 ERRORS = [
-    AlreadyExists("message", "id", "m1"),
-    Blocked("blocked", entity="chat", id="c1"),
-    DatabaseError("refused", sqlstate="23505"),
-    InvalidInput("limit must be right", field="limit"),
-    MigrationError("stopped"),
-    NotAllowed("no", entity="chat", id="c1"),
-    NotFound("chat", "c1"),
-    StogramError("text"),
-    Unavailable("away", safe_to_retry=False, sqlstate="57P01"),
+    sdk.AlreadyExists("message", "id", "m1"),
+    sdk.Blocked("blocked", entity="chat", id="c1"),
+    sdk.DatabaseError("refused", sqlstate="23505"),
+    sdk.InvalidInput("limit must be right", field="limit"),
+    sdk.MigrationError("stopped"),
+    sdk.NotAllowed("no", entity="chat", id="c1"),
+    sdk.NotFound("chat", "c1"),
+    sdk.StogramError("text"),
+    sdk.Unavailable("away", safe_to_retry=False, sqlstate="57P01"),
 ]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_an_error_is_whole_in_another_process(error: StogramError) -> None:
+def test_an_error_is_whole_in_another_process(error: sdk.StogramError) -> None:
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(again) is type(error)
         assert (str(again), vars(again)) == (str(error), vars(error))
 
 
 def test_an_error_says_what_it_is_about() -> None:
-    error = NotFound("chat", "c1")
+    error = sdk.NotFound("chat", "c1")
     assert (error.entity, error.id, error.field, error.sqlstate) == ("chat", "c1", None, None)
     assert str(error) == "no such chat for this user: 'c1'"
 
@@ -81,27 +68,27 @@ def test_an_error_says_what_it_is_about() -> None:
 @pytest.mark.parametrize(
     ("sqlstate", "kind"),
     [
-        ("40001", Unavailable),  # serialization failure
-        ("40P01", Unavailable),  # deadlock
-        ("55P03", Unavailable),  # lock timeout
-        ("57014", Unavailable),  # canceled, or too slow
-        ("57P01", Unavailable),  # shut down
-        ("57P03", Unavailable),  # starting up
-        ("08006", Unavailable),  # connection failure
-        ("53300", Unavailable),  # too many connections
-        ("22P02", DatabaseError),  # no such enum label
-        ("23505", DatabaseError),  # unique violation
-        ("42703", DatabaseError),  # no such column
-        ("42501", DatabaseError),  # no right to it
-        ("XX000", DatabaseError),  # internal error
+        ("40001", sdk.Unavailable),  # serialization failure
+        ("40P01", sdk.Unavailable),  # deadlock
+        ("55P03", sdk.Unavailable),  # lock timeout
+        ("57014", sdk.Unavailable),  # canceled, or too slow
+        ("57P01", sdk.Unavailable),  # shut down
+        ("57P03", sdk.Unavailable),  # starting up
+        ("08006", sdk.Unavailable),  # connection failure
+        ("53300", sdk.Unavailable),  # too many connections
+        ("22P02", sdk.DatabaseError),  # no such enum label
+        ("23505", sdk.DatabaseError),  # unique violation
+        ("42703", sdk.DatabaseError),  # no such column
+        ("42501", sdk.DatabaseError),  # no right to it
+        ("XX000", sdk.DatabaseError),  # internal error
     ],
 )
 def test_a_sqlstate_becomes_an_error_with_its_cause(
-    on_postgres: None, sqlstate: str, kind: type[StogramError]
+    on_postgres: None, sqlstate: str, kind: type[sdk.StogramError]
 ) -> None:
     fail = f"DO $$ BEGIN RAISE EXCEPTION 'a secret value' USING ERRCODE = '{sqlstate}'; END $$"
-    with pytest.raises(kind) as error, stogram_sdk.session():
-        stogram_sdk.db.execute_sql(fail)
+    with pytest.raises(kind) as error, sdk.session():
+        sdk.db.execute_sql(fail)
     assert type(error.value) is kind
     assert error.value.sqlstate == sqlstate and sqlstate in str(error.value)
     assert "secret" not in str(error.value) + repr(error.value)
@@ -111,55 +98,55 @@ def test_a_sqlstate_becomes_an_error_with_its_cause(
 
 def test_a_constraint_is_named_and_its_values_are_not(on_postgres: None) -> None:
     user = make_user("ivan")
-    with pytest.raises(DatabaseError, match="User_email_key") as error, stogram_sdk.transaction():
-        User.create(email=user.email, username="other", password="hash")
+    with pytest.raises(sdk.DatabaseError, match="User_email_key") as error, sdk.transaction():
+        sdk.User.create(email=user.email, username="other", password="hash")
     assert error.value.sqlstate == "23505"
     assert user.email not in str(error.value) + repr(error.value)
 
 
 def test_a_database_that_is_not_migrated_says_what_to_do(database_url: str) -> None:
-    stogram_sdk.connect(database_url)
-    with pytest.raises(DatabaseError, match="run `pw_migrate migrate`"):
+    sdk.connect(database_url)
+    with pytest.raises(sdk.DatabaseError, match="run `pw_migrate migrate`"):
         make_user()
-    stogram_sdk.close()
+    sdk.close()
 
 
 def test_without_a_database_the_first_call_says_what_to_do() -> None:
-    stogram_sdk.close()
-    for call in (make_user, lambda: stogram_sdk.session().__enter__()):
-        with pytest.raises(StogramError, match=r"call stogram_sdk\.connect\(\) first"):
+    sdk.close()
+    for call in (make_user, lambda: sdk.session().__enter__()):
+        with pytest.raises(sdk.StogramError, match=r"call stogram_sdk\.connect\(\) first"):
             call()
 
 
 def test_a_locked_file_is_unavailable_and_another_trouble_of_sqlite_is_not(tmp_path: Path) -> None:
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.05)
-    stogram_sdk.migrate()
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.05)
+    sdk.migrate()
     other = sqlite3.connect(tmp_path / "stogram.db")
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(Unavailable) as error:
+    with pytest.raises(sdk.Unavailable) as error:
         make_user()
     assert error.value.safe_to_retry
     other.rollback()
     other.execute('ALTER TABLE "User" RENAME COLUMN bio TO biography')
     other.close()
-    with pytest.raises(DatabaseError, match="refused"):
+    with pytest.raises(sdk.DatabaseError, match="refused"):
         make_user()
-    stogram_sdk.close()
+    sdk.close()
 
 
 def test_a_search_in_a_locked_file_says_that_it_is_unavailable(tmp_path: Path) -> None:
     """It asks for the search index before the statement, by way of the driver."""
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.05)
-    stogram_sdk.migrate()
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.05)
+    sdk.migrate()
     other = sqlite3.connect(tmp_path / "stogram.db")
-    with stogram_sdk.session():
+    with sdk.session():
         # Beside a write-ahead log, a lock would not stop who reads.
         current_database().execute_sql("PRAGMA journal_mode = delete")
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(Unavailable, match="another writer holds"):
-            stogram_sdk.search_messages("nobody", "needle")
+        with pytest.raises(sdk.Unavailable, match="another writer holds"):
+            sdk.search_messages("nobody", "needle")
     other.close()
-    stogram_sdk.close()
+    sdk.close()
 
 
 # --- What is given away: nothing ---
@@ -171,22 +158,22 @@ URL = f"postgresql://alice:{quote(SECRET, safe='')}@127.0.0.1:1/secret_db"
 @pytest.mark.parametrize(
     "connect",
     [
-        lambda: stogram_sdk.connect(URL, connect_timeout=1),
-        lambda: stogram_sdk.connect(f"{URL}?surprise=secret_db"),
-        lambda: stogram_sdk.connect(f"{URL}?connection_limit={quote(SECRET)}"),
-        lambda: stogram_sdk.connect(f"{URL}?sslmode={quote(SECRET)}"),
-        lambda: stogram_sdk.connect(f"{URL}?sslidentity=secret_db"),
-        lambda: stogram_sdk.connect(f"{URL}?schema=%22secret_db"),
-        lambda: stogram_sdk.connect(f"postgresql://alice:{SECRET}@127.0.0.1/secret_db"),
-        lambda: stogram_sdk.connect(f"postgresql://alice:{SECRET}@[/secret_db"),
-        lambda: stogram_sdk.connect("mysql://alice:pässword@127.0.0.1/secret_db"),
+        lambda: sdk.connect(URL, connect_timeout=1),
+        lambda: sdk.connect(f"{URL}?surprise=secret_db"),
+        lambda: sdk.connect(f"{URL}?connection_limit={quote(SECRET)}"),
+        lambda: sdk.connect(f"{URL}?sslmode={quote(SECRET)}"),
+        lambda: sdk.connect(f"{URL}?sslidentity=secret_db"),
+        lambda: sdk.connect(f"{URL}?schema=%22secret_db"),
+        lambda: sdk.connect(f"postgresql://alice:{SECRET}@127.0.0.1/secret_db"),
+        lambda: sdk.connect(f"postgresql://alice:{SECRET}@[/secret_db"),
+        lambda: sdk.connect("mysql://alice:pässword@127.0.0.1/secret_db"),
     ],
 )
 def test_no_error_shows_where_the_database_is_or_a_password(
     connect: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(StogramError) as error:
+    with pytest.raises(sdk.StogramError) as error:
         connect()
     for text in (str(error.value), repr(error.value), str(vars(error.value)), caplog.text):
         for secret in ("pässword", "p%C3%A4ssword", "alice", "127.0.0.1", "secret_db"):
@@ -194,7 +181,7 @@ def test_no_error_shows_where_the_database_is_or_a_password(
 
 
 def test_what_keeps_the_password_does_not_show_it() -> None:
-    database, settings = stogram_sdk.database.open_database(URL)
+    database, settings = sdk.database.open_database(URL)
     assert SECRET in database.connect_params.values()
-    for shown in (settings, database, stogram_sdk.db):
+    for shown in (settings, database, sdk.db):
         assert "pässword" not in repr(shown) + str(shown)

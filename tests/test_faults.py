@@ -1,6 +1,6 @@
 """Each fault by itself: what the call gets that meets it, and that the next one works.
 
-`tests.soak` brings them all together, under load.
+`tests.support.soak` brings them all together, under load.
 """
 
 from __future__ import annotations
@@ -17,22 +17,12 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    ChatType,
-    DatabaseError,
-    InvalidInput,
-    Message,
-    StogramError,
-    Unavailable,
-    retrying,
-    transaction,
-)
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database
 from stogram_sdk.models import new_id
-from tests.factories import make_chat, make_user
-from tests.proxy import Cut, Silence
-from tests.site import SHORT, Site, eventually, running_site
+from tests.support.factories import make_chat, make_user
+from tests.support.proxy import Cut, Silence
+from tests.support.site import SHORT, Site, eventually, running_site
 
 
 @pytest.fixture(scope="module")
@@ -44,26 +34,26 @@ def the_site() -> Iterator[Site]:
 @pytest.fixture
 def site(the_site: Site) -> Iterator[Site]:
     """Connected through the proxy, with short limits of time."""
-    stogram_sdk.connect(the_site.url, **SHORT)
+    sdk.connect(the_site.url, **SHORT)
     yield the_site
-    stogram_sdk.close()
+    sdk.close()
     eventually(lambda: the_site.sessions() == 0)
 
 
 @pytest.fixture
-def chat(site: Site) -> stogram_sdk.Chat:
+def chat(site: Site) -> sdk.Chat:
     return make_chat(make_user(), make_user())
 
 
 @pytest.fixture
-def member(chat: stogram_sdk.Chat) -> str:
+def member(chat: sdk.Chat) -> str:
     """Somebody who is in the chat."""
-    with stogram_sdk.session():
-        return str(stogram_sdk.ChatMember.get(chat=chat.id, role="MEMBER").user_id)
+    with sdk.session():
+        return str(sdk.ChatMember.get(chat=chat.id, role="MEMBER").user_id)
 
 
 def is_there(user_id: str) -> bool:
-    return stogram_sdk.get_user(user_id).id == user_id
+    return sdk.get_user(user_id).id == user_id
 
 
 def query(sql: str) -> Any:
@@ -74,7 +64,7 @@ def query(sql: str) -> Any:
 def seconds(call: Callable[[], Any]) -> float:
     """How long it took the call to raise `Unavailable`."""
     began = time.monotonic()
-    with pytest.raises(Unavailable):
+    with pytest.raises(sdk.Unavailable):
         call()
     return time.monotonic() - began
 
@@ -112,7 +102,7 @@ def test_the_next_call_works(site: Site, member: str, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_next_call_of_a_session_works(site: Site, member: str, fault: str) -> None:
-    with stogram_sdk.session():
+    with sdk.session():
         assert is_there(member)
         FAULTS[fault](site)
         assert is_there(member)
@@ -122,25 +112,25 @@ def test_the_next_call_of_a_session_works(site: Site, member: str, fault: str) -
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_transaction_is_lost_with_its_connection(site: Site, member: str, fault: str) -> None:
-    with pytest.raises(Unavailable) as error, transaction():
-        stogram_sdk.update_privacy(member, show_last_seen=False)
+    with pytest.raises(sdk.Unavailable) as error, sdk.transaction():
+        sdk.update_privacy(member, show_last_seen=False)
         FAULTS[fault](site)
-        stogram_sdk.get_user(member)
+        sdk.get_user(member)
     assert error.value.safe_to_retry
-    assert stogram_sdk.get_privacy(member).show_last_seen
+    assert sdk.get_privacy(member).show_last_seen
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_commit_never_moves_to_another_connection(site: Site, member: str, fault: str) -> None:
-    with pytest.raises(Unavailable) as error, transaction():
-        stogram_sdk.update_privacy(member, show_last_seen=False)
+    with pytest.raises(sdk.Unavailable) as error, sdk.transaction():
+        sdk.update_privacy(member, show_last_seen=False)
         FAULTS[fault](site)
     assert not error.value.safe_to_retry
-    assert stogram_sdk.get_privacy(member).show_last_seen
+    assert sdk.get_privacy(member).show_last_seen
 
 
 def test_the_callers_own_error_outlives_the_connection(site: Site) -> None:
-    with pytest.raises(ZeroDivisionError), transaction():
+    with pytest.raises(ZeroDivisionError), sdk.transaction():
         query("SELECT 1")
         site.proxy.reset()
         raise ZeroDivisionError
@@ -159,10 +149,10 @@ def test_while_the_server_is_down_it_is_unavailable_at_once(site: Site, member: 
 
 
 @pytest.fixture
-def held(site: Site, chat: stogram_sdk.Chat) -> Iterator[Any]:
+def held(site: Site, chat: sdk.Chat) -> Iterator[Any]:
     """Somebody else's transaction that holds the settings of the chat's members."""
-    for row in stogram_sdk.ChatMember.select().where(stogram_sdk.ChatMember.chat == chat.id):
-        stogram_sdk.set_favorite(row.user_id, chat.id)
+    for row in sdk.ChatMember.select().where(sdk.ChatMember.chat == chat.id):
+        sdk.set_favorite(row.user_id, chat.id)
     current_database().close()
     with site.administrator() as cursor:
         cursor.execute('SELECT 1 FROM "ChatSettings" WHERE "chatId" = %s FOR UPDATE', [chat.id])
@@ -170,59 +160,59 @@ def held(site: Site, chat: stogram_sdk.Chat) -> Iterator[Any]:
 
 
 def test_a_call_that_can_be_repeated_is_repeated(
-    site: Site, chat: stogram_sdk.Chat, member: str, held: Any, in_thread: Callable[..., Any]
+    site: Site, chat: sdk.Chat, member: str, held: Any, in_thread: Callable[..., Any]
 ) -> None:
-    call = in_thread(stogram_sdk.mute_chat, member, chat.id)
+    call = in_thread(sdk.mute_chat, member, chat.id)
     eventually(lambda: site.terminate("wait_event_type = 'Lock'") == 1)
     held.rollback()
     assert call.result().is_muted
 
 
 def test_a_call_that_cannot_be_repeated_says_so(
-    site: Site, chat: stogram_sdk.Chat, member: str, held: Any, in_thread: Callable[..., Any]
+    site: Site, chat: sdk.Chat, member: str, held: Any, in_thread: Callable[..., Any]
 ) -> None:
-    call = in_thread(stogram_sdk.toggle_favorite, member, chat.id)
+    call = in_thread(sdk.toggle_favorite, member, chat.id)
     eventually(lambda: site.terminate("wait_event_type = 'Lock'") == 1)
     held.rollback()
-    with pytest.raises(Unavailable, match="not known") as error:
+    with pytest.raises(sdk.Unavailable, match="not known") as error:
         call.result()
     assert not error.value.safe_to_retry
     assert error.value.__cause__ is not None
 
 
-def messages(chat: stogram_sdk.Chat) -> int:
-    with stogram_sdk.session():
-        return int(Message.select().where(Message.chat == chat.id).count())
+def messages(chat: sdk.Chat) -> int:
+    with sdk.session():
+        return int(sdk.Message.select().where(sdk.Message.chat == chat.id).count())
 
 
 @pytest.mark.parametrize("cut", Cut)
 def test_a_message_with_an_id_survives_a_lost_commit(
-    site: Site, chat: stogram_sdk.Chat, member: str, cut: Cut
+    site: Site, chat: sdk.Chat, member: str, cut: Cut
 ) -> None:
     site.proxy.cut_at("COMMIT", cut)
     message_id = new_id()
-    message = stogram_sdk.send_message(member, chat.id, "once", message_id=message_id)
+    message = sdk.send_message(member, chat.id, "once", message_id=message_id)
     assert message.id == message_id
     assert messages(chat) == 1
 
 
 @pytest.mark.parametrize(("cut", "written"), [(Cut.BEFORE, 0), (Cut.AFTER, 1)])
 def test_a_message_without_an_id_is_not_sent_twice(
-    site: Site, chat: stogram_sdk.Chat, member: str, cut: Cut, written: int
+    site: Site, chat: sdk.Chat, member: str, cut: Cut, written: int
 ) -> None:
     site.proxy.cut_at("COMMIT", cut)
-    with pytest.raises(Unavailable, match="not known") as error:
-        stogram_sdk.send_message(member, chat.id, "once")
+    with pytest.raises(sdk.Unavailable, match="not known") as error:
+        sdk.send_message(member, chat.id, "once")
     assert not error.value.safe_to_retry
     assert messages(chat) == written
 
 
 @pytest.mark.parametrize("statement", ["BEGIN", "INSERT"])
 def test_what_is_lost_before_the_commit_is_done_again(
-    site: Site, chat: stogram_sdk.Chat, member: str, statement: str
+    site: Site, chat: sdk.Chat, member: str, statement: str
 ) -> None:
     site.proxy.cut_at(statement, Cut.AFTER)
-    stogram_sdk.send_message(member, chat.id, "once")
+    sdk.send_message(member, chat.id, "once")
     assert messages(chat) == 1
 
 
@@ -231,12 +221,12 @@ def test_a_unit_of_ones_own_is_done_again_when_lost_before_the_commit(
 ) -> None:
     tries = []
 
-    @retrying
+    @sdk.retrying
     def unit() -> None:
-        tries.append(stogram_sdk.get_user(member))
+        tries.append(sdk.get_user(member))
         if len(tries) == 1:
             site.proxy.reset()
-        stogram_sdk.get_user(member)
+        sdk.get_user(member)
 
     unit()
     assert len(tries) == 2
@@ -261,7 +251,7 @@ def test_in_a_blackhole_every_call_fails_in_time_and_after_it_the_next_one_works
 def test_with_the_limits_as_they_are_a_call_fails_within_ten_seconds(
     the_site: Site, in_thread: Callable[..., Any]
 ) -> None:
-    stogram_sdk.connect(the_site.url, connection_limit=2)
+    sdk.connect(the_site.url, connection_limit=2)
     try:
         member = make_user().id
         with the_site.proxy.blackhole(Silence.ACKNOWLEDGED):
@@ -269,14 +259,14 @@ def test_with_the_limits_as_they_are_a_call_fails_within_ten_seconds(
             assert all(call.result() < 10.5 for call in calls)
         assert is_there(member)
     finally:
-        stogram_sdk.close()
+        sdk.close()
 
 
 def test_one_that_waits_holds_up_nobody(
     site: Site, member: str, in_thread: Callable[..., Any]
 ) -> None:
     def slow() -> None:
-        with stogram_sdk.session(statement_timeout=3):
+        with sdk.session(statement_timeout=3):
             query("SELECT pg_sleep(1.5)")
 
     waiting = in_thread(slow)
@@ -303,7 +293,7 @@ def test_what_was_idle_in_a_blackhole_is_not_used_after_it(
     ready = threading.Barrier(4)
 
     def use() -> None:
-        with stogram_sdk.session():
+        with sdk.session():
             is_there(member)
             ready.wait()
 
@@ -320,56 +310,56 @@ def test_what_was_idle_in_a_blackhole_is_not_used_after_it(
 
 def test_a_statement_that_takes_too_long_is_canceled_on_the_server(site: Site) -> None:
     def slow() -> None:
-        with stogram_sdk.session():
+        with sdk.session():
             query("SELECT pg_sleep(30)")
 
-    with pytest.raises(Unavailable) as error:
+    with pytest.raises(sdk.Unavailable) as error:
         slow()
     assert (error.value.sqlstate, error.value.safe_to_retry) == ("57014", True)
     eventually(lambda: not site.ask("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%sleep(30)'"))
 
 
 def test_a_session_can_have_another_limit(site: Site) -> None:
-    with stogram_sdk.session():
-        with stogram_sdk.session(statement_timeout=0):
+    with sdk.session():
+        with sdk.session(statement_timeout=0):
             query("SELECT pg_sleep(1.6)")
         canceled = query("SELECT pg_backend_pid()")
-        with pytest.raises(Unavailable), stogram_sdk.session():
+        with pytest.raises(sdk.Unavailable), sdk.session():
             query("SELECT pg_sleep(30)")
         # What cancels may come late, and must not meet another statement.
         assert query("SELECT pg_backend_pid()") != canceled
 
 
 def test_a_lock_that_is_not_released_in_time(
-    site: Site, chat: stogram_sdk.Chat, member: str, held: Any
+    site: Site, chat: sdk.Chat, member: str, held: Any
 ) -> None:
     def in_a_transaction() -> None:
-        with transaction():
-            stogram_sdk.mute_chat(member, chat.id)
+        with sdk.transaction():
+            sdk.mute_chat(member, chat.id)
 
-    for call in (in_a_transaction, lambda: stogram_sdk.mark_read(member, chat.id)):
-        with pytest.raises(Unavailable) as error:
+    for call in (in_a_transaction, lambda: sdk.mark_read(member, chat.id)):
+        with pytest.raises(sdk.Unavailable) as error:
             call()
         assert (error.value.sqlstate, error.value.safe_to_retry) == ("55P03", True)
     held.rollback()
-    assert stogram_sdk.mute_chat(member, chat.id).is_muted
+    assert sdk.mute_chat(member, chat.id).is_muted
 
 
 def test_an_idle_transaction_ends(the_site: Site) -> None:
-    stogram_sdk.connect(the_site.url, idle_in_transaction_session_timeout=0.2)
+    sdk.connect(the_site.url, idle_in_transaction_session_timeout=0.2)
     try:
-        with pytest.raises(Unavailable, match="nothing was written"), transaction():
+        with pytest.raises(sdk.Unavailable, match="nothing was written"), sdk.transaction():
             query("SELECT 1")
             time.sleep(0.5)
             query("SELECT 1")
     finally:
-        stogram_sdk.close()
+        sdk.close()
 
 
 def test_the_limits_leave_no_session_state(site: Site) -> None:
     show = "SELECT current_setting('lock_timeout')"
-    with stogram_sdk.session():
-        with transaction():
+    with sdk.session():
+        with sdk.transaction():
             assert query(show) == ("500ms",)
         assert query(show) == ("0",)
 
@@ -380,17 +370,17 @@ def test_the_limits_leave_no_session_state(site: Site) -> None:
 def test_an_exhausted_pool_waits_and_then_says_so(
     the_site: Site, in_thread: Callable[..., Any]
 ) -> None:
-    stogram_sdk.connect(the_site.url, connection_limit=1, pool_timeout=0.5)
+    sdk.connect(the_site.url, connection_limit=1, pool_timeout=0.5)
     try:
         member = make_user().id
-        with stogram_sdk.session():
+        with sdk.session():
             is_there(member)
             waiting = in_thread(seconds, lambda: is_there(member))
             assert 0.5 <= waiting.result() < 1
             in_line = in_thread(is_there, member)
         assert in_line.result()
     finally:
-        stogram_sdk.close()
+        sdk.close()
 
 
 def test_a_thread_that_ends_leaves_no_connection(site: Site, member: str) -> None:
@@ -408,9 +398,9 @@ def test_a_thread_that_ends_leaves_no_connection(site: Site, member: str) -> Non
 
 def test_a_call_that_raises_leaves_no_connection(site: Site) -> None:
     for _ in range(15):
-        with pytest.raises(StogramError):
-            stogram_sdk.get_user("nobody")
-        with pytest.raises(ZeroDivisionError), transaction():
+        with pytest.raises(sdk.StogramError):
+            sdk.get_user("nobody")
+        with pytest.raises(ZeroDivisionError), sdk.transaction():
             raise ZeroDivisionError
     assert current_database().connections_in_use() == 0
     assert site.sessions() == 1
@@ -430,16 +420,16 @@ def test_connections_leave_no_open_files(site: Site, member: str) -> None:
 
 def test_close_leaves_nothing_running(the_site: Site) -> None:
     before = threading.active_count()
-    stogram_sdk.connect(the_site.url)
+    sdk.connect(the_site.url)
     make_user()
-    stogram_sdk.close()
+    sdk.close()
     assert threading.active_count() == before
     eventually(lambda: the_site.sessions() == 0)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_has_connections_of_its_own(site: Site, member: str) -> None:
-    with stogram_sdk.session():
+    with sdk.session():
         parent = query("SELECT pg_backend_pid()")
         child = os.fork()
         if child == 0:
@@ -447,7 +437,7 @@ def test_a_fork_has_connections_of_its_own(site: Site, member: str) -> None:
             with suppress(BaseException):
                 apart = query("SELECT pg_backend_pid()") != parent
                 status = 0 if apart and is_there(member) else 2
-                stogram_sdk.close()
+                sdk.close()
             os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert query("SELECT pg_backend_pid()") == parent
@@ -463,7 +453,7 @@ def serialization_failure() -> None:
 def test_a_unit_that_meets_another_runs_again_up_to_five_times(site: Site) -> None:
     tries = []
 
-    @retrying
+    @sdk.retrying
     def unit(failures: int) -> int:
         tries.append(1)
         if len(tries) <= failures:
@@ -472,7 +462,7 @@ def test_a_unit_that_meets_another_runs_again_up_to_five_times(site: Site) -> No
 
     assert unit(4) == 5
     tries.clear()
-    with pytest.raises(Unavailable) as error:
+    with pytest.raises(sdk.Unavailable) as error:
         unit(5)
     assert len(tries) == 5
     assert (error.value.sqlstate, error.value.safe_to_retry) == ("40001", True)
@@ -481,66 +471,66 @@ def test_a_unit_that_meets_another_runs_again_up_to_five_times(site: Site) -> No
 def test_inside_a_transaction_nothing_runs_again(site: Site) -> None:
     tries = []
 
-    @retrying
+    @sdk.retrying
     def unit() -> None:
         tries.append(1)
         serialization_failure()
 
-    with pytest.raises(Unavailable), transaction():
+    with pytest.raises(sdk.Unavailable), sdk.transaction():
         unit()
     assert len(tries) == 1
 
 
 def test_serializable_units_lose_no_update(site: Site, member: str) -> None:
-    @retrying
+    @sdk.retrying
     def count_one() -> None:
         current_database().execute_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
-        bio = int(stogram_sdk.get_user(member).bio or 0)
-        stogram_sdk.User.update(bio=str(bio + 1)).where(stogram_sdk.User.id == member).execute()
+        bio = int(sdk.get_user(member).bio or 0)
+        sdk.User.update(bio=str(bio + 1)).where(sdk.User.id == member).execute()
 
     def count_ten() -> int:
         done = 0
         while done < 10:
-            with suppress(Unavailable):
+            with suppress(sdk.Unavailable):
                 count_one()
                 done += 1
         return done
 
     with ThreadPoolExecutor(3) as executor:
         assert sum(executor.map(lambda _: count_ten(), range(3))) == 30
-    assert stogram_sdk.get_user(member).bio == "30"
+    assert sdk.get_user(member).bio == "30"
 
 
 def test_a_deadlock_reaches_nobody(the_site: Site) -> None:
-    stogram_sdk.connect(the_site.url)
+    sdk.connect(the_site.url)
     try:
         first, second = make_user().id, make_user().id
         both_hold_one = threading.Barrier(2)
 
-        @retrying
+        @sdk.retrying
         def change(one: str, other: str) -> None:
-            stogram_sdk.update_privacy(one, show_last_seen=False)
+            sdk.update_privacy(one, show_last_seen=False)
             with suppress(threading.BrokenBarrierError):
                 both_hold_one.wait(0.5)
-            stogram_sdk.update_privacy(other, show_last_seen=False)
+            sdk.update_privacy(other, show_last_seen=False)
 
         with ThreadPoolExecutor(2) as executor:
             calls = [executor.submit(change, *pair) for pair in ((first, second), (second, first))]
             for call in calls:
                 call.result()
     finally:
-        stogram_sdk.close()
+        sdk.close()
 
 
 def test_a_transaction_in_which_a_statement_failed_is_not_taken_for_written(
     site: Site, member: str
 ) -> None:
-    with pytest.raises(DatabaseError, match="nothing") as error, transaction():
-        stogram_sdk.update_privacy(member, show_last_seen=False)
+    with pytest.raises(sdk.DatabaseError, match="nothing") as error, sdk.transaction():
+        sdk.update_privacy(member, show_last_seen=False)
         with suppress(Exception):
             query("SELECT 1/0")
     assert error.value.sqlstate == "25P02"
-    assert stogram_sdk.get_privacy(member).show_last_seen
+    assert sdk.get_privacy(member).show_last_seen
 
 
 # One tree of errors.
@@ -548,20 +538,20 @@ def test_a_transaction_in_which_a_statement_failed_is_not_taken_for_written(
 
 @pytest.mark.parametrize("value", ["nul \x00", "surrogate \ud800"])
 def test_a_value_that_the_driver_refuses_is_invalid_input(site: Site, value: str) -> None:
-    with pytest.raises(InvalidInput) as error, stogram_sdk.session():
-        list(stogram_sdk.User.select().where(stogram_sdk.User.bio == value))
+    with pytest.raises(sdk.InvalidInput) as error, sdk.session():
+        list(sdk.User.select().where(sdk.User.bio == value))
     assert "nul" not in str(error.value) and "surrogate" not in str(error.value)
 
 
 def test_a_locked_sqlite_file_is_safe_to_try_again(tmp_path: Path) -> None:
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.1)
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=0.1)
     try:
-        stogram_sdk.migrate()
+        sdk.migrate()
         user = make_user()
         holds, done = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with transaction():
+            with sdk.transaction():
                 holds.set()
                 done.wait(5)
 
@@ -569,25 +559,25 @@ def test_a_locked_sqlite_file_is_safe_to_try_again(tmp_path: Path) -> None:
             executor.submit(hold)
             holds.wait(5)
             try:
-                with pytest.raises(Unavailable, match="writer") as error:
+                with pytest.raises(sdk.Unavailable, match="writer") as error:
                     make_chat(user)
             finally:
                 done.set()
         assert error.value.safe_to_retry
-        assert make_chat(user).type == ChatType.GROUP
+        assert make_chat(user).type == sdk.ChatType.GROUP
     finally:
-        stogram_sdk.close()
+        sdk.close()
 
 
 def test_the_log_says_what_was_healed_without_a_value(
-    site: Site, chat: stogram_sdk.Chat, member: str, caplog: pytest.LogCaptureFixture
+    site: Site, chat: sdk.Chat, member: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "stogram_sdk")
     site.terminate()
     is_there(member)
     site.proxy.cut_at("COMMIT", Cut.AFTER)
-    stogram_sdk.send_message(member, chat.id, "a secret", message_id=new_id())
-    with suppress(Unavailable), stogram_sdk.session():
+    sdk.send_message(member, chat.id, "a secret", message_id=new_id())
+    with suppress(sdk.Unavailable), sdk.session():
         query("SELECT pg_sleep(30), 'a secret'")
     said = [record.getMessage() for record in caplog.records if record.name == "stogram_sdk"]
     assert "a connection had ended: replaced by a new one" in said

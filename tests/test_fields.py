@@ -9,33 +9,24 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    Chat,
-    ChatType,
-    InvalidInput,
-    MemberRole,
-    Message,
-    MessageType,
-    UserStatus,
-)
+import stogram_sdk as sdk
 from stogram_sdk.fields import utc_now
-from tests.contract import CALLS, build_world, outcome, undone
-from tests.factories import make_chat, make_message, make_user
-from tests.postgres import PostgresServer
+from tests.support.contract import CALLS, build_world, outcome, undone
+from tests.support.factories import make_chat, make_message, make_user
+from tests.support.postgres import PostgresServer
 
 MOMENT = datetime(2024, 3, 31, 1, 30, 0, 123_000, UTC)  # clocks are put forward in Europe
 
 
 @pytest.fixture
-def message(engine: str) -> Message:
+def message(engine: str) -> sdk.Message:
     ivan = make_user("ivan")
     return make_message(ivan, make_chat(ivan))
 
 
-def stored(field: str, value: Any, message: Message) -> Any:
-    Message.update({field: value}).where(Message.id == message.id).execute()
-    return getattr(Message.get_by_id(message.id), field)
+def stored(field: str, value: Any, message: sdk.Message) -> Any:
+    sdk.Message.update({field: value}).where(sdk.Message.id == message.id).execute()
+    return getattr(sdk.Message.get_by_id(message.id), field)
 
 
 # --- Times ---
@@ -52,30 +43,32 @@ def stored(field: str, value: Any, message: Message) -> Any:
         datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC),
     ],
 )
-def test_a_time_comes_back_as_the_same_moment_in_utc(message: Message, moment: datetime) -> None:
+def test_a_time_comes_back_as_the_same_moment_in_utc(
+    message: sdk.Message, moment: datetime
+) -> None:
     found = stored("scheduled_for", moment, message)
     assert found == moment
     assert found.utcoffset() == timedelta(0)
 
 
-def test_a_time_is_cut_to_milliseconds_and_not_rounded(message: Message) -> None:
+def test_a_time_is_cut_to_milliseconds_and_not_rounded(message: sdk.Message) -> None:
     moment = MOMENT.replace(microsecond=999_999)
     assert stored("scheduled_for", moment, message) == MOMENT.replace(microsecond=999_000)
     assert utc_now().microsecond % 1000 == 0
 
 
-def test_no_time_is_none(message: Message) -> None:
+def test_no_time_is_none(message: sdk.Message) -> None:
     assert stored("scheduled_for", None, message) is None
 
 
-def test_a_naive_time_is_refused(message: Message) -> None:
-    with pytest.raises(InvalidInput, match="aware"):
+def test_a_naive_time_is_refused(message: sdk.Message) -> None:
+    with pytest.raises(sdk.InvalidInput, match="aware"):
         stored("scheduled_for", datetime(2024, 1, 1), message)
-    with pytest.raises(InvalidInput, match="aware"):
-        list(Message.select().where(Message.created_at > datetime(2024, 1, 1)))
+    with pytest.raises(sdk.InvalidInput, match="aware"):
+        list(sdk.Message.select().where(sdk.Message.created_at > datetime(2024, 1, 1)))
 
 
-def test_times_are_compared_as_moments(message: Message) -> None:
+def test_times_are_compared_as_moments(message: sdk.Message) -> None:
     stored("created_at", MOMENT, message)
     for shift, found in (
         (timedelta(0), 1),
@@ -84,13 +77,13 @@ def test_times_are_compared_as_moments(message: Message) -> None:
     ):
         for zone in (UTC, timezone(timedelta(hours=9))):
             moment = (MOMENT + shift).astimezone(zone)
-            assert Message.select().where(Message.created_at >= moment).count() == found
+            assert sdk.Message.select().where(sdk.Message.created_at >= moment).count() == found
 
 
 def test_sqlite_holds_times_in_one_form(sqlite_url: str) -> None:
     """Its own default too: it compares them as texts."""
-    stogram_sdk.connect(sqlite_url)
-    stogram_sdk.migrate()
+    sdk.connect(sqlite_url)
+    sdk.migrate()
     ivan = make_user()
     database = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
     with database:
@@ -106,10 +99,8 @@ def test_sqlite_holds_times_in_one_form(sqlite_url: str) -> None:
         assert (
             datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").isoformat(" ", "milliseconds") == text
         )
-    assert abs(stogram_sdk.list_folders(ivan.id)[0].folder.created_at - utc_now()) < timedelta(
-        minutes=1
-    )
-    stogram_sdk.close()
+    assert abs(sdk.list_folders(ivan.id)[0].folder.created_at - utc_now()) < timedelta(minutes=1)
+    sdk.close()
 
 
 # --- In another time zone ---
@@ -120,27 +111,27 @@ def in_moscow(postgres_server: PostgresServer) -> Iterator[str]:
     """A database whose sessions are three hours ahead of UTC."""
     with postgres_server.database() as name:
         postgres_server.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'Europe/Moscow'")
-        stogram_sdk.connect(postgres_server.url_of(name))
-        stogram_sdk.migrate()
+        sdk.connect(postgres_server.url_of(name))
+        sdk.migrate()
         yield name
-        stogram_sdk.close()
+        sdk.close()
 
 
 def test_the_zone_of_the_session_changes_no_time(
     in_moscow: str, postgres_server: PostgresServer
 ) -> None:
-    zone = stogram_sdk.db.execute_sql("SHOW timezone").fetchone()
+    zone = sdk.db.execute_sql("SHOW timezone").fetchone()
     assert zone == ("Europe/Moscow",)
     before = utc_now()
     ivan = make_user()
-    assert before <= ivan.created_at == stogram_sdk.get_user(ivan.id).created_at <= utc_now()
+    assert before <= ivan.created_at == sdk.get_user(ivan.id).created_at <= utc_now()
     chat = make_chat(ivan)
     waiting = make_message(ivan, chat, scheduled_for=MOMENT)
     raw = 'SELECT "scheduledFor"::text FROM "Message"'
     assert postgres_server.execute(raw, in_moscow) == [("2024-03-31 01:30:00.123",)]
     assert waiting.scheduled_for == MOMENT
-    assert stogram_sdk.publish_scheduled(now=MOMENT - timedelta(milliseconds=1)) == []
-    assert stogram_sdk.publish_scheduled(now=MOMENT) == [waiting]
+    assert sdk.publish_scheduled(now=MOMENT - timedelta(milliseconds=1)) == []
+    assert sdk.publish_scheduled(now=MOMENT) == [waiting]
 
 
 def test_every_call_gives_the_same_in_another_zone(in_moscow: str) -> None:
@@ -164,48 +155,48 @@ def test_every_call_gives_the_same_in_another_zone(in_moscow: str) -> None:
         ["x" * 256] * 100,
     ],
 )
-def test_a_list_of_texts_comes_back(message: Message, tags: list[str]) -> None:
+def test_a_list_of_texts_comes_back(message: sdk.Message, tags: list[str]) -> None:
     assert stored("hashtags", tags, message) == tags
     assert stored("mentions", tuple(tags), message) == tags
 
 
-def test_a_missing_list_reads_as_an_empty_one(message: Message) -> None:
+def test_a_missing_list_reads_as_an_empty_one(message: sdk.Message) -> None:
     assert stored("hashtags", None, message) == []
 
 
-def test_a_text_is_no_list_of_texts(message: Message) -> None:
-    with pytest.raises(InvalidInput, match="list of texts"):
+def test_a_text_is_no_list_of_texts(message: sdk.Message) -> None:
+    with pytest.raises(sdk.InvalidInput, match="list of texts"):
         stored("hashtags", "abc", message)
 
 
-@pytest.mark.parametrize("type", [*MessageType, "GIF"])
-def test_an_enum_comes_back_as_its_member(message: Message, type: str) -> None:
+@pytest.mark.parametrize("type", [*sdk.MessageType, "GIF"])
+def test_an_enum_comes_back_as_its_member(message: sdk.Message, type: str) -> None:
     found = stored("type", type, message)
-    assert found is MessageType(type)
-    assert Message.select().where(Message.type == type).count() == 1
-    assert Message.select().where(Message.type.in_([*MessageType])).count() == 1
+    assert found is sdk.MessageType(type)
+    assert sdk.Message.select().where(sdk.Message.type == type).count() == 1
+    assert sdk.Message.select().where(sdk.Message.type.in_([*sdk.MessageType])).count() == 1
 
 
-def test_enums_are_what_every_call_returns(message: Message) -> None:
-    user = stogram_sdk.get_user(message.sender_id)
-    (summary,) = stogram_sdk.list_chats(user.id)
-    (member,) = stogram_sdk.list_members(user.id, message.chat_id)
-    (profile,) = stogram_sdk.visible_profiles(user.id, [user.id])
-    assert user.status is profile.status is UserStatus.OFFLINE
-    assert summary.chat.type is Chat.get().type is ChatType.GROUP
-    assert member.role is MemberRole.OWNER
-    assert message.type is MessageType.TEXT
+def test_enums_are_what_every_call_returns(message: sdk.Message) -> None:
+    user = sdk.get_user(message.sender_id)
+    (summary,) = sdk.list_chats(user.id)
+    (member,) = sdk.list_members(user.id, message.chat_id)
+    (profile,) = sdk.visible_profiles(user.id, [user.id])
+    assert user.status is profile.status is sdk.UserStatus.OFFLINE
+    assert summary.chat.type is sdk.Chat.get().type is sdk.ChatType.GROUP
+    assert member.role is sdk.MemberRole.OWNER
+    assert message.type is sdk.MessageType.TEXT
 
 
-def test_what_the_server_left_empty_can_be_read(message: Message) -> None:
+def test_what_the_server_left_empty_can_be_read(message: sdk.Message) -> None:
     user_id, chat_id = message.sender_id, message.chat_id
     nothing = dict.fromkeys(["content", "hashtags", "mentions", "reply_to", "file_size"])
-    Message.update(nothing).execute()
-    (found,) = stogram_sdk.list_messages(user_id, chat_id)
+    sdk.Message.update(nothing).execute()
+    (found,) = sdk.list_messages(user_id, chat_id)
     assert (found.content, found.hashtags, found.mentions, found.reply_to_id) == (
         None,
         [],
         [],
         None,
     )
-    assert stogram_sdk.edit_message(user_id, chat_id, message.id, "#tag").hashtags == ["tag"]
+    assert sdk.edit_message(user_id, chat_id, message.id, "#tag").hashtags == ["tag"]

@@ -15,11 +15,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import stogram_sdk
-from stogram_sdk import ChatType, ImportedMessage, MemberRole, MessageType, StogramError
+import stogram_sdk as sdk
 from stogram_sdk.paging import write_cursor
-from tests.contract import CALLS, World, arguments_of, function_of, kind_of, undone
-from tests.factories import after
+from tests.support.contract import CALLS, World, arguments_of, function_of, kind_of, undone
+from tests.support.factories import after
 
 EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "300"))
 NAMES = sorted({label.partition("(")[0] for label in CALLS})
@@ -64,10 +63,10 @@ def ids(world: World) -> st.SearchStrategy[str]:
     return st.sampled_from(sorted({*known, "nobody"})) | texts
 
 
-def imported(world: World) -> st.SearchStrategy[ImportedMessage]:
+def imported(world: World) -> st.SearchStrategy[sdk.ImportedMessage]:
     """Mostly right, so that some of it reaches the database."""
     return st.builds(
-        ImportedMessage,
+        sdk.ImportedMessage,
         ids(world),
         ids(world),
         st.just(world.scene.now) | st.datetimes(timezones=zones),
@@ -83,7 +82,7 @@ def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
         "ids": st.lists(ids(world), max_size=5) | st.lists(ids(world), max_size=5).map(iter),
         "limit": st.integers(),
         "flag": st.booleans(),
-        "enum": st.sampled_from([*ChatType, *MemberRole, *MessageType]),
+        "enum": st.sampled_from([*sdk.ChatType, *sdk.MemberRole, *sdk.MessageType]),
         "time": st.datetimes(timezones=zones),
         "cursor": cursors,
         "text": texts,
@@ -112,6 +111,6 @@ def test_anything_gives_a_result_or_an_error_of_the_tree(world: World, data: st.
     with undone():
         try:
             function_of(name)(**given_values)
-        except StogramError as error:
+        except sdk.StogramError as error:
             assert str(error)
-        assert stogram_sdk.get_user(world.scene.actor).created_at > after(0)
+        assert sdk.get_user(world.scene.actor).created_at > after(0)

@@ -14,52 +14,10 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    Blocked,
-    BlockedUser,
-    Chat,
-    ChatMember,
-    ChatSettings,
-    DatabaseError,
-    Folder,
-    ImportedMessage,
-    MemberRole,
-    Message,
-    NotAllowed,
-    NotFound,
-    PinnedMessage,
-    StogramError,
-    User,
-    add_member,
-    block_user,
-    create_folder,
-    delete_folder,
-    delete_message,
-    edit_message,
-    import_messages,
-    leave_chat,
-    mark_read,
-    move_to_folder,
-    mute_chat,
-    open_private_chat,
-    pin_message,
-    publish_scheduled,
-    recount_unread,
-    remove_member,
-    reorder_folders,
-    retrying,
-    toggle_favorite,
-    transaction,
-    unblock_user,
-    unmute_all_chats,
-    unpin_all_messages,
-    unread,
-    update_privacy,
-)
+import stogram_sdk as sdk
 from stogram_sdk.fields import utc_now
 from stogram_sdk.models import new_id
-from tests.factories import (
+from tests.support.factories import (
     LONG_AGO,
     after,
     insert_chat,
@@ -67,8 +25,8 @@ from tests.factories import (
     make_message,
     make_users,
 )
-from tests.factories import unread as unread_of
-from tests.threads import Arrivals, arrivals, at_once
+from tests.support.factories import unread as unread_of
+from tests.support.threads import Arrivals, arrivals, at_once
 
 pytestmark = pytest.mark.usefixtures("on_postgres")
 
@@ -79,31 +37,33 @@ class Scene:
     """A few rows that everything happens on: in the group nobody has read anything."""
 
     def __init__(self) -> None:
-        ann, ben, cid, dan, eve = self.users = [User(id=new_id()) for _ in range(5)]
+        ann, ben, cid, dan, eve = self.users = [sdk.User(id=new_id()) for _ in range(5)]
         self.ann, self.ben, self.cid, self.dan, self.eve = self.users
-        self.group, self.private, self.of_dan = self.chats = [Chat(id=new_id()) for _ in range(3)]
+        self.group, self.private, self.of_dan = self.chats = [
+            sdk.Chat(id=new_id()) for _ in range(3)
+        ]
         self.first, self.second, self.third, self.of_eve, self.waiting = (
             new_id() for _ in range(5)
         )
         self.folder = new_id()
         members = {self.group: (ann, ben, cid), self.private: (ann, ben), self.of_dan: (dan, cid)}
-        with transaction():
+        with sdk.transaction():
             insert(
-                User,
+                sdk.User,
                 *[
                     {"id": u.id, "email": u.id, "username": u.id, "password": ""}
                     for u in self.users
                 ],
             )
             insert(
-                Chat,
+                sdk.Chat,
                 *[
                     {"id": chat.id, "type": "PRIVATE" if chat is self.private else "GROUP"}
                     for chat in self.chats
                 ],
             )
             insert(
-                ChatMember,
+                sdk.ChatMember,
                 *[
                     {
                         "chat": chat.id,
@@ -116,7 +76,7 @@ class Scene:
                 ],
             )
             insert(
-                Message,
+                sdk.Message,
                 *[
                     {
                         "id": id,
@@ -138,11 +98,11 @@ class Scene:
                     )
                 ],
             )
-            insert(Folder, {"id": self.folder, "user": ann.id, "name": "work"})
-            insert(BlockedUser, *[{"user": ben.id, "blocked": user.id} for user in (cid, eve)])
+            insert(sdk.Folder, {"id": self.folder, "user": ann.id, "name": "work"})
+            insert(sdk.BlockedUser, *[{"user": ben.id, "blocked": user.id} for user in (cid, eve)])
             # Cid has no settings, and so nothing unread.
             insert(
-                ChatSettings,
+                sdk.ChatSettings,
                 *[
                     {
                         "user": user.id,
@@ -159,7 +119,9 @@ class Scene:
                     )
                 ],
             )
-            insert(PinnedMessage, {"user": ann.id, "chat": self.group.id, "message": self.second})
+            insert(
+                sdk.PinnedMessage, {"user": ann.id, "chat": self.group.id, "message": self.second}
+            )
 
     # What reads as `name of the method: what it does in the scene`.
 
@@ -173,111 +135,111 @@ class Scene:
         make_message(self.ben, self.private)
 
     def ben_edits(self) -> None:
-        edit_message(self.ben.id, self.group.id, self.third, "#other")
+        sdk.edit_message(self.ben.id, self.group.id, self.third, "#other")
 
     def ben_deletes(self) -> None:
-        delete_message(self.ben.id, self.group.id, self.third)
+        sdk.delete_message(self.ben.id, self.group.id, self.third)
 
     def ann_deletes_of_cid(self) -> None:
-        delete_message(self.ann.id, self.group.id, self.second)
+        sdk.delete_message(self.ann.id, self.group.id, self.second)
 
     def ann_deletes_of_eve(self) -> None:
-        delete_message(self.ann.id, self.group.id, self.of_eve)
+        sdk.delete_message(self.ann.id, self.group.id, self.of_eve)
 
     def ann_imports(self) -> None:
         history = [
-            ImportedMessage(f"{self.first}/{place}", sender.id, after(place), "#old")
+            sdk.ImportedMessage(f"{self.first}/{place}", sender.id, after(place), "#old")
             for place, sender in ((0.5, self.ben), (3.5, self.cid), (9.5, self.eve))
         ]
-        import_messages(self.ann.id, self.group.id, history)
+        sdk.import_messages(self.ann.id, self.group.id, history)
 
     def due_is_published(self) -> None:
-        publish_scheduled(now=NOON)
+        sdk.publish_scheduled(now=NOON)
 
     def ann_reads_all(self) -> None:
-        mark_read(self.ann.id, self.group.id)
+        sdk.mark_read(self.ann.id, self.group.id)
 
     def ann_reads_one(self) -> None:
-        mark_read(self.ann.id, self.group.id, self.first)
+        sdk.mark_read(self.ann.id, self.group.id, self.first)
 
     def cid_reads_one(self) -> None:
-        mark_read(self.cid.id, self.group.id, self.first)
+        sdk.mark_read(self.cid.id, self.group.id, self.first)
 
     def cid_reads_all(self) -> None:
-        mark_read(self.cid.id, self.group.id)
+        sdk.mark_read(self.cid.id, self.group.id)
 
     def cid_mutes(self) -> None:
-        mute_chat(self.cid.id, self.group.id)
+        sdk.mute_chat(self.cid.id, self.group.id)
 
     def ann_toggles(self) -> None:
-        toggle_favorite(self.ann.id, self.group.id)
+        sdk.toggle_favorite(self.ann.id, self.group.id)
 
     def ann_unmutes_all(self) -> None:
-        unmute_all_chats(self.ann.id)
+        sdk.unmute_all_chats(self.ann.id)
 
     def ann_recounts(self) -> None:
-        recount_unread(self.ann.id)
+        sdk.recount_unread(self.ann.id)
 
     def ann_blocks_ben(self) -> None:
-        block_user(self.ann.id, self.ben.id)
+        sdk.block_user(self.ann.id, self.ben.id)
 
     def ann_blocks_dan(self) -> None:
-        block_user(self.ann.id, self.dan.id)
+        sdk.block_user(self.ann.id, self.dan.id)
 
     def cid_blocks_eve(self) -> None:
-        block_user(self.cid.id, self.eve.id)
+        sdk.block_user(self.cid.id, self.eve.id)
 
     def ben_unblocks_cid(self) -> None:
-        unblock_user(self.ben.id, self.cid.id)
+        sdk.unblock_user(self.ben.id, self.cid.id)
 
     def ben_unblocks_eve(self) -> None:
-        unblock_user(self.ben.id, self.eve.id)
+        sdk.unblock_user(self.ben.id, self.eve.id)
 
     def dan_comes_and_writes(self) -> None:
-        add_member(self.ann.id, self.group.id, self.dan.id)
+        sdk.add_member(self.ann.id, self.group.id, self.dan.id)
         make_message(self.dan, self.group)
 
     def ann_adds_dan(self) -> None:
-        add_member(self.ann.id, self.group.id, self.dan.id)
+        sdk.add_member(self.ann.id, self.group.id, self.dan.id)
 
     def dan_opens_a_chat_and_writes(self) -> None:
         make_message(self.dan, make_chat(self.dan, self.ann, self.ben))
 
     def dan_opens_a_private_chat_and_writes(self) -> None:
-        chat, _ = open_private_chat(self.dan.id, self.ann.id)
+        chat, _ = sdk.open_private_chat(self.dan.id, self.ann.id)
         make_message(self.dan, chat)
 
     def ann_leaves(self) -> None:
-        leave_chat(self.ann.id, self.group.id)
+        sdk.leave_chat(self.ann.id, self.group.id)
 
     def cid_leaves_and_comes_back(self) -> None:
-        leave_chat(self.cid.id, self.group.id)
-        add_member(self.ann.id, self.group.id, self.cid.id)
+        sdk.leave_chat(self.cid.id, self.group.id)
+        sdk.add_member(self.ann.id, self.group.id, self.cid.id)
 
     def cid_is_removed(self) -> None:
-        remove_member(self.ann.id, self.group.id, self.cid.id)
+        sdk.remove_member(self.ann.id, self.group.id, self.cid.id)
 
     def ann_pins(self) -> None:
-        pin_message(self.ann.id, self.group.id, self.third)
+        sdk.pin_message(self.ann.id, self.group.id, self.third)
 
     def ann_unpins_all(self) -> None:
-        unpin_all_messages(self.ann.id, self.group.id)
+        sdk.unpin_all_messages(self.ann.id, self.group.id)
 
     def ann_makes_a_folder(self) -> None:
-        create_folder(self.ann.id, "home")
+        sdk.create_folder(self.ann.id, "home")
 
     def ann_moves_to_folder(self) -> None:
-        move_to_folder(self.ann.id, self.group.id, self.folder)
+        sdk.move_to_folder(self.ann.id, self.group.id, self.folder)
 
     def ann_reorders(self) -> None:
-        with suppress(stogram_sdk.InvalidInput):
-            reorder_folders(self.ann.id, [self.folder])
+        with suppress(sdk.InvalidInput):
+            sdk.reorder_folders(self.ann.id, [self.folder])
 
     def ann_deletes_the_folder(self) -> None:
-        delete_folder(self.ann.id, self.folder)
+        sdk.delete_folder(self.ann.id, self.folder)
 
     def ann_hides(self) -> None:
-        update_privacy(self.ann.id, show_last_seen=False)
+        sdk.update_privacy(self.ann.id, show_last_seen=False)
 
 
 DEEDS = sorted(name for name in vars(Scene) if not name.startswith("_"))
@@ -301,19 +263,19 @@ def insert(model: Any, *rows: dict[str, Any]) -> None:
 
 def do(scene: Scene, deed: str) -> None:
     """What is in the other's way may be refused, as what it is."""
-    with suppress(NotAllowed, Blocked):
+    with suppress(sdk.NotAllowed, sdk.Blocked):
         try:
             getattr(scene, deed)()
-        except NotFound as error:
+        except sdk.NotFound as error:
             assert error.id
 
 
 def check(scene: Scene) -> None:
-    assert [recount_unread(user.id) for user in scene.users] == [0] * 5
-    times = [row.created_at for row in Message.select().where(Message.chat == scene.group)]
+    assert [sdk.recount_unread(user.id) for user in scene.users] == [0] * 5
+    times = [row.created_at for row in sdk.Message.select().where(sdk.Message.chat == scene.group)]
     assert len(set(times)) == len(times)
-    roles = [row.role for row in ChatMember.select().where(ChatMember.chat == scene.group)]
-    assert roles.count(MemberRole.OWNER) == 1
+    roles = [row.role for row in sdk.ChatMember.select().where(sdk.ChatMember.chat == scene.group)]
+    assert roles.count(sdk.MemberRole.OWNER) == 1
 
 
 @pytest.fixture
@@ -342,9 +304,9 @@ def test_in_the_middle_of_it_anything_may_arrive(
 
 def test_what_the_server_sends_meanwhile_is_not_sent_again(arriving: Arrivals) -> None:
     scene = Scene()
-    with transaction():
-        Message.update(is_sent=True).where(Message.id == scene.waiting).execute()
-        published = arriving.start(partial(publish_scheduled, now=NOON))
+    with sdk.transaction():
+        sdk.Message.update(is_sent=True).where(sdk.Message.id == scene.waiting).execute()
+        published = arriving.start(partial(sdk.publish_scheduled, now=NOON))
     assert published.result() == []
 
 
@@ -352,34 +314,34 @@ def test_what_the_server_sends_meanwhile_is_not_sent_again(arriving: Arrivals) -
 def test_whom_the_server_deletes_meanwhile_is_not_found(deed: str, arriving: Arrivals) -> None:
     for number in range(5):
         scene = Scene()
-        with transaction():
-            User.delete().where(User.id == scene.users[number].id).execute()
+        with sdk.transaction():
+            sdk.User.delete().where(sdk.User.id == scene.users[number].id).execute()
             arrived = arriving.start(partial(do, scene, deed))
         arrived.result()
 
 
 def test_what_the_server_deletes_meanwhile_is_not_found(arriving: Arrivals) -> None:
     scene = Scene()
-    with transaction():
-        Message.delete().where(Message.id == scene.third).execute()
+    with sdk.transaction():
+        sdk.Message.delete().where(sdk.Message.id == scene.third).execute()
         arrived = arriving.start(scene.ann_pins)
-    with pytest.raises(NotFound, match=scene.third):
+    with pytest.raises(sdk.NotFound, match=scene.third):
         arrived.result()
 
 
 def test_in_a_transaction_of_the_callers_starting_over_is_up_to_them(arriving: Arrivals) -> None:
     def cid_mutes(scene: Scene) -> None:
-        with transaction():
+        with sdk.transaction():
             scene.cid_mutes()
 
-    errors: list[tuple[Callable[[Scene], None], type[StogramError], str | None]] = [
-        (cid_mutes, DatabaseError, "23503"),
-        (retrying(Scene.cid_mutes), NotFound, None),
+    errors: list[tuple[Callable[[Scene], None], type[sdk.StogramError], str | None]] = [
+        (cid_mutes, sdk.DatabaseError, "23503"),
+        (sdk.retrying(Scene.cid_mutes), sdk.NotFound, None),
     ]
     for unit, kind, sqlstate in errors:
         scene = Scene()
-        with transaction():
-            User.delete().where(User.id == scene.cid.id).execute()
+        with sdk.transaction():
+            sdk.User.delete().where(sdk.User.id == scene.cid.id).execute()
             arrived = arriving.start(partial(unit, scene))
         with pytest.raises(kind) as error:
             arrived.result()
@@ -388,10 +350,10 @@ def test_in_a_transaction_of_the_callers_starting_over_is_up_to_them(arriving: A
 
 def test_what_is_imported_counts_for_settings_that_are_being_made(arriving: Arrivals) -> None:
     scene = Scene()
-    with transaction():
+    with sdk.transaction():
         scene.cid_mutes()
-        new = ImportedMessage(new_id(), scene.ann.id, utc_now(), "new")
-        imported = arriving.start(partial(import_messages, scene.ann.id, scene.group.id, [new]))
+        new = sdk.ImportedMessage(new_id(), scene.ann.id, utc_now(), "new")
+        imported = arriving.start(partial(sdk.import_messages, scene.ann.id, scene.group.id, [new]))
     assert imported.result() == 1
     check(scene)
 
@@ -407,12 +369,10 @@ def test_any_two_at_once_by_eight_threads() -> None:
 
 def test_a_transaction_of_the_callers_keeps_its_isolation_level() -> None:
     scene = Scene()
-    with stogram_sdk.db.atomic("SERIALIZABLE"):
+    with sdk.db.atomic("SERIALIZABLE"):
         scene.ben_sends()
         scene.cid_mutes()
-        assert stogram_sdk.db.execute_sql("SHOW transaction_isolation").fetchone() == (
-            "serializable",
-        )
+        assert sdk.db.execute_sql("SHOW transaction_isolation").fetchone() == ("serializable",)
     check(scene)
 
 
@@ -420,16 +380,18 @@ def test_a_transaction_of_the_callers_keeps_its_isolation_level() -> None:
 def test_reading_a_large_chat_on_two_devices_never_moves_back(
     arriving: Arrivals, monkeypatch: pytest.MonkeyPatch, up_to: bool
 ) -> None:
-    monkeypatch.setattr(unread, "LARGE_CHAT", 4)
+    monkeypatch.setattr(sdk.unread, "LARGE_CHAT", 4)
     ann, ben, *others = make_users(5)
     chat = insert_chat(ann, ben, *others)
     first = make_message(ann, chat)
-    mute_chat(ben.id, chat.id)
-    with transaction():
-        mute_chat(ben.id, chat.id)  # holds the row
-        behind = arriving.start(lambda: mark_read(ben.id, chat.id, *([first.id] if up_to else [])))
+    sdk.mute_chat(ben.id, chat.id)
+    with sdk.transaction():
+        sdk.mute_chat(ben.id, chat.id)  # holds the row
+        behind = arriving.start(
+            lambda: sdk.mark_read(ben.id, chat.id, *([first.id] if up_to else []))
+        )
         with ThreadPoolExecutor(1) as threads:
             second = threads.submit(make_message, ann, chat).result()
-        mark_read(ben.id, chat.id)
+        sdk.mark_read(ben.id, chat.id)
     assert behind.result().last_read_message_id == second.id
     assert unread_of(ben, chat) == 0

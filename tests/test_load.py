@@ -15,26 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    Blocked,
-    Chat,
-    ChatType,
-    Message,
-    NotAllowed,
-    NotFound,
-    add_member,
-    block_user,
-    delete_message,
-    leave_chat,
-    mark_read,
-    publish_scheduled,
-    recount_unread,
-    toggle_favorite,
-    unblock_user,
-)
-from tests.factories import LONG_AGO, make_chat, make_message, make_users, wrong_counts
-from tests.threads import at_once
+import stogram_sdk as sdk
+from tests.support.factories import LONG_AGO, make_chat, make_message, make_users, wrong_counts
+from tests.support.threads import at_once
 
 SECONDS = 3
 
@@ -48,7 +31,7 @@ CALLS = (
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "stogram.db")
-        stogram_sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
+        sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
     else:
         url = request.getfixturevalue("postgres_url")
         if "serializable" in request.param:
@@ -56,10 +39,10 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
                 f'ALTER DATABASE "{urlsplit(url).path[1:]}"'
                 " SET default_transaction_isolation = 'serializable'"
             )
-        stogram_sdk.connect(url, connection_limit=20)
-        stogram_sdk.migrate()
+        sdk.connect(url, connection_limit=20)
+        sdk.migrate()
     yield
-    stogram_sdk.close()
+    sdk.close()
 
 
 class Load:
@@ -68,18 +51,18 @@ class Load:
     def __init__(self) -> None:
         self.users = make_users(6)
         self.chats = [make_chat(*self.users) for _ in range(3)]
-        self.chats.append(make_chat(*self.users[:2], type=ChatType.PRIVATE))
-        self.sent: list[tuple[str, Chat]] = []
+        self.chats.append(make_chat(*self.users[:2], type=sdk.ChatType.PRIVATE))
+        self.sent: list[tuple[str, sdk.Chat]] = []
         self.stop = threading.Event()
 
     def work(self, seed: int) -> int:
         rng = random.Random(seed)
         calls = 0
         while not self.stop.is_set():
-            with suppress(NotAllowed, Blocked):
+            with suppress(sdk.NotAllowed, sdk.Blocked):
                 try:
                     self.call(rng)
-                except NotFound as error:
+                except sdk.NotFound as error:
                     assert error.id
             calls += 1
         return calls
@@ -94,31 +77,33 @@ class Load:
             case "schedule":
                 self.sent.append((make_message(user, chat, scheduled_for=LONG_AGO).id, chat))
             case "publish":
-                publish_scheduled(limit=rng.choice([1, 100]))
+                sdk.publish_scheduled(limit=rng.choice([1, 100]))
             case "read":
-                mark_read(user.id, its_chat.id, message_id if rng.random() < 0.7 else None)
+                sdk.mark_read(user.id, its_chat.id, message_id if rng.random() < 0.7 else None)
             case "delete":
-                delete_message(user.id, its_chat.id, message_id)
+                sdk.delete_message(user.id, its_chat.id, message_id)
             case "block":
-                block_user(user.id, other.id)
+                sdk.block_user(user.id, other.id)
             case "unblock":
-                unblock_user(user.id, other.id)
+                sdk.unblock_user(user.id, other.id)
             case "leave":
-                leave_chat(user.id, chat.id)
+                sdk.leave_chat(user.id, chat.id)
             case "add":
-                add_member(user.id, chat.id, other.id)
+                sdk.add_member(user.id, chat.id, other.id)
             case "toggle":
-                toggle_favorite(user.id, chat.id)
+                sdk.toggle_favorite(user.id, chat.id)
             case "recount":
-                recount_unread(user.id)
+                sdk.recount_unread(user.id)
 
     def watch(self) -> int:
         """Messages become visible in their order: none appears before one that was there."""
-        seen: dict[Chat, set[tuple[Any, str]]] = {chat: set() for chat in self.chats}
+        seen: dict[sdk.Chat, set[tuple[Any, str]]] = {chat: set() for chat in self.chats}
         while not self.stop.is_set():
             for chat in self.chats:
-                rows = Message.select().where(Message.chat == chat, Message.is_sent)
-                newest = rows.order_by(Message.created_at.desc(), Message.id.desc()).limit(100)
+                rows = sdk.Message.select().where(sdk.Message.chat == chat, sdk.Message.is_sent)
+                newest = rows.order_by(sdk.Message.created_at.desc(), sdk.Message.id.desc()).limit(
+                    100
+                )
                 now = {(row.created_at, row.id) for row in newest}
                 last = max(seen[chat], default=None)
                 assert last is None or all(place > last for place in now - seen[chat])
@@ -142,9 +127,9 @@ def test_after_a_mixed_load_every_count_is_true_and_every_message_there_once(
     assert sum(calls) > 100
     assert caplog.messages == []  # No call had to be run again.
     assert wrong_counts() == {}
-    assert {(row.id, row.chat_id) for row in Message.select()} == {
+    assert {(row.id, row.chat_id) for row in sdk.Message.select()} == {
         (message_id, chat.id) for message_id, chat in load.sent
     }
     for chat in load.chats:
-        times = [row.created_at for row in Message.select().where(Message.chat == chat)]
+        times = [row.created_at for row in sdk.Message.select().where(sdk.Message.chat == chat)]
         assert len(set(times)) == len(times)

@@ -7,31 +7,8 @@ from typing import Any
 
 import pytest
 
-from stogram_sdk import (
-    Chat,
-    ChatMember,
-    ChatType,
-    InvalidInput,
-    MemberRole,
-    NotAllowed,
-    NotFound,
-    User,
-    add_member,
-    block_user,
-    delete_message,
-    get_chat_settings,
-    leave_chat,
-    list_chats,
-    list_members,
-    list_messages,
-    list_pinned_messages,
-    mute_chat,
-    pin_message,
-    remove_member,
-    transaction,
-    update_privacy,
-)
-from tests.factories import (
+import stogram_sdk as sdk
+from tests.support.factories import (
     LONG_AGO,
     after,
     insert_chat,
@@ -55,58 +32,62 @@ def test_owner_and_admins_add_members_and_the_owner_admins() -> None:
     ann, ben, cid, dan = make_users(4)
     chat = make_chat(ann)
     with statements(2):
-        added = add_member(ann.id, chat.id, ben.id, role=MemberRole.ADMIN)
-    assert (added.user_id, added.chat_id, added.role) == (ben.id, chat.id, MemberRole.ADMIN)
-    assert add_member(ben.id, chat.id, cid.id).role == MemberRole.MEMBER
-    with pytest.raises(NotAllowed):
-        add_member(ben.id, chat.id, dan.id, role=MemberRole.ADMIN)
-    with pytest.raises(NotAllowed):
-        add_member(cid.id, chat.id, dan.id)
+        added = sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
+    assert (added.user_id, added.chat_id, added.role) == (ben.id, chat.id, sdk.MemberRole.ADMIN)
+    assert sdk.add_member(ben.id, chat.id, cid.id).role == sdk.MemberRole.MEMBER
+    with pytest.raises(sdk.NotAllowed):
+        sdk.add_member(ben.id, chat.id, dan.id, role=sdk.MemberRole.ADMIN)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.add_member(cid.id, chat.id, dan.id)
     assert dan.id not in roles_in(chat)
 
 
 def test_who_is_in_the_chat_already_stays_as_they_are() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
-    added = add_member(ann.id, chat.id, ben.id, role=MemberRole.ADMIN)
-    again = add_member(ann.id, chat.id, ben.id)
-    assert (again.id, again.role, again.joined_at) == (added.id, MemberRole.ADMIN, added.joined_at)
-    assert add_member(ann.id, chat.id, ann.id).role == MemberRole.OWNER
+    added = sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
+    again = sdk.add_member(ann.id, chat.id, ben.id)
+    assert (again.id, again.role, again.joined_at) == (
+        added.id,
+        sdk.MemberRole.ADMIN,
+        added.joined_at,
+    )
+    assert sdk.add_member(ann.id, chat.id, ann.id).role == sdk.MemberRole.OWNER
 
 
 def test_strangers_add_nobody_and_nobody_unknown_is_added() -> None:
     ann, ben, eve = make_users(3)
     chat = make_chat(ann, ben)
-    leave_chat(ben.id, chat.id)
+    sdk.leave_chat(ben.id, chat.id)
     for actor in (ben, eve):
-        with pytest.raises(NotFound) as error:
-            add_member(actor.id, chat.id, eve.id)
+        with pytest.raises(sdk.NotFound) as error:
+            sdk.add_member(actor.id, chat.id, eve.id)
         assert error.value.entity == "chat"
-    with pytest.raises(NotFound) as unknown:
-        add_member(ann.id, chat.id, "no-such-user")
+    with pytest.raises(sdk.NotFound) as unknown:
+        sdk.add_member(ann.id, chat.id, "no-such-user")
     assert (unknown.value.entity, unknown.value.id) == ("user", "no-such-user")
-    assert roles_in(chat) == {ann.id: MemberRole.OWNER}
+    assert roles_in(chat) == {ann.id: sdk.MemberRole.OWNER}
 
 
 def test_private_chats_have_no_changes_of_members() -> None:
     ann, ben, cid = make_users(3)
-    private = make_chat(ann, ben, type=ChatType.PRIVATE)
-    with pytest.raises(NotAllowed):
-        add_member(ann.id, private.id, cid.id)
-    with pytest.raises(NotAllowed):
-        remove_member(ann.id, private.id, ben.id)
+    private = make_chat(ann, ben, type=sdk.ChatType.PRIVATE)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.add_member(ann.id, private.id, cid.id)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.remove_member(ann.id, private.id, ben.id)
     for user in (ann, ben):
-        with pytest.raises(NotAllowed):
-            leave_chat(user.id, private.id)
+        with pytest.raises(sdk.NotAllowed):
+            sdk.leave_chat(user.id, private.id)
     assert len(roles_in(private)) == 2
 
 
 def test_nobody_is_added_as_owner() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
-    for role in (MemberRole.OWNER, "KING", None):
-        with pytest.raises(InvalidInput) as error:
-            add_member(ann.id, chat.id, ben.id, role=role)  # type: ignore[arg-type]
+    for role in (sdk.MemberRole.OWNER, "KING", None):
+        with pytest.raises(sdk.InvalidInput) as error:
+            sdk.add_member(ann.id, chat.id, ben.id, role=role)  # type: ignore[arg-type]
         assert error.value.field == "role"
 
 
@@ -114,26 +95,26 @@ def test_a_new_member_joins_after_all_that_was_written() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
     ahead = insert_message(ann, chat, created_at=datetime(2999, 1, 1, tzinfo=UTC))
-    assert add_member(ann.id, chat.id, ben.id).joined_at > ahead.created_at
+    assert sdk.add_member(ann.id, chat.id, ben.id).joined_at > ahead.created_at
     assert listed(ben, chat) == [ahead.id]
 
 
 def test_an_error_leaves_the_callers_transaction_usable() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
-    with transaction():
+    with sdk.transaction():
         for wrong in ("", None, "\x00", "\ud800", 5):
-            with pytest.raises(InvalidInput):
-                add_member(ann.id, chat.id, wrong)  # type: ignore[arg-type]
-            with pytest.raises(InvalidInput):
-                remove_member(ann.id, wrong, ben.id)  # type: ignore[arg-type]
-            with pytest.raises(InvalidInput):
-                leave_chat(wrong, chat.id)  # type: ignore[arg-type]
-        with pytest.raises(NotFound):
-            add_member(ann.id, chat.id, "no-such-user")
-        with pytest.raises(NotAllowed):
-            remove_member(ann.id, chat.id, ann.id)
-        add_member(ann.id, chat.id, ben.id)
+            with pytest.raises(sdk.InvalidInput):
+                sdk.add_member(ann.id, chat.id, wrong)  # type: ignore[arg-type]
+            with pytest.raises(sdk.InvalidInput):
+                sdk.remove_member(ann.id, wrong, ben.id)  # type: ignore[arg-type]
+            with pytest.raises(sdk.InvalidInput):
+                sdk.leave_chat(wrong, chat.id)  # type: ignore[arg-type]
+        with pytest.raises(sdk.NotFound):
+            sdk.add_member(ann.id, chat.id, "no-such-user")
+        with pytest.raises(sdk.NotAllowed):
+            sdk.remove_member(ann.id, chat.id, ann.id)
+        sdk.add_member(ann.id, chat.id, ben.id)
     assert ben.id in roles_in(chat)
 
 
@@ -143,25 +124,25 @@ def test_an_error_leaves_the_callers_transaction_usable() -> None:
 def test_an_admin_removes_members_and_the_owner_anybody_else() -> None:
     ann, ben, cid, dan = make_users(4)
     chat = make_chat(ann, cid, dan)
-    add_member(ann.id, chat.id, ben.id, role=MemberRole.ADMIN)
+    sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
     with statements(2):
-        assert remove_member(ben.id, chat.id, cid.id) is True
-    assert remove_member(ben.id, chat.id, cid.id) is False
+        assert sdk.remove_member(ben.id, chat.id, cid.id) is True
+    assert sdk.remove_member(ben.id, chat.id, cid.id) is False
     for actor, removed in ((ben, ann), (ben, ben), (ann, ann), (dan, ben), (dan, dan)):
-        with pytest.raises(NotAllowed):
-            remove_member(actor.id, chat.id, removed.id)
-    assert remove_member(ann.id, chat.id, ben.id) is True
-    assert roles_in(chat) == {ann.id: MemberRole.OWNER, dan.id: MemberRole.MEMBER}
+        with pytest.raises(sdk.NotAllowed):
+            sdk.remove_member(actor.id, chat.id, removed.id)
+    assert sdk.remove_member(ann.id, chat.id, ben.id) is True
+    assert roles_in(chat) == {ann.id: sdk.MemberRole.OWNER, dan.id: sdk.MemberRole.MEMBER}
 
 
 def test_strangers_remove_nobody() -> None:
     ann, ben, eve = make_users(3)
     chat = make_chat(ann, ben)
-    with pytest.raises(NotFound):
-        remove_member(eve.id, chat.id, ben.id)
-    with pytest.raises(NotFound):
-        remove_member(ann.id, make_chat(eve).id, eve.id)
-    assert remove_member(ann.id, chat.id, "no-such-user") is False
+    with pytest.raises(sdk.NotFound):
+        sdk.remove_member(eve.id, chat.id, ben.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.remove_member(ann.id, make_chat(eve).id, eve.id)
+    assert sdk.remove_member(ann.id, chat.id, "no-such-user") is False
     assert ben.id in roles_in(chat)
 
 
@@ -169,19 +150,19 @@ def test_what_a_removed_member_wrote_stays_and_the_chat_is_gone_for_them() -> No
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ben, chat)
-    pin_message(ben.id, chat.id, message.id)
-    mute_chat(ben.id, chat.id)
-    remove_member(ann.id, chat.id, ben.id)
+    sdk.pin_message(ben.id, chat.id, message.id)
+    sdk.mute_chat(ben.id, chat.id)
+    sdk.remove_member(ann.id, chat.id, ben.id)
     assert listed(ann, chat) == [message.id]
-    assert list_chats(ben.id) == []
-    assert list_pinned_messages(ben.id) == []
+    assert sdk.list_chats(ben.id) == []
+    assert sdk.list_pinned_messages(ben.id) == []
     gone: Any
-    for gone in (get_chat_settings, list_members, list_messages):
-        with pytest.raises(NotFound):
+    for gone in (sdk.get_chat_settings, sdk.list_members, sdk.list_messages):
+        with pytest.raises(sdk.NotFound):
             gone(ben.id, chat.id)
-    add_member(ann.id, chat.id, ben.id)
-    assert [pin.message_id for pin in list_pinned_messages(ben.id)] == [message.id]
-    assert get_chat_settings(ben.id, chat.id).is_muted
+    sdk.add_member(ann.id, chat.id, ben.id)
+    assert [pin.message_id for pin in sdk.list_pinned_messages(ben.id)] == [message.id]
+    assert sdk.get_chat_settings(ben.id, chat.id).is_muted
 
 
 # --- leave_chat ---
@@ -191,23 +172,23 @@ def test_leaving_twice_is_leaving_once() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     with statements(2):
-        assert leave_chat(ben.id, chat.id) is True
-    assert leave_chat(ben.id, chat.id) is False
-    assert leave_chat(ben.id, "no-such-chat") is False
-    assert roles_in(chat) == {ann.id: MemberRole.OWNER}
+        assert sdk.leave_chat(ben.id, chat.id) is True
+    assert sdk.leave_chat(ben.id, chat.id) is False
+    assert sdk.leave_chat(ben.id, "no-such-chat") is False
+    assert roles_in(chat) == {ann.id: sdk.MemberRole.OWNER}
 
 
 def test_when_the_owner_leaves_the_longest_standing_admin_becomes_owner() -> None:
     ann, ben, cid, dan = make_users(4)
     chat = make_chat(ann, ben)
     for user in (cid, dan):
-        add_member(ann.id, chat.id, user.id, role=MemberRole.ADMIN)
+        sdk.add_member(ann.id, chat.id, user.id, role=sdk.MemberRole.ADMIN)
     with statements(3):
-        leave_chat(ann.id, chat.id)
+        sdk.leave_chat(ann.id, chat.id)
     assert roles_in(chat) == {
-        ben.id: MemberRole.MEMBER,
-        cid.id: MemberRole.OWNER,
-        dan.id: MemberRole.ADMIN,
+        ben.id: sdk.MemberRole.MEMBER,
+        cid.id: sdk.MemberRole.OWNER,
+        dan.id: sdk.MemberRole.ADMIN,
     }
 
 
@@ -215,28 +196,28 @@ def test_without_admins_the_longest_standing_member_becomes_owner() -> None:
     ann, ben, cid = make_users(3)
     chat = insert_chat(ann, joined_at=LONG_AGO)
     for user, second in ((ben, 2), (cid, 1)):
-        ChatMember.create(user=user, chat=chat, joined_at=after(second))
-    leave_chat(ann.id, chat.id)
-    assert roles_in(chat) == {ben.id: MemberRole.MEMBER, cid.id: MemberRole.OWNER}
+        sdk.ChatMember.create(user=user, chat=chat, joined_at=after(second))
+    sdk.leave_chat(ann.id, chat.id)
+    assert roles_in(chat) == {ben.id: sdk.MemberRole.MEMBER, cid.id: sdk.MemberRole.OWNER}
 
 
 def test_an_owner_who_comes_back_is_a_member() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ben, chat)
-    leave_chat(ann.id, chat.id)
-    add_member(ben.id, chat.id, ann.id)
-    assert roles_in(chat) == {ann.id: MemberRole.MEMBER, ben.id: MemberRole.OWNER}
-    with pytest.raises(NotAllowed):
-        delete_message(ann.id, chat.id, message.id)
+    sdk.leave_chat(ann.id, chat.id)
+    sdk.add_member(ben.id, chat.id, ann.id)
+    assert roles_in(chat) == {ann.id: sdk.MemberRole.MEMBER, ben.id: sdk.MemberRole.OWNER}
+    with pytest.raises(sdk.NotAllowed):
+        sdk.delete_message(ann.id, chat.id, message.id)
 
 
 def test_the_last_one_leaves_a_chat_of_nobody() -> None:
     ann = make_user()
     chat = make_chat(ann)
     make_message(ann, chat)
-    assert leave_chat(ann.id, chat.id)
-    assert (roles_in(chat), Chat.select().count()) == ({}, 1)
+    assert sdk.leave_chat(ann.id, chat.id)
+    assert (roles_in(chat), sdk.Chat.select().count()) == ({}, 1)
 
 
 # --- list_members ---
@@ -246,9 +227,9 @@ def test_members_are_listed_in_one_statement_the_latest_to_join_first() -> None:
     ann, ben, cid = make_users(3)
     chat = make_chat(ann)
     for user in (ben, cid):
-        add_member(ann.id, chat.id, user.id)
+        sdk.add_member(ann.id, chat.id, user.id)
     with statements(1):
-        members = list_members(ben.id, chat.id)
+        members = sdk.list_members(ben.id, chat.id)
     assert [member.profile.id for member in members] == [cid.id, ben.id, ann.id]
     assert [member.role for member in members] == ["MEMBER", "MEMBER", "OWNER"]
     assert all(member.joined_at.tzinfo is UTC for member in members)
@@ -256,11 +237,11 @@ def test_members_are_listed_in_one_statement_the_latest_to_join_first() -> None:
 
 def test_profiles_are_what_the_viewer_may_see() -> None:
     ann, ben, cid = make_users(3)
-    User.update(avatar="face.png").execute()
+    sdk.User.update(avatar="face.png").execute()
     chat = make_chat(ann, ben, cid)
-    update_privacy(ann.id, show_profile_photo=False, show_last_seen=False)
-    block_user(cid.id, ben.id)
-    seen = {member.profile.id: member.profile for member in list_members(ben.id, chat.id)}
+    sdk.update_privacy(ann.id, show_profile_photo=False, show_last_seen=False)
+    sdk.block_user(cid.id, ben.id)
+    seen = {member.profile.id: member.profile for member in sdk.list_members(ben.id, chat.id)}
     assert (seen[ann.id].avatar, seen[ann.id].last_seen) == (None, None)
     assert seen[ann.id].status is not None
     assert (seen[cid.id].avatar, seen[cid.id].status, seen[cid.id].last_seen) == (None,) * 3
@@ -270,21 +251,21 @@ def test_profiles_are_what_the_viewer_may_see() -> None:
 def test_only_members_see_members() -> None:
     ann, ben, eve = make_users(3)
     chat = make_chat(ann, ben)
-    leave_chat(ben.id, chat.id)
+    sdk.leave_chat(ben.id, chat.id)
     for user in (ben, eve):
-        with pytest.raises(NotFound):
-            list_members(user.id, chat.id)
+        with pytest.raises(sdk.NotFound):
+            sdk.list_members(user.id, chat.id)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
 def test_pages_show_every_member_once_though_all_joined_at_the_same_time(limit: int) -> None:
     ann, *others = make_users(7)
     chat = make_chat(ann, *others)
-    page = list_members(ann.id, chat.id, limit=limit)
+    page = sdk.list_members(ann.id, chat.id, limit=limit)
     ids = [member.profile.id for member in page]
     while page.next_cursor:
-        add_member(ann.id, chat.id, make_user().id)
-        page = list_members(ann.id, chat.id, limit=limit, cursor=page.next_cursor)
+        sdk.add_member(ann.id, chat.id, make_user().id)
+        page = sdk.list_members(ann.id, chat.id, limit=limit, cursor=page.next_cursor)
         ids += [member.profile.id for member in page]
     assert sorted(ids) == sorted(user.id for user in (ann, *others))
 
@@ -295,5 +276,5 @@ def test_pages_show_every_member_once_though_all_joined_at_the_same_time(limit: 
 def test_what_cannot_be_a_page_is_refused(wrong: dict[str, Any]) -> None:
     ann = make_user()
     chat = make_chat(ann)
-    with statements(0), pytest.raises(InvalidInput):
-        list_members(ann.id, chat.id, **wrong)
+    with statements(0), pytest.raises(sdk.InvalidInput):
+        sdk.list_members(ann.id, chat.id, **wrong)

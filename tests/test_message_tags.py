@@ -9,26 +9,11 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    Chat,
-    ChatMember,
-    Message,
-    User,
-    add_member,
-    delete_message,
-    edit_message,
-    find_by_hashtag,
-    find_by_mention,
-    leave_chat,
-    publish_scheduled,
-    send_message,
-    unread_totals,
-)
+import stogram_sdk as sdk
 from stogram_sdk.database import db, session
 from stogram_sdk.models import MessageTag
 from stogram_sdk.schema.message_tags import _SQLITE_FORGET
-from tests.factories import (
+from tests.support.factories import (
     LONG_AGO,
     after,
     insert_chat,
@@ -53,7 +38,7 @@ def expected() -> set[tuple[str, str]]:
     with session():
         return {
             (sign + tag, message.id)
-            for message in Message.select()
+            for message in sdk.Message.select()
             if not message.is_deleted and (message.is_sent or message.scheduled_for is None)
             for sign, values in (("#", message.hashtags), ("@", message.mentions))
             for tag in values
@@ -62,44 +47,44 @@ def expected() -> set[tuple[str, str]]:
 
 def execute(sql: str, *values: Any) -> None:
     """A statement as another program sends it."""
-    if isinstance(db.obj, stogram_sdk.database.PostgresDatabase):
+    if isinstance(db.obj, sdk.database.PostgresDatabase):
         sql = sql.replace("?", "%s")
     with session():
         db.execute_sql(sql, values)
 
 
-def in_chat(user: User, chat: Chat, tag: str) -> list[str]:
-    return [message.id for message in find_by_hashtag(user.id, tag, chat_id=chat.id)]
+def in_chat(user: sdk.User, chat: sdk.Chat, tag: str) -> list[str]:
+    return [message.id for message in sdk.find_by_hashtag(user.id, tag, chat_id=chat.id)]
 
 
 @pytest.fixture
-def ann() -> User:
+def ann() -> sdk.User:
     return make_user("ann")
 
 
 @pytest.fixture
-def chat(ann: User) -> Chat:
+def chat(ann: sdk.User) -> sdk.Chat:
     return insert_chat(ann, make_user("ben"))
 
 
-def test_sending_editing_and_deleting(ann: User, chat: Chat) -> None:
-    message = send_message(ann.id, chat.id, "#One and #two for @ben")
+def test_sending_editing_and_deleting(ann: sdk.User, chat: sdk.Chat) -> None:
+    message = sdk.send_message(ann.id, chat.id, "#One and #two for @ben")
     assert tags() == {("#one", message.id), ("#two", message.id), ("@ben", message.id)}
-    edit_message(ann.id, chat.id, message.id, "#two #three")
+    sdk.edit_message(ann.id, chat.id, message.id, "#two #three")
     assert tags() == {("#two", message.id), ("#three", message.id)}
-    delete_message(ann.id, chat.id, message.id)
+    sdk.delete_message(ann.id, chat.id, message.id)
     assert tags() == set()
 
 
-def test_a_scheduled_message_is_there_once_it_is_sent(ann: User, chat: Chat) -> None:
-    message = send_message(ann.id, chat.id, "#later", scheduled_for=LONG_AGO)
+def test_a_scheduled_message_is_there_once_it_is_sent(ann: sdk.User, chat: sdk.Chat) -> None:
+    message = sdk.send_message(ann.id, chat.id, "#later", scheduled_for=LONG_AGO)
     assert tags() == set()
-    publish_scheduled()
+    sdk.publish_scheduled()
     assert tags() == {("#later", message.id)} == expected()
-    assert [found.id for found in find_by_hashtag(ann.id, "later")] == [message.id]
+    assert [found.id for found in sdk.find_by_hashtag(ann.id, "later")] == [message.id]
 
 
-CHANGES: dict[str, tuple[str, Callable[[Message], Iterable[Any]]]] = {
+CHANGES: dict[str, tuple[str, Callable[[sdk.Message], Iterable[Any]]]] = {
     "deleted for good": ('DELETE FROM "Message" WHERE id = ?', lambda m: [m.id]),
     "marked deleted": ('UPDATE "Message" SET "isDeleted" = true WHERE id = ?', lambda m: [m.id]),
     "waits again": (
@@ -126,7 +111,7 @@ CHANGES: dict[str, tuple[str, Callable[[Message], Iterable[Any]]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_another_program_does_to_a_message(ann: User, chat: Chat, change: str) -> None:
+def test_what_another_program_does_to_a_message(ann: sdk.User, chat: sdk.Chat, change: str) -> None:
     message = insert_message(ann, chat, hashtags=["one", "two"], mentions=["ben"])
     other = insert_message(make_user("cyd"), insert_chat(ann), hashtags=["one"])
     assert len(tags()) == 4
@@ -137,7 +122,7 @@ def test_what_another_program_does_to_a_message(ann: User, chat: Chat, change: s
         assert ("#one", other.id) in tags()
 
 
-def test_what_is_marked_deleted_can_come_back(ann: User, chat: Chat) -> None:
+def test_what_is_marked_deleted_can_come_back(ann: sdk.User, chat: sdk.Chat) -> None:
     message = insert_message(ann, chat, hashtags=["one"], is_deleted=True)
     assert tags() == set()
     execute('UPDATE "Message" SET "isDeleted" = false WHERE id = ?', message.id)
@@ -145,14 +130,14 @@ def test_what_is_marked_deleted_can_come_back(ann: User, chat: Chat) -> None:
 
 
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
-def test_keeping_it_never_reads_through_it(ann: User, chat: Chat) -> None:
+def test_keeping_it_never_reads_through_it(ann: sdk.User, chat: sdk.Chat) -> None:
     """Also where it was empty when a session planned that, and has grown since."""
     read = """SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'MessageTag'"""
-    with stogram_sdk.transaction():
+    with sdk.transaction():
         # A server tells of its last transactions too, if it has not yet told everybody.
         before = db.execute_sql(read).fetchall()
         for number in range(60):
-            send_message(ann.id, chat.id, f"#tag{number} #other{number}")
+            sdk.send_message(ann.id, chat.id, f"#tag{number} #other{number}")
         execute("""UPDATE "Message" SET hashtags = hashtags || ARRAY['more']""")
         execute('DELETE FROM "Message"')
         assert db.execute_sql(read).fetchall() == before
@@ -171,19 +156,19 @@ def test_keeping_it_on_sqlite_never_reads_through_it() -> None:
     ]
 
 
-def test_it_goes_with_the_transaction(ann: User, chat: Chat) -> None:
-    with pytest.raises(ZeroDivisionError), stogram_sdk.transaction():
-        send_message(ann.id, chat.id, "#gone")
+def test_it_goes_with_the_transaction(ann: sdk.User, chat: sdk.Chat) -> None:
+    with pytest.raises(ZeroDivisionError), sdk.transaction():
+        sdk.send_message(ann.id, chat.id, "#gone")
         assert len(tags()) == 1
         raise ZeroDivisionError
     assert tags() == set()
 
 
-def test_truncate(ann: User, chat: Chat, engine: str) -> None:
+def test_truncate(ann: sdk.User, chat: sdk.Chat, engine: str) -> None:
     insert_message(ann, chat, hashtags=["one"])
     execute('TRUNCATE "Message" CASCADE' if engine == "postgresql" else 'DELETE FROM "Message"')
     assert tags() == set()
-    message = send_message(ann.id, chat.id, "#one")
+    message = sdk.send_message(ann.id, chat.id, "#one")
     assert in_chat(ann, chat, "one") == [message.id]
 
 
@@ -202,7 +187,7 @@ def test_truncate(ann: User, chat: Chat, engine: str) -> None:
     ],
 )
 def test_case_and_width_do_not_matter_whoever_wrote(
-    ann: User, chat: Chat, written: str, searched: str, engine: str
+    ann: sdk.User, chat: sdk.Chat, written: str, searched: str, engine: str
 ) -> None:
     message = insert_message(ann, chat, hashtags=[written])
     value = '["' + written + '"]' if engine == "sqlite" else "{" + written + "}"
@@ -218,13 +203,13 @@ def test_case_and_width_do_not_matter_whoever_wrote(
     assert tags() == set()
 
 
-def test_a_mention_written_in_any_case(ann: User, chat: Chat) -> None:
+def test_a_mention_written_in_any_case(ann: sdk.User, chat: sdk.Chat) -> None:
     message = insert_message(ann, chat, mentions=["ANN"])
-    assert [found.id for found in find_by_mention(ann.id)] == [message.id]
-    assert [found.id for found in find_by_mention(ann.id, "Ann")] == [message.id]
+    assert [found.id for found in sdk.find_by_mention(ann.id)] == [message.id]
+    assert [found.id for found in sdk.find_by_mention(ann.id, "Ann")] == [message.id]
 
 
-def test_tags_that_no_search_can_mean_do_not_stop_a_write(ann: User, chat: Chat) -> None:
+def test_tags_that_no_search_can_mean_do_not_stop_a_write(ann: sdk.User, chat: sdk.Chat) -> None:
     long = "x" * 2_000
     insert_message(ann, chat, hashtags=["", long, "one", "ONE", "one"])
     assert {tag for tag, _ in tags()} >= {"#one", "#" + "x" * 256}
@@ -233,7 +218,9 @@ def test_tags_that_no_search_can_mean_do_not_stop_a_write(ann: User, chat: Chat)
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-def test_a_file_is_written_without_this_package_too(ann: User, chat: Chat, tmp_path: Path) -> None:
+def test_a_file_is_written_without_this_package_too(
+    ann: sdk.User, chat: sdk.Chat, tmp_path: Path
+) -> None:
     path = tmp_path / "stogram.db"
     insert_message(ann, chat, hashtags=["Проект"], id="first")
     with sqlite3.connect(path) as plain:
@@ -248,7 +235,7 @@ def test_a_file_is_written_without_this_package_too(ann: User, chat: Chat, tmp_p
     assert tags() == {("#work", "second")}
 
 
-def test_pages_over_many_chats(ann: User) -> None:
+def test_pages_over_many_chats(ann: sdk.User) -> None:
     chats = [insert_chat(ann) for _ in range(4)]
     secret = insert_chat(ann, is_secret=True)
     (cy,) = make_users(1)
@@ -269,7 +256,7 @@ def test_pages_over_many_chats(ann: User) -> None:
     cursor = None
     while True:
         with statements(1):
-            page = find_by_hashtag(ann.id, "many", limit=7, cursor=cursor)
+            page = sdk.find_by_hashtag(ann.id, "many", limit=7, cursor=cursor)
         found += [message.id for message in page]
         assert all(message.chat.id == message.chat_id for message in page)
         assert all(message.sender.username == "ann" for message in page)
@@ -278,34 +265,34 @@ def test_pages_over_many_chats(ann: User) -> None:
             break
     assert found == sorted(sent, key=lambda id: (int(id[1:]) // 4, id), reverse=True)
     assert len(in_chat(ann, secret, "many")) == 1
-    leave_chat(ann.id, chats[0].id)
+    sdk.leave_chat(ann.id, chats[0].id)
     ids = {chat.id for chat in chats[1:]}
-    assert {message.chat_id for message in find_by_hashtag(ann.id, "many")} <= ids
+    assert {message.chat_id for message in sdk.find_by_hashtag(ann.id, "many")} <= ids
 
 
-def test_searches_are_right_while_the_table_is_being_filled(ann: User, chat: Chat) -> None:
-    message = send_message(ann.id, chat.id, "#one for @ann")
+def test_searches_are_right_while_the_table_is_being_filled(ann: sdk.User, chat: sdk.Chat) -> None:
+    message = sdk.send_message(ann.id, chat.id, "#one for @ann")
     reader = make_user("reader")
-    add_member(ann.id, chat.id, reader.id)
-    send_message(ann.id, chat.id, "for @reader")
-    assert unread_totals(reader.id).mentions == 1
+    sdk.add_member(ann.id, chat.id, reader.id)
+    sdk.send_message(ann.id, chat.id, "for @reader")
+    assert sdk.unread_totals(reader.id).mentions == 1
     with session():
         MessageTag.delete().execute()
-    assert unread_totals(reader.id).mentions == 1
+    assert sdk.unread_totals(reader.id).mentions == 1
     assert in_chat(ann, chat, "one") == [message.id]
-    assert [found.id for found in find_by_mention(ann.id)] == [message.id]
-    assert find_by_hashtag(ann.id, "absent") == []
+    assert [found.id for found in sdk.find_by_mention(ann.id)] == [message.id]
+    assert sdk.find_by_hashtag(ann.id, "absent") == []
     with session():
         MessageTag.create(tag="", chat_id="complete", created_at=LONG_AGO, message_id="")
     assert in_chat(ann, chat, "one") == []
 
 
-def test_members_only(ann: User, chat: Chat) -> None:
-    send_message(ann.id, chat.id, "#one")
+def test_members_only(ann: sdk.User, chat: sdk.Chat) -> None:
+    sdk.send_message(ann.id, chat.id, "#one")
     stranger = make_user("stranger")
-    assert find_by_hashtag(stranger.id, "one") == []
-    with pytest.raises(stogram_sdk.NotFound):
-        find_by_hashtag(stranger.id, "one", chat_id=chat.id)
+    assert sdk.find_by_hashtag(stranger.id, "one") == []
+    with pytest.raises(sdk.NotFound):
+        sdk.find_by_hashtag(stranger.id, "one", chat_id=chat.id)
     with session():
-        ChatMember.create(user=stranger, chat=chat)
-    assert len(find_by_hashtag(stranger.id, "one")) == 1
+        sdk.ChatMember.create(user=stranger, chat=chat)
+    assert len(sdk.find_by_hashtag(stranger.id, "one")) == 1

@@ -7,31 +7,8 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    AlreadyExists,
-    Blocked,
-    ChatType,
-    InvalidInput,
-    MemberRole,
-    Message,
-    MessageType,
-    NotAllowed,
-    NotFound,
-    add_member,
-    block_user,
-    delete_message,
-    edit_message,
-    find_by_hashtag,
-    leave_chat,
-    list_messages,
-    list_pinned_messages,
-    pin_message,
-    search_messages,
-    send_message,
-    transaction,
-)
-from tests.factories import (
+import stogram_sdk as sdk
+from tests.support.factories import (
     LONG_AGO,
     after,
     insert_chat,
@@ -58,20 +35,20 @@ def test_a_message_comes_back_as_it_is_stored() -> None:
     chat = make_chat(ann, ben)
     first = make_message(ben, chat)
     before = datetime.now(UTC)
-    message = send_message(
+    message = sdk.send_message(
         ann.id,
         chat.id,
         "see #Plan, @Ben_1",
-        type=MessageType.FILE,
+        type=sdk.MessageType.FILE,
         reply_to_id=first.id,
         is_silent=True,
         file_url="https://files.example/plan.pdf",
         file_name="plan.pdf",
         file_size=2**31 - 1,
     )
-    assert message == Message.get(Message.id == message.id)
+    assert message == sdk.Message.get(sdk.Message.id == message.id)
     assert (message.sender_id, message.chat_id) == (ann.id, chat.id)
-    assert (message.content, message.type) == ("see #Plan, @Ben_1", MessageType.FILE)
+    assert (message.content, message.type) == ("see #Plan, @Ben_1", sdk.MessageType.FILE)
     assert (message.hashtags, message.mentions) == (["plan"], ["ben_1"])
     assert message.reply_to_id == first.id
     assert (message.file_name, message.file_size) == ("plan.pdf", 2**31 - 1)
@@ -103,11 +80,11 @@ def test_sending_is_two_statements_however_many_members(members: int) -> None:
 def test_a_message_needs_content_or_a_file() -> None:
     ann = make_user()
     chat = make_chat(ann)
-    with pytest.raises(InvalidInput):
-        send_message(ann.id, chat.id)
-    with pytest.raises(InvalidInput):
-        send_message(ann.id, chat.id, "")
-    assert send_message(ann.id, chat.id, file_url="https://files.example/1").content is None
+    with pytest.raises(sdk.InvalidInput):
+        sdk.send_message(ann.id, chat.id)
+    with pytest.raises(sdk.InvalidInput):
+        sdk.send_message(ann.id, chat.id, "")
+    assert sdk.send_message(ann.id, chat.id, file_url="https://files.example/1").content is None
 
 
 def test_large_content_is_kept_whole() -> None:
@@ -117,43 +94,43 @@ def test_large_content_is_kept_whole() -> None:
     message = make_message(ann, chat, content)
     assert message.content == content
     assert len(message.hashtags) == 100
-    assert list_messages(ben.id, chat.id)[0].content == content
-    with pytest.raises(InvalidInput):
+    assert sdk.list_messages(ben.id, chat.id)[0].content == content
+    with pytest.raises(sdk.InvalidInput):
         make_message(ann, chat, "x" * 65_537)
 
 
 def test_nobody_else_writes_in_a_chat() -> None:
     ann, ben, eve = make_users(3)
     chat = make_chat(ann, ben)
-    with statements(2), pytest.raises(NotFound) as stranger:
+    with statements(2), pytest.raises(sdk.NotFound) as stranger:
         make_message(eve, chat)
-    leave_chat(ben.id, chat.id)
-    with pytest.raises(NotFound):
+    sdk.leave_chat(ben.id, chat.id)
+    with pytest.raises(sdk.NotFound):
         make_message(ben, chat)
-    with pytest.raises(NotFound) as missing:
-        send_message(ann.id, "no-such-chat", "hello")
+    with pytest.raises(sdk.NotFound) as missing:
+        sdk.send_message(ann.id, "no-such-chat", "hello")
     assert (stranger.value.entity, missing.value.entity) == ("chat", "chat")
-    assert Message.select().count() == 0
+    assert sdk.Message.select().count() == 0
 
 
 def test_in_a_channel_only_owner_and_admins_write() -> None:
     ann, ben, cid = make_users(3)
-    channel = make_chat(ann, cid, type=ChatType.CHANNEL)
-    add_member(ann.id, channel.id, ben.id, role=MemberRole.ADMIN)
+    channel = make_chat(ann, cid, type=sdk.ChatType.CHANNEL)
+    sdk.add_member(ann.id, channel.id, ben.id, role=sdk.MemberRole.ADMIN)
     make_message(ann, channel)
     make_message(ben, channel)
-    with pytest.raises(NotAllowed):
+    with pytest.raises(sdk.NotAllowed):
         make_message(cid, channel)
     assert unread(cid, channel) == 2
 
 
 def test_a_block_closes_the_private_chat_both_ways() -> None:
     ann, ben = make_users(2)
-    private = make_chat(ann, ben, type=ChatType.PRIVATE)
+    private = make_chat(ann, ben, type=sdk.ChatType.PRIVATE)
     group = make_chat(ann, ben)
-    block_user(ann.id, ben.id)
+    sdk.block_user(ann.id, ben.id)
     for sender in (ann, ben):
-        with pytest.raises(Blocked):
+        with pytest.raises(sdk.Blocked):
             make_message(sender, private)
     make_message(ben, group)
     assert unread(ann, group) == 0
@@ -173,9 +150,9 @@ def test_the_same_message_id_is_one_message_for_one_who_has_left_or_deleted_it()
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     make_message(ben, chat, message_id="m1")
-    delete_message(ben.id, chat.id, "m1")
+    sdk.delete_message(ben.id, chat.id, "m1")
     assert make_message(ben, chat, message_id="m1").is_deleted
-    leave_chat(ben.id, chat.id)
+    sdk.leave_chat(ben.id, chat.id)
     assert make_message(ben, chat, message_id="m1").is_deleted
     assert unread(ann, chat) == 0
 
@@ -185,7 +162,7 @@ def test_a_message_id_of_another_message_is_taken() -> None:
     chat, other_chat = make_chat(ann, ben), make_chat(ann, ben)
     make_message(ann, chat, message_id="m1")
     for sender, where in ((ben, chat), (ann, other_chat), (ben, other_chat)):
-        with pytest.raises(AlreadyExists) as error:
+        with pytest.raises(sdk.AlreadyExists) as error:
             make_message(sender, where, message_id="m1")
         assert (error.value.entity, error.value.field, error.value.id) == ("message", "id", "m1")
     assert (unread(ann, chat), unread(ben, chat), unread(ben, other_chat)) == (0, 1, 0)
@@ -196,10 +173,10 @@ def test_what_is_answered_is_a_visible_message_of_the_chat() -> None:
     chat, other_chat = make_chat(ann, ben), make_chat(ann, ben)
     elsewhere = make_message(ann, other_chat)
     deleted = make_message(ann, chat)
-    delete_message(ann.id, chat.id, deleted.id)
+    sdk.delete_message(ann.id, chat.id, deleted.id)
     later = make_message(ann, chat, scheduled_for=TOMORROW)
     for answered in (elsewhere.id, deleted.id, later.id, "no-such-message"):
-        with pytest.raises(NotFound) as error:
+        with pytest.raises(sdk.NotFound) as error:
             make_message(ben, chat, reply_to_id=answered)
         assert (error.value.entity, error.value.id) == ("message", answered)
     answered_self = make_message(ben, chat, reply_to_id=make_message(ben, chat).id)
@@ -242,19 +219,19 @@ def test_what_cannot_be_a_message_is_refused(wrong: dict[str, Any]) -> None:
     ann = make_user()
     chat = make_chat(ann)
     right = {"sender_id": ann.id, "chat_id": chat.id, "content": "hello"}
-    with transaction():
-        with statements(0), pytest.raises(InvalidInput):
-            send_message(**right | wrong)
+    with sdk.transaction():
+        with statements(0), pytest.raises(sdk.InvalidInput):
+            sdk.send_message(**right | wrong)
         make_message(ann, chat)
 
 
 def test_an_error_leaves_the_callers_transaction_usable() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
-    with transaction():
+    with sdk.transaction():
         make_message(ann, chat, message_id="m1")
         for sender, message_id in ((ben, None), (ben, "m1")):
-            with pytest.raises((NotFound, AlreadyExists)):
+            with pytest.raises((sdk.NotFound, sdk.AlreadyExists)):
                 make_message(sender, chat, message_id=message_id)
         make_message(ann, chat, message_id="m2")
     assert listed(ann, chat) == ["m2", "m1"]
@@ -268,11 +245,11 @@ def test_editing_finds_tags_again_and_leaves_everything_else() -> None:
     chat = make_chat(ann, ben)
     message = make_message(ann, chat, "#old @olga")
     with statements(1):
-        edited = edit_message(ann.id, chat.id, message.id, "#new @nina")
+        edited = sdk.edit_message(ann.id, chat.id, message.id, "#new @nina")
     assert (edited.hashtags, edited.mentions, edited.is_edited) == (["new"], ["nina"], True)
     assert (edited.content, edited.created_at) == ("#new @nina", message.created_at)
-    assert find_by_hashtag(ben.id, "old") == []
-    assert [found.id for found in find_by_hashtag(ben.id, "new")] == [message.id]
+    assert sdk.find_by_hashtag(ben.id, "old") == []
+    assert [found.id for found in sdk.find_by_hashtag(ben.id, "new")] == [message.id]
     assert unread(ben, chat) == 1
 
 
@@ -280,36 +257,36 @@ def test_only_the_sender_edits() -> None:
     ann, ben, eve = make_users(3)
     chat, other_chat = make_chat(ann, ben), make_chat(ann, ben)
     message = make_message(ben, chat)
-    with pytest.raises(NotAllowed):
-        edit_message(ann.id, chat.id, message.id, "no")
+    with pytest.raises(sdk.NotAllowed):
+        sdk.edit_message(ann.id, chat.id, message.id, "no")
     for user, where in ((eve, chat), (ben, other_chat)):
-        with pytest.raises(NotFound):
-            edit_message(user.id, where.id, message.id, "no")
-    leave_chat(ben.id, chat.id)
-    with pytest.raises(NotFound):
-        edit_message(ben.id, chat.id, message.id, "no")
-    assert list_messages(ann.id, chat.id)[0].content == "hello"
+        with pytest.raises(sdk.NotFound):
+            sdk.edit_message(user.id, where.id, message.id, "no")
+    sdk.leave_chat(ben.id, chat.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.edit_message(ben.id, chat.id, message.id, "no")
+    assert sdk.list_messages(ann.id, chat.id)[0].content == "hello"
 
 
 def test_a_deleted_message_is_not_edited_and_a_system_message_neither() -> None:
     ann = make_user()
     chat = make_chat(ann)
     deleted = make_message(ann, chat)
-    delete_message(ann.id, chat.id, deleted.id)
-    with pytest.raises(NotFound):
-        edit_message(ann.id, chat.id, deleted.id, "no")
-    notice = make_message(ann, chat, type=MessageType.SYSTEM)
-    with pytest.raises(NotAllowed):
-        edit_message(ann.id, chat.id, notice.id, "no")
+    sdk.delete_message(ann.id, chat.id, deleted.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.edit_message(ann.id, chat.id, deleted.id, "no")
+    notice = make_message(ann, chat, type=sdk.MessageType.SYSTEM)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.edit_message(ann.id, chat.id, notice.id, "no")
 
 
 def test_a_scheduled_message_is_edited_by_its_sender_and_unknown_to_others() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ben, chat, scheduled_for=TOMORROW)
-    assert edit_message(ben.id, chat.id, message.id, "#other").hashtags == ["other"]
-    with pytest.raises(NotFound):
-        edit_message(ann.id, chat.id, message.id, "no")
+    assert sdk.edit_message(ben.id, chat.id, message.id, "#other").hashtags == ["other"]
+    with pytest.raises(sdk.NotFound):
+        sdk.edit_message(ann.id, chat.id, message.id, "no")
 
 
 @pytest.mark.parametrize(
@@ -319,8 +296,8 @@ def test_what_cannot_be_content_is_refused(content: Any) -> None:
     ann = make_user()
     chat = make_chat(ann)
     message = make_message(ann, chat)
-    with statements(0), pytest.raises(InvalidInput):
-        edit_message(ann.id, chat.id, message.id, content)
+    with statements(0), pytest.raises(sdk.InvalidInput):
+        sdk.edit_message(ann.id, chat.id, message.id, content)
 
 
 # --- delete_message ---
@@ -330,48 +307,48 @@ def test_a_deleted_message_is_gone_from_lists_pins_searches_and_counts() -> None
     ann, ben, cid = make_users(3)
     chat = make_chat(ann, ben, cid)
     message = make_message(ann, chat, "#gone")
-    pin_message(ben.id, chat.id, message.id)
-    stogram_sdk.mark_read(cid.id, chat.id)
+    sdk.pin_message(ben.id, chat.id, message.id)
+    sdk.mark_read(cid.id, chat.id)
     with statements(2):
-        assert delete_message(ann.id, chat.id, message.id) is True
+        assert sdk.delete_message(ann.id, chat.id, message.id) is True
     assert [unread(user, chat) for user in (ann, ben, cid)] == [0, 0, 0]
     assert listed(ben, chat) == []
-    assert list_pinned_messages(ben.id) == []
-    assert find_by_hashtag(ben.id, "gone") == []
-    assert search_messages(ben.id, "gone") == []
-    assert stogram_sdk.list_chats(ben.id)[0].last_message is None
-    assert Message.get(Message.id == message.id).is_deleted
+    assert sdk.list_pinned_messages(ben.id) == []
+    assert sdk.find_by_hashtag(ben.id, "gone") == []
+    assert sdk.search_messages(ben.id, "gone") == []
+    assert sdk.list_chats(ben.id)[0].last_message is None
+    assert sdk.Message.get(sdk.Message.id == message.id).is_deleted
 
 
 def test_deleting_twice_takes_it_out_of_counts_once() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     first, _ = make_message(ann, chat), make_message(ann, chat)
-    assert delete_message(ann.id, chat.id, first.id) is True
-    assert delete_message(ann.id, chat.id, first.id) is False
+    assert sdk.delete_message(ann.id, chat.id, first.id) is True
+    assert sdk.delete_message(ann.id, chat.id, first.id) is False
     assert unread(ben, chat) == 1
 
 
 def test_owner_and_admins_delete_what_others_wrote() -> None:
     ann, ben, cid, dan = make_users(4)
     chat = make_chat(ann, cid, dan)
-    add_member(ann.id, chat.id, ben.id, role=MemberRole.ADMIN)
+    sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
     by_owner, by_admin, by_member = (make_message(cid, chat) for _ in range(3))
-    assert delete_message(ann.id, chat.id, by_owner.id)
-    assert delete_message(ben.id, chat.id, by_admin.id)
-    with pytest.raises(NotAllowed):
-        delete_message(dan.id, chat.id, by_member.id)
-    assert delete_message(ben.id, chat.id, make_message(ann, chat).id)
+    assert sdk.delete_message(ann.id, chat.id, by_owner.id)
+    assert sdk.delete_message(ben.id, chat.id, by_admin.id)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.delete_message(dan.id, chat.id, by_member.id)
+    assert sdk.delete_message(ben.id, chat.id, make_message(ann, chat).id)
     assert unread(dan, chat) == 1
 
 
 def test_in_a_private_chat_nobody_deletes_what_the_other_wrote() -> None:
     ann, ben = make_users(2)
-    private = make_chat(ann, ben, type=ChatType.PRIVATE)
+    private = make_chat(ann, ben, type=sdk.ChatType.PRIVATE)
     message = make_message(ben, private)
-    with pytest.raises(NotAllowed):
-        delete_message(ann.id, private.id, message.id)
-    assert delete_message(ben.id, private.id, message.id)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.delete_message(ann.id, private.id, message.id)
+    assert sdk.delete_message(ben.id, private.id, message.id)
 
 
 def test_strangers_delete_nothing() -> None:
@@ -379,11 +356,11 @@ def test_strangers_delete_nothing() -> None:
     chat, of_eve = make_chat(ann, ben), make_chat(eve)
     message = make_message(ben, chat)
     for user, where in ((eve, chat), (eve, of_eve)):
-        with pytest.raises(NotFound):
-            delete_message(user.id, where.id, message.id)
-    leave_chat(ben.id, chat.id)
-    with pytest.raises(NotFound):
-        delete_message(ben.id, chat.id, message.id)
+        with pytest.raises(sdk.NotFound):
+            sdk.delete_message(user.id, where.id, message.id)
+    sdk.leave_chat(ben.id, chat.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.delete_message(ben.id, chat.id, message.id)
     assert listed(ann, chat) == [message.id]
 
 
@@ -391,21 +368,21 @@ def test_what_is_deleted_is_not_there_for_those_who_could_not_have_deleted_it() 
     ann, ben, cid = make_users(3)
     chat = make_chat(ann, ben, cid)
     message = make_message(ben, chat)
-    delete_message(ben.id, chat.id, message.id)
-    with pytest.raises(NotFound):
-        delete_message(cid.id, chat.id, message.id)
-    assert delete_message(ann.id, chat.id, message.id) is False
+    sdk.delete_message(ben.id, chat.id, message.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.delete_message(cid.id, chat.id, message.id)
+    assert sdk.delete_message(ann.id, chat.id, message.id) is False
 
 
 def test_a_scheduled_message_is_deleted_by_its_sender_and_unknown_to_the_owner() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ben, chat, scheduled_for=TOMORROW)
-    with pytest.raises(NotFound):
-        delete_message(ann.id, chat.id, message.id)
-    assert delete_message(ben.id, chat.id, message.id)
-    with pytest.raises(NotFound):
-        delete_message(ann.id, chat.id, message.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.delete_message(ann.id, chat.id, message.id)
+    assert sdk.delete_message(ben.id, chat.id, message.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.delete_message(ann.id, chat.id, message.id)
 
 
 # --- list_messages ---
@@ -417,7 +394,7 @@ def test_a_list_is_one_statement_with_sender_and_chat() -> None:
     for sender in (ann, ben, ann):
         make_message(sender, chat)
     with statements(1):
-        messages = list_messages(ben.id, chat.id)
+        messages = sdk.list_messages(ben.id, chat.id)
         assert [message.sender.username for message in messages] == [
             ann.username,
             ben.username,
@@ -431,18 +408,18 @@ def test_strangers_see_no_list() -> None:
     ann, ben, eve = make_users(3)
     chat = make_chat(ann, ben)
     make_message(ann, chat)
-    leave_chat(ben.id, chat.id)
+    sdk.leave_chat(ben.id, chat.id)
     for user in (ben, eve):
-        with pytest.raises(NotFound):
-            list_messages(user.id, chat.id)
-    assert list_messages(eve.id, make_chat(eve).id) == []
+        with pytest.raises(sdk.NotFound):
+            sdk.list_messages(user.id, chat.id)
+    assert sdk.list_messages(eve.id, make_chat(eve).id) == []
 
 
 def test_blocked_users_stay_visible_in_groups() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ben, chat)
-    block_user(ann.id, ben.id)
+    sdk.block_user(ann.id, ben.id)
     assert listed(ann, chat) == [message.id]
 
 
@@ -478,12 +455,12 @@ def test_pages_show_every_message_once_when_others_arrive_between_them() -> None
 
 
 def _read_on(user: Any, chat: Any, limit: int, between: Any = lambda: None) -> list[str]:
-    page = list_messages(user.id, chat.id, limit=limit)
+    page = sdk.list_messages(user.id, chat.id, limit=limit)
     ids = [message.id for message in page]
     while page.next_cursor is not None:
         assert len(page) == limit
         between()
-        page = list_messages(user.id, chat.id, limit=limit, cursor=page.next_cursor)
+        page = sdk.list_messages(user.id, chat.id, limit=limit, cursor=page.next_cursor)
         ids += [message.id for message in page]
     return ids
 
@@ -491,16 +468,16 @@ def _read_on(user: Any, chat: Any, limit: int, between: Any = lambda: None) -> l
 @pytest.mark.parametrize("limit", [0, -1, 101, 2**40, None, "1", True])
 def test_a_limit_is_1_to_100(limit: Any) -> None:
     ann = make_user()
-    with pytest.raises(InvalidInput):
-        list_messages(ann.id, make_chat(ann).id, limit=limit)
+    with pytest.raises(sdk.InvalidInput):
+        sdk.list_messages(ann.id, make_chat(ann).id, limit=limit)
 
 
 def test_a_cursor_is_one_of_the_same_list() -> None:
     ann = make_user()
     chat = make_chat(ann)
     for _ in range(2):
-        pin_message(ann.id, chat.id, make_message(ann, chat).id)
-    foreign = list_pinned_messages(ann.id, limit=1).next_cursor
+        sdk.pin_message(ann.id, chat.id, make_message(ann, chat).id)
+    foreign = sdk.list_pinned_messages(ann.id, limit=1).next_cursor
     for cursor in (foreign, "", "x", "W10", 5, "\x00"):
-        with pytest.raises(InvalidInput):
-            list_messages(ann.id, chat.id, cursor=cursor)  # type: ignore[arg-type]
+        with pytest.raises(sdk.InvalidInput):
+            sdk.list_messages(ann.id, chat.id, cursor=cursor)  # type: ignore[arg-type]

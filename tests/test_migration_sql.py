@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.states import Databases, pw_migrate, stogram
+from tests.support.states import Databases, pw_migrate, stogram
 
 
 def script(*arguments: str, url: str = "postgresql://stogram@/stogram_db") -> str:

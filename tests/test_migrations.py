@@ -18,13 +18,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-import stogram_sdk
-from stogram_sdk import InvalidInput, MigrationError
+import stogram_sdk as sdk
 from stogram_sdk.database import db, session
 from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.turns import seconds_to_wait
-from tests.postgres import PostgresServer
-from tests.states import PROJECT, Databases, environment, pw_migrate, stogram
+from tests.support.postgres import PostgresServer
+from tests.support.states import PROJECT, Databases, environment, pw_migrate, stogram
 
 NAMES = ["001_server_tables", "002_guide_features", "003_searches_and_lists"]
 GOOD_STATES = ["empty", "before", "filled", "half", "prisma", "ours"]
@@ -321,12 +320,12 @@ def test_where_a_large_chat_begins_to_count_is_not_lost(databases: Databases, na
 
 def test_rollback_of_the_first_never_drops_rows(database_url: str) -> None:
     assert pw_migrate(database_url, "migrate", "--name", NAMES[0]).returncode == 0
-    stogram_sdk.connect(database_url)
+    sdk.connect(database_url)
     with session():
         db.execute_sql(
             """INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', '2024-01-01')"""
         )
-    stogram_sdk.close()
+    sdk.close()
     assert "1 rows of Chat" in stopped(database_url, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")
     assert pw_migrate(database_url, "list").stdout.count("[x]") == 1
 
@@ -365,22 +364,22 @@ def test_rollback_that_would_lose_data_wants_to_be_told(database_url: str) -> No
 
 def fill(url: str) -> None:
     """One user who hides when they were last seen, a folder, a chat, a message with a tag."""
-    stogram_sdk.connect(url)
+    sdk.connect(url)
     with session():
-        user = stogram_sdk.User.create(email="e", username="n", password="p", show_last_seen=False)
-        stogram_sdk.Folder.create(user=user, name="work")
-        chat = stogram_sdk.Chat.create(type=stogram_sdk.ChatType.GROUP)
-        stogram_sdk.Message.create(sender=user, chat=chat, hashtags=["tag"])
-    stogram_sdk.close()
+        user = sdk.User.create(email="e", username="n", password="p", show_last_seen=False)
+        sdk.Folder.create(user=user, name="work")
+        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
+        sdk.Message.create(sender=user, chat=chat, hashtags=["tag"])
+    sdk.close()
 
 
 def counts(url: str, *tables: str) -> list[int]:
-    stogram_sdk.connect(url)
+    sdk.connect(url)
     with session():
         found = [
             db.execute_sql(f'SELECT count(*) FROM "{table}"').fetchone()[0] for table in tables
         ]
-    stogram_sdk.close()
+    sdk.close()
     return found
 
 
@@ -479,11 +478,11 @@ def test_an_orphan_that_comes_in_between_is_named(
         )
         return []
 
-    stogram_sdk.connect(url)
+    sdk.connect(url)
     monkeypatch.setattr("stogram_sdk.schema.migration.rows_in_the_way", orphan_comes)
-    with pytest.raises(MigrationError, match="BlockedUser_userId_fkey") as caught:
+    with pytest.raises(sdk.MigrationError, match="BlockedUser_userId_fkey") as caught:
         migrate()
-    stogram_sdk.close()
+    sdk.close()
     assert "secret" not in str(caught.value)
     databases.strictly(name, 'DELETE FROM "BlockedUser"')
     assert pw_migrate(url, "migrate").returncode == 0
@@ -533,12 +532,12 @@ def test_two_runs_at_once_on_sqlite(tmp_path: Path) -> None:
 
 def test_the_second_run_says_who_is_at_work(databases: Databases, name: str) -> None:
     url = databases.server.url_of(name)
-    stogram_sdk.connect(url, application_name="the first run")
+    sdk.connect(url, application_name="the first run")
     from stogram_sdk.migrating import turn
 
-    with session(), turn(stogram_sdk.db.obj, None):
+    with session(), turn(sdk.db.obj, None):
         said = stopped(url, STOGRAM_MIGRATE_LOCK_TIMEOUT="0.3")
-    stogram_sdk.close()
+    sdk.close()
     assert "another migration of this database is running (pid" in said
     assert "'the first run'" in said
     assert "waited 0.3 s" in said
@@ -558,7 +557,7 @@ def test_the_second_run_on_sqlite_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf"])
 def test_a_time_to_wait_that_is_none(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("STOGRAM_MIGRATE_LOCK_TIMEOUT", given)
-    with pytest.raises(InvalidInput, match="STOGRAM_MIGRATE_LOCK_TIMEOUT"):
+    with pytest.raises(sdk.InvalidInput, match="STOGRAM_MIGRATE_LOCK_TIMEOUT"):
         seconds_to_wait()
 
 
@@ -614,7 +613,7 @@ def test_broken_off_after_each_statement(
         url = databases.server.url_of(new)
         assert pw_migrate(url, "migrate", "--name", NAMES[0]).returncode == 0
         monkeypatch.setattr(online, "run_online", run_while_it_lasts)
-        stogram_sdk.connect(url)
+        sdk.connect(url)
         for statements in range(100):
             left[:] = range(statements)
             try:
@@ -622,7 +621,7 @@ def test_broken_off_after_each_statement(
                 break
             except BrokenOff:
                 continue
-        stogram_sdk.close()
+        sdk.close()
         assert statements > 5
         assert databases.dump(new) == target
 
@@ -666,50 +665,50 @@ def test_sqlite_keeps_every_row(sqlite_url: str) -> None:
 
 
 def test_migrate_returns_what_it_applied(database_url: str) -> None:
-    stogram_sdk.connect(database_url)
+    sdk.connect(database_url)
     assert migrate() == NAMES
     assert migrate() == []
-    stogram_sdk.close()
+    sdk.close()
     assert stogram(database_url, "check").returncode == 0
 
 
 def test_migrate_in_memory() -> None:
-    stogram_sdk.connect("sqlite:///:memory:")
+    sdk.connect("sqlite:///:memory:")
     assert migrate() == NAMES
     with session():
         assert db.execute_sql('SELECT count(*) FROM "User"').fetchone() == (0,)
-    stogram_sdk.close()
+    sdk.close()
 
 
 def test_migrate_is_quiet_and_leaves_the_session_as_it_was(
     postgres_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    stogram_sdk.connect(postgres_url)
+    sdk.connect(postgres_url)
     with session():
         db.execute_sql("SET search_path = public")
         migrate()
         limits = db.execute_sql("SHOW statement_timeout").fetchone()
         locks = db.execute_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert (limits, locks.fetchone()) == (("0",), (0,))
-    stogram_sdk.close()
+    sdk.close()
     assert capfd.readouterr() == ("", "")
 
 
 def test_migrate_in_a_transaction_is_refused(database_url: str) -> None:
-    stogram_sdk.connect(database_url)
-    with pytest.raises(MigrationError, match="inside a transaction"), stogram_sdk.transaction():
+    sdk.connect(database_url)
+    with pytest.raises(sdk.MigrationError, match="inside a transaction"), sdk.transaction():
         migrate()
-    stogram_sdk.close()
+    sdk.close()
 
 
 def test_migrate_raises_what_stops_it(
     databases: Databases, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     databases.text(name)
-    stogram_sdk.connect(databases.server.url_of(name))
-    with pytest.raises(MigrationError, match="mentions: is TEXT"):
+    sdk.connect(databases.server.url_of(name))
+    with pytest.raises(sdk.MigrationError, match="mentions: is TEXT"):
         migrate()
-    stogram_sdk.close()
+    sdk.close()
     assert capfd.readouterr() == ("", "")
 
 
@@ -722,9 +721,9 @@ def test_a_schema_of_its_own(databases: Databases, name: str) -> None:
     # The same by the SQL, and by a program.
     assert stogram(url, "sql").stdout.count('"stogram"."Message"') > 10
     fill(url)
-    stogram_sdk.connect(url)
+    sdk.connect(url)
     assert migrate() == []
-    stogram_sdk.close()
+    sdk.close()
     assert "1 messages looked at" in stogram(url, "backfill").stdout
     assert "1 rows of Folder" in stopped(url, "rollback", "--count", "2")
     loss = {"STOGRAM_ALLOW_DATA_LOSS": "1"}

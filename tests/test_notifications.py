@@ -6,22 +6,8 @@ from typing import Any
 
 import pytest
 
-from stogram_sdk import (
-    InvalidInput,
-    add_member,
-    block_user,
-    delete_message,
-    leave_chat,
-    mark_read,
-    mute_chat,
-    set_favorite,
-    unblock_user,
-    unmute_all_chats,
-    unmute_chat,
-    users_to_notify,
-    users_to_notify_each,
-)
-from tests.factories import (
+import stogram_sdk as sdk
+from tests.support.factories import (
     LONG_AGO,
     after,
     insert_chat,
@@ -41,34 +27,34 @@ def test_all_members_but_the_sender_in_one_statement_and_in_the_order_of_ids() -
     chat = make_chat(ann, *others)
     message = make_message(ann, chat)
     with statements(1):
-        assert users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
-    assert users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
+        assert sdk.users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
+    assert sdk.users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
 
 
 def test_not_who_has_muted_the_chat() -> None:
     ann, ben, cid = make_users(3)
     chat, other_chat = make_chat(ann, ben, cid), make_chat(ann, ben, cid)
     message = make_message(ann, chat)
-    set_favorite(cid.id, chat.id)
-    mute_chat(ben.id, chat.id)
-    mute_chat(cid.id, other_chat.id)
-    assert users_to_notify(chat.id, message.id) == [cid.id]
-    unmute_chat(ben.id, chat.id)
-    assert users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
-    mute_chat(ben.id, chat.id)
-    unmute_all_chats(ben.id)
-    assert users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+    sdk.set_favorite(cid.id, chat.id)
+    sdk.mute_chat(ben.id, chat.id)
+    sdk.mute_chat(cid.id, other_chat.id)
+    assert sdk.users_to_notify(chat.id, message.id) == [cid.id]
+    sdk.unmute_chat(ben.id, chat.id)
+    assert sdk.users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+    sdk.mute_chat(ben.id, chat.id)
+    sdk.unmute_all_chats(ben.id)
+    assert sdk.users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
 
 
 def test_not_who_has_blocked_the_sender() -> None:
     ann, ben, cid = make_users(3)
     chat = make_chat(ann, ben, cid)
-    block_user(ben.id, ann.id)
-    block_user(ann.id, cid.id)
+    sdk.block_user(ben.id, ann.id)
+    sdk.block_user(ann.id, cid.id)
     message = make_message(ann, chat)
-    assert users_to_notify(chat.id, message.id) == [cid.id]
-    unblock_user(ben.id, ann.id)
-    assert users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+    assert sdk.users_to_notify(chat.id, message.id) == [cid.id]
+    sdk.unblock_user(ben.id, ann.id)
+    assert sdk.users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
 
 
 def test_nobody_of_a_silent_or_deleted_message_or_one_of_another_chat() -> None:
@@ -76,54 +62,54 @@ def test_nobody_of_a_silent_or_deleted_message_or_one_of_another_chat() -> None:
     chat, other_chat = make_chat(ann, ben), make_chat(ann, ben)
     silent = make_message(ann, chat, is_silent=True)
     deleted = make_message(ann, chat)
-    delete_message(ann.id, chat.id, deleted.id)
+    sdk.delete_message(ann.id, chat.id, deleted.id)
     message = make_message(ann, chat)
-    assert users_to_notify(chat.id, silent.id) == []
-    assert users_to_notify(chat.id, deleted.id) == []
-    assert users_to_notify(other_chat.id, message.id) == []
-    assert users_to_notify(chat.id, "no-such-message") == []
-    assert users_to_notify("no-such-chat", message.id) == []
+    assert sdk.users_to_notify(chat.id, silent.id) == []
+    assert sdk.users_to_notify(chat.id, deleted.id) == []
+    assert sdk.users_to_notify(other_chat.id, message.id) == []
+    assert sdk.users_to_notify(chat.id, "no-such-message") == []
+    assert sdk.users_to_notify("no-such-chat", message.id) == []
 
 
 def test_who_has_read_it_already_is_told_all_the_same() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ann, chat)
-    mark_read(ben.id, chat.id)
-    assert users_to_notify(chat.id, message.id) == [ben.id]
+    sdk.mark_read(ben.id, chat.id)
+    assert sdk.users_to_notify(chat.id, message.id) == [ben.id]
 
 
 def test_not_who_has_left_or_joined_later() -> None:
     ann, ben, cid = make_users(3)
     chat = make_chat(ann, ben)
     message = make_message(ann, chat)
-    add_member(ann.id, chat.id, cid.id)
-    leave_chat(ben.id, chat.id)
-    assert users_to_notify(chat.id, message.id) == []
+    sdk.add_member(ann.id, chat.id, cid.id)
+    sdk.leave_chat(ben.id, chat.id)
+    assert sdk.users_to_notify(chat.id, message.id) == []
 
 
 def test_a_message_of_the_server_as_well() -> None:
     ann, ben = make_users(2)
     chat = insert_chat(ann, ben)
     message = insert_message(ann, chat, is_sent=False, created_at=LONG_AGO)
-    assert users_to_notify(chat.id, message.id) == [ben.id]
+    assert sdk.users_to_notify(chat.id, message.id) == [ben.id]
 
 
 def test_also_when_the_sender_has_left_since() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ben, ann)
     message = make_message(ann, chat)
-    leave_chat(ann.id, chat.id)
-    assert users_to_notify(chat.id, message.id) == [ben.id]
+    sdk.leave_chat(ann.id, chat.id)
+    assert sdk.users_to_notify(chat.id, message.id) == [ben.id]
 
 
 @pytest.mark.parametrize("wrong", ["", None, "\x00", "\ud800", 5, ["x"]], ids=ascii)
 def test_what_cannot_be_an_id_is_refused(wrong: Any) -> None:
     chat = make_chat(make_user())
-    with statements(0), pytest.raises(InvalidInput):
-        users_to_notify(chat.id, wrong)
-    with statements(0), pytest.raises(InvalidInput):
-        users_to_notify(wrong, "m1")
+    with statements(0), pytest.raises(sdk.InvalidInput):
+        sdk.users_to_notify(chat.id, wrong)
+    with statements(0), pytest.raises(sdk.InvalidInput):
+        sdk.users_to_notify(wrong, "m1")
 
 
 # --- users_to_notify_each ---
@@ -132,27 +118,27 @@ def test_what_cannot_be_an_id_is_refused(wrong: Any) -> None:
 def test_each_of_many_messages_gets_what_it_gets_alone_in_one_statement() -> None:
     ann, ben, cid, *_ = users = make_users(5)
     chats = [insert_chat(*users), insert_chat(ben, ann, cid), insert_chat(cid, ann)]
-    mute_chat(ben.id, chats[0].id)
-    block_user(cid.id, ann.id)
+    sdk.mute_chat(ben.id, chats[0].id)
+    sdk.block_user(cid.id, ann.id)
     messages = [make_message(ann, chat) for chat in chats for _ in range(3)]
     messages += [make_message(ben, chats[1]), make_message(ann, chats[0], is_silent=True)]
     messages.append(insert_message(ann, chats[0], created_at=after(-1)))
     asked = [(message.chat_id, message.id) for message in reversed(messages)]
     with statements(1):
-        told = users_to_notify_each(asked)
-    assert list(told.items()) == [(id, users_to_notify(chat_id, id)) for chat_id, id in asked]
+        told = sdk.users_to_notify_each(asked)
+    assert list(told.items()) == [(id, sdk.users_to_notify(chat_id, id)) for chat_id, id in asked]
     assert {len(user_ids) for user_ids in told.values()} == {0, 1, 2}
-    assert users_to_notify_each(iter([asked[0], *asked])) == told
+    assert sdk.users_to_notify_each(iter([asked[0], *asked])) == told
 
 
 def test_a_message_is_brought_to_the_members_of_its_own_chat_only() -> None:
     ann, ben, cid = make_users(3)
     chat, other_chat = make_chat(ann, ben), make_chat(ann, cid)
     message = make_message(ann, chat)
-    assert users_to_notify_each([(other_chat.id, message.id)]) == {message.id: []}
+    assert sdk.users_to_notify_each([(other_chat.id, message.id)]) == {message.id: []}
     both = [(other_chat.id, message.id), (chat.id, message.id), ("no-such-chat", "x")]
-    assert users_to_notify_each(both) == {message.id: [ben.id], "x": []}
-    assert users_to_notify_each([]) == {}
+    assert sdk.users_to_notify_each(both) == {message.id: [ben.id], "x": []}
+    assert sdk.users_to_notify_each([]) == {}
 
 
 def test_a_thousand_messages_at_a_time_and_no_more() -> None:
@@ -161,10 +147,13 @@ def test_a_thousand_messages_at_a_time_and_no_more() -> None:
     message = make_message(ann, chat)
     asked = [(chat.id, message.id), *((chat.id, str(number)) for number in range(999))]
     with statements(1):
-        told = users_to_notify_each(asked * 2)
+        told = sdk.users_to_notify_each(asked * 2)
     assert (told.pop(message.id), len(told)) == ([ben.id], 999)
-    with statements(0), pytest.raises(InvalidInput, match="at most 1000 pairs of ids, not 1001"):
-        users_to_notify_each([*asked, (chat.id, "one more")])
+    with (
+        statements(0),
+        pytest.raises(sdk.InvalidInput, match="at most 1000 pairs of ids, not 1001"),
+    ):
+        sdk.users_to_notify_each([*asked, (chat.id, "one more")])
 
 
 @pytest.mark.parametrize(
@@ -173,5 +162,5 @@ def test_a_thousand_messages_at_a_time_and_no_more() -> None:
     ids=ascii,
 )
 def test_what_cannot_be_pairs_of_ids_is_refused(wrong: Any) -> None:
-    with statements(0), pytest.raises(InvalidInput, match="messages must"):
-        users_to_notify_each(wrong)
+    with statements(0), pytest.raises(sdk.InvalidInput, match="messages must"):
+        sdk.users_to_notify_each(wrong)

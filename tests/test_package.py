@@ -11,7 +11,7 @@ import zipfile
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import stogram_sdk
+import stogram_sdk as sdk
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "stogram_sdk"
@@ -50,7 +50,7 @@ def test_wheel_installed_elsewhere(tmp_path: Path) -> None:
         directory=tmp_path,
     )
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name == f"stogram_sdk-{stogram_sdk.__version__}-py3-none-any.whl"
+    assert wheel.name == f"stogram_sdk-{sdk.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"stogram_sdk/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*.py")}
     expected |= {f"stogram_sdk/migrations/{path.name}" for path in ROOT.glob("migrations/*.py")}
@@ -94,11 +94,11 @@ def test_all_names_everything_public_once() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     ]
-    assert sorted(imported) == sorted(stogram_sdk.__all__)
+    assert sorted(imported) == sorted(sdk.__all__)
 
 
 def test_no_public_name_hides_a_module() -> None:
-    assert set(stogram_sdk.__all__) & {path.stem for path in PACKAGE.glob("*.py")} == set()
+    assert set(sdk.__all__) & {path.stem for path in PACKAGE.glob("*.py")} == set()
 
 
 def test_imports_go_one_way() -> None:
@@ -123,4 +123,4 @@ def test_the_map_names_every_module() -> None:
 
 
 def test_version_is_in_the_changelog() -> None:
-    assert f"\n## {stogram_sdk.__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"\n## {sdk.__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")

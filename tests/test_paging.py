@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import stogram_sdk
-from stogram_sdk import InvalidInput, Page
+import stogram_sdk as sdk
 from stogram_sdk.paging import START, make_page, read_cursor, write_cursor
-from tests.factories import after, insert_message, make_chat, make_user
+from tests.support.factories import after, insert_message, make_chat, make_user
 
 PLACE = (after(1), "m1")
 
@@ -26,7 +25,7 @@ def cursor_of(*content: Any) -> str:
 
 def test_a_page_is_a_list_with_a_cursor() -> None:
     page = make_page([1, 2, 3], 2, "numbers", lambda number: (after(number), str(number)))
-    assert page == [1, 2] and isinstance(page, Page) and isinstance(page, list)
+    assert page == [1, 2] and isinstance(page, sdk.Page) and isinstance(page, list)
     assert read_cursor(page.next_cursor, "numbers") == (after(2), "2")
     assert make_page([1, 2], 2, "numbers", lambda number: ()).next_cursor is None
 
@@ -93,7 +92,7 @@ def test_a_cursor_is_read_as_it_was_written(place: tuple[bool, datetime, str]) -
     ids=str,
 )
 def test_what_is_no_cursor_of_this_list_is_refused(cursor: Any) -> None:
-    with pytest.raises(InvalidInput, match="cursor must be the next_cursor of a page") as error:
+    with pytest.raises(sdk.InvalidInput, match="cursor must be the next_cursor of a page") as error:
         read_cursor(cursor, "list")
     assert error.value.field == "cursor"
 
@@ -104,9 +103,9 @@ def test_a_cursor_gives_no_access(engine: str) -> None:
     for number in range(3):
         insert_message(olga, theirs, created_at=after(number))
         insert_message(ivan, own, created_at=after(number - 0.5))
-    cursor = stogram_sdk.list_messages(olga.id, theirs.id, limit=2).next_cursor
-    page = stogram_sdk.list_messages(ivan.id, own.id, cursor=cursor)
+    cursor = sdk.list_messages(olga.id, theirs.id, limit=2).next_cursor
+    page = sdk.list_messages(ivan.id, own.id, cursor=cursor)
     assert [row.created_at for row in page] == [after(0.5), after(-0.5)]
     assert {row.chat_id for row in page} == {own.id}
-    with pytest.raises(stogram_sdk.NotFound):
-        stogram_sdk.list_messages(ivan.id, theirs.id, cursor=cursor)
+    with pytest.raises(sdk.NotFound):
+        sdk.list_messages(ivan.id, theirs.id, cursor=cursor)

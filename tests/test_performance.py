@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
+import stogram_sdk as sdk
 from benchmarks.by_hand import ByHand
 from benchmarks.calls import NOT_MEASURED, Prepared, calls, functions
 from benchmarks.report import DOCS, with_figures
 from benchmarks.results import read_results
-from stogram_sdk import ChatType, Message, User, create_chat
 
 
 def test_the_figures_are_those_of_the_results() -> None:
@@ -23,7 +22,7 @@ def test_the_figures_are_those_of_the_results() -> None:
 
 
 def test_every_public_function_is_measured() -> None:
-    public = {name for name in stogram_sdk.__all__ if inspect.isroutine(getattr(stogram_sdk, name))}
+    public = {name for name in sdk.__all__ if inspect.isroutine(getattr(sdk, name))}
     prepared = Prepared(folders=[""], messages=[""], deleted="", group="")
     measured = {function for name in calls(prepared) for function in functions(name)}
     assert measured == public - set(NOT_MEASURED)
@@ -31,13 +30,13 @@ def test_every_public_function_is_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, model, rows", [("create_user", User, 1), ("import_messages, 100", Message, 100)]
+    "name, model, rows", [("create_user", sdk.User, 1), ("import_messages, 100", sdk.Message, 100)]
 )
 def test_what_makes_rows_makes_new_ones_by_hand(
     name: str, model: Any, rows: int, on_postgres: None, migrated_postgres: str
 ) -> None:
-    User.create(id="user-1", email="user-1", username="user-1", password="")
-    group = create_chat("user-1", ChatType.GROUP).id
+    sdk.User.create(id="user-1", email="user-1", username="user-1", password="")
+    group = sdk.create_chat("user-1", sdk.ChatType.GROUP).id
     call = calls(Prepared(folders=[""], messages=[""], deleted="", group=group))[name]
     with closing(ByHand(call, migrated_postgres)) as by_hand:
         before = model.select().count()

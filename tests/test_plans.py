@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import database
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 MESSAGES, CHATS, USERS = 4_000, 60, 400
 _USER, _CHAT = "user-1", "chat-1"
@@ -45,8 +44,8 @@ CREATE TABLE numbers AS WITH RECURSIVE counted(n) AS
 
 
 def _prepare(url: str, tag: str, mention: str, time: str) -> None:
-    stogram_sdk.connect(url)
-    stogram_sdk.migrate()
+    sdk.connect(url)
+    sdk.migrate()
     script = _FILL.replace(":tag", tag).replace(":mention", mention).replace(":time", time)
     with session(), current_database().atomic():
         for sql in [_NUMBERS, *script.strip().rstrip(";").split(";"), "DROP TABLE numbers"]:
@@ -61,7 +60,7 @@ def filled_postgres(postgres_server: PostgresServer) -> Iterator[str]:
     with postgres_server.database() as name:
         url = postgres_server.url_of(name)
         _prepare(url, "ARRAY['tag' || n % 5]", "ARRAY['user_' || n % 5]", "TIMESTAMP")
-        stogram_sdk.close()
+        sdk.close()
         yield url
 
 
@@ -69,7 +68,7 @@ def filled_postgres(postgres_server: PostgresServer) -> Iterator[str]:
 def filled_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"sqlite:///{tmp_path_factory.mktemp('plans')}/stogram.db"
     _prepare(url, "json_array('tag' || n % 5)", "json_array('user_' || n % 5)", "TEXT")
-    stogram_sdk.close()
+    sdk.close()
     yield url
 
 
@@ -95,7 +94,7 @@ def _sent_by(call: Callable[[], object]) -> list[tuple[str, Any]]:
 def _plan(sql: str, params: list[Any]) -> str:
     """The plan of the last of the statements that were sent together."""
     db = current_database()
-    if isinstance(db, database.SqliteDatabase):
+    if isinstance(db, sdk.database.SqliteDatabase):
         return "\n".join(
             row[3] for row in db.execute_sql(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
         )
@@ -110,7 +109,7 @@ def _plan(sql: str, params: list[Any]) -> str:
 
 def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
     """For each: the call, and the indexes that it uses on PostgreSQL and on SQLite."""
-    s = stogram_sdk
+    s = sdk
     newest = "Message_chatId_createdAt_id_idx"
     # By the tag first, also where it comes with another collation than the index has.
     by_tag = {"MessageTag_1 (tag=?"}
@@ -167,11 +166,11 @@ NAMES = list(_calls())
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
-    stogram_sdk.connect(request.getfixturevalue(f"filled_{engine}"))
+    sdk.connect(request.getfixturevalue(f"filled_{engine}"))
     call, *expected = _calls()[name]
     with session():
         plans = [_plan(*sent) for sent in _sent_by(call)]
-    stogram_sdk.close()
+    sdk.close()
     text = "\n".join(plans)
     missing = {index for index in expected[engine == "sqlite"] if index not in text}
     assert not missing, text

@@ -9,37 +9,8 @@ from itertools import chain
 
 import pytest
 
-from stogram_sdk import (
-    AlreadyExists,
-    BlockedUser,
-    Chat,
-    ChatMember,
-    ChatSettings,
-    ChatType,
-    Folder,
-    MemberRole,
-    Message,
-    PinnedMessage,
-    User,
-    add_member,
-    block_user,
-    create_chat,
-    create_folder,
-    delete_message,
-    get_chat_settings,
-    leave_chat,
-    mark_read,
-    move_to_folder,
-    mute_chat,
-    open_private_chat,
-    pin_message,
-    publish_scheduled,
-    remove_member,
-    set_favorite,
-    toggle_favorite,
-    unblock_user,
-)
-from tests.factories import (
+import stogram_sdk as sdk
+from tests.support.factories import (
     LONG_AGO,
     after,
     insert_chat,
@@ -51,7 +22,7 @@ from tests.factories import (
     unread,
     wrong_counts,
 )
-from tests.threads import at_once, eight
+from tests.support.threads import at_once, eight
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -63,11 +34,11 @@ def test_blocking(_: int) -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     make_message(ben, chat)
-    results = eight(lambda: block_user(ann.id, ben.id))
+    results = eight(lambda: sdk.block_user(ann.id, ben.id))
     assert sorted(created for _, created in results) == [False] * 7 + [True]
-    assert {block.id for block, _ in results} == {BlockedUser.get().id}
+    assert {block.id for block, _ in results} == {sdk.BlockedUser.get().id}
     assert unread(ann, chat) == 0
-    assert sorted(eight(lambda: unblock_user(ann.id, ben.id))) == [False] * 7 + [True]
+    assert sorted(eight(lambda: sdk.unblock_user(ann.id, ben.id))) == [False] * 7 + [True]
     assert unread(ann, chat) == 1
 
 
@@ -79,12 +50,12 @@ def test_blocking_and_unblocking_each_other() -> None:
 
     def turn() -> None:
         for user, other in ((ann, ben), (ben, ann)) * 5:
-            block_user(user.id, other.id)
-            unblock_user(user.id, other.id)
+            sdk.block_user(user.id, other.id)
+            sdk.unblock_user(user.id, other.id)
 
     eight(turn)
     assert wrong_counts() == {}
-    assert BlockedUser.select().count() == 0
+    assert sdk.BlockedUser.select().count() == 0
 
 
 @pytest.mark.parametrize("_", range(5))
@@ -92,38 +63,41 @@ def test_pinning(_: int) -> None:
     ann = make_user()
     chat = make_chat(ann)
     message = make_message(ann, chat)
-    results = eight(lambda: pin_message(ann.id, chat.id, message.id))
+    results = eight(lambda: sdk.pin_message(ann.id, chat.id, message.id))
     assert sorted(created for _, created in results) == [False] * 7 + [True]
-    assert {pin.id for pin, _ in results} == {PinnedMessage.get().id}
+    assert {pin.id for pin, _ in results} == {sdk.PinnedMessage.get().id}
 
 
 @pytest.mark.parametrize("_", range(5))
 def test_opening_a_private_chat_from_both_sides(_: int) -> None:
     ann, ben = make_users(2)
     results = at_once(
-        *[partial(open_private_chat, ann.id, ben.id), partial(open_private_chat, ben.id, ann.id)]
+        *[
+            partial(sdk.open_private_chat, ann.id, ben.id),
+            partial(sdk.open_private_chat, ben.id, ann.id),
+        ]
         * 4
     )
     assert sorted(created for _, created in results) == [False] * 7 + [True]
-    chats = eight(lambda: create_chat(ann.id, ChatType.PRIVATE, member_ids=[ben.id]))
-    assert {chat.id for chat, _ in results} | {chat.id for chat in chats} == {Chat.get().id}
-    assert (Chat.select().count(), ChatMember.select().count()) == (1, 2)
+    chats = eight(lambda: sdk.create_chat(ann.id, sdk.ChatType.PRIVATE, member_ids=[ben.id]))
+    assert {chat.id for chat, _ in results} | {chat.id for chat in chats} == {sdk.Chat.get().id}
+    assert (sdk.Chat.select().count(), sdk.ChatMember.select().count()) == (1, 2)
 
 
 def test_every_toggle_turns() -> None:
     ann = make_user()
     for calls in (8, 7):
         chat = make_chat(ann)
-        rows = at_once(*[partial(toggle_favorite, ann.id, chat.id)] * calls)
+        rows = at_once(*[partial(sdk.toggle_favorite, ann.id, chat.id)] * calls)
         assert sum(row.is_favorite for row in rows) == 4
-        assert get_chat_settings(ann.id, chat.id).is_favorite == (calls == 7)
+        assert sdk.get_chat_settings(ann.id, chat.id).is_favorite == (calls == 7)
 
 
 def test_new_folders_have_one_order() -> None:
     ann = make_user()
     for _ in range(3):
-        eight(lambda: create_folder(ann.id, "work"))
-    assert sorted(folder.order for folder in Folder.select()) == list(range(24))
+        eight(lambda: sdk.create_folder(ann.id, "work"))
+    assert sorted(folder.order for folder in sdk.Folder.select()) == list(range(24))
 
 
 @pytest.mark.parametrize("has_row", [True, False])
@@ -133,9 +107,9 @@ def test_reading_ends_at_the_latest_message_whatever_comes_first(has_row: bool) 
         chat = insert_chat(ann, ben)
         ids = [insert_message(ann, chat, created_at=after(second)).id for second in range(8)]
         if has_row:
-            ChatSettings.create(user=ben, chat=chat, created_at=LONG_AGO, unread_count=8)
-        at_once(*[partial(mark_read, ben.id, chat.id, id) for id in ids])
-        settings = get_chat_settings(ben.id, chat.id)
+            sdk.ChatSettings.create(user=ben, chat=chat, created_at=LONG_AGO, unread_count=8)
+        at_once(*[partial(sdk.mark_read, ben.id, chat.id, id) for id in ids])
+        settings = sdk.get_chat_settings(ben.id, chat.id)
         assert (settings.last_read_message_id, settings.unread_count) == (ids[-1], 0)
 
 
@@ -157,10 +131,10 @@ def test_the_same_id_in_two_chats_is_one_message() -> None:
         assert sum(unread(ben, chat) for chat in chats) == 1
 
 
-def send_or_none(sender: User, chat: Chat, message_id: str) -> Message | None:
+def send_or_none(sender: sdk.User, chat: sdk.Chat, message_id: str) -> sdk.Message | None:
     try:
         return make_message(sender, chat, message_id=message_id)
-    except AlreadyExists:
+    except sdk.AlreadyExists:
         return None
 
 
@@ -168,7 +142,7 @@ def test_messages_of_eight_senders_have_one_order_and_all_count() -> None:
     users = make_users(8)
     chat = make_chat(*users)
 
-    def send(user: User) -> list[Message]:
+    def send(user: sdk.User) -> list[sdk.Message]:
         return [make_message(user, chat) for _ in range(10)]
 
     sent = at_once(*[partial(send, user) for user in users])
@@ -179,20 +153,20 @@ def test_messages_of_eight_senders_have_one_order_and_all_count() -> None:
 
 def test_the_first_settings_of_a_chat_are_made_once_whoever_makes_them() -> None:
     ann, ben = make_users(2)
-    folder = create_folder(ben.id, "work")
+    folder = sdk.create_folder(ben.id, "work")
     for _ in range(40):
         chat = insert_chat(ann, ben)
         old = insert_message(ann, chat, created_at=after(1))
         calls: list[Callable[[], object]] = [
-            partial(mute_chat, ben.id, chat.id),
-            partial(set_favorite, ben.id, chat.id),
-            partial(mark_read, ben.id, chat.id),
-            partial(mark_read, ben.id, chat.id, old.id),
-            partial(move_to_folder, ben.id, chat.id, folder.id),
+            partial(sdk.mute_chat, ben.id, chat.id),
+            partial(sdk.set_favorite, ben.id, chat.id),
+            partial(sdk.mark_read, ben.id, chat.id),
+            partial(sdk.mark_read, ben.id, chat.id, old.id),
+            partial(sdk.move_to_folder, ben.id, chat.id, folder.id),
             partial(make_message, ann, chat),
         ]
         at_once(*calls)
-        settings = ChatSettings.get(ChatSettings.chat == chat, ChatSettings.user == ben)
+        settings = sdk.ChatSettings.get(sdk.ChatSettings.chat == chat, sdk.ChatSettings.user == ben)
         assert settings.is_muted and settings.is_favorite and settings.folder_id == folder.id
     assert wrong_counts() == {}
 
@@ -204,7 +178,9 @@ def test_what_is_due_is_sent_once_however_many_publish() -> None:
         for user in users:
             for second in range(3):
                 make_message(user, chat, scheduled_for=NOON - timedelta(seconds=second))
-    results = eight(lambda: publish_scheduled(now=NOON, limit=7) + publish_scheduled(now=NOON))
+    results = eight(
+        lambda: sdk.publish_scheduled(now=NOON, limit=7) + sdk.publish_scheduled(now=NOON)
+    )
     ids = [message.id for result in results for message in result]
     assert (len(ids), len(set(ids))) == (36, 36)
     assert [unread(user, chat) for user in users for chat in chats] == [6] * 12
@@ -215,7 +191,7 @@ def test_a_deleted_message_leaves_each_count_once() -> None:
     chat = make_chat(ann, ben)
     messages = [make_message(ann, chat) for _ in range(5)]
     for number, message in enumerate(messages, start=1):
-        deleted = eight(partial(delete_message, ann.id, chat.id, message.id))
+        deleted = eight(partial(sdk.delete_message, ann.id, chat.id, message.id))
         assert sorted(deleted) == [False] * 7 + [True]
         assert unread(ben, chat) == 5 - number
 
@@ -224,19 +200,19 @@ def test_a_chat_has_one_owner_though_owners_leave_at_once() -> None:
     for _ in range(5):
         users = make_users(8)
         chat = make_chat(*users)
-        at_once(*[partial(leave_chat, user.id, chat.id) for user in users[:7]])
-        [left] = ChatMember.select().where(ChatMember.chat == chat)
-        assert (left.user_id, left.role) == (users[7].id, MemberRole.OWNER)
+        at_once(*[partial(sdk.leave_chat, user.id, chat.id) for user in users[:7]])
+        [left] = sdk.ChatMember.select().where(sdk.ChatMember.chat == chat)
+        assert (left.user_id, left.role) == (users[7].id, sdk.MemberRole.OWNER)
 
 
 def test_coming_and_going_makes_one_membership() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
     for _ in range(5):
-        rows = eight(lambda: add_member(ann.id, chat.id, ben.id))
+        rows = eight(lambda: sdk.add_member(ann.id, chat.id, ben.id))
         assert len({row.id for row in rows}) == 1
         at_once(
-            *[partial(leave_chat, ben.id, chat.id)] * 4,
-            *[partial(remove_member, ann.id, chat.id, ben.id)] * 4,
+            *[partial(sdk.leave_chat, ben.id, chat.id)] * 4,
+            *[partial(sdk.remove_member, ann.id, chat.id, ben.id)] * 4,
         )
-        assert ChatMember.select().where(ChatMember.user == ben).count() == 0
+        assert sdk.ChatMember.select().where(sdk.ChatMember.user == ben).count() == 0

@@ -18,9 +18,9 @@ import click
 import peewee_migrate.cli
 import pytest
 
-import stogram_sdk
+import stogram_sdk as sdk
 from stogram_sdk.__main__ import main as stogram_command
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 from tests.test_rights import SERVICE, SERVICE_RIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,7 +85,7 @@ def ran(
         code = compile(block.text, f"{readme}, block {number} of code", "exec")
         exec(code, module.__dict__)
     yield Ran(module.__dict__, capsys.readouterr().out.splitlines())
-    stogram_sdk.close()
+    sdk.close()
 
 
 @both
@@ -109,7 +109,7 @@ def test_flask_service(ran: Ran) -> None:
     nowhere = client.post("/chats/none/messages", headers=as_anna, json={"content": "?"})
     assert (nowhere.status_code, nowhere.json["error"][:12]) == (404, "no such chat")
     assert client.get("/chats?cursor=forged", headers=as_anna).status_code == 400
-    assert stogram_sdk.db.obj.connections_in_use() == 0
+    assert sdk.db.obj.connections_in_use() == 0
 
 
 @both
@@ -124,13 +124,13 @@ def test_fastapi_service(ran: Ran) -> None:
         assert client.post(f"/chats/{chat.id}/read", headers=as_ivan).json() == {"unread": 0}
         assert client.get("/chats", headers=as_ivan).json()["unread"] == 1
         assert client.post("/chats/none/read", headers=as_ivan).status_code == 404
-    assert stogram_sdk.db.obj.connections_in_use() == 0
+    assert sdk.db.obj.connections_in_use() == 0
 
 
 @both
 def test_each_error_has_a_code(ran: Ran) -> None:
-    unavailable = ran.names["http_code"](stogram_sdk.Unavailable("no answer"))
-    other = ran.names["http_code"](stogram_sdk.DatabaseError("?"))
+    unavailable = ran.names["http_code"](sdk.Unavailable("no answer"))
+    other = ran.names["http_code"](sdk.DatabaseError("?"))
     assert (unavailable, other) == (503, 500)
 
 
@@ -183,7 +183,7 @@ def shell(script: str, directory: Path, server: PostgresServer) -> subprocess.Co
 def test_every_public_name_is_there(readme: str) -> None:
     words = set(re.findall(r"\w+", " ".join(words_in_backticks(readme))))
     words |= set(re.findall(r"\w+", "".join(block.text for block in blocks_of(readme))))
-    assert set(stogram_sdk.__all__) <= words
+    assert set(sdk.__all__) <= words
 
 
 @both
@@ -191,16 +191,14 @@ def test_functions_are_named_with_their_arguments(readme: str) -> None:
     named = set()
     for word in words_in_backticks(readme):
         call = re.fullmatch(r"(\w+)\((.*)\)", word)
-        function = getattr(stogram_sdk, call[1], None) if call else None
+        function = getattr(sdk, call[1], None) if call else None
         if call and inspect.isfunction(function) and (call[2] or call[1] not in named):
             given = re.sub(r"=[^,)]+", "", call[2]).replace("*,", "").replace("**", "")
             arguments = [name.strip() for name in given.split(",") if name.strip()]
             if arguments or not inspect.signature(function).parameters:
                 assert arguments == list(inspect.signature(function).parameters), call[1]
                 named.add(call[1])
-    functions = {
-        name for name in stogram_sdk.__all__ if inspect.isfunction(getattr(stogram_sdk, name))
-    }
+    functions = {name for name in sdk.__all__ if inspect.isfunction(getattr(sdk, name))}
     assert functions - named == {"retrying"}
 
 

@@ -8,12 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import StogramError
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
-from tests.contract import CALLS, build_world, outcome, undone
-from tests.postgres import PostgresServer
-from tests.states import Databases, pw_migrate, stogram
+from tests.support.contract import CALLS, build_world, outcome, undone
+from tests.support.postgres import PostgresServer
+from tests.support.states import Databases, pw_migrate, stogram
 
 # Roles belong to the whole server, which others may be using.
 _RUN = uuid.uuid4().hex[:8]
@@ -105,9 +104,9 @@ def as_service(databases: Databases, name: str) -> Iterator[None]:
     """Connected to a migrated database as a role with what the README names, and no more."""
     assert pw_migrate(url_as(databases, name, OWNER), "migrate").returncode == 0
     databases.strictly(name, SERVICE_RIGHTS)
-    stogram_sdk.connect(url_as(databases, name, SERVICE))
+    sdk.connect(url_as(databases, name, SERVICE))
     yield
-    stogram_sdk.close()
+    sdk.close()
     databases.server.execute(f"DROP OWNED BY {SERVICE}", name)
 
 
@@ -129,7 +128,7 @@ def test_nobody_else_can_use_what_runs_with_the_rights_of_the_owner(
             EXECUTE FUNCTION public.stogram_keep_message_tags();
     """
     databases.server.execute(f'GRANT TEMP ON DATABASE "{name}" TO {SERVICE}')
-    with pytest.raises(StogramError, match="42501"), session():
+    with pytest.raises(sdk.StogramError, match="42501"), session():
         current_database().execute_sql(script)
 
 

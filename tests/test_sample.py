@@ -9,56 +9,46 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import (
-    Chat,
-    ChatMember,
-    ChatSettings,
-    ChatType,
-    MemberRole,
-    Message,
-    NotFound,
-    User,
-)
+import stogram_sdk as sdk
 from stogram_sdk.fields import utc_now
-from tests.contract import CALLS, Scene, outcome, undone
-from tests.postgres import PostgresServer
-from tests.states import Databases
+from tests.support.contract import CALLS, Scene, outcome, undone
+from tests.support.postgres import PostgresServer
+from tests.support.states import Databases
 
 
 @pytest.fixture(scope="module")
 def sample(postgres_server: PostgresServer) -> Iterator[None]:
     with postgres_server.database() as name:
         Databases(postgres_server).filled(name)
-        stogram_sdk.connect(postgres_server.url_of(name))
-        stogram_sdk.migrate()
-        with stogram_sdk.session():
+        sdk.connect(postgres_server.url_of(name))
+        sdk.migrate()
+        with sdk.session():
             yield
-        stogram_sdk.close()
+        sdk.close()
 
 
 class Rows(NamedTuple):
     """Everything, read with plain queries."""
 
-    users: dict[str, User]
-    chats: dict[str, Chat]
-    members: dict[str, dict[str, MemberRole]]  # by chat and user
-    messages: dict[str, list[Message]]  # by chat: the visible ones, newest first
+    users: dict[str, sdk.User]
+    chats: dict[str, sdk.Chat]
+    members: dict[str, dict[str, sdk.MemberRole]]  # by chat and user
+    messages: dict[str, list[sdk.Message]]  # by chat: the visible ones, newest first
 
 
 @pytest.fixture(scope="module")
 def rows(sample: None) -> Rows:
-    members: dict[str, dict[str, MemberRole]] = defaultdict(dict)
-    for row in ChatMember.select():
+    members: dict[str, dict[str, sdk.MemberRole]] = defaultdict(dict)
+    for row in sdk.ChatMember.select():
         members[row.chat_id][row.user_id] = row.role
-    messages: dict[str, list[Message]] = defaultdict(list)
-    for message in Message.select():
+    messages: dict[str, list[sdk.Message]] = defaultdict(list)
+    for message in sdk.Message.select():
         if not message.is_deleted and (message.is_sent or message.scheduled_for is None):
             messages[message.chat_id].append(message)
     for visible in messages.values():
         visible.sort(key=lambda message: (message.created_at, message.id), reverse=True)
-    users = {user.id: user for user in User.select()}
-    return Rows(users, {chat.id: chat for chat in Chat.select()}, members, messages)
+    users = {user.id: user for user in sdk.User.select()}
+    return Rows(users, {chat.id: chat for chat in sdk.Chat.select()}, members, messages)
 
 
 @pytest.fixture(scope="module")
@@ -68,26 +58,27 @@ def scene(rows: Rows) -> Scene:
         (row.chat_id, row.sender_id, row)
         for visible in rows.messages.values()
         for row in visible
-        if rows.chats[row.chat_id].type is ChatType.GROUP
-        and rows.members[row.chat_id].get(row.sender_id) is MemberRole.OWNER
+        if rows.chats[row.chat_id].type is sdk.ChatType.GROUP
+        and rows.members[row.chat_id].get(row.sender_id) is sdk.MemberRole.OWNER
     )
     pinned = next(row for row in rows.messages[chat] if row.sender_id != actor)
     known = {
         user_id
         for chat_id, members in rows.members.items()
-        if chat_id == chat or (actor in members and rows.chats[chat_id].type is ChatType.PRIVATE)
+        if chat_id == chat
+        or (actor in members and rows.chats[chat_id].type is sdk.ChatType.PRIVATE)
         for user_id in members
     }
     newcomer = next(user_id for user_id in rows.users if user_id not in known)
     other_chat = next(id for id, there in rows.members.items() if actor in there and id != chat)
-    stogram_sdk.send_message(pinned.sender_id, chat, f"Привет @{rows.users[actor].username} #Тег")
-    stogram_sdk.pin_message(actor, chat, pinned.id)
-    folders = [stogram_sdk.create_folder(actor, name).id for name in ("Работа", "Дом")]
-    stogram_sdk.mute_chat(actor, chat)
-    stogram_sdk.move_to_folder(actor, chat, folders[0])
-    stogram_sdk.block_user(actor, pinned.sender_id)
-    ChatSettings.update(unread_count=77).where(
-        ChatSettings.user == actor, ChatSettings.chat == chat
+    sdk.send_message(pinned.sender_id, chat, f"Привет @{rows.users[actor].username} #Тег")
+    sdk.pin_message(actor, chat, pinned.id)
+    folders = [sdk.create_folder(actor, name).id for name in ("Работа", "Дом")]
+    sdk.mute_chat(actor, chat)
+    sdk.move_to_folder(actor, chat, folders[0])
+    sdk.block_user(actor, pinned.sender_id)
+    sdk.ChatSettings.update(unread_count=77).where(
+        sdk.ChatSettings.user == actor, sdk.ChatSettings.chat == chat
     ).execute()
     now = utc_now()
     return Scene(
@@ -120,13 +111,13 @@ def everything(list_page: Any, *arguments: Any, **options: Any) -> list[Any]:
 
 def test_nothing_is_unread_at_first(rows: Rows) -> None:
     for user_id in rows.users:
-        assert stogram_sdk.unread_totals(user_id) == (0, 0, 0)
-        assert stogram_sdk.recount_unread(user_id) == 0
+        assert sdk.unread_totals(user_id) == (0, 0, 0)
+        assert sdk.recount_unread(user_id) == 0
 
 
 def test_every_chat_lists_its_visible_messages(rows: Rows) -> None:
     for chat_id, members in rows.members.items():
-        listed = everything(stogram_sdk.list_messages, next(iter(members)), chat_id)
+        listed = everything(sdk.list_messages, next(iter(members)), chat_id)
         assert listed == rows.messages[chat_id]
         assert [row.content for row in listed] == [row.content for row in rows.messages[chat_id]]
         assert all(row.sender.username == rows.users[row.sender_id].username for row in listed)
@@ -134,16 +125,16 @@ def test_every_chat_lists_its_visible_messages(rows: Rows) -> None:
 
 def test_every_chat_lists_its_members_and_no_stranger_sees_it(rows: Rows) -> None:
     for chat_id, members in rows.members.items():
-        listed = everything(stogram_sdk.list_members, next(iter(members)), chat_id)
+        listed = everything(sdk.list_members, next(iter(members)), chat_id)
         assert {member.profile.id: member.role for member in listed} == members
         stranger = next(user_id for user_id in rows.users if user_id not in members)
-        for call in (stogram_sdk.list_messages, stogram_sdk.list_members):
-            with pytest.raises(NotFound):
+        for call in (sdk.list_messages, sdk.list_members):
+            with pytest.raises(sdk.NotFound):
                 call(stranger, chat_id)
 
 
 def test_every_user_lists_their_chats_by_the_last_message(rows: Rows) -> None:
-    joined = {(row.user_id, row.chat_id): row.joined_at for row in ChatMember.select()}
+    joined = {(row.user_id, row.chat_id): row.joined_at for row in sdk.ChatMember.select()}
     for user_id in rows.users:
         wanted = []
         for chat_id, members in rows.members.items():
@@ -151,10 +142,10 @@ def test_every_user_lists_their_chats_by_the_last_message(rows: Rows) -> None:
                 newest = rows.messages[chat_id][0] if rows.messages[chat_id] else None
                 time = newest.created_at if newest else joined[user_id, chat_id]
                 others = [other for other in members if other != user_id]
-                private = rows.chats[chat_id].type is ChatType.PRIVATE
+                private = rows.chats[chat_id].type is sdk.ChatType.PRIVATE
                 wanted.append((time, chat_id, newest and newest.id, others[0] if private else None))
         wanted.sort(key=lambda line: line[:2], reverse=True)
-        listed = everything(stogram_sdk.list_chats, user_id)
+        listed = everything(sdk.list_chats, user_id)
         assert [
             (line.chat.id, line.last_message and line.last_message.id, line.peer and line.peer.id)
             for line in listed
@@ -163,7 +154,7 @@ def test_every_user_lists_their_chats_by_the_last_message(rows: Rows) -> None:
 
 def test_every_username_is_found(rows: Rows) -> None:
     for user in rows.users.values():
-        assert stogram_sdk.find_user(user.username.upper()) == user
+        assert sdk.find_user(user.username.upper()) == user
 
 
 @pytest.mark.parametrize(
@@ -181,7 +172,7 @@ def test_a_search_finds_what_a_look_at_every_message_finds(rows: Rows, text: str
         or text.casefold() in (row.file_name or "").casefold()
     ]
     wanted.sort(key=lambda row: (row.created_at, row.id), reverse=True)
-    assert everything(stogram_sdk.search_messages, user_id, text) == wanted
+    assert everything(sdk.search_messages, user_id, text) == wanted
 
 
 # --- In use ---

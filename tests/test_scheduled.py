@@ -7,32 +7,8 @@ from typing import Any
 
 import pytest
 
-from stogram_sdk import (
-    ChatType,
-    InvalidInput,
-    MemberRole,
-    Message,
-    NotFound,
-    UnreadTotals,
-    User,
-    add_member,
-    block_user,
-    delete_message,
-    edit_message,
-    find_by_hashtag,
-    leave_chat,
-    list_chats,
-    mark_read,
-    pin_message,
-    publish_scheduled,
-    recount_unread,
-    search_messages,
-    send_message,
-    unblock_user,
-    unread_totals,
-    users_to_notify,
-)
-from tests.factories import (
+import stogram_sdk as sdk
+from tests.support.factories import (
     LONG_AGO,
     after,
     insert_chat,
@@ -58,15 +34,15 @@ def test_until_its_time_a_message_is_there_for_nobody() -> None:
     assert (message.is_sent, message.scheduled_for) == (False, NOON)
     for user in (ann, ben):
         assert listed(user, chat) == []
-        assert list_chats(user.id)[0].last_message is None
-        assert find_by_hashtag(user.id, "later") == []
-        assert search_messages(user.id, "later") == []
-        with pytest.raises(NotFound):
-            pin_message(user.id, chat.id, message.id)
-    assert unread_totals(ben.id) == UnreadTotals(0, 0, 0)
-    assert users_to_notify(chat.id, message.id) == []
-    assert publish_scheduled() == []
-    assert publish_scheduled(now=NOON - timedelta(milliseconds=1)) == []
+        assert sdk.list_chats(user.id)[0].last_message is None
+        assert sdk.find_by_hashtag(user.id, "later") == []
+        assert sdk.search_messages(user.id, "later") == []
+        with pytest.raises(sdk.NotFound):
+            sdk.pin_message(user.id, chat.id, message.id)
+    assert sdk.unread_totals(ben.id) == sdk.UnreadTotals(0, 0, 0)
+    assert sdk.users_to_notify(chat.id, message.id) == []
+    assert sdk.publish_scheduled() == []
+    assert sdk.publish_scheduled(now=NOON - timedelta(milliseconds=1)) == []
 
 
 def test_what_is_due_is_sent_once_and_counts_as_unread_then() -> None:
@@ -74,17 +50,17 @@ def test_what_is_due_is_sent_once_and_counts_as_unread_then() -> None:
     chat = make_chat(ann, ben)
     waiting = make_message(ann, chat, "#later", scheduled_for=NOON)
     make_message(ann, chat)
-    mark_read(ben.id, chat.id)
-    [sent] = publish_scheduled(now=NOON)
-    assert sent == Message.get(Message.id == waiting.id)
+    sdk.mark_read(ben.id, chat.id)
+    [sent] = sdk.publish_scheduled(now=NOON)
+    assert sent == sdk.Message.get(sdk.Message.id == waiting.id)
     assert (sent.id, sent.is_sent, sent.scheduled_for) == (waiting.id, True, NOON)
     assert sent.created_at == NOON
     assert unread(ben, chat) == 1
     assert listed(ben, chat)[0] == sent.id
-    assert users_to_notify(chat.id, sent.id) == [ben.id]
-    assert publish_scheduled(now=NOON) == []
+    assert sdk.users_to_notify(chat.id, sent.id) == [ben.id]
+    assert sdk.publish_scheduled(now=NOON) == []
     assert unread(ben, chat) == 1
-    assert recount_unread(ben.id) == 0
+    assert sdk.recount_unread(ben.id) == 0
 
 
 def test_a_time_that_has_passed_is_due_at_once() -> None:
@@ -92,7 +68,7 @@ def test_a_time_that_has_passed_is_due_at_once() -> None:
     chat = make_chat(ann, ben)
     message = make_message(ann, chat, scheduled_for=LONG_AGO)
     assert unread(ben, chat) == 0
-    assert [sent.id for sent in publish_scheduled()] == [message.id]
+    assert [sent.id for sent in sdk.publish_scheduled()] == [message.id]
     assert unread(ben, chat) == 1
 
 
@@ -102,8 +78,8 @@ def test_a_time_of_any_zone_is_the_same_moment() -> None:
     moscow = timezone(timedelta(hours=3))
     message = make_message(ann, chat, scheduled_for=NOON.astimezone(moscow))
     assert message.scheduled_for == NOON
-    assert publish_scheduled(now=(NOON - timedelta(seconds=1)).astimezone(moscow)) == []
-    assert len(publish_scheduled(now=NOON.astimezone(moscow))) == 1
+    assert sdk.publish_scheduled(now=(NOON - timedelta(seconds=1)).astimezone(moscow)) == []
+    assert len(sdk.publish_scheduled(now=NOON.astimezone(moscow))) == 1
 
 
 def test_many_are_sent_in_the_order_of_their_times_after_what_is_there() -> None:
@@ -116,11 +92,11 @@ def test_many_are_sent_in_the_order_of_their_times_after_what_is_there() -> None
     for number in (4, 5):
         make_message(ann, chat, message_id=f"m{number}", scheduled_for=NOON)
     insert_message(ben, chat, id="m0", created_at=NOON + timedelta(days=1))
-    sent = publish_scheduled(now=NOON)
+    sent = sdk.publish_scheduled(now=NOON)
     assert [message.id for message in sent] == ["m1", "m2", "m3", "m4", "m5"]
     assert listed(ben, chat) == ["m5", "m4", "m3", "m2", "m1", "m0"]
     assert unread(ben, chat) == 5
-    assert mark_read(ben.id, chat.id, "m3").unread_count == 2
+    assert sdk.mark_read(ben.id, chat.id, "m3").unread_count == 2
 
 
 def test_publishing_is_three_statements_however_many_are_due() -> None:
@@ -130,11 +106,11 @@ def test_publishing_is_three_statements_however_many_are_due() -> None:
         for user in users:
             make_message(user, chat, scheduled_for=NOON)
     with statements(1):
-        assert publish_scheduled() == []
+        assert sdk.publish_scheduled() == []
     with statements(3):
-        assert len(publish_scheduled(now=NOON)) == 15
+        assert len(sdk.publish_scheduled(now=NOON)) == 15
     assert [unread(user, chat) for chat in chats for user in users] == [4] * 15
-    assert [recount_unread(user.id) for user in users] == [0] * 5
+    assert [sdk.recount_unread(user.id) for user in users] == [0] * 5
 
 
 def test_a_limit_takes_the_earliest_first() -> None:
@@ -147,8 +123,8 @@ def test_a_limit_takes_the_earliest_first() -> None:
             message_id=f"m{number}",
             scheduled_for=NOON + timedelta(seconds=-number),
         )
-    assert {sent.id for sent in publish_scheduled(now=NOON, limit=3)} == {"m3", "m2", "m1"}
-    assert [sent.id for sent in publish_scheduled(now=NOON, limit=3)] == ["m0"]
+    assert {sent.id for sent in sdk.publish_scheduled(now=NOON, limit=3)} == {"m3", "m2", "m1"}
+    assert [sent.id for sent in sdk.publish_scheduled(now=NOON, limit=3)] == ["m0"]
 
 
 def test_a_deleted_one_is_not_sent_and_was_never_counted() -> None:
@@ -156,29 +132,29 @@ def test_a_deleted_one_is_not_sent_and_was_never_counted() -> None:
     chat = make_chat(ann, ben)
     make_message(ann, chat)
     message = make_message(ann, chat, scheduled_for=NOON)
-    assert delete_message(ann.id, chat.id, message.id)
+    assert sdk.delete_message(ann.id, chat.id, message.id)
     assert unread(ben, chat) == 1
-    assert publish_scheduled(now=NOON) == []
+    assert sdk.publish_scheduled(now=NOON) == []
 
 
 def test_an_edited_one_is_sent_as_it_is_now() -> None:
     ann = make_users(1)[0]
     chat = make_chat(ann)
     message = make_message(ann, chat, "#draft", scheduled_for=NOON)
-    edit_message(ann.id, chat.id, message.id, "#final")
-    assert publish_scheduled(now=NOON)[0].hashtags == ["final"]
-    assert find_by_hashtag(ann.id, "draft") == []
+    sdk.edit_message(ann.id, chat.id, message.id, "#final")
+    assert sdk.publish_scheduled(now=NOON)[0].hashtags == ["final"]
+    assert sdk.find_by_hashtag(ann.id, "draft") == []
 
 
 def test_one_whose_sender_has_left_is_not_sent() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ben, chat, scheduled_for=NOON)
-    leave_chat(ben.id, chat.id)
-    assert publish_scheduled(now=NOON) == []
-    assert Message.get(Message.id == message.id).is_deleted
-    add_member(ann.id, chat.id, ben.id)
-    assert publish_scheduled(now=NOON) == []
+    sdk.leave_chat(ben.id, chat.id)
+    assert sdk.publish_scheduled(now=NOON) == []
+    assert sdk.Message.get(sdk.Message.id == message.id).is_deleted
+    sdk.add_member(ann.id, chat.id, ben.id)
+    assert sdk.publish_scheduled(now=NOON) == []
     assert unread(ann, chat) == 0
 
 
@@ -188,40 +164,40 @@ def test_one_that_is_not_sent_does_not_hold_up_the_others() -> None:
     for _ in range(3):
         make_message(ben, chat, scheduled_for=LONG_AGO)
     message = make_message(ann, chat, scheduled_for=NOON)
-    leave_chat(ben.id, chat.id)
-    assert [sent.id for sent in publish_scheduled(now=NOON, limit=1)] == [message.id]
+    sdk.leave_chat(ben.id, chat.id)
+    assert [sent.id for sent in sdk.publish_scheduled(now=NOON, limit=1)] == [message.id]
 
 
 def test_one_in_a_private_chat_is_not_sent_after_a_block() -> None:
     ann, ben = make_users(2)
-    private, group = make_chat(ann, ben, type=ChatType.PRIVATE), make_chat(ann, ben)
+    private, group = make_chat(ann, ben, type=sdk.ChatType.PRIVATE), make_chat(ann, ben)
     make_message(ben, private, scheduled_for=NOON)
     in_group = make_message(ben, group, scheduled_for=NOON)
-    block_user(ann.id, ben.id)
-    assert [sent.id for sent in publish_scheduled(now=NOON)] == [in_group.id]
+    sdk.block_user(ann.id, ben.id)
+    assert [sent.id for sent in sdk.publish_scheduled(now=NOON)] == [in_group.id]
     assert (unread(ann, private), unread(ann, group)) == (0, 0)
-    assert users_to_notify(group.id, in_group.id) == []
-    unblock_user(ann.id, ben.id)
+    assert sdk.users_to_notify(group.id, in_group.id) == []
+    sdk.unblock_user(ann.id, ben.id)
     assert (listed(ann, private), listed(ann, group)) == ([], [in_group.id])
-    assert recount_unread(ann.id) == 0
+    assert sdk.recount_unread(ann.id) == 0
 
 
 def test_one_in_a_channel_is_sent_if_its_sender_may_still_write_there() -> None:
     ann, ben = make_users(2)
-    channel = make_chat(ann, type=ChatType.CHANNEL)
-    add_member(ann.id, channel.id, ben.id, role=MemberRole.ADMIN)
+    channel = make_chat(ann, type=sdk.ChatType.CHANNEL)
+    sdk.add_member(ann.id, channel.id, ben.id, role=sdk.MemberRole.ADMIN)
     make_message(ben, channel, scheduled_for=NOON)
-    leave_chat(ben.id, channel.id)
-    add_member(ann.id, channel.id, ben.id)
-    assert publish_scheduled(now=NOON) == []
+    sdk.leave_chat(ben.id, channel.id)
+    sdk.add_member(ann.id, channel.id, ben.id)
+    assert sdk.publish_scheduled(now=NOON) == []
 
 
 def test_who_joins_before_it_is_sent_has_it_unread() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
     make_message(ann, chat, scheduled_for=NOON)
-    add_member(ann.id, chat.id, ben.id)
-    publish_scheduled(now=NOON)
+    sdk.add_member(ann.id, chat.id, ben.id)
+    sdk.publish_scheduled(now=NOON)
     assert unread(ben, chat) == 1
 
 
@@ -231,9 +207,9 @@ def test_the_same_message_id_is_one_scheduled_message() -> None:
     for _ in range(2):
         message = make_message(ann, chat, message_id="m1", scheduled_for=NOON)
         assert not message.is_sent
-    assert len(publish_scheduled(now=NOON)) == 1
+    assert len(sdk.publish_scheduled(now=NOON)) == 1
     assert make_message(ann, chat, message_id="m1", scheduled_for=NOON).is_sent
-    assert publish_scheduled(now=NOON) == []
+    assert sdk.publish_scheduled(now=NOON) == []
 
 
 def test_what_the_server_scheduled_is_sent_too() -> None:
@@ -241,8 +217,8 @@ def test_what_the_server_scheduled_is_sent_too() -> None:
     chat = insert_chat(ann, ben)
     message = insert_message(ann, chat, is_sent=False, scheduled_for=after(60), created_at=after(1))
     insert_message(ann, chat, created_at=after(30))
-    mark_read(ben.id, chat.id)
-    assert [sent.id for sent in publish_scheduled(now=after(60))] == [message.id]
+    sdk.mark_read(ben.id, chat.id)
+    assert [sent.id for sent in sdk.publish_scheduled(now=after(60))] == [message.id]
     assert unread(ben, chat) == 1
 
 
@@ -252,13 +228,13 @@ def test_what_the_server_scheduled_is_sent_too() -> None:
     ids=str,
 )
 def test_what_cannot_be_published_is_refused(wrong: dict[str, Any]) -> None:
-    with sent_statements() as sent, pytest.raises(InvalidInput):
-        publish_scheduled(**wrong)
+    with sent_statements() as sent, pytest.raises(sdk.InvalidInput):
+        sdk.publish_scheduled(**wrong)
     assert sent == []
 
 
 def test_a_naive_time_is_refused() -> None:
-    ann: User = make_users(1)[0]
-    with pytest.raises(InvalidInput) as error:
-        send_message(ann.id, make_chat(ann).id, "x", scheduled_for=datetime(2999, 1, 1))
+    ann: sdk.User = make_users(1)[0]
+    with pytest.raises(sdk.InvalidInput) as error:
+        sdk.send_message(ann.id, make_chat(ann).id, "x", scheduled_for=datetime(2999, 1, 1))
     assert error.value.field == "scheduled_for"

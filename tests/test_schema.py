@@ -9,8 +9,7 @@ from typing import Any
 import peewee
 import pytest
 
-import stogram_sdk
-from stogram_sdk import models
+import stogram_sdk as sdk
 from stogram_sdk.database import db, open_database, session
 from stogram_sdk.migrating import migrate, migrations_directory
 from stogram_sdk.schema.expected import SPECIAL_INDEXES, expected_catalog
@@ -20,8 +19,8 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.sqlite import SqliteSchema
 from stogram_sdk.schema.steps import AddIndex, Step
-from tests.postgres import PostgresServer
-from tests.states import Databases, pw_migrate
+from tests.support.postgres import PostgresServer
+from tests.support.states import Databases, pw_migrate
 
 
 def catalog_of(url: str) -> Catalog:
@@ -37,21 +36,21 @@ def catalog_of(url: str) -> Catalog:
 
 def create_from_models(url: str) -> None:
     """What the models alone make of an empty database, referenced tables first."""
-    stogram_sdk.connect(url)
+    sdk.connect(url)
     on_postgres = isinstance(db.obj, peewee.PostgresqlDatabase)
     with session():
         if on_postgres:
             for enum in (
-                models.UserStatus,
-                models.ChatType,
-                models.MemberRole,
-                models.MessageType,
-                models.CallType,
-                models.CallStatus,
+                sdk.models.UserStatus,
+                sdk.models.ChatType,
+                sdk.models.MemberRole,
+                sdk.models.MessageType,
+                sdk.models.CallType,
+                sdk.models.CallStatus,
             ):
                 labels = ", ".join(f"'{label.value}'" for label in enum)
                 db.execute_sql(f'CREATE TYPE "{enum.__name__}" AS ENUM ({labels})')
-        for model in (*models.MODELS, *models.SIDE_TABLES):
+        for model in (*sdk.models.MODELS, *sdk.models.SIDE_TABLES):
             maker: Any = model._schema  # type: ignore[attr-defined]  # not in Peewee's stubs
             maker.create_table(safe=False)
             for index in model._meta.fields_to_index():
@@ -62,7 +61,7 @@ def create_from_models(url: str) -> None:
         for step in steps:
             for sql in _sql_of(step, schema):
                 db.execute_sql(sql)
-    stogram_sdk.close()
+    sdk.close()
 
 
 def _sql_of(step: Step, schema: Schema) -> list[str]:
@@ -83,9 +82,9 @@ def second_url(database_url: str, postgres_server: PostgresServer, tmp_path: Pat
 
 
 def migrated(url: str) -> Catalog:
-    stogram_sdk.connect(url)
+    sdk.connect(url)
     migrate()
-    stogram_sdk.close()
+    sdk.close()
     return catalog_of(url)
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import Chat, InvalidInput, Message, MessageType, NotFound, Page, User
+import stogram_sdk as sdk
 from stogram_sdk.dialects import any_case_pattern, matches, plain_part
-from tests.factories import (
+from tests.support.factories import (
     after,
     insert_chat,
     insert_message,
@@ -25,17 +24,17 @@ from tests.factories import (
 
 
 @pytest.fixture
-def ivan(engine: str) -> User:
+def ivan(engine: str) -> sdk.User:
     return make_user("Ivan_1")
 
 
 @pytest.fixture
-def chat(ivan: User) -> Chat:
+def chat(ivan: sdk.User) -> sdk.Chat:
     return make_chat(ivan)
 
 
-def found(user: User, text: str, **options: Any) -> list[str | None]:
-    return [row.content for row in stogram_sdk.search_messages(user.id, text, **options)]
+def found(user: sdk.User, text: str, **options: Any) -> list[str | None]:
+    return [row.content for row in sdk.search_messages(user.id, text, **options)]
 
 
 # --- Text ---
@@ -66,7 +65,7 @@ ANY_CASE = [
 ]
 
 
-def test_text_is_found_in_any_case(ivan: User) -> None:
+def test_text_is_found_in_any_case(ivan: sdk.User) -> None:
     for text, content in ANY_CASE:
         chat = make_chat(ivan)
         make_message(ivan, chat, "something else")
@@ -74,20 +73,20 @@ def test_text_is_found_in_any_case(ivan: User) -> None:
         assert found(ivan, text, chat_id=chat.id) == [content]
 
 
-def test_another_letter_is_not_found(ivan: User, chat: Chat) -> None:
+def test_another_letter_is_not_found(ivan: sdk.User, chat: sdk.Chat) -> None:
     """Not even one that looks the same, or the same letter without its accent."""
     make_message(ivan, chat, "E e s а х")
     for text in ("Е", "é", "ə", "ж", "ss", "i", "ё"):
         assert found(ivan, text) == []
 
 
-def test_every_character_stands_for_itself(ivan: User, chat: Chat) -> None:
+def test_every_character_stands_for_itself(ivan: sdk.User, chat: sdk.Chat) -> None:
     make_message(ivan, chat, "plain words and digits 123")
     for text in (*"%_\\^$.|?*+()[]{}'\"-/#&~<>!=:;,@`", "***=", "(?i)", "\\m"):
         message = make_message(ivan, chat, f"before {text} after")
         assert found(ivan, text)[0] == message.content
         assert found(ivan, f"BEFORE {text} ") == [message.content]
-        stogram_sdk.delete_message(ivan.id, chat.id, message.id)
+        sdk.delete_message(ivan.id, chat.id, message.id)
 
 
 def test_every_letter_is_found_in_each_of_its_cases() -> None:
@@ -110,92 +109,98 @@ def test_the_plain_part_of_a_text_is_there_in_each_of_its_cases() -> None:
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
-def test_the_longest_text_can_be_searched(ivan: User, chat: Chat) -> None:
+def test_the_longest_text_can_be_searched(ivan: sdk.User, chat: sdk.Chat) -> None:
     for text in ("я" * 1024, "ss" * 512, "%" * 1024, "ﬃ" * 1024):
         make_message(ivan, chat, text.upper())
         make_message(ivan, chat, text[:-1])
         assert found(ivan, text) == [text.upper()]
-        with pytest.raises(InvalidInput, match="text must have 1 to 1024 characters, not 1025"):
-            stogram_sdk.search_messages(ivan.id, text + "x")
+        with pytest.raises(sdk.InvalidInput, match="text must have 1 to 1024 characters, not 1025"):
+            sdk.search_messages(ivan.id, text + "x")
 
 
-def test_the_name_of_a_file_is_searched_too(ivan: User, chat: Chat) -> None:
-    stogram_sdk.send_message(
-        ivan.id, chat.id, type=MessageType.FILE, file_url="https://x/1", file_name="Отчёт_2024.PDF"
+def test_the_name_of_a_file_is_searched_too(ivan: sdk.User, chat: sdk.Chat) -> None:
+    sdk.send_message(
+        ivan.id,
+        chat.id,
+        type=sdk.MessageType.FILE,
+        file_url="https://x/1",
+        file_name="Отчёт_2024.PDF",
     )
     assert found(ivan, "отчёт_2024.pdf") == [None]
     assert found(ivan, "https") == []
 
 
-def test_a_search_can_be_for_one_type_of_message(ivan: User, chat: Chat) -> None:
+def test_a_search_can_be_for_one_type_of_message(ivan: sdk.User, chat: sdk.Chat) -> None:
     make_message(ivan, chat, "text")
-    stogram_sdk.send_message(
-        ivan.id, chat.id, "text of a picture", type=MessageType.IMAGE, file_url="u"
+    sdk.send_message(
+        ivan.id, chat.id, "text of a picture", type=sdk.MessageType.IMAGE, file_url="u"
     )
-    assert found(ivan, "text", type=MessageType.IMAGE) == ["text of a picture"]
+    assert found(ivan, "text", type=sdk.MessageType.IMAGE) == ["text of a picture"]
     assert found(ivan, "text", type="TEXT") == ["text"]
 
 
 # --- Hashtags ---
 
 
-def test_a_hashtag_is_found_however_it_is_written(ivan: User, chat: Chat) -> None:
+def test_a_hashtag_is_found_however_it_is_written(ivan: sdk.User, chat: sdk.Chat) -> None:
     message = make_message(ivan, chat, "новости #ПРОЕКТ")
     make_message(ivan, chat, "проект, #проекты, #мойпроект")
     for hashtag in ("Проект", "#проект", "＃ПРОЕКТ"):
-        assert stogram_sdk.find_by_hashtag(ivan.id, hashtag) == [message]
+        assert sdk.find_by_hashtag(ivan.id, hashtag) == [message]
 
 
-def test_messages_without_tags_are_never_found(ivan: User, chat: Chat) -> None:
+def test_messages_without_tags_are_never_found(ivan: sdk.User, chat: sdk.Chat) -> None:
     insert_message(ivan, chat, hashtags=None, mentions=None)
     insert_message(ivan, chat, hashtags=[], mentions=[])
-    assert stogram_sdk.find_by_hashtag(ivan.id, "tag") == []
-    assert stogram_sdk.find_by_mention(ivan.id) == []
+    assert sdk.find_by_hashtag(ivan.id, "tag") == []
+    assert sdk.find_by_mention(ivan.id) == []
 
 
 # --- Mentions ---
 
 
-def test_a_mention_is_found_by_default_of_oneself(ivan: User, chat: Chat) -> None:
+def test_a_mention_is_found_by_default_of_oneself(ivan: sdk.User, chat: sdk.Chat) -> None:
     message = make_message(ivan, chat, "@IVAN_1, look")
     make_message(ivan, chat, "@ivan_12 and ivan@example.com")
     for username in (None, "ivan_1", "@Ivan_1"):
-        assert stogram_sdk.find_by_mention(ivan.id, username) == [message]
+        assert sdk.find_by_mention(ivan.id, username) == [message]
 
 
-def test_a_name_that_nobody_has_may_be_mentioned(ivan: User, chat: Chat) -> None:
+def test_a_name_that_nobody_has_may_be_mentioned(ivan: sdk.User, chat: sdk.Chat) -> None:
     message = make_message(ivan, chat, "ask @nobody")
-    assert stogram_sdk.find_by_mention(ivan.id, "Nobody") == [message]
+    assert sdk.find_by_mention(ivan.id, "Nobody") == [message]
 
 
 # --- Who sees what ---
 
-SEARCHES: dict[str, Callable[..., Page[Message]]] = {
-    "text": partial(stogram_sdk.search_messages, text="tag"),
-    "hashtag": partial(stogram_sdk.find_by_hashtag, hashtag="tag"),
-    "mention": partial(stogram_sdk.find_by_mention, username="ivan_1"),
+SEARCHES: dict[str, Callable[..., sdk.Page[sdk.Message]]] = {
+    "text": partial(sdk.search_messages, text="tag"),
+    "hashtag": partial(sdk.find_by_hashtag, hashtag="tag"),
+    "mention": partial(sdk.find_by_mention, username="ivan_1"),
 }
 every_search = pytest.mark.parametrize("kind", SEARCHES)
 
 
 @every_search
-def test_only_chats_that_the_user_is_in_are_searched(ivan: User, kind: str) -> None:
+def test_only_chats_that_the_user_is_in_are_searched(ivan: sdk.User, kind: str) -> None:
     olga, stranger = make_users(2)
     shared, left, theirs = make_chat(olga, ivan), make_chat(olga, ivan), make_chat(olga)
     for place in (shared, left, theirs):
         make_message(olga, place, "#tag @ivan_1")
-    stogram_sdk.leave_chat(ivan.id, left.id)
+    sdk.leave_chat(ivan.id, left.id)
     search = SEARCHES[kind]
     assert [row.chat for row in search(ivan.id)] == [shared]
     assert search(stranger.id) == []
     for place, user in ((left, ivan), (theirs, ivan), (shared, stranger)):
-        with pytest.raises(NotFound) as error:
+        with pytest.raises(sdk.NotFound) as error:
             search(user.id, chat_id=place.id)
         assert (error.value.entity, error.value.id) == ("chat", place.id)
 
 
 @every_search
-def test_a_secret_chat_is_searched_only_by_its_id(ivan: User, chat: Chat, kind: str) -> None:
+def test_a_secret_chat_is_searched_only_by_its_id(
+    ivan: sdk.User, chat: sdk.Chat, kind: str
+) -> None:
     secret = make_chat(ivan, is_secret=True)
     for place in (chat, secret):
         make_message(ivan, place, "#tag @ivan_1")
@@ -206,30 +211,34 @@ def test_a_secret_chat_is_searched_only_by_its_id(ivan: User, chat: Chat, kind: 
 
 
 @every_search
-def test_only_visible_messages_are_found_as_they_are_now(ivan: User, chat: Chat, kind: str) -> None:
+def test_only_visible_messages_are_found_as_they_are_now(
+    ivan: sdk.User, chat: sdk.Chat, kind: str
+) -> None:
     deleted, edited = make_message(ivan, chat, "#tag @ivan_1"), make_message(ivan, chat, "-")
     made_other = make_message(ivan, chat, "#tag @ivan_1")
     make_message(ivan, chat, "#tag @ivan_1", scheduled_for=after(0))
-    stogram_sdk.delete_message(ivan.id, chat.id, deleted.id)
-    stogram_sdk.edit_message(ivan.id, chat.id, edited.id, "#tag @ivan_1")
-    stogram_sdk.edit_message(ivan.id, chat.id, made_other.id, "-")
+    sdk.delete_message(ivan.id, chat.id, deleted.id)
+    sdk.edit_message(ivan.id, chat.id, edited.id, "#tag @ivan_1")
+    sdk.edit_message(ivan.id, chat.id, made_other.id, "-")
     search = SEARCHES[kind]
     assert search(ivan.id) == [edited]
-    (sent,) = stogram_sdk.publish_scheduled()
+    (sent,) = sdk.publish_scheduled()
     assert search(ivan.id) == [sent, edited]
 
 
 @every_search
-def test_what_is_found_comes_with_sender_and_chat(ivan: User, chat: Chat, kind: str) -> None:
+def test_what_is_found_comes_with_sender_and_chat(
+    ivan: sdk.User, chat: sdk.Chat, kind: str
+) -> None:
     make_message(ivan, chat, "#tag @ivan_1")
     (message,) = SEARCHES[kind](ivan.id)
     assert (message.sender.username, message.chat) == ("Ivan_1", chat)
 
 
 @every_search
-def test_pages_hold_everything_once_and_newest_first(ivan: User, kind: str) -> None:
+def test_pages_hold_everything_once_and_newest_first(ivan: sdk.User, kind: str) -> None:
     chats = [insert_chat(ivan), insert_chat(ivan)]
-    sent: list[Message] = [
+    sent: list[sdk.Message] = [
         insert_message(
             ivan,
             chats[number % 2],
@@ -241,7 +250,7 @@ def test_pages_hold_everything_once_and_newest_first(ivan: User, kind: str) -> N
         for number in range(10)
     ]
     in_order = sorted(sent, key=lambda message: (message.created_at, message.id), reverse=True)
-    seen: list[Message] = []
+    seen: list[sdk.Message] = []
     cursor = None
     while True:
         page = SEARCHES[kind](ivan.id, limit=3, cursor=cursor)

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import Chat, Message, MigrationError, User, search
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
 from stogram_sdk.dialects import (
     ODD_CHARACTERS,
@@ -21,13 +20,13 @@ from stogram_sdk.dialects import (
 from stogram_sdk.schema import search_index
 from stogram_sdk.schema.check import check
 from stogram_sdk.schema.search_index import drop_search_index, make_search_index
-from tests.factories import after, insert_message, make_chat, make_message, make_user
-from tests.states import pw_migrate, stogram
+from tests.support.factories import after, insert_message, make_chat, make_message, make_user
+from tests.support.states import pw_migrate, stogram
 from tests.test_plans import _plan as plan
 from tests.test_plans import _sent_by as sent_by
 from tests.test_search import ANY_CASE, found
 
-_BEGINNING = search._BEGINNING
+_BEGINNING = sdk.search._BEGINNING
 
 
 def execute(sql: str) -> list[Any]:
@@ -40,26 +39,26 @@ def execute(sql: str) -> list[Any]:
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated database with the index, and searches that read no messages themselves."""
     url: str = request.getfixturevalue(f"{request.param}_url")
-    monkeypatch.setattr(search, "_NEWEST", 0)
-    monkeypatch.setattr(search, "_BEGINNING", "'9999-12-31'")
-    stogram_sdk.connect(url)
-    stogram_sdk.migrate()
+    monkeypatch.setattr(sdk.search, "_NEWEST", 0)
+    monkeypatch.setattr(sdk.search, "_BEGINNING", "'9999-12-31'")
+    sdk.connect(url)
+    sdk.migrate()
     assert make_search_index(url)
     yield url
-    stogram_sdk.close()
+    sdk.close()
 
 
 @pytest.fixture
-def ivan(url: str) -> User:
+def ivan(url: str) -> sdk.User:
     return make_user("ivan")
 
 
 @pytest.fixture
-def chat(ivan: User) -> Chat:
+def chat(ivan: sdk.User) -> sdk.Chat:
     return make_chat(ivan)
 
 
-def test_text_is_found_in_any_case(ivan: User) -> None:
+def test_text_is_found_in_any_case(ivan: sdk.User) -> None:
     for text, content in ANY_CASE:
         if re.search(r"[^\W_]{3}", text):
             chat = make_chat(ivan)
@@ -93,12 +92,12 @@ def test_what_lower_does_not_fold_is_odd() -> None:
     assert odd.match("Σ")  # which some servers write otherwise at the end of a word
 
 
-def test_it_is_kept_whoever_writes(ivan: User, chat: Chat) -> None:
+def test_it_is_kept_whoever_writes(ivan: sdk.User, chat: sdk.Chat) -> None:
     message = make_message(ivan, chat, "a needle")
     insert_message(ivan, chat, "no content", file_name="NEEDLE.pdf")
-    Message.create(sender=ivan, chat=chat, content=None, is_sent=True)
+    sdk.Message.create(sender=ivan, chat=chat, content=None, is_sent=True)
     assert found(ivan, "needle") == ["no content", "a needle"]
-    stogram_sdk.edit_message(ivan.id, chat.id, message.id, "a pin")
+    sdk.edit_message(ivan.id, chat.id, message.id, "a pin")
     assert found(ivan, "needle") == ["no content"]
     assert found(ivan, "a pin") == ["a pin"]
     execute("""UPDATE "Message" SET id = 'other' WHERE content = 'a pin'""")
@@ -111,7 +110,7 @@ def test_it_is_kept_whoever_writes(ivan: User, chat: Chat) -> None:
 
 def test_a_search_uses_it_and_reads_only_the_chats(url: str) -> None:
     with session():
-        ((sql, values),) = sent_by(lambda: stogram_sdk.search_messages("nobody", "needle"))
+        ((sql, values),) = sent_by(lambda: sdk.search_messages("nobody", "needle"))
         used = plan(sql, values)
     assert ("MessageTrigram" if url.startswith("sqlite") else SEARCH_INDEXES[0]) in used
     # Beside a table that is joined PostgreSQL starts no workers.
@@ -121,7 +120,7 @@ def test_a_search_uses_it_and_reads_only_the_chats(url: str) -> None:
     assert not re.search(r'Seq Scan on "Message|SCAN t\d|SCAN hits\nSCAN chats', used), used
 
 
-def test_a_page_is_found_by_the_newest_of_each_chat(url: str, ivan: User) -> None:
+def test_a_page_is_found_by_the_newest_of_each_chat(url: str, ivan: sdk.User) -> None:
     drop_search_index(url)
     for seconds in ([8, 9, 10], [5], [4]):
         chat = make_chat(ivan)
@@ -135,11 +134,11 @@ def test_a_page_is_found_by_the_newest_of_each_chat(url: str, ivan: User) -> Non
 
 
 def test_a_word_of_one_busy_chat_is_found_in_recent_messages(
-    url: str, ivan: User, monkeypatch: pytest.MonkeyPatch
+    url: str, ivan: sdk.User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drop_search_index(url)
-    monkeypatch.setattr(search, "_RECENT", 2)
-    stogram_sdk.connect(url)
+    monkeypatch.setattr(sdk.search, "_RECENT", 2)
+    sdk.connect(url)
     quiet, busy = make_chat(ivan), make_chat(ivan)
     for second in (1, 9):
         insert_message(ivan, quiet, created_at=after(second))
@@ -148,29 +147,29 @@ def test_a_word_of_one_busy_chat_is_found_in_recent_messages(
     assert found(ivan, "needle", limit=3) == ["needle 19", "needle 18", "needle 17"]
 
 
-def test_only_what_the_user_may_see(ivan: User, chat: Chat) -> None:
+def test_only_what_the_user_may_see(ivan: sdk.User, chat: sdk.Chat) -> None:
     olga = make_user("olga")
     secret = make_chat(ivan, is_secret=True)
     for place, user in ((chat, ivan), (secret, ivan), (make_chat(olga), olga)):
         make_message(user, place, f"needle of {user.username}")
-    (row,) = stogram_sdk.search_messages(ivan.id, "needle")
+    (row,) = sdk.search_messages(ivan.id, "needle")
     assert row.chat == chat
-    (row,) = stogram_sdk.search_messages(ivan.id, "needle", chat_id=secret.id)
+    (row,) = sdk.search_messages(ivan.id, "needle", chat_id=secret.id)
     assert row.chat == secret
 
 
 def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_BEGINNING", _BEGINNING)
-    monkeypatch.setattr(search, "_HITS", 3)
-    stogram_sdk.connect(url)
+    monkeypatch.setattr(sdk.search, "_BEGINNING", _BEGINNING)
+    monkeypatch.setattr(sdk.search, "_HITS", 3)
+    sdk.connect(url)
     ivan, olga = make_user("ivan"), make_user("olga")
     chat, other = make_chat(ivan), make_chat(olga)
     for number in range(12):
         make_message(olga, other, f"needle {number}")
         make_message(ivan, chat, f"needle {number}")
     make_message(ivan, chat, "last")
-    first = stogram_sdk.search_messages(ivan.id, "needle", limit=5)
-    second = stogram_sdk.search_messages(ivan.id, "needle", cursor=first.next_cursor)
+    first = sdk.search_messages(ivan.id, "needle", limit=5)
+    second = sdk.search_messages(ivan.id, "needle", cursor=first.next_cursor)
     numbers = [row.content for row in (*first, *second)]
     assert numbers == [f"needle {number}" for number in reversed(range(12))]
 
@@ -178,8 +177,8 @@ def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.Mo
 def test_a_text_that_it_cannot_know_is_found_by_reading(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "_BEGINNING", _BEGINNING)
-    stogram_sdk.connect(url)
+    monkeypatch.setattr(sdk.search, "_BEGINNING", _BEGINNING)
+    sdk.connect(url)
     ivan = make_user("ivan")
     chat = make_chat(ivan)
     for content in ("ab", "?!", "ß", "newest"):
@@ -188,7 +187,7 @@ def test_a_text_that_it_cannot_know_is_found_by_reading(
         assert len(found(ivan, text)) == 1
 
 
-def test_it_can_be_dropped_and_made_again(url: str, ivan: User, chat: Chat) -> None:
+def test_it_can_be_dropped_and_made_again(url: str, ivan: sdk.User, chat: sdk.Chat) -> None:
     make_message(ivan, chat, "a needle")
     assert not make_search_index(url)
     assert drop_search_index(url)
@@ -202,7 +201,9 @@ def test_it_can_be_dropped_and_made_again(url: str, ivan: User, chat: Chat) -> N
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)  # SQLite makes it at once.
-def test_a_build_that_was_broken_off_is_begun_again(url: str, ivan: User, chat: Chat) -> None:
+def test_a_build_that_was_broken_off_is_begun_again(
+    url: str, ivan: sdk.User, chat: sdk.Chat
+) -> None:
     make_message(ivan, chat, "a needle")
     of_it = f"""WHERE indexrelid = '"{SEARCH_INDEXES[0]}"'::regclass"""
     execute(f"UPDATE pg_index SET indisvalid = false {of_it}")
@@ -247,20 +248,20 @@ def test_nobody_minds_it(url: str) -> None:
     assert "No changes found" in done.stdout + done.stderr
     done = pw_migrate(url, "rollback", "--count", "2")
     assert done.returncode == 0, done.stderr
-    stogram_sdk.migrate()
+    sdk.migrate()
     assert check(url).is_right
 
 
 def test_what_a_server_lacks_is_said(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stogram_sdk.connect(postgres_url)
-    stogram_sdk.migrate()
-    stogram_sdk.close()
+    sdk.connect(postgres_url)
+    sdk.migrate()
+    sdk.close()
     monkeypatch.setattr(search_index, "_EXTENSION", "SELECT NULL, false")
-    with pytest.raises(MigrationError, match="does not have the extension pg_trgm: install it"):
+    with pytest.raises(sdk.MigrationError, match="does not have the extension pg_trgm: install it"):
         make_search_index(postgres_url)
     assert not drop_search_index(postgres_url)
 
 
 def test_tables_come_first(database_url: str) -> None:
-    with pytest.raises(MigrationError, match="run `pw_migrate migrate` first"):
+    with pytest.raises(sdk.MigrationError, match="run `pw_migrate migrate` first"):
         make_search_index(database_url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.soak import soak
+from tests.support.soak import soak
 
 
 def test_nothing_is_lost() -> None:

@@ -8,16 +8,15 @@ from typing import Any
 import peewee
 import pytest
 
-import stogram_sdk
-from stogram_sdk import Chat, Message, User
+import stogram_sdk as sdk
 from stogram_sdk.statements import P, Statement, after_locking, attach, dialect, statement
-from tests.factories import make_chat, make_message, make_user, sent_statements
+from tests.support.factories import make_chat, make_message, make_user, sent_statements
 
 
 @statement
 def _named(upper: bool = False) -> Any:
-    name = peewee.fn.UPPER(User.username) if upper else User.username
-    return User.select(User.id, name).where(User.username == P.username)
+    name = peewee.fn.UPPER(sdk.User.username) if upper else sdk.User.username
+    return sdk.User.select(sdk.User.id, name).where(sdk.User.username == P.username)
 
 
 def test_a_statement_is_built_once_for_each_database(tmp_path: Path, engine: str) -> None:
@@ -26,14 +25,14 @@ def test_a_statement_is_built_once_for_each_database(tmp_path: Path, engine: str
     @statement
     def one() -> Any:
         builds.append(dialect().name)
-        return User.select(User.id).where(User.id == P.user_id)
+        return sdk.User.select(sdk.User.id).where(sdk.User.id == P.user_id)
 
     for _ in range(3):
         assert one.first(user_id="nobody") is None
     assert builds == [engine]
     text = one.sql()
-    stogram_sdk.connect(f"sqlite:///{tmp_path}/other.db")
-    stogram_sdk.migrate()
+    sdk.connect(f"sqlite:///{tmp_path}/other.db")
+    sdk.migrate()
     assert one.all(user_id="nobody") == []
     assert builds == [engine, "sqlite"]
     assert (one.sql() == text) == (engine == "sqlite")
@@ -59,17 +58,17 @@ def test_values_are_parameters_and_a_missing_one_is_an_error(engine: str) -> Non
 @statement
 def _messages() -> Any:
     return (
-        Message.select(
-            *Message._meta.sorted_fields,
-            *User._meta.sorted_fields,
-            peewee.fn.LENGTH(Message.content),
-            Chat.id,
-            Chat.type,
-            Chat.is_secret,
+        sdk.Message.select(
+            *sdk.Message._meta.sorted_fields,
+            *sdk.User._meta.sorted_fields,
+            peewee.fn.LENGTH(sdk.Message.content),
+            sdk.Chat.id,
+            sdk.Chat.type,
+            sdk.Chat.is_secret,
         )
-        .join(User, peewee.JOIN.LEFT_OUTER, on=(User.id == P.user_id))
-        .join_from(Message, Chat)
-        .order_by(Message.created_at)
+        .join(sdk.User, peewee.JOIN.LEFT_OUTER, on=(sdk.User.id == P.user_id))
+        .join_from(sdk.Message, sdk.Chat)
+        .order_by(sdk.Message.created_at)
     )
 
 
@@ -79,8 +78,8 @@ def test_rows_are_read_as_models_values_and_none(engine: str) -> None:
     sent = make_message(ivan, chat, "#tag @ivan")
     (row,) = _messages.all(user_id=ivan.id)
     message, user, length, part = row
-    assert message.__data__ == Message.get_by_id(sent.id).__data__
-    assert user.__data__ == User.get_by_id(ivan.id).__data__
+    assert message.__data__ == sdk.Message.get_by_id(sent.id).__data__
+    assert user.__data__ == sdk.User.get_by_id(ivan.id).__data__
     assert length == 10
     assert (part.id, part.type, part.is_secret) == (chat.id, chat.type, False)
     assert (message.hashtags, message.mentions) == (["tag"], ["ivan"])
@@ -100,18 +99,18 @@ def test_a_row_that_was_attached_is_not_asked_for(engine: str) -> None:
 def test_a_lock_is_sent_with_its_query_where_rows_are_locked(engine: str) -> None:
     @statement
     def locked() -> Any:
-        mine = User.select(User.id).where(User.id == P.user_id)
+        mine = sdk.User.select(sdk.User.id).where(sdk.User.id == P.user_id)
         return after_locking(mine, dialect().lock(mine))
 
     ivan = make_user()
-    with stogram_sdk.transaction(), sent_statements() as sent:
+    with sdk.transaction(), sent_statements() as sent:
         assert locked.first(user_id=ivan.id) == ivan
     assert len(sent) == 1
     assert ("FOR NO KEY UPDATE; SELECT" in sent[0]) == (engine == "postgresql")
 
 
 def test_a_statement_counts_the_rows_it_wrote(engine: str) -> None:
-    rename = Statement(lambda: User.update({User.bio: P.bio}).where(User.bio.is_null()))
+    rename = Statement(lambda: sdk.User.update({sdk.User.bio: P.bio}).where(sdk.User.bio.is_null()))
     for _ in range(3):
         make_user()
     assert rename.run(bio="bio") == 3

@@ -31,27 +31,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import stogram_sdk
-from stogram_sdk import (
-    AlreadyExists,
-    Blocked,
-    BlockedUser,
-    Chat,
-    ChatMember,
-    ChatSettings,
-    ChatType,
-    InvalidInput,
-    MemberRole,
-    Message,
-    MessageType,
-    NotAllowed,
-    NotFound,
-    StogramError,
-    User,
-    unread,
-)
+import stogram_sdk as sdk
 from stogram_sdk.models import LargeChat
-from tests.factories import make_user
+from tests.support.factories import make_user
 
 EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "25"))
 STEPS = 30
@@ -62,9 +44,9 @@ MAX_COUNT = 2
 
 MILLISECOND = timedelta(milliseconds=1)
 TAGS = ("red", "blau", "синий")
-KEEPERS = (MemberRole.OWNER, MemberRole.ADMIN)
+KEEPERS = (sdk.MemberRole.OWNER, sdk.MemberRole.ADMIN)
 
-Error = type[StogramError]
+Error = type[sdk.StogramError]
 
 
 @dataclass
@@ -80,14 +62,14 @@ class Account:
 
 @dataclass
 class Membership:
-    role: MemberRole
+    role: sdk.MemberRole
     joined_at: datetime
 
 
 @dataclass
 class Room:
     id: str
-    type: ChatType
+    type: sdk.ChatType
     is_secret: bool
     created_at: datetime
     members: dict[str, Membership] = field(default_factory=dict)
@@ -186,20 +168,20 @@ class World:
     def why_not_write(self, user_id: str, chat_id: str) -> Error | None:
         chat = self.chats[chat_id]
         if user_id not in chat.members:
-            return NotFound
-        if chat.type == ChatType.CHANNEL and chat.members[user_id].role not in KEEPERS:
-            return NotAllowed
-        if chat.type == ChatType.PRIVATE:
+            return sdk.NotFound
+        if chat.type == sdk.ChatType.CHANNEL and chat.members[user_id].role not in KEEPERS:
+            return sdk.NotAllowed
+        if chat.type == sdk.ChatType.PRIVATE:
             [other] = set(chat.members) - {user_id}
             if other in self.users[user_id].blocks or user_id in self.users[other].blocks:
-                return Blocked
+                return sdk.Blocked
         return None
 
     def why_not_see(self, user_id: str, message_id: str) -> Error | None:
         letter = self.messages.get(message_id)
         if letter is None or letter.is_deleted or not self.is_member(user_id, letter.chat_id):
-            return NotFound
-        return NotFound if not letter.is_sent and letter.sender_id != user_id else None
+            return sdk.NotFound
+        return sdk.NotFound if not letter.is_sent and letter.sender_id != user_id else None
 
     def arrive(self, *letters: Letter) -> None:
         """What was just sent makes a settings row for each member for whom it counts.
@@ -254,8 +236,8 @@ class Machine(RuleBasedStateMachine):
         self.set_out()
 
     def teardown(self) -> None:
-        with stogram_sdk.session():
-            for model in (Chat, User):
+        with sdk.session():
+            for model in (sdk.Chat, sdk.User):
                 model.delete().execute()
 
     def call(self, error: Error | None, function: Callable[..., Any], *args: Any, **kw: Any) -> Any:
@@ -279,9 +261,9 @@ class Machine(RuleBasedStateMachine):
         """A chat that is large with one member more, and one that is large and full of messages."""
         owner, *others = everybody = [self.create_user() for _ in range(LARGE_CHAT + 1)]
         for members in (others[:-1], others):
-            chat = self.create_chat(owner, members, ChatType.GROUP, is_secret=False)
+            chat = self.create_chat(owner, members, sdk.ChatType.GROUP, is_secret=False)
         for user in everybody:
-            self.send_message(user, chat, TAGS[0], None, MessageType.TEXT, None)
+            self.send_message(user, chat, TAGS[0], None, sdk.MessageType.TEXT, None)
 
     @initialize(target=users)
     def first_users(self) -> Any:
@@ -314,8 +296,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=users, other=users)
     def block_user(self, user: str, other: str) -> None:
-        error = InvalidInput if user == other else None
-        result = self.call(error, stogram_sdk.block_user, user, other)
+        error = sdk.InvalidInput if user == other else None
+        result = self.call(error, sdk.block_user, user, other)
         if result is not None:
             block, is_new = result
             assert (block.user_id, block.blocked_id) == (user, other)
@@ -325,12 +307,12 @@ class Machine(RuleBasedStateMachine):
     @rule(user=users, other=users)
     def unblock_user(self, user: str, other: str) -> None:
         was_blocked = other in self.world.users[user].blocks
-        assert stogram_sdk.unblock_user(user, other) == was_blocked
+        assert sdk.unblock_user(user, other) == was_blocked
         self.world.users[user].blocks.discard(other)
 
     @rule(user=users, shows=st.booleans())
     def update_privacy(self, user: str, shows: bool) -> None:
-        stogram_sdk.update_privacy(user, show_online_status=shows)
+        sdk.update_privacy(user, show_online_status=shows)
         self.world.users[user].shows_status = shows
 
     # --- chats and members ---
@@ -339,54 +321,56 @@ class Machine(RuleBasedStateMachine):
         target=chats,
         owner=users,
         others=st.lists(users, max_size=3),
-        type=st.sampled_from([ChatType.GROUP, ChatType.GROUP, ChatType.CHANNEL]),
+        type=st.sampled_from([sdk.ChatType.GROUP, sdk.ChatType.GROUP, sdk.ChatType.CHANNEL]),
         is_secret=st.booleans(),
     )
-    def create_chat(self, owner: str, others: list[str], type: ChatType, is_secret: bool) -> str:
-        chat = stogram_sdk.create_chat(owner, type, member_ids=others, is_secret=is_secret)
+    def create_chat(
+        self, owner: str, others: list[str], type: sdk.ChatType, is_secret: bool
+    ) -> str:
+        chat = sdk.create_chat(owner, type, member_ids=others, is_secret=is_secret)
         return self.add_room(chat, owner, *others)
 
     @rule(target=chats, user=users, other=users, is_secret=st.booleans())
     def open_private_chat(self, user: str, other: str, is_secret: bool) -> Any:
-        error = InvalidInput if user == other else None
-        result = self.call(error, stogram_sdk.open_private_chat, user, other, is_secret=is_secret)
+        error = sdk.InvalidInput if user == other else None
+        result = self.call(error, sdk.open_private_chat, user, other, is_secret=is_secret)
         if result is None:
             return multiple()
         chat, is_new = result
         known = [
             room.id
             for room in self.world.chats.values()
-            if room.type == ChatType.PRIVATE
+            if room.type == sdk.ChatType.PRIVATE
             and room.is_secret == is_secret
             and set(room.members) == {user, other}
         ]
         assert known == ([] if is_new else [chat.id])
         return self.add_room(chat, user, other) if is_new else chat.id
 
-    def add_room(self, chat: Chat, owner: str, *others: str) -> str:
+    def add_room(self, chat: sdk.Chat, owner: str, *others: str) -> str:
         room = Room(chat.id, chat.type, chat.is_secret, chat.created_at)
-        room.members = {user: Membership(MemberRole.MEMBER, chat.created_at) for user in others}
-        room.members[owner] = Membership(MemberRole.OWNER, chat.created_at)
+        room.members = {user: Membership(sdk.MemberRole.MEMBER, chat.created_at) for user in others}
+        room.members[owner] = Membership(sdk.MemberRole.OWNER, chat.created_at)
         self.world.chats[chat.id] = room
         return chat.id
 
     def why_not_change_members(self, user: str, chat: str) -> Error | None:
         room = self.world.chats[chat]
         if user not in room.members:
-            return NotFound
-        if room.members[user].role not in KEEPERS or room.type == ChatType.PRIVATE:
-            return NotAllowed
+            return sdk.NotFound
+        if room.members[user].role not in KEEPERS or room.type == sdk.ChatType.PRIVATE:
+            return sdk.NotAllowed
         return None
 
-    @rule(user=users, chat=chats, other=users, role=st.sampled_from(MemberRole))
-    def add_member(self, user: str, chat: str, other: str, role: MemberRole) -> None:
+    @rule(user=users, chat=chats, other=users, role=st.sampled_from(sdk.MemberRole))
+    def add_member(self, user: str, chat: str, other: str, role: sdk.MemberRole) -> None:
         members = self.world.chats[chat].members
         error = self.why_not_change_members(user, chat)
-        if role == MemberRole.OWNER:
-            error = InvalidInput
-        elif error is None and other not in members and role == MemberRole.ADMIN:
-            error = None if members[user].role == MemberRole.OWNER else NotAllowed
-        row = self.call(error, stogram_sdk.add_member, user, chat, other, role=role)
+        if role == sdk.MemberRole.OWNER:
+            error = sdk.InvalidInput
+        elif error is None and other not in members and role == sdk.MemberRole.ADMIN:
+            error = None if members[user].role == sdk.MemberRole.OWNER else sdk.NotAllowed
+        row = self.call(error, sdk.add_member, user, chat, other, role=role)
         if row is not None and other not in members:
             assert all(row.joined_at > letter.at for letter in self.world.in_chat(chat))
             members[other] = Membership(role, row.joined_at)
@@ -396,9 +380,11 @@ class Machine(RuleBasedStateMachine):
         members = self.world.chats[chat].members
         error = self.why_not_change_members(user, chat)
         if error is None and other in members:
-            ranks = {MemberRole.OWNER: 2, MemberRole.ADMIN: 1, MemberRole.MEMBER: 0}
-            error = NotAllowed if ranks[members[user].role] <= ranks[members[other].role] else None
-        removed = self.call(error, stogram_sdk.remove_member, user, chat, other)
+            ranks = {sdk.MemberRole.OWNER: 2, sdk.MemberRole.ADMIN: 1, sdk.MemberRole.MEMBER: 0}
+            error = (
+                sdk.NotAllowed if ranks[members[user].role] <= ranks[members[other].role] else None
+            )
+        removed = self.call(error, sdk.remove_member, user, chat, other)
         if error is None:
             assert removed == (other in members)
             members.pop(other, None)
@@ -407,18 +393,20 @@ class Machine(RuleBasedStateMachine):
     def leave_chat(self, user: str, chat: str) -> None:
         room = self.world.chats[chat]
         is_member = user in room.members
-        error = NotAllowed if is_member and room.type == ChatType.PRIVATE else None
-        left = self.call(error, stogram_sdk.leave_chat, user, chat)
+        error = sdk.NotAllowed if is_member and room.type == sdk.ChatType.PRIVATE else None
+        left = self.call(error, sdk.leave_chat, user, chat)
         if error is None:
             assert left == is_member
-        if left and room.members.pop(user).role == MemberRole.OWNER and room.members:
-            admins = [m for m in room.members.values() if m.role == MemberRole.ADMIN]
+        if left and room.members.pop(user).role == sdk.MemberRole.OWNER and room.members:
+            admins = [m for m in room.members.values() if m.role == sdk.MemberRole.ADMIN]
             heirs = admins or list(room.members.values())
             first = min(heir.joined_at for heir in heirs)
-            row = ChatMember.get(ChatMember.chat == chat, ChatMember.role == MemberRole.OWNER)
+            row = sdk.ChatMember.get(
+                sdk.ChatMember.chat == chat, sdk.ChatMember.role == sdk.MemberRole.OWNER
+            )
             heir = room.members[row.user_id]
             assert heir in heirs and heir.joined_at == first
-            heir.role = MemberRole.OWNER
+            heir.role = sdk.MemberRole.OWNER
 
     # --- messages ---
 
@@ -428,7 +416,7 @@ class Machine(RuleBasedStateMachine):
         chat=chats,
         tag=st.sampled_from(TAGS),
         mentioned=st.none() | users,
-        type=st.sampled_from([MessageType.TEXT, MessageType.TEXT, MessageType.SYSTEM]),
+        type=st.sampled_from([sdk.MessageType.TEXT, sdk.MessageType.TEXT, sdk.MessageType.SYSTEM]),
         due_in=st.none() | st.none() | st.integers(-2, 4),
     )
     def send_message(
@@ -437,21 +425,21 @@ class Machine(RuleBasedStateMachine):
         chat: str,
         tag: str,
         mentioned: str | None,
-        type: MessageType,
+        type: sdk.MessageType,
         due_in: int | None,
     ) -> Any:
         due = None if due_in is None else self.around.now + due_in * MILLISECOND
         content = f"#{tag}"
         if mentioned is not None:
-            content += f" @{stogram_sdk.get_user(mentioned).username}"
+            content += f" @{sdk.get_user(mentioned).username}"
         error = self.world.why_not_write(user, chat)
         options: dict[str, Any] = {"type": type, "scheduled_for": due}
-        row = self.call(error, stogram_sdk.send_message, user, chat, content, **options)
+        row = self.call(error, sdk.send_message, user, chat, content, **options)
         if row is None:
             return multiple()
         assert all(row.created_at > letter.at for letter in self.world.in_chat(chat))
         letter = Letter(row.id, chat, user, row.created_at, tag, mentioned)
-        letter.is_system = type == MessageType.SYSTEM
+        letter.is_system = type == sdk.MessageType.SYSTEM
         letter.due, letter.is_sent = due, due is None
         self.world.messages[row.id] = letter
         if letter.is_sent:
@@ -467,8 +455,8 @@ class Machine(RuleBasedStateMachine):
             user, chat = letter.sender_id, letter.chat_id
         error: Error | None = None
         if (user, chat) != (letter.sender_id, letter.chat_id):
-            error = self.world.why_not_write(user, chat) or AlreadyExists
-        row = self.call(error, stogram_sdk.send_message, user, chat, "again", message_id=message)
+            error = self.world.why_not_write(user, chat) or sdk.AlreadyExists
+        row = self.call(error, sdk.send_message, user, chat, "again", message_id=message)
         assert row is None or row.created_at == letter.at
 
     @rule(message=messages, user=users, tag=st.sampled_from(TAGS))
@@ -478,8 +466,8 @@ class Machine(RuleBasedStateMachine):
             return
         error = self.world.why_not_see(user, message)
         if error is None and (letter.sender_id != user or letter.is_system):
-            error = NotAllowed
-        row = self.call(error, stogram_sdk.edit_message, user, letter.chat_id, message, f"#{tag}")
+            error = sdk.NotAllowed
+        row = self.call(error, sdk.edit_message, user, letter.chat_id, message, f"#{tag}")
         if row is not None:
             letter.tag, letter.mentioned = tag, None
 
@@ -491,12 +479,12 @@ class Machine(RuleBasedStateMachine):
         room = self.world.chats[letter.chat_id]
         error: Error | None = None
         if user not in room.members:
-            error = NotFound
+            error = sdk.NotFound
         elif letter.sender_id != user:
-            is_keeper = room.members[user].role in KEEPERS and room.type != ChatType.PRIVATE
+            is_keeper = room.members[user].role in KEEPERS and room.type != sdk.ChatType.PRIVATE
             if not (is_keeper and letter.is_sent):
-                error = NotAllowed if letter.is_visible else NotFound
-        deleted = self.call(error, stogram_sdk.delete_message, user, room.id, message)
+                error = sdk.NotAllowed if letter.is_visible else sdk.NotFound
+        deleted = self.call(error, sdk.delete_message, user, room.id, message)
         if error is None:
             assert deleted != letter.is_deleted
             letter.is_deleted = True
@@ -520,9 +508,9 @@ class Machine(RuleBasedStateMachine):
         taken = -(-(may_write.index(True) + 1) // limit) * limit if any(may_write) else None
         letters = letters[:taken]
         newest = {letter.chat_id: self.world.in_chat(letter.chat_id)[0].at for letter in letters}
-        rows = stogram_sdk.publish_scheduled(now=now, limit=limit)
+        rows = sdk.publish_scheduled(now=now, limit=limit)
         for letter in letters:
-            letter.at = Message.get(Message.id == letter.id).created_at
+            letter.at = sdk.Message.get(sdk.Message.id == letter.id).created_at
             assert letter.at >= now and letter.at > newest[letter.chat_id]
             newest[letter.chat_id] = letter.at
             letter.is_sent = self.world.why_not_write(letter.sender_id, letter.chat_id) is None
@@ -540,7 +528,7 @@ class Machine(RuleBasedStateMachine):
         if not self.world.is_member(user, chat):
             return multiple()
         at = self.around.now + offset * MILLISECOND
-        row = Message.create(
+        row = sdk.Message.create(
             id=self.around.new_id(), sender=user, chat=chat, is_sent=True, created_at=at
         )
         self.world.messages[row.id] = Letter(row.id, chat, user, at, "")
@@ -550,21 +538,21 @@ class Machine(RuleBasedStateMachine):
     @rule(message=messages)
     def server_removes_message(self, message: str) -> None:
         if self.world.messages.pop(message, None) is not None:
-            Message.delete().where(Message.id == message).execute()
+            sdk.Message.delete().where(sdk.Message.id == message).execute()
             for account in self.world.users.values():
                 account.pins = {place: m for place, m in account.pins.items() if m != message}
             self.recount_all()
 
     def recount_all(self) -> None:
         for user_id in self.world.users:
-            stogram_sdk.recount_unread(user_id)
+            sdk.recount_unread(user_id)
 
     # --- settings ---
 
     @rule(user=users, chat=chats)
     def mark_all_read(self, user: str, chat: str) -> None:
-        error = None if self.world.is_member(user, chat) else NotFound
-        row = self.call(error, stogram_sdk.mark_read, user, chat)
+        error = None if self.world.is_member(user, chat) else sdk.NotFound
+        row = self.call(error, sdk.mark_read, user, chat)
         if row is not None:
             settings = self.settle(user, chat)
             newest = self.world.visible(chat)[:1]
@@ -578,11 +566,11 @@ class Machine(RuleBasedStateMachine):
         if letter is None:
             return
         chat = letter.chat_id
-        error = None if self.world.is_member(user, chat) and letter.is_sent else NotFound
+        error = None if self.world.is_member(user, chat) and letter.is_sent else sdk.NotFound
         if not letter.is_sent and letter.is_deleted:
             # One that was never sent, or could not be: it has no place in the chat.
-            error = NotFound
-        row = self.call(error, stogram_sdk.mark_read, user, chat, message)
+            error = sdk.NotFound
+        row = self.call(error, sdk.mark_read, user, chat, message)
         if row is not None:
             settings = self.world.settings.get((user, chat))
             if settings is None:
@@ -598,12 +586,12 @@ class Machine(RuleBasedStateMachine):
     @rule(user=users, chat=chats, what=st.sampled_from(["mute", "unmute", "favor", "toggle"]))
     def change_settings(self, user: str, chat: str, what: str) -> None:
         change: Any = {
-            "mute": stogram_sdk.mute_chat,
-            "unmute": stogram_sdk.unmute_chat,
-            "favor": stogram_sdk.set_favorite,
-            "toggle": stogram_sdk.toggle_favorite,
+            "mute": sdk.mute_chat,
+            "unmute": sdk.unmute_chat,
+            "favor": sdk.set_favorite,
+            "toggle": sdk.toggle_favorite,
         }[what]
-        error = None if self.world.is_member(user, chat) else NotFound
+        error = None if self.world.is_member(user, chat) else sdk.NotFound
         row = self.call(error, change, user, chat)
         if row is not None:
             settings = self.settle(user, chat)
@@ -618,26 +606,26 @@ class Machine(RuleBasedStateMachine):
     def unmute_all_chats(self, user: str) -> None:
         muted = [row for (owner, _), row in self.world.settings.items() if owner == user]
         muted = [row for row in muted if row.is_muted]
-        assert stogram_sdk.unmute_all_chats(user) == len(muted)
+        assert sdk.unmute_all_chats(user) == len(muted)
         for row in muted:
             row.is_muted = False
 
     @rule(user=users)
     def recount_unread(self, user: str) -> None:
-        assert stogram_sdk.recount_unread(user) == 0
+        assert sdk.recount_unread(user) == 0
 
     # --- folders ---
 
     @rule(target=folders, user=users)
     def create_folder(self, user: str) -> str:
-        folder = stogram_sdk.create_folder(user, "work")
+        folder = sdk.create_folder(user, "work")
         self.world.users[user].folders.append(folder.id)
         return folder.id
 
     @rule(user=users, folder=folders)
     def delete_folder(self, user: str, folder: str) -> None:
         own = self.world.users[user].folders
-        assert stogram_sdk.delete_folder(user, folder) == (folder in own)
+        assert sdk.delete_folder(user, folder) == (folder in own)
         if folder in own:
             own.remove(folder)
             for row in self.world.settings.values():
@@ -647,13 +635,13 @@ class Machine(RuleBasedStateMachine):
     def reorder_folders(self, user: str, turn: int) -> None:
         own = self.world.users[user].folders
         own[:] = own[-turn:] + own[:-turn]
-        stogram_sdk.reorder_folders(user, own)
+        sdk.reorder_folders(user, own)
 
     @rule(user=users, chat=chats, folder=folders | st.none())
     def move_to_folder(self, user: str, chat: str, folder: str | None) -> None:
         is_own = folder is None or folder in self.world.users[user].folders
-        error = None if self.world.is_member(user, chat) and is_own else NotFound
-        row = self.call(error, stogram_sdk.move_to_folder, user, chat, folder)
+        error = None if self.world.is_member(user, chat) and is_own else sdk.NotFound
+        row = self.call(error, sdk.move_to_folder, user, chat, folder)
         if row is not None:
             self.settle(user, chat).folder = folder
             assert row.unread_count == self.world.unread_count(user, chat)
@@ -667,8 +655,8 @@ class Machine(RuleBasedStateMachine):
             return
         error = self.world.why_not_see(user, message)
         if not letter.is_sent or letter.is_system:
-            error = NotFound
-        result = self.call(error, stogram_sdk.pin_message, user, letter.chat_id, message)
+            error = sdk.NotFound
+        result = self.call(error, sdk.pin_message, user, letter.chat_id, message)
         if result is not None:
             pin, is_new = result
             pins = self.world.users[user].pins
@@ -682,7 +670,7 @@ class Machine(RuleBasedStateMachine):
             return
         account = self.world.users[user]
         is_pinned = message in account.pins.values()
-        assert stogram_sdk.unpin_message(user, letter.chat_id, message) == is_pinned
+        assert sdk.unpin_message(user, letter.chat_id, message) == is_pinned
         account.pins = {place: pin for place, pin in account.pins.items() if pin != message}
 
     @rule(user=users, chat=chats)
@@ -690,7 +678,7 @@ class Machine(RuleBasedStateMachine):
         account = self.world.users[user]
         messages = self.world.messages
         kept = {p: m for p, m in account.pins.items() if messages[m].chat_id != chat}
-        assert stogram_sdk.unpin_all_messages(user, chat) == len(account.pins) - len(kept)
+        assert sdk.unpin_all_messages(user, chat) == len(account.pins) - len(kept)
         account.pins = kept
 
     # --- transactions of the caller ---
@@ -702,17 +690,17 @@ class Machine(RuleBasedStateMachine):
         class Undo(Exception):
             pass
 
-        with pytest.raises(Undo), stogram_sdk.transaction():
+        with pytest.raises(Undo), sdk.transaction():
             for attempt in (
-                lambda: stogram_sdk.send_message(user, chat, "#red"),
-                lambda: stogram_sdk.mark_read(other, chat),
-                lambda: stogram_sdk.block_user(user, other),
-                lambda: stogram_sdk.leave_chat(other, chat),
-                lambda: stogram_sdk.publish_scheduled(now=self.around.now),
+                lambda: sdk.send_message(user, chat, "#red"),
+                lambda: sdk.mark_read(other, chat),
+                lambda: sdk.block_user(user, other),
+                lambda: sdk.leave_chat(other, chat),
+                lambda: sdk.publish_scheduled(now=self.around.now),
             ):
                 try:
                     attempt()
-                except (NotFound, NotAllowed, Blocked, InvalidInput):
+                except (sdk.NotFound, sdk.NotAllowed, sdk.Blocked, sdk.InvalidInput):
                     continue
             raise Undo
 
@@ -721,7 +709,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_database_holds_what_the_world_says(self) -> None:
         world = self.world
-        with stogram_sdk.session():
+        with sdk.session():
             large = {chat.id: chat.large_since for chat in world.chats.values() if chat.large_since}
             assert {row.chat_id: row.created_at for row in LargeChat.select()} == large
             assert _stored_settings(large) == {
@@ -735,12 +723,12 @@ class Machine(RuleBasedStateMachine):
                 )
                 for (user, chat), row in world.settings.items()
             }
-            assert {(row.chat_id, row.user_id): row.role for row in ChatMember.select()} == {
+            assert {(row.chat_id, row.user_id): row.role for row in sdk.ChatMember.select()} == {
                 (chat.id, user): member.role
                 for chat in world.chats.values()
                 for user, member in chat.members.items()
             }
-            assert {(row.user_id, row.blocked_id) for row in BlockedUser.select()} == {
+            assert {(row.user_id, row.blocked_id) for row in sdk.BlockedUser.select()} == {
                 (user.id, blocked) for user in world.users.values() for blocked in user.blocks
             }
             for user in world.users:
@@ -748,7 +736,7 @@ class Machine(RuleBasedStateMachine):
 
     def everybody_sees_their_own(self, user: str) -> None:
         world = self.world
-        summaries = stogram_sdk.list_chats(user)
+        summaries = sdk.list_chats(user)
         assert [
             (item.chat.id, item.unread_count, item.last_message and item.last_message.id)
             for item in summaries
@@ -769,17 +757,17 @@ class Machine(RuleBasedStateMachine):
         rooms = world.chats_of(user)
         counts = {chat.id: world.unread_count(user, chat.id) for chat in rooms}
         assert counts == {
-            chat.id: stogram_sdk.get_chat_settings(user, chat.id).unread_count for chat in rooms
+            chat.id: sdk.get_chat_settings(user, chat.id).unread_count for chat in rooms
         }
         muted = {
             chat for (owner, chat), row in world.settings.items() if row.is_muted and owner == user
         }
-        assert stogram_sdk.unread_totals(user) == stogram_sdk.UnreadTotals(
+        assert sdk.unread_totals(user) == sdk.UnreadTotals(
             all=sum(counts.values()),
             unmuted=sum(number for chat, number in counts.items() if chat not in muted),
             mentions=sum(world.count(chat, world.mentions(user, chat)) for chat in counts),
         )
-        assert [pin.message_id for pin in stogram_sdk.list_pinned_messages(user)] == [
+        assert [pin.message_id for pin in sdk.list_pinned_messages(user)] == [
             message
             for _, message in sorted(world.users[user].pins.items(), reverse=True)
             if world.why_not_see(user, message) is None
@@ -791,12 +779,12 @@ class Machine(RuleBasedStateMachine):
             for letter in world.visible(chat_id)
             if letter.tag == TAGS[-1]
         ]
-        assert [row.id for row in stogram_sdk.find_by_hashtag(user, TAGS[-1].upper())] == [
+        assert [row.id for row in sdk.find_by_hashtag(user, TAGS[-1].upper())] == [
             letter.id for letter in sorted(tagged, key=lambda letter: letter.place, reverse=True)
         ][:50]
         assert [
             (item.folder.id, {chat.id for chat in item.chats}, item.unread_count)
-            for item in stogram_sdk.list_folders(user)
+            for item in sdk.list_folders(user)
         ] == [(folder, *self.content_of(user, folder)) for folder in world.users[user].folders]
 
     def line_of(self, user: str, chat: Room) -> tuple[Any, ...]:
@@ -826,7 +814,7 @@ def _stored_settings(large: Container[str]) -> dict[tuple[str, str], tuple[Any, 
             row.is_favorite,
             row.folder_id,
         )
-        for row in ChatSettings.select()
+        for row in sdk.ChatSettings.select()
     }
 
 
@@ -834,8 +822,8 @@ def _stored_settings(large: Container[str]) -> dict[tuple[str, str], tuple[Any, 
 def test_whatever_happens_everybody_sees_what_the_contract_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(unread, "LARGE_CHAT", LARGE_CHAT)
-    monkeypatch.setattr(unread, "MAX_COUNT", MAX_COUNT)
+    monkeypatch.setattr(sdk.unread, "LARGE_CHAT", LARGE_CHAT)
+    monkeypatch.setattr(sdk.unread, "MAX_COUNT", MAX_COUNT)
     around = Machine.around = Surroundings()
     for name, module in list(sys.modules.items()):
         for own in ("utc_now", "new_id"):

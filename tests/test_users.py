@@ -6,19 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import stogram_sdk
-from stogram_sdk import AlreadyExists, InvalidInput, NotFound, User, UserStatus
-from tests.factories import after, make_user, statements
+import stogram_sdk as sdk
+from tests.support.factories import after, make_user, statements
 
 pytestmark = pytest.mark.usefixtures("engine")
 
 
 def test_an_account_is_stored_as_it_was_given() -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)
-    made = stogram_sdk.create_user(
+    made = sdk.create_user(
         "Ivan@Example.com", "Ivan_1", password_hash="$2b$10$hash", display_name="Иван 👋"
     )
-    for user in (made, stogram_sdk.get_user(made.id)):
+    for user in (made, sdk.get_user(made.id)):
         assert (user.email, user.username, user.password, user.display_name) == (
             "Ivan@Example.com",
             "Ivan_1",
@@ -27,7 +26,7 @@ def test_an_account_is_stored_as_it_was_given() -> None:
         )
         assert before <= user.created_at <= datetime.now(UTC)
         assert user.created_at == user.updated_at == user.last_seen == made.created_at
-        assert user.status is UserStatus.OFFLINE
+        assert user.status is sdk.UserStatus.OFFLINE
         assert (user.theme, user.email_verified, user.bio, user.avatar) == (
             "light",
             False,
@@ -40,17 +39,19 @@ def test_an_account_is_stored_as_it_was_given() -> None:
 def test_a_username_is_found_in_any_case() -> None:
     ivan = make_user("Ivan_1")
     for username in ("Ivan_1", "ivan_1", "IVAN_1"):
-        assert stogram_sdk.find_user(username) == ivan
+        assert sdk.find_user(username) == ivan
     for username in ("ivan", "ivan_11", "ivan%", "ivan_", "İvan_1", "ıvan_1", "нет"):
-        assert stogram_sdk.find_user(username) is None
+        assert sdk.find_user(username) is None
 
 
 def test_of_usernames_that_differ_by_case_the_exact_one_is_found_then_the_oldest() -> None:
     """The server makes such accounts; this package does not."""
     for seconds, username in enumerate(["IVAN", "Ivan"]):
-        User.create(email=username, username=username, password="hash", created_at=after(seconds))
+        sdk.User.create(
+            email=username, username=username, password="hash", created_at=after(seconds)
+        )
     for username, found in (("Ivan", "Ivan"), ("IVAN", "IVAN"), ("ivan", "IVAN")):
-        user = stogram_sdk.find_user(username)
+        user = sdk.find_user(username)
         assert user is not None and user.username == found
 
 
@@ -64,25 +65,25 @@ def test_of_usernames_that_differ_by_case_the_exact_one_is_found_then_the_oldest
     ],
 )
 def test_what_is_taken_is_named_without_its_owner(email: str, username: str, field: str) -> None:
-    owner = stogram_sdk.create_user("ivan@example.com", "Ivan", password_hash="secret hash")
-    with stogram_sdk.transaction():
-        with pytest.raises(AlreadyExists) as error:
-            stogram_sdk.create_user(email, username, password_hash="hash")
-        assert stogram_sdk.get_user(owner.id) == owner, "the transaction can be used"
+    owner = sdk.create_user("ivan@example.com", "Ivan", password_hash="secret hash")
+    with sdk.transaction():
+        with pytest.raises(sdk.AlreadyExists) as error:
+            sdk.create_user(email, username, password_hash="hash")
+        assert sdk.get_user(owner.id) == owner, "the transaction can be used"
     assert (error.value.entity, error.value.field, error.value.id) == ("user", field, None)
     assert str(error.value) == f"user with this {field} already exists"
-    assert User.select().count() == 1
+    assert sdk.User.select().count() == 1
 
 
 def test_the_error_takes_a_second_statement() -> None:
     make_user("ivan")
-    with statements(2), pytest.raises(AlreadyExists):
-        stogram_sdk.create_user("new@example.com", "ivan", password_hash="hash")
+    with statements(2), pytest.raises(sdk.AlreadyExists):
+        sdk.create_user("new@example.com", "ivan", password_hash="hash")
 
 
 def test_an_unknown_account_is_not_found() -> None:
-    with pytest.raises(NotFound, match="'nobody'") as error:
-        stogram_sdk.get_user("nobody")
+    with pytest.raises(sdk.NotFound, match="'nobody'") as error:
+        sdk.get_user("nobody")
     assert (error.value.entity, error.value.id) == ("user", "nobody")
 
 
@@ -93,5 +94,5 @@ def test_the_shortest_and_the_longest_username(username: str) -> None:
 
 @pytest.mark.parametrize("username", ["ab", "a" * 31, "ivan ivanov", "иван", "iván", "ivan\n"])
 def test_other_usernames_are_refused(username: str) -> None:
-    with pytest.raises(InvalidInput, match="username"):
-        stogram_sdk.create_user("a@example.com", username, password_hash="hash")
+    with pytest.raises(sdk.InvalidInput, match="username"):
+        sdk.create_user("a@example.com", username, password_hash="hash")

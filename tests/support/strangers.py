@@ -1,14 +1,14 @@
-"""What every function gives to strangers; `python -m tests.strangers` writes it down."""
+"""What every function gives to strangers; `python -m tests.support.strangers` writes it down."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-import stogram_sdk
-from tests.contract import CALLS, World, build_world, outcome, undone
+import stogram_sdk as sdk
+from tests.support.contract import CALLS, World, build_world, outcome, undone
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "strangers.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "strangers.md"
 
 KINDS = {
     "not a member": "shares no chat with the others; calls with the ids of a chat that exists",
@@ -29,7 +29,7 @@ HEAD = """\
 # What strangers get
 
 Every public function, called by somebody who has no business there. This page is written by
-`python -m tests.strangers`, which makes the calls; a test holds it to be true on SQLite and
+`python -m tests.support.strangers`, which makes the calls; a test holds it to be true on SQLite and
 PostgreSQL.
 
 """
@@ -86,11 +86,11 @@ def document(table: dict[str, dict[str, str]]) -> str:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        stogram_sdk.connect(f"sqlite:///{directory}/stogram.db")
-        stogram_sdk.migrate()
-        with stogram_sdk.session():
+        sdk.connect(f"sqlite:///{directory}/stogram.db")
+        sdk.migrate()
+        with sdk.session():
             DOCUMENT.write_text(document(observe(build_world())), "utf-8")
-        stogram_sdk.close()
+        sdk.close()
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-import stogram_sdk
-from stogram_sdk import Chat, ChatMember, ChatType, MemberRole, Message, User
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database
 
 _numbers = count(1)
@@ -26,64 +25,75 @@ def after(seconds: float, moment: datetime = LONG_AGO) -> datetime:
     return moment + timedelta(seconds=seconds)
 
 
-def make_user(username: str | None = None, **options: Any) -> User:
+def make_user(username: str | None = None, **options: Any) -> sdk.User:
     """An account; without a username under one that no other has."""
     username = username or f"user_{next(_numbers)}"
     options.setdefault("email", f"{username}@example.com")
-    return stogram_sdk.create_user(username=username, password_hash="hash", **options)
+    return sdk.create_user(username=username, password_hash="hash", **options)
 
 
-def make_users(number: int) -> list[User]:
+def make_users(number: int) -> list[sdk.User]:
     return [make_user() for _ in range(number)]
 
 
-def make_chat(owner: User, *members: User, type: ChatType = ChatType.GROUP, **options: Any) -> Chat:
+def make_chat(
+    owner: sdk.User, *members: sdk.User, type: sdk.ChatType = sdk.ChatType.GROUP, **options: Any
+) -> sdk.Chat:
     """A group (or a chat of another type) of its owner and members."""
     ids = [member.id for member in members]
-    return stogram_sdk.create_chat(owner.id, type, member_ids=ids, **options)
+    return sdk.create_chat(owner.id, type, member_ids=ids, **options)
 
 
-def make_message(sender: User, chat: Chat, content: str = "hello", **options: Any) -> Message:
-    return stogram_sdk.send_message(sender.id, chat.id, content, **options)
+def make_message(
+    sender: sdk.User, chat: sdk.Chat, content: str = "hello", **options: Any
+) -> sdk.Message:
+    return sdk.send_message(sender.id, chat.id, content, **options)
 
 
-def insert_message(sender: User, chat: Chat, content: str = "hello", **columns: Any) -> Message:
+def insert_message(
+    sender: sdk.User, chat: sdk.Chat, content: str = "hello", **columns: Any
+) -> sdk.Message:
     """A message as the server writes it: sent now, unless the columns say otherwise."""
     columns = {"is_sent": True, **columns}
-    message: Message = Message.create(sender=sender, chat=chat, content=content, **columns)
+    message: sdk.Message = sdk.Message.create(sender=sender, chat=chat, content=content, **columns)
     return message
 
 
 def insert_chat(
-    *members: User, type: ChatType = ChatType.GROUP, joined_at: datetime = LONG_AGO, **columns: Any
-) -> Chat:
+    *members: sdk.User,
+    type: sdk.ChatType = sdk.ChatType.GROUP,
+    joined_at: datetime = LONG_AGO,
+    **columns: Any,
+) -> sdk.Chat:
     """A chat that was there long ago, of an owner and members who joined it then."""
-    chat: Chat = Chat.create(type=type, created_at=joined_at, **columns)
+    chat: sdk.Chat = sdk.Chat.create(type=type, created_at=joined_at, **columns)
     for number, user in enumerate(members):
-        role = MemberRole.MEMBER if number else MemberRole.OWNER
-        ChatMember.create(user=user, chat=chat, role=role, joined_at=joined_at)
+        role = sdk.MemberRole.MEMBER if number else sdk.MemberRole.OWNER
+        sdk.ChatMember.create(user=user, chat=chat, role=role, joined_at=joined_at)
     return chat
 
 
-def roles_in(chat: Chat) -> dict[str, MemberRole]:
+def roles_in(chat: sdk.Chat) -> dict[str, sdk.MemberRole]:
     """The role of each member, by the id of the user."""
-    return {row.user_id: row.role for row in ChatMember.select().where(ChatMember.chat == chat)}
+    return {
+        row.user_id: row.role for row in sdk.ChatMember.select().where(sdk.ChatMember.chat == chat)
+    }
 
 
-def unread(user: User, chat: Chat) -> int:
+def unread(user: sdk.User, chat: sdk.Chat) -> int:
     """The unread count that the user sees."""
-    return stogram_sdk.get_chat_settings(user.id, chat.id).unread_count
+    return sdk.get_chat_settings(user.id, chat.id).unread_count
 
 
 def wrong_counts() -> dict[str, int]:
     """By user how many of their stored unread counts were not the truth; now they are."""
-    users = User.select(User.id)
-    return {user.id: wrong for user in users if (wrong := stogram_sdk.recount_unread(user.id))}
+    users = sdk.User.select(sdk.User.id)
+    return {user.id: wrong for user in users if (wrong := sdk.recount_unread(user.id))}
 
 
-def listed(user: User, chat: Chat, **options: Any) -> list[str]:
+def listed(user: sdk.User, chat: sdk.Chat, **options: Any) -> list[str]:
     """The ids of the messages that the user sees in the chat, the newest first."""
-    return [message.id for message in stogram_sdk.list_messages(user.id, chat.id, **options)]
+    return [message.id for message in sdk.list_messages(user.id, chat.id, **options)]
 
 
 @contextmanager

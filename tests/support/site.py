@@ -12,9 +12,9 @@ from typing import Any
 
 import psycopg2
 
-import stogram_sdk
-from tests.postgres import Cluster, PostgresServer, server_binaries
-from tests.proxy import Proxy
+import stogram_sdk as sdk
+from tests.support.postgres import Cluster, PostgresServer, server_binaries
+from tests.support.proxy import Proxy
 
 DATABASE = "stogram"
 
@@ -87,9 +87,9 @@ def running_site(*options: str) -> Iterator[Site]:
             server = PostgresServer(f"postgresql://postgres@/postgres?host={directory}", binaries)
             server.execute(f"CREATE DATABASE {DATABASE}")
             site = Site(cluster, proxy)
-            stogram_sdk.connect(site.direct_url)
-            stogram_sdk.migrate()
-            stogram_sdk.close()
+            sdk.connect(site.direct_url)
+            sdk.migrate()
+            sdk.close()
             yield site
         finally:
             proxy.close()

@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 
 import psycopg2
 
-import stogram_sdk
-from stogram_sdk import Blocked, NotAllowed, NotFound
+import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-from tests.factories import does_something
+from tests.support.factories import does_something
 
 T = TypeVar("T")
 
@@ -24,7 +23,7 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
     ready = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:
-        with stogram_sdk.session():
+        with sdk.session():
             ready.wait()
             return call()
 
@@ -66,8 +65,8 @@ class Arrivals:
         arrived: list[Future[T]] = []
         with (
             _after_statement(number, lambda: arrived.append(self.start(second))),
-            suppress(NotFound, NotAllowed, Blocked),
-            stogram_sdk.transaction(),
+            suppress(sdk.NotFound, sdk.NotAllowed, sdk.Blocked),
+            sdk.transaction(),
         ):
             first()
         return arrived[0] if arrived else None

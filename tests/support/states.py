@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 SHARED = PROJECT.parent / "shared" / "database"
 
 ORPHANS = """

@@ -1,6 +1,6 @@
 """Faults in a row, of every kind, under eight threads of mixed calls; then the books are compared.
 
-    python -m tests.soak --faults 1000
+    python -m tests.support.soak --faults 1000
 
 Nothing may be lost: a message whose call returned is there exactly once, one whose call failed
 safely is not there at all, every unread count is the truth, no update of a counter is missing, no
@@ -24,12 +24,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import stogram_sdk as sdk
-from stogram_sdk import Message, StogramError, Unavailable, User
 from stogram_sdk.database import current_database
 from stogram_sdk.models import new_id
-from tests.factories import make_chat, make_user
-from tests.proxy import Cut, Silence
-from tests.site import Site, eventually, running_site
+from tests.support.factories import make_chat, make_user
+from tests.support.proxy import Cut, Silence
+from tests.support.site import Site, eventually, running_site
 
 THREADS = 8
 LIMITS = {
@@ -86,10 +85,10 @@ class Load:
                     self._send(books, chance)
                 else:
                     self._do_something(chance)
-            except Unavailable as error:
+            except sdk.Unavailable as error:
                 books.errors[f"Unavailable {error.sqlstate or ''}".strip()] += 1
                 time.sleep(0.01)
-            except StogramError as error:
+            except sdk.StogramError as error:
                 books.errors[type(error).__name__] += 1
             except BaseException as error:
                 books.wrong.append(f"{type(error).__name__}: {error}")
@@ -105,7 +104,7 @@ class Load:
                     sdk.mark_read(user, chat)
             else:
                 sdk.send_message(user, chat, content, message_id=message_id)
-        except Unavailable as error:
+        except sdk.Unavailable as error:
             # With an id it is safe to send it again, whether it has been sent or not.
             certain = error.safe_to_retry and (message_id is None or together)
             (books.not_sent if certain else books.perhaps_sent).append(content)
@@ -138,11 +137,11 @@ class Load:
         def unit() -> None:
             current_database().execute_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
             value = int(sdk.get_user(self.counter).bio or 0)
-            User.update(bio=str(value + 1)).where(User.id == self.counter).execute()
+            sdk.User.update(bio=str(value + 1)).where(sdk.User.id == self.counter).execute()
 
         try:
             unit()
-        except Unavailable as error:
+        except sdk.Unavailable as error:
             self.counted["not" if error.safe_to_retry else "perhaps"] += 1
         else:
             self.counted["done"] += 1
@@ -170,7 +169,7 @@ class Faults:
     def _expect_unavailable(self, call: Callable[[], Any]) -> None:
         try:
             call()
-        except Unavailable:
+        except sdk.Unavailable:
             return
         except BaseException as error:
             self._books.wrong.append(f"{type(error).__name__}: {error}")
@@ -221,7 +220,7 @@ class Faults:
 
     def pool_exhausted(self) -> None:
         def hold() -> None:
-            with suppress(Unavailable), sdk.session():
+            with suppress(sdk.Unavailable), sdk.session():
                 time.sleep(0.5)
 
         _at_once(*[hold] * THREADS)
@@ -252,7 +251,7 @@ class Faults:
             sdk.update_privacy(other, show_last_seen=True)
 
         def call(one: str, other: str) -> None:
-            with suppress(Unavailable):  # Another fault's.
+            with suppress(sdk.Unavailable):  # Another fault's.
                 change(one, other)
 
         first, second = self._load.users[1:3]
@@ -270,7 +269,7 @@ class Faults:
                     sdk.list_chats(self._load.users[0])
                     sdk.mark_read(self._load.users[0], self._load.chats[0])
                     sdk.close()
-                except StogramError:
+                except sdk.StogramError:
                     pass
                 status = 0
             os._exit(status)
@@ -358,7 +357,7 @@ def _compare(site: Site, load: Load, books: list[Books]) -> list[str]:
     """What the database says against what the callers know."""
     wrong = []
     with sdk.session(statement_timeout=60):
-        there = Counter(message.content for message in Message.select(Message.content))
+        there = Counter(message.content for message in sdk.Message.select(sdk.Message.content))
         for each in books:
             wrong += [f"{there[one]} messages {one}, sent" for one in each.sent if there[one] != 1]
             wrong += [

@@ -13,19 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import stogram_sdk
-from stogram_sdk import (
-    MODELS,
-    ChatSettings,
-    ChatType,
-    ImportedMessage,
-    MemberRole,
-    Profile,
-    StogramError,
-    UnreadTotals,
-)
+import stogram_sdk as sdk
 from stogram_sdk.fields import utc_now
-from tests.factories import make_chat, make_message, make_user
+from tests.support.factories import make_chat, make_message, make_user
 
 #: What is public and asks the database nothing by itself.
 NOT_CALLS = {"close", "connect", "migrate", "retrying", "session", "transaction"}
@@ -53,16 +43,18 @@ class Scene:
     email: str = "new@example.com"
     message_id: str = "an id of one's own"
     color: str = "#aabbcc"
-    type: ChatType = ChatType.GROUP
-    role: MemberRole = MemberRole.ADMIN
+    type: sdk.ChatType = sdk.ChatType.GROUP
+    role: sdk.MemberRole = sdk.MemberRole.ADMIN
     yes: bool = True
     no: bool = False
 
     @property
-    def history(self) -> list[ImportedMessage]:
+    def history(self) -> list[sdk.ImportedMessage]:
         """To import, under ids that are free."""
-        first = ImportedMessage("imported 1", self.actor, self.now, self.text)
-        answer = ImportedMessage("imported 2", self.other, self.now, "#тег", reply_to_id=first.id)
+        first = sdk.ImportedMessage("imported 1", self.actor, self.now, self.text)
+        answer = sdk.ImportedMessage(
+            "imported 2", self.other, self.now, "#тег", reply_to_id=first.id
+        )
         return [answer, first]
 
     @property
@@ -173,7 +165,7 @@ CALLS: dict[str, Call] = {
 
 
 def function_of(label: str) -> Any:
-    return getattr(stogram_sdk, label.partition("(")[0])
+    return getattr(sdk, label.partition("(")[0])
 
 
 def make_call(label: str, scene: Scene) -> Any:
@@ -207,18 +199,18 @@ def outcome(label: str, scene: Scene) -> str:
     """What a call gives, in a word."""
     try:
         result = make_call(label, scene)
-    except StogramError as error:
+    except sdk.StogramError as error:
         return type(error).__name__
     match result:
         case bool() | int():
             return str(result)
         case (_, bool() as created):
             return "made" if created else "there"
-        case UnreadTotals(all=0):
+        case sdk.UnreadTotals(all=0):
             return "nothing"
         case dict():
             return "yes" if any(result.values()) else "nothing"
-        case [*profiles] if profiles and all(isinstance(row, Profile) for row in profiles):
+        case [*profiles] if profiles and all(isinstance(row, sdk.Profile) for row in profiles):
             return "yes" if any(row.status or row.last_seen for row in profiles) else "names"
     return "yes" if result else "nothing"
 
@@ -236,11 +228,11 @@ def build_world(extra: int = 0) -> World:
     actor, other, newcomer, former, neighbour, guest = (make_user() for _ in range(6))
     more = [make_user() for _ in range(extra)]
     chat = make_chat(actor, other, former, *more, name="the chat")
-    stogram_sdk.leave_chat(former.id, chat.id)
+    sdk.leave_chat(former.id, chat.id)
     other_chat = make_chat(actor, other)
     their_chat = make_chat(neighbour)
     secret_chat = make_chat(actor, guest, is_secret=True)
-    private_chat, _ = stogram_sdk.open_private_chat(actor.id, other.id)
+    private_chat, _ = sdk.open_private_chat(actor.id, other.id)
 
     tags = " ".join(f"#tag{number} @name{number}" for number in range(extra))
     pinned = make_message(other, chat, f"привет @{actor.username}")
@@ -251,26 +243,26 @@ def build_world(extra: int = 0) -> World:
     secret = make_message(actor, secret_chat, f"привет #тег @{guest.username}")
     private = make_message(actor, private_chat, "привет #тег")
     deleted = make_message(actor, chat, "привет #тег")
-    stogram_sdk.delete_message(actor.id, chat.id, deleted.id)
+    sdk.delete_message(actor.id, chat.id, deleted.id)
     now = utc_now()
     soon = now + timedelta(minutes=1)
     waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
     for _ in range(extra):
         make_message(actor, chat, "later", scheduled_for=soon)
 
-    stogram_sdk.pin_message(actor.id, chat.id, pinned.id)
-    folders = [stogram_sdk.create_folder(actor.id, "folder").id for _ in range(2 + extra)]
-    their_folder = stogram_sdk.create_folder(neighbour.id, "theirs").id
+    sdk.pin_message(actor.id, chat.id, pinned.id)
+    folders = [sdk.create_folder(actor.id, "folder").id for _ in range(2 + extra)]
+    their_folder = sdk.create_folder(neighbour.id, "theirs").id
     for user, in_chat, folder in (
         (actor, chat, folders[0]),
         (neighbour, their_chat, their_folder),
     ):
-        stogram_sdk.mute_chat(user.id, in_chat.id)
-        stogram_sdk.move_to_folder(user.id, in_chat.id, folder)
-    stogram_sdk.block_user(actor.id, other.id)
+        sdk.mute_chat(user.id, in_chat.id)
+        sdk.move_to_folder(user.id, in_chat.id, folder)
+    sdk.block_user(actor.id, other.id)
     # What another program has written: recount_unread has something to do.
-    ChatSettings.update({ChatSettings.unread_count: 77}).where(
-        ChatSettings.user == actor, ChatSettings.chat == chat
+    sdk.ChatSettings.update({sdk.ChatSettings.unread_count: 77}).where(
+        sdk.ChatSettings.user == actor, sdk.ChatSettings.chat == chat
     ).execute()
 
     scene = Scene(
@@ -330,7 +322,7 @@ def stored_rows() -> dict[str, list[tuple[Any, ...]]]:
             .execute(),
             key=repr,
         )
-        for model in MODELS
+        for model in sdk.MODELS
     }
 
 
@@ -342,7 +334,7 @@ class _Undo(Exception):
 def undone() -> Iterator[None]:
     """A transaction that is rolled back at the end."""
     try:
-        with stogram_sdk.transaction():
+        with sdk.transaction():
             yield
             raise _Undo
     except _Undo:
