@@ -29,8 +29,8 @@ from benchmarks.report import print_figures
 from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN, RESULTS
 from benchmarks.server import filled_server
 from benchmarks.timing import Call, percentiles, times_in_turns
+from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.models import new_id
-from stogram_sdk.schema.search_index import drop_search_index, make_search_index
 
 #: Of a table with more rows a copy takes too long.
 _LARGEST_COPY = 1_000_000

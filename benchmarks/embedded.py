@@ -14,7 +14,7 @@ import stogram_sdk
 from benchmarks.data import make_world
 from benchmarks.load import load_sqlite
 from stogram_sdk.database import current_database, session
-from stogram_sdk.migrating import migrations_directory
+from stogram_sdk.schema.migration import migrations_directory
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Where `pw_migrate` finds the database: where `stogram_sdk.connect()` would."""
 
 from stogram_sdk.errors import StogramError
-from stogram_sdk.migrating import database_to_migrate
+from stogram_sdk.schema.pw_migrate import database_to_migrate
 
 try:
     DATABASE, SCHEMA = database_to_migrate()

@@ -23,7 +23,7 @@ def main() -> None:
 @main.command()
 def migrations() -> None:
     """Print the directory of the migrations: pw_migrate migrate --directory "$(...)"."""
-    from stogram_sdk.migrating import migrations_directory
+    from stogram_sdk.schema.migration import migrations_directory
 
     click.echo(migrations_directory())
 
@@ -32,14 +32,14 @@ def migrations() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def check(as_json: bool) -> None:
     """Is the database what the models say? Exit status 0 if it is, 1 if not; changes nothing."""
-    from stogram_sdk.schema.check import check as look
+    from stogram_sdk.command.check import check as look
 
     with _errors_in_one_line():
         report = look()
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
-        from stogram_sdk.schema.tables import print_report
+        from stogram_sdk.command.tables import print_report
 
         print_report(report)
     sys.exit(0 if report.is_right else 1)
@@ -50,10 +50,10 @@ def check(as_json: bool) -> None:
 @click.option("--rollback", is_flag=True, help="The SQL that takes the migration back.")
 def sql(name: str | None, rollback: bool) -> None:
     """Print the SQL of a migration (default: of all) for PostgreSQL, to read or to give to psql."""
-    from stogram_sdk.database_url import read_database_url
+    from stogram_sdk.command.script import migration_script, rollback_script
+    from stogram_sdk.engine.database_url import read_database_url
+    from stogram_sdk.schema.migration import shipped_migrations
     from stogram_sdk.schema.postgres import PostgresSchema
-    from stogram_sdk.schema.script import migration_script, rollback_script
-    from stogram_sdk.schema.shipped import shipped_migrations
 
     with _errors_in_one_line():
         schema = PostgresSchema(read_database_url().schema)
@@ -73,8 +73,8 @@ def backfill(dry_run: bool) -> None:
 
     It can be stopped at any time, and goes on where it was.
     """
-    from stogram_sdk.schema.backfill import backfill as run
-    from stogram_sdk.schema.tables import progress
+    from stogram_sdk.command.backfill import backfill as run
+    from stogram_sdk.command.tables import progress
 
     with _errors_in_one_line(), progress("messages") as advance:
         result = run(dry_run=dry_run, advance=advance)
@@ -90,7 +90,7 @@ def search_index(drop: bool) -> None:
     It is made beside a running server, can be stopped at any time and started again. Searches use
     it as soon as it is there; without it they read the messages of the user's chats.
     """
-    from stogram_sdk.schema.search_index import drop_search_index, make_search_index
+    from stogram_sdk.command.search_index import drop_search_index, make_search_index
 
     with _errors_in_one_line():
         changed = drop_search_index() if drop else make_search_index()

@@ -445,3 +445,12 @@ _unique(PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat)
 _index(PinnedMessage.user)
 _index(PinnedMessage.message)
 _index(PinnedMessage.chat)
+
+
+def _use_schema(database: Any) -> None:
+    """Look for the tables in the schema of the database that `db` stands for now."""
+    for model in (*MODELS, *SIDE_TABLES):
+        model._meta.schema = database and database.schema
+
+
+db.attach_callback(_use_schema)  # type: ignore[no-untyped-call]  # not in Peewee's stubs

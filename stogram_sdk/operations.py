@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 import peewee
 
 from stogram_sdk.database import current_database
-from stogram_sdk.failures import run_again, translate
+from stogram_sdk.engine.failures import run_again, translate
 
 A = ParamSpec("A")
 R = TypeVar("R")

@@ -13,8 +13,8 @@ from typing import Any
 
 from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
 
+from stogram_sdk.any_case import any_case_pattern, plain_part
 from stogram_sdk.database import current_database
-from stogram_sdk.dialects import any_case_pattern, plain_part
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
 from stogram_sdk.operations import operation
@@ -191,7 +191,7 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
 
     1. The newest messages of each chat are looked at. Where these hold a page, as of a common word,
        all messages since the last of it are read.
-    2. The index (see `schema/search_index.py`) finds a rare word in the messages of everybody.
+    2. The index (see `command/search_index.py`) finds a rare word in the messages of everybody.
     3. The recent messages of the chats are read, as for a word that is common in one of them.
     4. The older messages of the chats are read.
 

@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 
 from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
 
-from stogram_sdk.database import READ_COMMITTED, current_database
-from stogram_sdk.dialects import Dialect
+from stogram_sdk.database import current_database
+from stogram_sdk.engine.dialects import Dialect
 from stogram_sdk.fields import Rows, TextArray, rows_to_json, time_to_text
 
 
@@ -216,7 +216,7 @@ class _Compiled(NamedTuple):
 def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
     if isinstance(built, AfterLocking):
         queries = [*built.lock, built.query]
-        before_alone = READ_COMMITTED + database.lock_limit
+        before_alone = database.before_locking
     else:
         queries = [built]
         before_alone = "" if isinstance(built, Select) else database.before_write()

@@ -12,7 +12,7 @@ from stogram_sdk.statements import dialect
 
 def signed_key(sign: str, key: Any) -> Any:
     """The tag in the table: of a hashtag with the sign `#`, of a mention with `@`."""
-    return Value(sign).concat(dialect().tag_key(key))
+    return Value(sign).concat(dialect().tag_key(key, MessageTag._meta.schema))
 
 
 def tags_are_complete() -> Any:

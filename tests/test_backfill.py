@@ -16,10 +16,10 @@ import pytest
 from peewee import SQL
 
 import stogram_sdk as sdk
+from stogram_sdk.command.backfill import PLACE, Backfilled, backfill
 from stogram_sdk.database import db, open_database, session
 from stogram_sdk.fields import utc_now
 from stogram_sdk.migrating import migrate
-from stogram_sdk.schema.backfill import PLACE, Backfilled, backfill
 from stogram_sdk.text import extract_mentions
 from tests.support.postgres import PostgresServer
 from tests.support.states import PROJECT, Databases, environment, pw_migrate, stogram
@@ -188,7 +188,7 @@ def test_an_edit_while_it_writes_is_never_overwritten(
         user = sdk.User.create(email="e", username="n", password="p")
         chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
         sdk.Message.create(id="m", sender=user, chat=chat, content="#old")
-    from stogram_sdk.schema import backfill as module
+    from stogram_sdk.command import backfill as module
 
     lock = module._Run._lock
 

@@ -11,7 +11,7 @@ import peewee
 import pytest
 
 import stogram_sdk as sdk
-from stogram_sdk.schema.check import _read_only
+from stogram_sdk.command.check import _read_only
 from tests.support.states import Databases, pw_migrate, stogram
 
 AREAS = {

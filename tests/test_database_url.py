@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import stogram_sdk as sdk
-from stogram_sdk.database_url import DatabaseSettings, read_database_url
+from stogram_sdk.engine.database_url import DatabaseSettings, read_database_url
 
 POSTGRES = "postgresql://user:pass@host:5432/stogram_db"
 

@@ -47,7 +47,7 @@ def expected() -> set[tuple[str, str]]:
 
 def execute(sql: str, *values: Any) -> None:
     """A statement as another program sends it."""
-    if isinstance(db.obj, sdk.database.PostgresDatabase):
+    if db.obj.dialect.name == "postgresql":
         sql = sql.replace("?", "%s")
     with session():
         db.execute_sql(sql, values)

@@ -533,7 +533,7 @@ def test_two_runs_at_once_on_sqlite(tmp_path: Path) -> None:
 def test_the_second_run_says_who_is_at_work(databases: Databases, name: str) -> None:
     url = databases.server.url_of(name)
     sdk.connect(url, application_name="the first run")
-    from stogram_sdk.migrating import turn
+    from stogram_sdk.schema.turns import turn
 
     with session(), turn(sdk.db.obj, None):
         said = stopped(url, STOGRAM_MIGRATE_LOCK_TIMEOUT="0.3")

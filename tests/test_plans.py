@@ -94,7 +94,7 @@ def _sent_by(call: Callable[[], object]) -> list[tuple[str, Any]]:
 def _plan(sql: str, params: list[Any]) -> str:
     """The plan of the last of the statements that were sent together."""
     db = current_database()
-    if isinstance(db, sdk.database.SqliteDatabase):
+    if db.dialect.name == "sqlite":
         return "\n".join(
             row[3] for row in db.execute_sql(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
         )

@@ -11,10 +11,10 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import db, open_database, session
-from stogram_sdk.migrating import migrate, migrations_directory
+from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.expected import SPECIAL_INDEXES, expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
-from stogram_sdk.schema.migration import schema_of
+from stogram_sdk.schema.migration import migrations_directory, schema_of
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.sqlite import SqliteSchema

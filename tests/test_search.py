@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import stogram_sdk as sdk
-from stogram_sdk.dialects import any_case_pattern, matches, plain_part
+from stogram_sdk.any_case import any_case_pattern, matches, plain_part
 from tests.support.factories import (
     after,
     insert_chat,

@@ -10,16 +10,12 @@ from typing import Any
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.any_case import _case_forms, any_case_trigrams
+from stogram_sdk.command import search_index
+from stogram_sdk.command.check import check
+from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.database import current_database, session
-from stogram_sdk.dialects import (
-    ODD_CHARACTERS,
-    SEARCH_INDEXES,
-    _case_forms,
-    any_case_trigrams,
-)
-from stogram_sdk.schema import search_index
-from stogram_sdk.schema.check import check
-from stogram_sdk.schema.search_index import drop_search_index, make_search_index
+from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
 from tests.support.factories import after, insert_message, make_chat, make_message, make_user
 from tests.support.states import pw_migrate, stogram
 from tests.test_plans import _plan as plan

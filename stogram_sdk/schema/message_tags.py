@@ -13,8 +13,7 @@ by letter; before, upper and lower case by ICU, by the collation "pg_c_utf8" or 
 system's. Where there is none of these, it knows the case of what the database's own collation
 knows, with "C" of A-Z only; the SDK's own tags are keys already, and found all the same.
 
-On SQLite a trigger of the file knows the case of A-Z only. The connections of this package add
-triggers of their own that know the rest (see `know_all_letters`).
+What SQLite has instead is in `engine/sqlite_tags.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import dedent
-from typing import Any
 
+from stogram_sdk.engine.sqlite_tags import UPDATE_OF_TAGS, insert_tags, tag_trigger
 from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog, Index, index
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
@@ -41,16 +40,6 @@ def trigger_names(schema: Schema) -> list[str]:
 def own_indexes(schema: Schema) -> list[Index]:
     """What the triggers find the tags of a message by, where they cannot know their keys."""
     return [index("MessageTag", "messageId")] if isinstance(schema, SqliteSchema) else []
-
-
-def know_all_letters(connection: Any) -> None:
-    """Let a connection to a migrated SQLite file keep tags by `stogram_tag_key`, its function."""
-    migrated = "SELECT 1 FROM sqlite_master WHERE name = 'Message_tags_updated'"
-    if connection.execute(migrated).fetchone():
-        for event in ("INSERT", _SQLITE_UPDATE):
-            connection.execute(
-                _sqlite_trigger(event, _sqlite_tags("NEW", "stogram_tag_key"), is_temporary=True)
-            )
 
 
 @dataclass(frozen=True)
@@ -271,56 +260,17 @@ END $block$
 """
 
 
-_SQLITE_UPDATE = (
-    'UPDATE OF id, "chatId", "createdAt", "isDeleted", "isSent", "scheduledFor", hashtags, mentions'
-)
-
-
-def _sqlite_tags(row: str, key: str = "lower", source: str = "") -> str:
-    """What belongs into the table for a row of "Message"; `source` is what it is selected from."""
-
-    def tags(sign: str, column: str) -> str:
-        values = f"json_each(CASE WHEN json_valid({row}.{column}) THEN {row}.{column} END)"
-        return f"""
-        SELECT '{sign}' || substr({key}(given.value), 1, 256), {row}."chatId",
-            {row}."createdAt", {row}.id
-        FROM {source}{values} AS given
-        WHERE given.value IS NOT NULL AND NOT {row}."isDeleted"
-            AND ({row}."isSent" OR {row}."scheduledFor" IS NULL)"""
-
-    return (
-        'INSERT INTO "MessageTag" (tag, "chatId", "createdAt", "messageId")'
-        f"{tags('#', 'hashtags')}\n        UNION ALL{tags('@', 'mentions')}\n"
-        # Not OR IGNORE: in a trigger, the statement that fires it has the last word on that.
-        "        ON CONFLICT DO NOTHING"
-    )
-
-
-def _sqlite_trigger(
-    event: str, statement: str, *, timing: str = "AFTER", is_temporary: bool = False
-) -> str:
-    word = event.split()[0].lower()
-    name = (
-        f"Message_tags_{word}d" if (timing, word) == ("AFTER", "update") else f"Message_tags_{word}"
-    )
-    kind, of = ("TEMP TRIGGER IF NOT EXISTS", "main.") if is_temporary else ("TRIGGER", "")
-    return (
-        f'CREATE {kind} "{name}" {timing} {event} ON {of}"Message" FOR EACH ROW\n'
-        f"BEGIN\n    {statement};\nEND"
-    )
-
-
 _SQLITE_FORGET = 'DELETE FROM "MessageTag" WHERE "messageId" = OLD.id'
 
 _SQLITE_TRIGGERS = (
-    _sqlite_trigger("INSERT", _sqlite_tags("NEW")),
+    tag_trigger("INSERT", insert_tags("NEW")),
     # Before: what the triggers of a connection add must stay.
-    _sqlite_trigger(_SQLITE_UPDATE, _SQLITE_FORGET, timing="BEFORE"),
-    _sqlite_trigger(_SQLITE_UPDATE, _sqlite_tags("NEW")),
-    _sqlite_trigger("DELETE", _SQLITE_FORGET),
+    tag_trigger(UPDATE_OF_TAGS, _SQLITE_FORGET, timing="BEFORE"),
+    tag_trigger(UPDATE_OF_TAGS, insert_tags("NEW")),
+    tag_trigger("DELETE", _SQLITE_FORGET),
 )
 
 _SQLITE_FILL = (
-    _sqlite_tags("message", "stogram_tag_key", '"Message" AS message, '),
+    insert_tags("message", "stogram_tag_key", '"Message" AS message, '),
     """INSERT OR IGNORE INTO "MessageTag" VALUES ('', 'complete', '1970-01-01', '')""",
 )

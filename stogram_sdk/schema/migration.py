@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import runpy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -145,8 +147,6 @@ class Migration:
     def _and_those_to_come(self) -> list[Migration]:
         from peewee_migrate.models import MigrateHistory
 
-        from stogram_sdk.schema.shipped import shipped_migrations
-
         done = {row.name for row in MigrateHistory.select()}
         pending = [each for name, each in shipped_migrations().items() if name not in done]
         return [self, *(each for each in pending if each != self)]
@@ -230,6 +230,19 @@ class Migration:
                 database.execute_sql(sql)
         if isinstance(schema, PostgresSchema):
             database.execute_sql(f"COMMENT ON TABLE {schema.quoted(history_table())} IS NULL")
+
+
+def migrations_directory() -> Path:
+    """Where the shipped migrations are: inside the package, in a checkout beside it."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def shipped_migrations() -> dict[str, Migration]:
+    """Each migration of this package by its name, in the order in which they are applied."""
+    files = sorted(migrations_directory().glob("[0-9][0-9][0-9]_*.py"))
+    return {file.stem: runpy.run_path(str(file))["MIGRATION"] for file in files}
 
 
 def obstacles_of(

@@ -21,8 +21,8 @@ from tenacity import (
     wait_random,
 )
 
+from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import InvalidInput, MigrationError
-from stogram_sdk.failures import sqlstate_of
 from stogram_sdk.schema.steps import Statement
 
 LOCK_TIMEOUT = "200ms"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from stogram_sdk.errors import InvalidInput, MigrationError
@@ -48,6 +50,27 @@ def seconds_to_wait() -> float:
     if not 0 <= seconds < float("inf"):
         raise InvalidInput(f"{WAIT_VARIABLE} must be a number of seconds, not {given!r}")
     return seconds
+
+
+@contextmanager
+def turn(database: Any, schema: str | None) -> Iterator[None]:
+    """The turn of this process to migrate the database that is connected, for what is inside."""
+    if database.dialect.name == "postgresql":
+        with database.pinned() as connection:
+            take_turn(connection, schema)
+            try:
+                create_schema(connection, schema)
+                yield
+            finally:
+                end_turn(connection, schema)
+    elif database.database == ":memory:":
+        yield
+    else:
+        lock = take_file_turn(database.database)
+        try:
+            yield
+        finally:
+            lock.close()
 
 
 def take_turn(connection: Any, schema: str | None) -> None:
@@ -104,6 +127,16 @@ def take_file_turn(path: str) -> sqlite3.Connection:
             f"waited {seconds:g} s ({WAIT_VARIABLE}). Run it again when that one is done"
         ) from error
     return lock
+
+
+def create_schema(connection: Any, schema: str | None) -> None:
+    """Make the schema that the URL names, as the server's own migrations would."""
+    if schema is None:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+        if cursor.fetchone() is None:
+            cursor.execute(f'CREATE SCHEMA "{schema}"')
 
 
 def _described(holder: Any) -> str:

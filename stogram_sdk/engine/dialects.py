@@ -1,11 +1,7 @@
-"""What SQLite and PostgreSQL say differently, in one place."""
+"""What SQLite and PostgreSQL say differently in a statement."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from functools import cache
-from itertools import groupby
 from typing import Any, Protocol
 
 from peewee import SQL, ColumnBase, CommaNodeList, Node, NodeList, Select, fn
@@ -16,7 +12,7 @@ from stogram_sdk.fields import AnyField
 _FOR_NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
 
 
-#: The indexes for searches by text, see `schema/search_index.py`; on SQLite triggers keep one.
+#: The indexes for searches by text, see `command/search_index.py`; on SQLite triggers keep one.
 SEARCH_INDEXES = "Message_search_idx", "Message_search_odd_idx"
 #: Characters that lower() does not fold as `any_case_pattern` does, or not on every server.
 ODD_CHARACTERS = (
@@ -60,7 +56,7 @@ class Dialect(Protocol):
         """Whether an array column holds the tag."""
         ...
 
-    def tag_key(self, tag: Node) -> Node:
+    def tag_key(self, tag: Node, schema: str | None) -> Node:
         """The key under which the database keeps a tag, see `schema/message_tags.py`."""
         ...
 
@@ -127,7 +123,7 @@ class SqliteDialect:
     def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         return _flat(tag, SQL("IN (SELECT value FROM json_each("), column, SQL("))"))
 
-    def tag_key(self, tag: Node) -> Node:
+    def tag_key(self, tag: Node, schema: str | None) -> Node:
         return fn.LOWER(tag)
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
@@ -192,10 +188,7 @@ class PostgresDialect:
         # `= ANY(column)` would not use the GIN index.
         return _flat(column, SQL("@> ARRAY["), tag, SQL("]::text[]"))
 
-    def tag_key(self, tag: Node) -> Node:
-        from stogram_sdk.models import MessageTag  # the models know the schema that is in use
-
-        schema: str | None = MessageTag._meta.schema
+    def tag_key(self, tag: Node, schema: str | None) -> Node:
         function = f'"{schema}".stogram_tag_key' if schema else "stogram_tag_key"
         # Whatever collation the tag brings along, the index has the default one.
         return NodeList([SQL(f"{function}("), tag, SQL('::text) COLLATE "default"')], glue="")
@@ -251,114 +244,3 @@ class _TypeOf(ColumnBase):
 
 def _flat(*parts: Node) -> ColumnBase:
     return NodeList(parts, parens=True)
-
-
-def any_case_pattern(text: str) -> str:
-    """A regular expression that finds the text in any case, the same in Python and PostgreSQL.
-
-    Every letter becomes the class of its own case forms, so that neither the locale of the
-    database (which may know only ASCII) nor SQLite's LIKE (which does) has a say. What upper case
-    writes with more letters is found either way: ß and SS.
-    """
-    forms = _case_forms()
-    return "".join(
-        f"(?:{spelled}|[{forms[letter]}])" if len(letter) > 1 else spelled
-        for letter in _letters(text)
-        for spelled in ["".join(map(_any_case, letter))]
-    )
-
-
-def plain_part(text: str) -> str:
-    """The longest part of the text whose case A-Z are enough for: in lower case, it is all there.
-
-    It may be empty; K, S and I have forms in other alphabets.
-    """
-    forms = _case_forms()
-    runs = groupby(
-        _letters(text),
-        lambda letter: len(letter) == 1 and (forms.get(letter) or letter).isascii(),
-    )
-    return max(("".join(run) for is_plain, run in runs if is_plain), key=len, default="")
-
-
-def any_case_like(text: str) -> str:
-    """What the text is like where it has no `ODD_CHARACTERS`, for PostgreSQL's ILIKE."""
-    return "%" + re.sub(r"([\\%_])", r"\\\1", _fold(text)) + "%"
-
-
-def any_case_trigrams(text: str) -> str | None:
-    """A query of SQLite's FTS5 that finds at least what `any_case_pattern` does.
-
-    None if that has no three characters in a row of which there are few forms.
-    """
-    letters = [_spellings(letter) for letter in _letters(text)]
-    terms: dict[str, None] = {}
-    for place in range(len(letters)):
-        starts = {""}
-        for spellings in letters[place : place + 3]:
-            starts = {(start + spelling)[:3] for start in starts for spelling in spellings}
-        if all(len(start) == 3 for start in starts) and len(starts) <= _MOST_FORMS:
-            quoted = ('"' + start.replace('"', '""') + '"' for start in sorted(starts))
-            terms[f"({' OR '.join(quoted)})"] = None
-    return " AND ".join(list(terms)[:_MOST_TRIGRAMS]) or None
-
-
-#: More than these make a query slower, not better.
-_MOST_FORMS, _MOST_TRIGRAMS = 30, 30
-
-
-def _letters(text: str) -> list[str]:
-    """The folded text, character by character; what one character may stand for is together."""
-    forms = _case_forms()
-    folded = _fold(text)
-    letters: list[str] = []
-    while folded:
-        several = next((start for n in (3, 2) if (start := folded[:n]) in forms and start[1:]), "")
-        letters.append(several or folded[0])
-        folded = folded[len(letters[-1]) :]
-    return letters
-
-
-def _any_case(folded: str) -> str:
-    if folded in _case_forms():
-        # The dot of a Turkish İ becomes a character of its own in lower case.
-        return f"[{_case_forms()[folded]}]" + ("\u0307?" if folded == "i" else "")
-    return folded if folded.isalnum() or ord(folded) > 127 else f"\\{folded}"
-
-
-def _spellings(letter: str) -> set[str]:
-    """What matches the letter's part of the pattern, but for what FTS5 holds to be the same."""
-    if len(letter) > 1:
-        spelled = {""}
-        for character in letter:
-            spelled = {start + end for start in spelled for end in _spellings(character)}
-        return spelled | set(_case_forms()[letter])
-    forms = {_simply_folded(form) for form in _case_forms().get(letter, letter)}
-    return forms | {form + "\u0307" for form in forms} if letter == "i" else forms
-
-
-def _simply_folded(character: str) -> str:
-    """The character without case, if FTS5, whose Unicode is an old one, sees it so too."""
-    folded = character.casefold()
-    is_old = unicodedata.ucd_3_2_0.category(character) != "Cn"
-    return folded if len(folded) == 1 and is_old else character
-
-
-def _fold(text: str) -> str:
-    """The text without case; the four Turkish letters i count as one."""
-    return text.upper().casefold().replace("i\u0307", "i")
-
-
-@cache
-def _case_forms() -> dict[str, str]:
-    """By what `_fold` makes of them: the characters that differ by case only."""
-    forms: dict[str, str] = {}
-    for character in map(chr, range(0x20000)):  # no letter beyond these has a case
-        if (folded := _fold(character)) != character:
-            forms[folded] = forms.get(folded, folded if len(folded) == 1 else "") + character
-    return forms
-
-
-def matches(pattern: str, text: str | None) -> bool:
-    """SQLite's side of `Dialect.matches`."""
-    return text is not None and re.search(pattern, text) is not None

@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg2.extensions
 
-from stogram_sdk.failures import logger
+from stogram_sdk.engine.failures import logger
 
 #: How long a server that was asked to cancel a statement may take to do it, in seconds.
 GRACE = 0.5

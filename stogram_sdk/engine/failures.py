@@ -10,6 +10,7 @@ statement or where the database is.
 from __future__ import annotations
 
 import logging
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import peewee
 import psycopg2
 
-from stogram_sdk.errors import DatabaseError, StogramError, Unavailable
+from stogram_sdk.errors import DatabaseError, InvalidInput, StogramError, Unavailable
 
 T = TypeVar("T")
 
@@ -31,6 +32,9 @@ _CONFLICTS = ("40001", "40P01")
 _ROW_IS_GONE = "23503"
 _TRIES_OF_A_CONFLICT = 5
 _TRIES_OF_A_LOSS = 2
+
+# Seconds: how long to wait before the next try, at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 
 # After a longer silence the network is to blame, and a second try would only double the wait.
 _SOON = 2.0
@@ -111,49 +115,30 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
     return DatabaseError(f"the database refused a statement{about}{code}", sqlstate=sqlstate)
 
 
+def unwritable(error: Exception) -> InvalidInput:
+    """The error for a value that a driver cannot send."""
+    return InvalidInput(f"the database cannot hold a value ({type(error).__name__})")
+
+
 def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
     """Run a whole unit of work, again if it may (see above); raises what its last run raises."""
     began = time.monotonic()
-    try:
-        return unit()
-    except (peewee.PeeweeException, Unavailable, DatabaseError) as error:
-        if _tries(error, repeatable, began) == 1:
-            raise
-        return _try_again(unit, error, repeatable, began)
-
-
-def _try_again(unit: Callable[[], T], error: Exception, repeatable: bool, began: float) -> T:
-    from tenacity import RetryCallState, Retrying, wait_random_exponential
-
-    failures = [error]
-
-    def next_try() -> T:
-        if failures:  # The first has been made already.
-            raise failures.pop()
-        return unit()
-
-    def failure_of(state: RetryCallState) -> BaseException:
-        failure = state.outcome and state.outcome.exception()
-        assert isinstance(failure, BaseException)
-        return failure
-
-    def should_stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= _tries(failure_of(state), repeatable, began)
-
-    def say(state: RetryCallState) -> None:
-        reason = sqlstate_of(_of_peewee(failure_of(state)))
+    run = 1
+    while True:
+        try:
+            return unit()
+        except (peewee.PeeweeException, Unavailable, DatabaseError) as error:
+            if run >= _tries(error, repeatable, began):
+                raise
+            reason = sqlstate_of(_of_peewee(error))
+        run += 1
         logger.info(
             "%s: running the call again, try %d",
             f"SQLSTATE {reason}" if reason else "the connection was lost",
-            state.attempt_number + 1,
+            run,
         )
-
-    return Retrying(
-        stop=should_stop,
-        wait=wait_random_exponential(multiplier=0.02, max=1),
-        before_sleep=say,
-        reraise=True,
-    )(next_try)
+        # Those who met wait for different times, or they meet again.
+        time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**run)))
 
 
 def _tries(error: BaseException, repeatable: bool, began: float) -> int:

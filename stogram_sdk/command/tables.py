@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from stogram_sdk.schema.check import Report
+    from stogram_sdk.command.check import Report
 
 
 def print_report(report: Report) -> None:

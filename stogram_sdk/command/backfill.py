@@ -17,9 +17,9 @@ from typing import Any
 import peewee
 from tenacity import RetryError
 
-from stogram_sdk.database import open_database, translated_errors
+from stogram_sdk.database import open_database
+from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
-from stogram_sdk.failures import sqlstate_of
 from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.online import PATIENCE_VARIABLE, patience, retry_while_locked

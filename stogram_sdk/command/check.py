@@ -10,8 +10,10 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.database import open_database, translated_errors
-from stogram_sdk.database_url import read_database_url
+from stogram_sdk.command.search_index import parts_of_search_index
+from stogram_sdk.database import open_database
+from stogram_sdk.engine.database_url import read_database_url
+from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import Unavailable
 from stogram_sdk.schema.expected import expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
@@ -20,12 +22,11 @@ from stogram_sdk.schema.migration import (
     missing_rights,
     rows_in_the_way,
     schema_of,
+    shipped_migrations,
     unfit_together,
 )
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
-from stogram_sdk.schema.search_index import parts_of_search_index
-from stogram_sdk.schema.shipped import shipped_migrations
 from stogram_sdk.schema.steps import (
     AddForeignKey,
     AddIndex,

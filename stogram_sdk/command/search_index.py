@@ -14,17 +14,17 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.database import open_database, translated_errors
-from stogram_sdk.dialects import ODD_CHARACTERS, SEARCH_INDEXES
+from stogram_sdk.database import open_database
+from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
+from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
-from stogram_sdk.failures import sqlstate_of
-from stogram_sdk.migrating import turn
 from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.online import run_online
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import Statement
+from stogram_sdk.schema.turns import turn
 
 
 def make_search_index(url: str | None = None) -> bool:

@@ -1,0 +1,144 @@
+"""Finding a text in any case of its letters, the same on both engines.
+
+Neither the locale of a PostgreSQL database, which may know only ASCII, nor SQLite's LIKE, which
+does know only ASCII, has a say. Three letters show why a letter is more than two forms:
+
+======  ============================  ======================================================
+sought  finds                         why
+======  ============================  ======================================================
+ß       ß, ẞ, ss, SS, sS              upper case writes one letter with two
+i       i, I, ı, İ, and i with a dot  Turkish has four letters i, which count as one here
+k       k, K, and the kelvin sign K   a sign of another kind has the letter as its lower case
+======  ============================  ======================================================
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from itertools import groupby
+
+#: More than these make a query of FTS5 slower, not better.
+_MOST_FORMS, _MOST_TRIGRAMS = 30, 30
+
+#: What stands for one character is at most so long in lower case: "ﬃ" is "ffi".
+_LONGEST_LETTER = 3
+
+_DOT_ABOVE = "\u0307"
+
+
+def any_case_pattern(text: str) -> str:
+    """A regular expression that finds the text in any case, the same in Python and PostgreSQL.
+
+    Every letter becomes the class of its own case forms.
+    """
+    pattern = ""
+    for letter in _letters(text):
+        spelled = "".join(map(_any_case, letter))
+        if len(letter) == 1:
+            pattern += spelled
+        else:
+            pattern += f"(?:{spelled}|[{_case_forms()[letter]}])"
+    return pattern
+
+
+def plain_part(text: str) -> str:
+    """The longest part of the text whose case A-Z are enough for: in lower case, it is all there.
+
+    It may be empty; K, S and I have forms in other alphabets.
+    """
+    forms = _case_forms()
+    runs = groupby(
+        _letters(text),
+        lambda letter: len(letter) == 1 and (forms.get(letter) or letter).isascii(),
+    )
+    return max(("".join(run) for is_plain, run in runs if is_plain), key=len, default="")
+
+
+def any_case_like(text: str) -> str:
+    """A pattern for PostgreSQL's ILIKE: it finds the text where no odd characters are in it."""
+    return "%" + re.sub(r"([\\%_])", r"\\\1", _fold(text)) + "%"
+
+
+def any_case_trigrams(text: str) -> str | None:
+    """A query of SQLite's FTS5 that finds at least what `any_case_pattern` does.
+
+    None if that has no three characters in a row of which there are few forms.
+    """
+    letters = [_spellings(letter) for letter in _letters(text)]
+    terms: dict[str, None] = {}
+    for place in range(len(letters)):
+        starts = {""}
+        for spellings in letters[place : place + 3]:
+            starts = {(start + spelling)[:3] for start in starts for spelling in spellings}
+        if all(len(start) == 3 for start in starts) and len(starts) <= _MOST_FORMS:
+            quoted = ('"' + start.replace('"', '""') + '"' for start in sorted(starts))
+            terms[f"({' OR '.join(quoted)})"] = None
+    return " AND ".join(list(terms)[:_MOST_TRIGRAMS]) or None
+
+
+def matches(pattern: str, text: str | None) -> bool:
+    """SQLite's side of `Dialect.matches`."""
+    return text is not None and re.search(pattern, text) is not None
+
+
+def _letters(text: str) -> list[str]:
+    """The folded text, character by character; what one character may stand for is together."""
+    folded = _fold(text)
+    letters: list[str] = []
+    place = 0
+    while place < len(folded):
+        letters.append(_letter_at(folded, place))
+        place += len(letters[-1])
+    return letters
+
+
+def _letter_at(folded: str, place: int) -> str:
+    """The longest piece there that one character may stand for; else the character."""
+    for length in range(_LONGEST_LETTER, 1, -1):
+        piece = folded[place : place + length]
+        if len(piece) == length and piece in _case_forms():
+            return piece
+    return folded[place]
+
+
+def _any_case(folded: str) -> str:
+    if folded in _case_forms():
+        # The dot of a Turkish İ becomes a character of its own in lower case.
+        return f"[{_case_forms()[folded]}]" + (f"{_DOT_ABOVE}?" if folded == "i" else "")
+    return folded if folded.isalnum() or ord(folded) > 127 else f"\\{folded}"
+
+
+def _spellings(letter: str) -> set[str]:
+    """What matches the letter's part of the pattern, but for what FTS5 holds to be the same."""
+    if len(letter) > 1:
+        spelled = {""}
+        for character in letter:
+            spelled = {start + end for start in spelled for end in _spellings(character)}
+        return spelled | set(_case_forms()[letter])
+    forms = {_simply_folded(form) for form in _case_forms().get(letter, letter)}
+    return forms | {form + _DOT_ABOVE for form in forms} if letter == "i" else forms
+
+
+def _simply_folded(character: str) -> str:
+    """The character without case, if FTS5, whose Unicode is an old one, sees it so too."""
+    folded = character.casefold()
+    is_old = unicodedata.ucd_3_2_0.category(character) != "Cn"
+    return folded if len(folded) == 1 and is_old else character
+
+
+def _fold(text: str) -> str:
+    """The text without case; the four Turkish letters i count as one."""
+    return text.upper().casefold().replace(f"i{_DOT_ABOVE}", "i")
+
+
+@cache
+def _case_forms() -> dict[str, str]:
+    """By what `_fold` makes of them: the characters that differ by case only."""
+    forms: dict[str, str] = {}
+    for character in map(chr, range(0x20000)):  # no letter beyond these has a case
+        folded = _fold(character)
+        if folded != character:
+            forms[folded] = forms.get(folded, folded if len(folded) == 1 else "") + character
+    return forms

@@ -1,0 +1,112 @@
+"""An embedded database: SQLite, in one file or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from stogram_sdk.any_case import any_case_trigrams, matches
+from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
+from stogram_sdk.engine.failures import unwritable
+from stogram_sdk.engine.pool import PooledConnections
+from stogram_sdk.engine.sqlite_tags import know_all_letters
+from stogram_sdk.text import normalize_tag
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from stogram_sdk.engine.database_url import DatabaseSettings
+
+
+class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
+    """An embedded database; writers take turns."""
+
+    dialect: Dialect = SqliteDialect()
+    schema = None
+    field_types = peewee.SqliteDatabase.field_types | {
+        "ENUM": "TEXT",
+        "TEXT[]": "TEXT",
+        "TIMESTAMP(3)": "TEXT",
+    }
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        in_memory = settings.database == ":memory:"
+        super().__init__(
+            settings.database,
+            # A database in memory is its one connection.
+            connection_limit=1 if in_memory else settings.connection_limit,
+            max_idle_connection_lifetime=0 if in_memory else settings.max_idle_connection_lifetime,
+            pool_timeout=settings.pool_timeout,
+            # 16 MB for each connection that needs them: by default it keeps 2 MB of the file, and
+            # a user in 500 chats needs more at each look at their list.
+            pragmas={"foreign_keys": 1, "journal_mode": "wal", "cache_size": -16_000},
+            timeout=settings.statement_timeout or 3600,
+            # A transaction that reads first and writes later cannot wait for another writer.
+            lock_type="IMMEDIATE",
+            returning_clause=True,
+            check_same_thread=False,
+        )
+        self.statements: dict[Any, Any] = {}
+        self.register_function(matches, "stogram_matches", 2, deterministic=True)
+        self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
+
+    def before_write(self) -> str:
+        """What goes before a write that is a transaction by itself."""
+        return ""
+
+    def unit(self) -> Any:
+        """A transaction of statements of this package."""
+        return self.atomic()
+
+    def search_terms(self, text: str) -> str | None:
+        """What the search index is asked for; None where there is none, or it cannot know."""
+        connection: Any = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # likewise
+            is_there = connection.execute(HAS_SEARCH_INDEX).fetchone()
+        return any_case_trigrams(text) if is_there else None
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
+        self.keep_tags(connection)
+        return connection
+
+    def keep_tags(self, connection: Any) -> None:
+        """Let the connection keep "MessageTag" as PostgreSQL does, if the file is migrated."""
+        know_all_letters(connection)
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        try:
+            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+        except (ValueError, OverflowError) as error:
+            raise unwritable(error) from error
+
+    @contextmanager
+    def limited_to(self, seconds: float | None) -> Iterator[None]:
+        """A statement works in this process: it is done when it is done."""
+        yield
+
+    def _look_after(self, connections: Iterable[Any]) -> None:
+        """A statement works in this process: nobody is silent."""
+
+    def _can_reuse(self, connection: Any) -> bool:
+        if connection.in_transaction:
+            connection.rollback()
+        return True
+
+    def _discard(self, connection: Any) -> None:
+        connection.close()
+
+    def _abandon(self, connection: Any) -> None:
+        # SQLite must not even close what was opened before a fork.
+        _of_the_parent.append(connection)
+
+
+_of_the_parent: list[sqlite3.Connection] = []
+
+
+def _tag_key(tag: object) -> object:
+    """SQLite's side of the function `stogram_tag_key` of PostgreSQL."""
+    return normalize_tag(tag) if isinstance(tag, str) else tag
