@@ -85,22 +85,45 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
     tag. Every row begins with whether the table is complete; there is one at least, to say so.
     """
     tag = signed_key(sign, key)
-
-    def of_chat(table: Any, chat: Any) -> Any:
-        before = Tuple(table.created_at, table.message_id) < Tuple(P.before, P.before_id)
-        return (table.tag == tag) & (table.chat_id == chat) & before
-
-    def newest_of_chat(chat: Any, *columns: Any) -> Any:
-        newest_first = MessageTag.created_at.desc(), MessageTag.message_id.desc()
-        found = MessageTag.select(*columns).where(of_chat(MessageTag, chat))
-        return found.order_by(*newest_first).limit(1)
-
-    newest_at = newest_of_chat(ChatMember.chat, MessageTag.created_at)
+    newest_at = _tags_of(ChatMember.chat, tag, MessageTag.created_at).limit(1)
     chats: Any = (
         ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
         .where(_mine(in_chat))
         .cte("chats", materialized=True)
     )
+    page: Any = Select(columns=[_oldest_of_page(chats, in_chat).alias("oldest")])
+    page = page.cte("page", materialized=True)
+    found = _page_of_each(chats, tag, Select((page,), [page.c.oldest]), in_chat)
+    state = Select(columns=[tags_are_complete().alias("is_complete")]).alias("state")
+    is_found = (Message.chat == found.c.chat_id) & (Message.id == found.c.messageId)
+    return (
+        Message.select(state.c.is_complete, *MESSAGE_WITH_RELATIONS)
+        .from_(
+            Join(state, found, JOIN.LEFT_OUTER, on=SQL("true"))
+            .join(Message, JOIN.LEFT_OUTER, on=is_found)
+            .join(Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
+            .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == Message.chat))
+        )
+        .order_by(found.c.createdAt.desc(), found.c.messageId.desc())
+        .with_cte(chats, page)
+    )
+
+
+def _has_tag_in(table: Any, chat: Any, tag: Any) -> Any:
+    """Whether a row of "MessageTag" has the tag in the chat, and comes after the pages before."""
+    before = Tuple(table.created_at, table.message_id) < Tuple(P.before, P.before_id)
+    return (table.tag == tag) & (table.chat_id == chat) & before
+
+
+def _tags_of(chat: Any, tag: Any, *columns: Any) -> Any:
+    """The messages of a chat with the tag, the newest first."""
+    newest_first = MessageTag.created_at.desc(), MessageTag.message_id.desc()
+    tags = MessageTag.select(*columns).where(_has_tag_in(MessageTag, chat, tag))
+    return tags.order_by(*newest_first)
+
+
+def _oldest_of_page(chats: Any, in_chat: bool) -> Any:
+    """A time that no message of the page is older than."""
     # The offset keeps the order apart from what is looked up: that is for few of the chats then.
     in_order = (
         Select((chats,), [chats.c.chat_id, chats.c.newest_at])
@@ -115,44 +138,33 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
         .limit(1)
         .offset(P.limit - 1)
     )
-    start = fn.COALESCE(last_of_page, SQL(_BEGINNING))
-    page: Any = Select(columns=[start.alias("oldest")]).cte("page", materialized=True)
-    oldest = Select((page,), [page.c.oldest])
+    return fn.COALESCE(last_of_page, SQL(_BEGINNING))
+
+
+def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
+    """The newest of a page of each chat, as the table `found`."""
     newest: Any
     if dialect().has_lateral:
-        columns = MessageTag.created_at, MessageTag.message_id
-        newest = newest_of_chat(chats.c.chat_id, *columns).where(MessageTag.created_at >= oldest)
-        newest = newest.limit(P.limit).alias("newest")
+        newest = _tags_of(chats.c.chat_id, tag, MessageTag.created_at, MessageTag.message_id)
+        newest = newest.where(MessageTag.created_at >= oldest).limit(P.limit).alias("newest")
         created_at, message_id = newest.c.createdAt, newest.c.messageId
         join_type, is_newest = JOIN.LATERAL, SQL("true")
     else:
         newest = MessageTag.alias()
         created_at, message_id = newest.created_at, newest.message_id
-        last_of_chat = newest_of_chat(chats.c.chat_id, MessageTag.created_at).offset(P.limit - 1)
+        of_chat = _tags_of(chats.c.chat_id, tag, MessageTag.created_at)
+        last_of_chat = of_chat.limit(1).offset(P.limit - 1)
         join_type = JOIN.INNER
-        is_newest = of_chat(newest, chats.c.chat_id) & (
+        is_newest = _has_tag_in(newest, chats.c.chat_id, tag) & (
             created_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
         )
-    found = (
+    return (
         Select((chats,), [chats.c.chat_id, created_at, message_id])
         .join(newest, join_type, on=is_newest)
         .where(chats.c.newest_at >= oldest, _is_searched(chats.c.chat_id, in_chat))
         .order_by(created_at.desc(), message_id.desc())
         .limit(P.limit)
         .alias("found")
-    )
-    state = Select(columns=[tags_are_complete().alias("is_complete")]).alias("state")
-    is_found = (Message.chat == found.c.chat_id) & (Message.id == found.c.messageId)
-    return (
-        Message.select(state.c.is_complete, *MESSAGE_WITH_RELATIONS)
-        .from_(
-            Join(state, found, JOIN.LEFT_OUTER, on=SQL("true"))
-            .join(Message, JOIN.LEFT_OUTER, on=is_found)
-            .join(Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
-            .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == Message.chat))
-        )
-        .order_by(found.c.createdAt.desc(), found.c.messageId.desc())
-        .with_cte(chats, page)
     )
 
 
@@ -189,62 +201,39 @@ _ALL = fn.COUNT(SQL("*"))
 def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     """The messages whose text matches, by the first of four ways that finds a page.
 
-    1. The newest messages of each chat are looked at. Where these hold a page, as of a common word,
-       all messages since the last of it are read.
-    2. The index (see `command/search_index.py`) finds a rare word in the messages of everybody.
-    3. The recent messages of the chats are read, as for a word that is common in one of them.
-    4. The older messages of the chats are read.
+    1. `_newest`: the newest messages of each chat are looked at. Where these hold a page, as of a
+       common word, all messages since the last of it are read.
+    2. `_by_index`: the index (see `command/search_index.py`) finds a rare word in the messages of
+       everybody.
+    3. `_recent`: the recent messages of the chats are read, as for a word that is common in one.
+    4. `_older`: the older messages of the chats are read.
 
     PostgreSQL knows too little of a word to choose by itself. So it cannot: each way has one plan,
     whatever the word. Where there is no index, the second is not begun.
     """
+    conditions = [is_visible(), _is_before()]
+    if of_type:
+        conditions.append(Message.type == P.type)
     chats = (
         ChatMember.select(ChatMember.chat)
         .where(_mine(in_chat), _is_searched(ChatMember.chat, in_chat))
         .cte("chats", materialized=True)
     )
-    asked = [
-        is_visible(),
-        _is_before(),
-        *([Message.type == P.type] if of_type else []),
-    ]
-    newest: Any = _newest_of_each(chats, asked)
-    newest = newest.cte("newest", columns=("createdAt", "is_found"), materialized=True)
-    page_start = _start_of(newest, P.limit).where(newest.c.is_found)
-    page_start = page_start.cte("page_start", columns=("createdAt",), materialized=True)
+    newest, page_start = _newest(chats, conditions)
     ctes = [chats, newest, page_start]
     start_of_page = page_start.select(page_start.c.createdAt)
     is_left = ~exists(start_of_page)
     found: list[Any] = []
     if by_index:
-        # A table of one row or none: beside it PostgreSQL starts no workers, which takes longer
-        # than the search.
-        sought: Any = Select(columns=[P.terms.alias("terms")])
-        sought = sought.where(is_left, dialect().search_finds(Message, P.terms, _HITS))
-        sought = sought.cte("sought", materialized=True)
-        which = chats.select(chats.c.chatId)
-        # CASE: else PostgreSQL believes that next to nothing is found, and the search not limited.
-        contains = Case(None, [(_contains(), SQL("true"))])
-        each = [
-            Select(
-                [Join(sought, Message, JOIN.CROSS)],
-                [Message.chat, Message.created_at, Message.id],
-            )
-            .where(condition, *asked, contains)
-            .limit(_HITS)
-            for condition in dialect().search_hits(Message, sought.c.terms, which, _HITS)
-        ]
-        hits = reduce(or_, each).cte("hits", materialized=True)
+        sought, hits = _by_index(chats, conditions, is_left)
         ctes += [sought, hits]
-        found.append(hits.select(hits.c.createdAt, hits.c.id).where(hits.c.chatId.in_(which)))
+        mine = hits.c.chatId.in_(chats.select(chats.c.chatId))
+        found.append(hits.select(hits.c.createdAt, hits.c.id).where(mine))
         is_left &= ~exists(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
-    since: Any = fn.COALESCE(start_of_page, _start_of(newest, _RECENT).where(is_left))
-    since = Select(columns=[since]).cte("since", columns=("createdAt",), materialized=True)
-    start = since.select(since.c.createdAt)
-    recent = _read(chats, start, P.before, asked).cte("recent", materialized=True)
+    since, recent = _recent(chats, conditions, newest, start_of_page, is_left)
     ctes += [since, recent]
     is_left &= P.limit > recent.select(_ALL)
-    older = _read(chats, SQL(_BEGINNING), fn.COALESCE(start, P.before), asked).where(is_left)
+    older = _older(chats, conditions, since).where(is_left)
     found += [recent.select(recent.c.createdAt, recent.c.id), older]
     page = reduce(or_, found).order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
     return (
@@ -255,6 +244,52 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
         .order_by(Message.created_at.desc(), Message.id.desc())
     )
+
+
+def _newest(chats: Any, conditions: list[Any]) -> tuple[Any, Any]:
+    """The first way: what was looked at, and if that fills a page, the time of its last match."""
+    newest: Any = _newest_of_each(chats, conditions)
+    newest = newest.cte("newest", columns=("createdAt", "is_found"), materialized=True)
+    page_start = _start_of(newest, P.limit).where(newest.c.is_found)
+    return newest, page_start.cte("page_start", columns=("createdAt",), materialized=True)
+
+
+def _by_index(chats: Any, conditions: list[Any], is_left: Any) -> tuple[Any, Any]:
+    """The second way: what is sought, if there is an index for it, and what that finds."""
+    # A table of one row or none: beside it PostgreSQL starts no workers, which takes longer than
+    # the search.
+    sought: Any = Select(columns=[P.terms.alias("terms")])
+    sought = sought.where(is_left, dialect().search_finds(Message, P.terms, _HITS))
+    sought = sought.cte("sought", materialized=True)
+    # CASE: else PostgreSQL believes that next to nothing is found, and the search not limited.
+    contains = Case(None, [(_contains(), SQL("true"))])
+    which = chats.select(chats.c.chatId)
+    each = [
+        Select(
+            [Join(sought, Message, JOIN.CROSS)],
+            [Message.chat, Message.created_at, Message.id],
+        )
+        .where(condition, *conditions, contains)
+        .limit(_HITS)
+        for condition in dialect().search_hits(Message, sought.c.terms, which, _HITS)
+    ]
+    return sought, reduce(or_, each).cte("hits", materialized=True)
+
+
+def _recent(
+    chats: Any, conditions: list[Any], newest: Any, start_of_page: Any, is_left: Any
+) -> tuple[Any, Any]:
+    """The third way: since when messages are read, and the matches among them."""
+    since: Any = fn.COALESCE(start_of_page, _start_of(newest, _RECENT).where(is_left))
+    since = Select(columns=[since]).cte("since", columns=("createdAt",), materialized=True)
+    start = since.select(since.c.createdAt)
+    return since, _read(chats, start, P.before, conditions).cte("recent", materialized=True)
+
+
+def _older(chats: Any, conditions: list[Any], since: Any) -> Any:
+    """The fourth way: the matches among all messages before those of the third."""
+    start = since.select(since.c.createdAt)
+    return _read(chats, SQL(_BEGINNING), fn.COALESCE(start, P.before), conditions)
 
 
 def _contains() -> Any:
