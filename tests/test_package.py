@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,4 +124,5 @@ def test_the_map_names_every_module() -> None:
 
 
 def test_version_is_in_the_changelog() -> None:
-    assert f"\n## {sdk.__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    heading = rf"^## {re.escape(sdk.__version__)} - (unreleased|\d{{4}}-\d\d-\d\d)$"
+    assert re.search(heading, (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
