@@ -61,6 +61,7 @@ check: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
 
 # What would be published: it builds, its metadata and its description can be shown, and the wheel
 # holds nothing that does not belong into it.
