@@ -8,7 +8,8 @@ SIZES := 10000 100000 1000000
 LARGE := 10000000
 SECONDS := 1
 
-.PHONY: demo test test-pgbouncer test-settings test-strict check soak bench bench-large clean
+.PHONY: demo test quick test-pgbouncer test-settings test-strict test-sdist check check-package \
+	soak bench bench-large clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +26,11 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
 
-# The same through PgBouncer in transaction mode; what the faults need stands by itself.
+# Without what kills processes, waits, or repeats many times: for between two changes.
+quick: $(VENV)/installed
+	$(RUN) -m pytest -n 2 -m "not slow"
+
+# The whole suite through PgBouncer in transaction mode; what the faults need stands by itself.
 test-pgbouncer: $(VENV)/installed
 	STOGRAM_TEST_PGBOUNCER=pgbouncer $(RUN) -m pytest -n 2 --ignore tests/test_faults.py \
 		--ignore tests/test_soak.py
@@ -43,10 +48,32 @@ test-strict: $(VENV)/installed
 soak: $(VENV)/installed
 	$(RUN) -m tests.support.soak --faults 1000
 
+# The quick tests as somebody has them who has only the source distribution: unpacked with nothing
+# beside it, and installed in an environment of its own.
+test-sdist: $(VENV)/package
+	directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT INT TERM && \
+	$(RUN) -m build --sdist --outdir "$$directory" && \
+	mkdir "$$directory/unpacked" && \
+	tar -xf "$$directory"/*.tar.gz -C "$$directory/unpacked" --strip-components 1 && \
+	$(MAKE) -C "$$directory/unpacked" quick
+
 check: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
+
+# What would be published: it builds, its metadata and its description can be shown, and the wheel
+# holds nothing that does not belong into it.
+check-package: $(VENV)/package
+	rm -rf dist
+	$(RUN) -m build
+	$(VENV)/bin/twine check --strict dist/*
+	$(VENV)/bin/check-wheel-contents dist
+
+$(VENV)/package: $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[dev,package]'
+	touch $@
 
 # Every call beside hand-written psycopg2 and the ORMs; the figures go into docs/performance.md.
 bench: $(VENV)/benchmarks

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from email import message_from_bytes, policy
+from email.message import Message
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
+import trove_classifiers
 
 import stogram_sdk as sdk
 
@@ -36,20 +43,81 @@ def pip(*arguments: str | Path, directory: Path) -> None:
     python(*quietly, *arguments, directory=directory, PYTHONWARNINGS="ignore", PYTHONDEVMODE="")
 
 
-def test_wheel_installed_elsewhere(tmp_path: Path) -> None:
-    # What lies about in a checkout must not get into it, nor what is built into the checkout.
-    source = tmp_path / "source"
-    for directory in ("stogram_sdk", "migrations"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / directory, source / directory, ignore=ignored)
-    for file in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / file, source)
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the checkout, without what was made or built in it."""
+    made = (*(".*", "__pycache__", "*.py[cod]", "*.db", "*.db-*"), *("build", "dist", "*.egg-info"))
+    target = tmp_path_factory.mktemp("package") / "source"
+    return Path(shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*made)))
+
+
+@pytest.fixture(scope="module")
+def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("sdist")
+    code = f"import setuptools.build_meta as build; build.build_sdist({str(target)!r})"
+    python("-c", code, directory=source, PYTHONWARNINGS="ignore", PYTHONDEVMODE="")
+    (archive,) = target.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from the source distribution, as what is published."""
+    target = tmp_path_factory.mktemp("wheel")
     pip(
         *("wheel", "--no-index", "--no-deps", "--no-build-isolation"),
-        *("--wheel-dir", tmp_path, source),
-        directory=tmp_path,
+        *("--wheel-dir", target, sdist),
+        directory=target,
     )
-    (wheel,) = tmp_path.glob("*.whl")
+    (archive,) = target.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Message:
+    file = f"stogram_sdk-{sdk.__version__}.dist-info/METADATA"
+    return message_from_bytes(zipfile.ZipFile(wheel).read(file), policy=policy.default)
+
+
+def test_sdist_holds_the_whole_project(source: Path, sdist: Path) -> None:
+    name = f"stogram_sdk-{sdk.__version__}"
+    assert sdist.name == f"{name}.tar.gz"
+    with tarfile.open(sdist) as archive:
+        held = {member.name.removeprefix(f"{name}/") for member in archive if member.isfile()}
+    made = {"PKG-INFO", *(file for file in held if file.startswith("stogram_sdk.egg-info/"))}
+    tracked = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    tracked = {file for file in tracked if not file.startswith("stogram_sdk.egg-info/")}
+    assert held - made == tracked - made
+
+
+def test_description_shows_nothing_that_breaks_elsewhere(metadata: Message) -> None:
+    """Where it is shown, the other files of the repository are not."""
+    description = metadata.get_payload()
+    assert isinstance(description, str) and description.startswith("# Stogram SDK\n")
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    links = re.findall(r"\]\(([^)\s]*)|\]: *(\S+)|(?:href|src)=[\"']?([^\"'\s>]+)", description)
+    addresses = re.findall(r"\w+://[^\s)>\"'`]+", description)
+    assert {"".join(link) for link in links} | set(addresses) == {"https://semver.org"}
+    assert "![" not in description and "<img" not in description
+
+
+def test_description_begins_as_the_readme() -> None:
+    """So its code is the one that the tests of the README run."""
+    described = (ROOT / "docs" / "long_description.md").read_text("utf-8").partition("\n## ")[0]
+    assert described == (ROOT / "README.md").read_text("utf-8").partition("\n## ")[0]
+
+
+def test_classifiers_are_known_and_name_what_is_supported(metadata: Message) -> None:
+    given = metadata.get_all("Classifier", [])
+    assert set(given) <= trove_classifiers.classifiers
+    minors = [int(each) for each in re.findall(r"Python :: 3\.(\d+)", "\n".join(given))]
+    assert minors == list(range(minors[0], minors[-1] + 1))
+    assert metadata["Requires-Python"] == f">=3.{minors[0]}"
+    policy_of_versions = (ROOT / "docs" / "versions.md").read_text("utf-8")
+    assert f"| Python | 3.{minors[0]} to 3.{minors[-1]} |" in policy_of_versions
+
+
+def test_wheel_installed_elsewhere(wheel: Path, tmp_path: Path) -> None:
     assert wheel.name == f"stogram_sdk-{sdk.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"stogram_sdk/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*.py")}
@@ -72,8 +140,9 @@ def test_wheel_installed_elsewhere(tmp_path: Path) -> None:
 
 
 def test_an_import_loads_nothing_heavy(tmp_path: Path) -> None:
+    # Peewee needs `logging`, and that needs from Python 3.14 on what is called heavy here.
     code = (
-        "import sys; before = set(sys.modules); import stogram_sdk; "
+        "import logging, sys; before = set(sys.modules); import stogram_sdk; "
         "print(*sys.modules.keys() - before)"
     )
     loaded = set(python("-c", code, directory=tmp_path, PYTHONPATH=str(ROOT)).split())
@@ -175,4 +244,5 @@ def test_the_map_names_every_module() -> None:
 
 
 def test_version_is_in_the_changelog() -> None:
-    assert f"\n## {sdk.__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    heading = rf"^## {re.escape(sdk.__version__)} - (unreleased|\d{{4}}-\d\d-\d\d)$"
+    assert re.search(heading, (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
