@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.guide import TAGS_AS_TEXT, guide_sql, prisma_sql
 from tests.support.postgres import PostgresServer
+from tests.support.server_rows import server_rows_sql
+from tests.support.server_schema import server_schema_sql
 
 PROJECT = Path(__file__).resolve().parents[2]
-SHARED = PROJECT.parent / "shared" / "database"
 
 ORPHANS = """
 INSERT INTO "BlockedUser" (id, "userId", "blockedId") VALUES ('b1', 'nobody', 'no one');
@@ -21,18 +23,6 @@ INSERT INTO "ChatSettings" (id, "userId", "chatId", "updatedAt")
 INSERT INTO "PinnedMessage" (id, "userId", "messageId", "chatId")
     VALUES ('p1', 'nobody', 'nothing', 'nowhere');
 """
-
-
-def guide_sql() -> str:
-    """The SQL of the guide as it stands."""
-    guide = (SHARED / "MIGRATION_GUIDE.ru.md").read_text("utf-8")
-    blocks = re.findall(r"```sql\n(.*?)```", guide, re.S)
-    return next(str(block) for block in blocks if "CREATE TABLE" in block)
-
-
-def prisma_sql() -> str:
-    """The SQL of the guide with its syntax error removed."""
-    return guide_sql().replace("ADD CONSTRAINT IF NOT EXISTS", "ADD CONSTRAINT")
 
 
 class Databases:
@@ -55,7 +45,7 @@ class Databases:
             ],
             input=sql,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
         )
 
     def strictly(self, database: str, sql: str) -> None:
@@ -66,11 +56,11 @@ class Databases:
         """A new database."""
 
     def before(self, database: str) -> None:
-        self.strictly(database, (SHARED / "stogram_before.sql").read_text("utf-8"))
+        self.strictly(database, server_schema_sql())
 
     def filled(self, database: str) -> None:
         self.before(database)
-        self.strictly(database, (SHARED / "stogram_sample.sql").read_text("utf-8"))
+        self.strictly(database, server_rows_sql())
 
     def half(self, database: str) -> None:
         self.before(database)
@@ -86,7 +76,7 @@ class Databases:
 
     def text(self, database: str) -> None:
         self.before(database)
-        self.strictly(database, prisma_sql().replace("TEXT[] DEFAULT '{}'", "TEXT DEFAULT '[]'"))
+        self.strictly(database, prisma_sql(TAGS_AS_TEXT))
 
     def ours(self, database: str) -> None:
         self.before(database)
