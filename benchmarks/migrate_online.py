@@ -27,8 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.large_server import large_server
+from tests.support.guide import prisma_sql
 from tests.support.postgres import PostgresServer
-from tests.support.states import PROJECT, Databases, environment, prisma_sql
+from tests.support.states import PROJECT, Databases, environment
 
 OPEN_SECONDS = 8.0
 QUIET_SECONDS = 2.0

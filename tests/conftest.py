@@ -15,7 +15,7 @@ import stogram_sdk as sdk
 from tests.support.contract import World, build_world
 from tests.support.factories import make_chat, make_user
 from tests.support.postgres import PostgresServer, running_server
-from tests.support.states import Databases, pw_migrate
+from tests.support.states import Databases, migrate_here
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -43,7 +43,7 @@ def name(postgres_server: PostgresServer) -> Iterator[str]:
 def target(databases: Databases) -> str:
     """The schema at the end of all migrations, as `pg_dump` writes it."""
     with databases.server.database() as new:
-        assert pw_migrate(databases.server.url_of(new), "migrate").returncode == 0
+        migrate_here(databases.server.url_of(new))
         return databases.dump(new)
 
 
@@ -68,14 +68,14 @@ def database_url(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "stogram.db"
-    _migrate(f"sqlite:///{path}")
+    migrate_here(f"sqlite:///{path}")
     return path
 
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: PostgresServer) -> Iterator[str]:
     with postgres_server.database() as name:
-        _migrate(postgres_server.url_of(name))
+        migrate_here(postgres_server.url_of(name))
         yield postgres_server.pooled_url_of(name)
 
 
@@ -147,10 +147,4 @@ def _connected_to(url: str) -> Iterator[None]:
     with sdk.session():
         for model in (sdk.Chat, sdk.User):  # all other rows go with these
             model.delete().execute()
-    sdk.close()
-
-
-def _migrate(url: str) -> None:
-    sdk.connect(url)
-    sdk.migrate()
     sdk.close()

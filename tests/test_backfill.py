@@ -22,7 +22,7 @@ from stogram_sdk.fields import utc_now
 from stogram_sdk.migrating import migrate
 from stogram_sdk.text import extract_mentions
 from tests.support.postgres import PostgresServer
-from tests.support.states import PROJECT, Databases, environment, pw_migrate, stogram
+from tests.support.states import PROJECT, Databases, environment, migrate_here, stogram
 
 CONTENTS = [
     "nothing",
@@ -169,7 +169,7 @@ def test_the_sample(postgres_server: PostgresServer) -> None:
     with postgres_server.database() as name:
         databases.filled(name)
         url = postgres_server.url_of(name)
-        assert pw_migrate(url, "migrate").returncode == 0
+        migrate_here(url)
         assert backfill(url).looked_at == 6000
         sdk.connect(url)
         assert is_all_right()
@@ -263,7 +263,7 @@ def test_beside_a_writer_killed_and_resumed(postgres_server: PostgresServer) -> 
     with postgres_server.database() as name:
         databases.filled(name)
         url = postgres_server.url_of(name)
-        assert pw_migrate(url, "migrate").returncode == 0
+        migrate_here(url)
         stop = threading.Event()
         writer = threading.Thread(target=edit_until, args=(url, stop))
         writer.start()

@@ -11,8 +11,8 @@ import peewee
 import pytest
 
 import stogram_sdk as sdk
-from stogram_sdk.command.check import _read_only
-from tests.support.states import Databases, pw_migrate, stogram
+from stogram_sdk.command.check import _read_only, check
+from tests.support.states import Databases, migrate_here, pw_migrate, stogram
 
 AREAS = {
     "right to read",
@@ -93,7 +93,7 @@ def test_text_is_said_to_be_text(databases: Databases, name: str) -> None:
 
 
 def test_after_the_migration(database_url: str) -> None:
-    assert pw_migrate(database_url, "migrate").returncode == 0
+    migrate_here(database_url)
     found = report(database_url, 0)
     assert found["ok"]
     assert found["problems"] == found["pending_migrations"] == []
@@ -211,7 +211,7 @@ def test_damage_of_each_kind_is_found(
     sql, what, expected = DAMAGE[damage]
     template = migrated_postgres.split("?")[0].rsplit("/", 1)[1]
     with databases.server.database(template) as name:
-        assert report(databases.server.url_of(name), 0)["ok"]
+        assert check(databases.server.url_of(name)).is_right
         databases.strictly(name, sql)
         found = report(databases.server.url_of(name), 1)
     area = damage.split(",")[0]
@@ -238,7 +238,7 @@ def test_what_the_sql_of_a_migration_can_repair_it_does(
 
 
 def test_orphans_in_a_sqlite_file_are_found(sqlite_url: str) -> None:
-    assert pw_migrate(sqlite_url, "migrate").returncode == 0
+    migrate_here(sqlite_url)
     file = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
     file.execute("""INSERT INTO "BlockedUser" (id, "userId", "blockedId") VALUES ('b', 'x', 'y')""")
     file.commit()
@@ -267,7 +267,7 @@ def test_a_sqlite_file_is_not_changed(sqlite_url: str) -> None:
 
 
 def test_its_connection_cannot_write(database_url: str) -> None:
-    assert pw_migrate(database_url, "migrate").returncode == 0
+    migrate_here(database_url)
     with (
         pytest.raises((sdk.StogramError, peewee.OperationalError), match=r"25006|readonly"),
         _read_only(database_url) as database,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import PostgresServer
+from tests.support.states import Databases
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted(
@@ -17,7 +17,6 @@ EXAMPLES = sorted(
     for path in (ROOT / "examples").glob("[!_]*.py")
     if path.stem not in ("quickstart", "migrate_existing")
 )
-SERVER_DATABASE = ROOT.parent / "shared" / "database"
 
 #: A line that each example prints, and that depends on what it shows.
 SAYS = {
@@ -81,14 +80,12 @@ def test_examples_make_a_database_where_they_are_run(tmp_path: Path) -> None:
     assert (tmp_path / "stogram.db").exists()
 
 
-def test_migrate_existing(postgres_server: PostgresServer, tmp_path: Path) -> None:
-    with postgres_server.database() as name:
-        for file in ("stogram_before.sql", "stogram_sample.sql"):
-            postgres_server.execute((SERVER_DATABASE / file).read_text("utf-8"), name)
-        url = postgres_server.url_of(name)
-        first = run("migrate_existing", url, "ivan", url=None, directory=tmp_path)
-        second = run("migrate_existing", url, url=None, directory=tmp_path)
-        nobody = run("migrate_existing", url, "no_one", url=None, directory=tmp_path)
+def test_migrate_existing(databases: Databases, name: str, tmp_path: Path) -> None:
+    databases.filled(name)
+    url = databases.server.url_of(name)
+    first = run("migrate_existing", url, "ivan", url=None, directory=tmp_path)
+    second = run("migrate_existing", url, url=None, directory=tmp_path)
+    nobody = run("migrate_existing", url, "no_one", url=None, directory=tmp_path)
     assert "Migrations applied: 001_server_tables, 002_guide_features" in first
     assert "User: Иван (@ivan)" in first
     assert "Hashtags: #" in first

@@ -12,7 +12,7 @@ import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
 from tests.support.contract import CALLS, build_world, outcome, undone
 from tests.support.postgres import PostgresServer
-from tests.support.states import Databases, pw_migrate, stogram
+from tests.support.states import Databases, migrate_here, pw_migrate, stogram
 
 # Roles belong to the whole server, which others may be using.
 _RUN = uuid.uuid4().hex[:8]
@@ -89,7 +89,7 @@ def test_who_may_only_read_can_check_and_try(databases: Databases, name: str) ->
     found = stogram(url, "check")
     assert found.returncode == 1
     assert f"table Message: does not belong to {READER} (this stops the migration)" in found.stdout
-    assert pw_migrate(url_as(databases, name, OWNER), "migrate").returncode == 0
+    migrate_here(url_as(databases, name, OWNER))
     unreadable = stogram(url, "check")
     assert unreadable.returncode == 1
     assert 'table Folder: may not be read\n    GRANT SELECT ON "Folder"' in unreadable.stdout
@@ -102,7 +102,7 @@ def test_who_may_only_read_can_check_and_try(databases: Databases, name: str) ->
 @pytest.fixture
 def as_service(databases: Databases, name: str) -> Iterator[None]:
     """Connected to a migrated database as a role with what the README names, and no more."""
-    assert pw_migrate(url_as(databases, name, OWNER), "migrate").returncode == 0
+    migrate_here(url_as(databases, name, OWNER))
     databases.strictly(name, SERVICE_RIGHTS)
     sdk.connect(url_as(databases, name, SERVICE))
     yield

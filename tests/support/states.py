@@ -9,10 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import stogram_sdk as sdk
+from tests.support.guide import TAGS_AS_TEXT, guide_sql, prisma_sql
 from tests.support.postgres import PostgresServer
+from tests.support.server_rows import server_rows_sql
+from tests.support.server_schema import server_schema_sql
 
 PROJECT = Path(__file__).resolve().parents[2]
-SHARED = PROJECT.parent / "shared" / "database"
 
 ORPHANS = """
 INSERT INTO "BlockedUser" (id, "userId", "blockedId") VALUES ('b1', 'nobody', 'no one');
@@ -21,18 +24,6 @@ INSERT INTO "ChatSettings" (id, "userId", "chatId", "updatedAt")
 INSERT INTO "PinnedMessage" (id, "userId", "messageId", "chatId")
     VALUES ('p1', 'nobody', 'nothing', 'nowhere');
 """
-
-
-def guide_sql() -> str:
-    """The SQL of the guide as it stands."""
-    guide = (SHARED / "MIGRATION_GUIDE.ru.md").read_text("utf-8")
-    blocks = re.findall(r"```sql\n(.*?)```", guide, re.S)
-    return next(str(block) for block in blocks if "CREATE TABLE" in block)
-
-
-def prisma_sql() -> str:
-    """The SQL of the guide with its syntax error removed."""
-    return guide_sql().replace("ADD CONSTRAINT IF NOT EXISTS", "ADD CONSTRAINT")
 
 
 class Databases:
@@ -55,7 +46,7 @@ class Databases:
             ],
             input=sql,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
         )
 
     def strictly(self, database: str, sql: str) -> None:
@@ -66,11 +57,11 @@ class Databases:
         """A new database."""
 
     def before(self, database: str) -> None:
-        self.strictly(database, (SHARED / "stogram_before.sql").read_text("utf-8"))
+        self.strictly(database, server_schema_sql())
 
     def filled(self, database: str) -> None:
         self.before(database)
-        self.strictly(database, (SHARED / "stogram_sample.sql").read_text("utf-8"))
+        self.strictly(database, server_rows_sql())
 
     def half(self, database: str) -> None:
         self.before(database)
@@ -86,13 +77,12 @@ class Databases:
 
     def text(self, database: str) -> None:
         self.before(database)
-        self.strictly(database, prisma_sql().replace("TEXT[] DEFAULT '{}'", "TEXT DEFAULT '[]'"))
+        self.strictly(database, prisma_sql(TAGS_AS_TEXT))
 
     def ours(self, database: str) -> None:
         self.before(database)
-        url = self.server.url_of(database)
-        assert pw_migrate(url, "migrate").returncode == 0
-        assert pw_migrate(url, "migrate").returncode == 0
+        migrate_here(self.server.url_of(database))
+        migrate_here(self.server.url_of(database))
 
     def make(self, state: str, database: str) -> None:
         method: Callable[[str], None] = getattr(self, state)
@@ -130,6 +120,18 @@ def run(url: str, *command: str, **variables: str) -> subprocess.CompletedProces
         capture_output=True,
         text=True,
     )
+
+
+def migrate_here(url: str) -> list[str]:
+    """The migrations that are applied, without a process of their own to do it: that takes longer.
+
+    For tests of something else than the command. They must not be connected meanwhile.
+    """
+    sdk.connect(url)
+    try:
+        return sdk.migrate()
+    finally:
+        sdk.close()
 
 
 def pw_migrate(url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
