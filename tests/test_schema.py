@@ -12,13 +12,13 @@ import pytest
 import stogram_sdk as sdk
 from stogram_sdk.database import db, open_database, session
 from stogram_sdk.migrating import migrate
-from stogram_sdk.schema.expected import SPECIAL_INDEXES, expected_catalog
+from stogram_sdk.schema.expected import expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import migrations_directory, schema_of
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import AddIndex, Step
+from stogram_sdk.schema.steps import Step
 from tests.support.postgres import PostgresServer
 from tests.support.states import Databases, pw_migrate
 
@@ -54,18 +54,22 @@ def create_from_models(url: str) -> None:
             maker: Any = model._schema  # type: ignore[attr-defined]  # not in Peewee's stubs
             maker.create_table(safe=False)
             for index in model._meta.fields_to_index():
-                if on_postgres or index._using is None:  # SQLite has no GIN
+                has_index = (
+                    not isinstance(index, sdk.models.SqliteIndex)
+                    if on_postgres
+                    else index._using is None  # SQLite has no GIN
+                )
+                if has_index:
                     db.execute(index)
         schema = schema_of(db.obj, None)
-        steps: list[Step] = [*map(AddIndex, SPECIAL_INDEXES), KeepMessageTags(), FillMessageTags()]
-        for step in steps:
+        for step in (KeepMessageTags(), FillMessageTags()):
             for sql in _sql_of(step, schema):
                 db.execute_sql(sql)
     sdk.close()
 
 
 def _sql_of(step: Step, schema: Schema) -> list[str]:
-    """Indexes and triggers that Peewee has no words for."""
+    """Triggers and what they keep, which Peewee has no words for."""
     if isinstance(schema, SqliteSchema):
         return step.on_sqlite(schema, ())
     return step.at_once(schema)

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from textwrap import dedent
 
 from stogram_sdk.engine.sqlite_tags import UPDATE_OF_TAGS, insert_tags, tag_trigger
-from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog, Index, index
+from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import AddIndex, PlainStep, Statement, Step
+from stogram_sdk.schema.steps import PlainStep, Statement, Step
 
 
 def trigger_names(schema: Schema) -> list[str]:
@@ -35,11 +35,6 @@ def trigger_names(schema: Schema) -> list[str]:
     events = ["insert", "update", "delete"]
     events.append("updated" if isinstance(schema, SqliteSchema) else "truncate")
     return [f"Message_tags_{event}" for event in events]
-
-
-def own_indexes(schema: Schema) -> list[Index]:
-    """What the triggers find the tags of a message by, where they cannot know their keys."""
-    return [index("MessageTag", "messageId")] if isinstance(schema, SqliteSchema) else []
 
 
 @dataclass(frozen=True)
@@ -52,23 +47,13 @@ class KeepMessageTags(PlainStep):
         return "triggers that keep MessageTag"
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
-        return all(name in catalog.triggers for name in trigger_names(schema)) and all(
-            catalog.indexes.get(own.name) == own for own in own_indexes(schema)
-        )
+        return all(name in catalog.triggers for name in trigger_names(schema))
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         return [_in_schema(schema, _FUNCTIONS), _in_schema(schema, _TRIGGERS)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
-        return [
-            *self.undo(schema, siblings),
-            *(
-                sql
-                for own in own_indexes(schema)
-                for sql in AddIndex(own).on_sqlite(schema, siblings)
-            ),
-            *_SQLITE_TRIGGERS,
-        ]
+        return [*self.undo(schema, siblings), *_SQLITE_TRIGGERS]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
         if isinstance(schema, SqliteSchema):

@@ -115,7 +115,7 @@ class PostgresSchema:
 
     def has_index(self, index: Index) -> bool:
         """Whether such an index exists on this engine at all."""
-        return True
+        return not index.only_sqlite
 
     def indexed(self, column: str) -> str:
         """A column, or `lower(column)`, as `CREATE INDEX` has it."""

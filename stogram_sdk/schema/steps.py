@@ -347,13 +347,6 @@ class AddIndex(PlainStep):
     def columns(self) -> tuple[tuple[str, str], ...]:
         return tuple((self.table, bare_column(column)) for column in self.index.columns)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it holds columns, of every row: what Peewee has words for."""
-        return self.index.where is None and all(
-            bare_column(column) == column for column in self.index.columns
-        )
-
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         table, columns = schema.quoted(self.table), self.index.columns
         if self.index.method != "gin":
@@ -372,10 +365,12 @@ class AddIndex(PlainStep):
         ]
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
+        if not schema.has_index(self.index):
+            return []
         return [_create_index(self.index, schema, "IF NOT EXISTS ")]
 
     def online(self, schema: PostgresSchema) -> list[Statement]:
-        return _build_index(self.index, schema)
+        return _build_index(self.index, schema) if schema.has_index(self.index) else []
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         # One that differs in anything is no loss: it is built again.
