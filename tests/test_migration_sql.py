@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import stogram_sdk as sdk
 from tests.support.states import Databases, pw_migrate, stogram
 
 
@@ -130,6 +131,8 @@ def test_rollback_that_would_lose_data(databases: Databases, name: str) -> None:
 
 # --- squawk ---
 
+SQL_FILES = sorted((Path(sdk.__file__).parent / "schema" / "sql").glob("*.sql"))
+
 # Rules of squawk that are broken on purpose, each with the reason.
 EXCEPTIONS = {
     # The server's own columns are of these types, and rows must be readable by both.
@@ -175,6 +178,17 @@ def squawk(sql: str, exceptions: set[str], tmp_path: Path) -> list[str]:
 def test_squawk_passes(migration: str, tmp_path: Path) -> None:
     assert squawk(script(migration), EXCEPTIONS, tmp_path) == []
     assert squawk(script(migration, "--rollback"), ROLLBACK_EXCEPTIONS, tmp_path) == []
+
+
+@pytest.mark.parametrize("file", SQL_FILES, ids=lambda file: file.stem)
+def test_squawk_passes_on_the_files(file: Path, tmp_path: Path) -> None:
+    sql = file.read_text("utf-8")
+    assert squawk(sql, EXCEPTIONS, tmp_path) == []
+    functions = re.findall(r"^    (CREATE OR REPLACE .*?\$body\$;)", sql, flags=re.DOTALL | re.M)
+    assert len(functions) == sql.count(" $body$;")
+    limits = "SET lock_timeout = '200ms'; SET statement_timeout = 0;"
+    assert squawk("\n".join([limits, *functions]), EXCEPTIONS, tmp_path) == []
+    assert "%" not in sql  # the driver would take it for a parameter
 
 
 def unguarded(sql: str) -> str:

@@ -75,7 +75,7 @@ class ForeignKey:
         return f"{self.column} to {self.references}, {actions}{valid}"
 
 
-#: The row of "MessageTag" that is there when all others are.
+#: The row of "MessageTag" that is there when all others are; `sql/fill_tags.sql` writes it.
 HAS_ALL_TAGS = """tag = '' AND "chatId" = 'complete'"""
 
 
