@@ -468,7 +468,7 @@ _index(MessageTag.message_id, kind=SqliteIndex)
 def _use_schema(database: Any) -> None:
     """Look for the tables in the schema of the database that `db` stands for now."""
     for model in (*MODELS, *SIDE_TABLES):
-        model._meta.schema = database and database.schema
+        model._meta.schema = database and database.schema_name
 
 
 db.attach_callback(_use_schema)  # type: ignore[no-untyped-call]  # not in Peewee's stubs

@@ -27,7 +27,7 @@ def catalog_of(url: str) -> Catalog:
     """Everything in the database but the history of migrations."""
     database, settings = open_database(url)
     with database.connection_context():
-        catalog = schema_of(database, settings.schema).catalog(database)
+        catalog = schema_of(database, settings.schema_name).catalog(database)
     database.close_all()
     catalog.tables.pop("migratehistory", None)
     catalog.primary_keys.pop("migratehistory_pkey", None)
@@ -108,7 +108,7 @@ def test_migrations_make_what_the_models_say(database_url: str, second_url: str)
 def test_expected_catalog_is_that_of_a_migrated_database(database_url: str) -> None:
     ours = migrated(database_url)
     database, settings = open_database(database_url)
-    assert expected_catalog(schema_of(database, settings.schema)) == ours
+    assert expected_catalog(schema_of(database, settings.schema_name)) == ours
 
 
 def test_first_migration_makes_what_the_server_makes(postgres_server: PostgresServer) -> None:

@@ -57,7 +57,7 @@ class Report:
 
     engine: str
     database: str
-    schema: str | None
+    schema_name: str | None
     pending: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     #: The index that no migration makes: absent, there or incomplete.
@@ -77,7 +77,7 @@ class Report:
             "ok": self.is_right,
             "engine": self.engine,
             "database": self.database,
-            "schema": self.schema,
+            "schema": self.schema_name,
             "pending_migrations": self.pending,
             "search_index": self.search_index,
             "stops_migration": any(finding.stops_migration for finding in self.wrong),
@@ -103,8 +103,8 @@ def check(url: str | None = None) -> Report:
     """
     settings = read_database_url(url)
     with _read_only(url) as database, translated_errors():
-        schema = schema_of(database, settings.schema)
-        report = Report(schema.name, settings.database, settings.schema)
+        schema = schema_of(database, settings.schema_name)
+        report = Report(schema.name, settings.database, settings.schema_name)
         _Look(database, schema, report).take()
     return report
 

@@ -14,8 +14,8 @@ from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import (
     AddColumn,
     CreateTable,
-    Statement,
     Step,
+    StepSql,
 )
 
 _ALLOW = "stogram.allow_data_loss"
@@ -40,7 +40,7 @@ def migration_script(name: str, migration: Migration, schema: PostgresSchema) ->
         lines += ["COMMIT;", ""]
     else:
         lines += _with_timeouts(
-            (step, statement) for step in migration.steps for statement in step.online(schema)
+            (step, part) for step in migration.steps for part in step.online(schema)
         )
     lines += [
         "-- Mark it as done:",
@@ -59,7 +59,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         *_guard([*_later_ones(name, history), *_losses(migration, schema)]),
     ]
     undo = (
-        (step, Statement(sql))
+        (step, StepSql(sql))
         for step in reversed(migration.steps)
         for sql in step.undo(schema, migration.steps)
     )
@@ -87,19 +87,19 @@ def _later_ones(name: str, history: str) -> list[str]:
     ]
 
 
-def _with_timeouts(parts: Iterator[tuple[Step, Statement]]) -> list[str]:
+def _with_timeouts(parts: Iterator[tuple[Step, StepSql]]) -> list[str]:
     """The statements, the brief ones with a limit on how long they wait for a lock."""
     lines: list[str] = []
     limited = True
     described: Step | None = None
-    for step, statement in parts:
+    for step, part in parts:
         if step is not described:
             lines += ["", f"-- {step}"]
             described = step
-        if statement.brief is not limited:
-            limited = statement.brief
+        if part.brief is not limited:
+            limited = part.brief
             lines.append(f"SET lock_timeout = '{LOCK_TIMEOUT if limited else 0}';")
-        lines.append(f"{statement.sql};")
+        lines.append(f"{part.sql};")
     return [*lines, "", "RESET lock_timeout;", ""]
 
 

@@ -28,7 +28,7 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import PlainStep, Statement, Step
+from stogram_sdk.schema.steps import PlainStep, Step, StepSql
 
 
 def trigger_names(schema: Schema) -> list[str]:
@@ -90,15 +90,15 @@ class FillMessageTags(PlainStep):
     def at_once(self, schema: PostgresSchema) -> list[str]:
         return [_sql("fill_tags", schema)]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
-        return [Statement(sql, brief=False) for sql in self.at_once(schema)]
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
+        return [StepSql(sql, brief=False) for sql in self.at_once(schema)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return list(_SQLITE_FILL)
 
 
 def _function(schema: PostgresSchema, call: str) -> str:
-    return f'"{schema.schema}".{call}' if schema.schema else call
+    return f'"{schema.schema_name}".{call}' if schema.schema_name else call
 
 
 def _sql(name: str, schema: PostgresSchema) -> str:
@@ -106,7 +106,7 @@ def _sql(name: str, schema: PostgresSchema) -> str:
 
     The driver takes a percent sign for a parameter, so there is none in these files.
     """
-    home = "current_schema()" if schema.schema is None else f"'{schema.schema}'"
+    home = "current_schema()" if schema.schema_name is None else f"'{schema.schema_name}'"
     return _file(name).replace("@schema", home)
 
 

@@ -51,7 +51,7 @@ class Migration:
         register(migrator.orm, self.steps)
         if fake:  # the database answers nothing now
             return
-        schema = schema_of(database, history_schema())
+        schema = schema_of(database, history_schema_name())
         catalog = schema.catalog(database)
         stop_for(obstacles_of(self._and_those_to_come(), database, schema, catalog))
         to_do = self.to_do(schema, catalog)
@@ -100,7 +100,7 @@ class Migration:
         """
         if fake:
             return
-        schema = schema_of(database, history_schema())
+        schema = schema_of(database, history_schema_name())
         catalog = schema.catalog(database)
         if self.foundation:
             self._remove_foundation(database, schema, catalog)
@@ -174,9 +174,9 @@ class Migration:
         with outside_transaction(database):
             for step in to_do:
                 log.info("%s", step)
-                for statement in step.online(schema):
+                for part in step.online(schema):
                     try:
-                        run_online(database, statement, schema.quoted(step.table or ""))
+                        run_online(database, part, schema.quoted(step.table or ""))
                     except peewee.IntegrityError:
                         # Rows that came after the look at the start; no text of an error may
                         # hold their values, as the driver's does.
@@ -197,13 +197,13 @@ class Migration:
 
     def _undo_online(self, database: Any, schema: PostgresSchema) -> None:
         from stogram_sdk.schema.online import outside_transaction, run_online
-        from stogram_sdk.schema.steps import Statement
+        from stogram_sdk.schema.steps import StepSql
 
         with outside_transaction(database):
             for step in reversed(self.steps):
                 for sql in step.undo(schema, self.steps):
                     log.info("undo %s", step)
-                    run_online(database, Statement(sql), schema.quoted(step.table or ""))
+                    run_online(database, StepSql(sql), schema.quoted(step.table or ""))
 
     def _remove_foundation(self, database: Any, schema: Schema, catalog: Catalog) -> None:
         tables = [step.table for step in self.steps if isinstance(step, CreateTable)]
@@ -355,19 +355,19 @@ def _marked(sql: str) -> str:
     return sql.replace("(\n", f"(\n    /* {MADE_HERE} */\n", 1)
 
 
-def schema_of(database: Any, schema: str | None) -> Schema:
+def schema_of(database: Any, schema_name: str | None) -> Schema:
     """The side of the two engines that this database is on."""
     if isinstance(database, peewee.SqliteDatabase):
         return SqliteSchema()
-    return PostgresSchema(schema)
+    return PostgresSchema(schema_name)
 
 
-def history_schema() -> str | None:
+def history_schema_name() -> str | None:
     """The schema that the running router keeps its history in."""
     from peewee_migrate.models import MigrateHistory
 
-    schema: str | None = MigrateHistory._meta.schema
-    return schema
+    name: str | None = MigrateHistory._meta.schema
+    return name
 
 
 def history_table() -> str:

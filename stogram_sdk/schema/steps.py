@@ -34,7 +34,7 @@ from stogram_sdk.schema.sqlite import SqliteSchema
 
 
 @dataclass(frozen=True)
-class Statement:
+class StepSql:
     """A piece of SQL; `brief` if it needs a strong lock, which it then holds for a moment only.
 
     The others can take long, block nobody, and must not run inside a transaction.
@@ -74,7 +74,7 @@ class Step(Protocol):
         """Its SQL inside one transaction, for tables that nobody uses yet."""
         ...
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
         """Its SQL beside a live server."""
         ...
 
@@ -99,8 +99,8 @@ class PlainStep(ABC):
     def columns(self) -> tuple[tuple[str, str], ...]:
         return ()
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
-        return [Statement(sql) for sql in self.at_once(schema)]
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
+        return [StepSql(sql) for sql in self.at_once(schema)]
 
     @abstractmethod
     def at_once(self, schema: PostgresSchema) -> list[str]: ...
@@ -313,12 +313,12 @@ class AddUnique(PlainStep):
             )
         ]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
         unique = Index(self.unique.name, self.table, self.unique.columns, unique=True)
         table = schema.quoted(self.table)
         return [
             *_build_index(unique, schema),
-            Statement(
+            StepSql(
                 _if(
                     _no_constraint(self.unique.name, table),
                     f'ALTER TABLE {table}\n    ADD CONSTRAINT "{self.unique.name}" '
@@ -369,7 +369,7 @@ class AddIndex(PlainStep):
             return []
         return [_create_index(self.index, schema, "IF NOT EXISTS ")]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
         return _build_index(self.index, schema) if schema.has_index(self.index) else []
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
@@ -461,16 +461,16 @@ class AddForeignKey(PlainStep):
             )
         ]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
         table = schema.quoted(self.table)
         return [
-            Statement(
+            StepSql(
                 _if(
                     _no_constraint(self.key.name, table),
                     f"ALTER TABLE {table}\n    ADD {self.constraint(schema)} NOT VALID",
                 )
             ),
-            Statement(f'ALTER TABLE {table} VALIDATE CONSTRAINT "{self.key.name}"', brief=False),
+            StepSql(f'ALTER TABLE {table} VALIDATE CONSTRAINT "{self.key.name}"', brief=False),
         ]
 
 
@@ -493,7 +493,7 @@ def _create_index(wanted: Index, schema: Schema, options: str = "") -> str:
     )
 
 
-def _build_index(wanted: Index, schema: PostgresSchema) -> list[Statement]:
+def _build_index(wanted: Index, schema: PostgresSchema) -> list[StepSql]:
     """The index without blocking anybody; one of another kind, or invalid, is replaced.
 
     A build that was broken off leaves an invalid index, which `IF NOT EXISTS` would keep for ever;
@@ -520,9 +520,9 @@ def _build_index(wanted: Index, schema: PostgresSchema) -> list[Statement]:
         "                FROM generate_series(1, x.indnkeyatts) AS place ORDER BY place))"
     )
     return [
-        Statement(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),
-        Statement(f"DROP INDEX CONCURRENTLY IF EXISTS {schema.quoted(old)}", brief=False),
-        Statement(_create_index(wanted, schema, "CONCURRENTLY IF NOT EXISTS "), brief=False),
+        StepSql(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),
+        StepSql(f"DROP INDEX CONCURRENTLY IF EXISTS {schema.quoted(old)}", brief=False),
+        StepSql(_create_index(wanted, schema, "CONCURRENTLY IF NOT EXISTS "), brief=False),
     ]
 
 
