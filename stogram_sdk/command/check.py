@@ -18,6 +18,7 @@ from stogram_sdk.errors import Unavailable
 from stogram_sdk.schema.expected import expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import (
+    HISTORY,
     missing_rights,
     rows_in_the_way,
     schema_of,
@@ -27,8 +28,6 @@ from stogram_sdk.schema.migration import (
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import AddForeignKey, AddIndex, AddUnique, Step
-
-HISTORY = "migratehistory"
 
 
 @dataclass(frozen=True)
