@@ -33,6 +33,7 @@ MIGRATION = Migration(
             key=("tag", "chatId", "createdAt", "messageId"),
             is_derived=True,
         ),
+        add_index("MessageTag", "messageId", only_sqlite=True),
         KeepMessageTags(),
         FillMessageTags(),
     ),

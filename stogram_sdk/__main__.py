@@ -56,7 +56,7 @@ def sql(name: str | None, rollback: bool) -> None:
     from stogram_sdk.schema.postgres import PostgresSchema
 
     with _errors_in_one_line():
-        schema = PostgresSchema(read_database_url().schema)
+        schema = PostgresSchema(read_database_url().schema_name)
         known = shipped_migrations()
         chosen = [each for each in known if name in (None, each, each.split("_")[0])]
         if not chosen:

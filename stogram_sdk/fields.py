@@ -106,8 +106,8 @@ class EnumTextField(AnyField):
     def ddl_datatype(self, ctx: Any) -> SQL:
         if ctx.state.field_types.get(self.field_type) is not None:
             return SQL(ctx.state.field_types[self.field_type])
-        schema = self.model._meta.schema
-        prefix = f'"{schema}".' if schema else ""
+        schema_name = self.model._meta.schema
+        prefix = f'"{schema_name}".' if schema_name else ""
         return SQL(f'{prefix}"{self.enum.__name__}"')
 
     def db_value(self, value: Any) -> Any:

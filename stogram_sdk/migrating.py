@@ -25,10 +25,10 @@ def migrate() -> list[str]:
     database = current_database()
     if database.in_transaction():
         raise MigrationError("migrate() cannot run inside a transaction")
-    schema = database.schema
-    with session(statement_timeout=0), turn(database, schema):
+    schema_name = database.schema_name
+    with session(statement_timeout=0), turn(database, schema_name):
         router = Router(
-            database, migrate_dir=migrations_directory(), schema=schema, logger=_silent()
+            database, migrate_dir=migrations_directory(), schema=schema_name, logger=_silent()
         )
         done: list[str] = list(router.run())
         if database.dialect.name == "sqlite":

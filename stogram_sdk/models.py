@@ -21,6 +21,7 @@ from peewee import (
     Model,
     ModelIndex,
     TextField,
+    fn,
 )
 
 from stogram_sdk.database import db
@@ -391,10 +392,14 @@ def _unique(*fields: Any) -> None:
     model._meta.constraints = [SQL(f'CONSTRAINT "{constraint}" UNIQUE ({columns})')]
 
 
-def _index(*fields: Any, using: str | None = None) -> None:
+class SqliteIndex(ModelIndex):
+    """An index that SQLite alone has."""
+
+
+def _index(*fields: Any, kind: type[ModelIndex] = ModelIndex, **options: Any) -> None:
     model = fields[0].model
     name = "_".join([model._meta.table_name, *(field.column_name for field in fields), "idx"])
-    model.add_index(ModelIndex(model, fields, name=name, using=using))
+    model.add_index(kind(model, fields, **{"name": name, **options}))
 
 
 def _unique_index(*fields: Any) -> None:
@@ -408,6 +413,8 @@ _unique_index(User.username)
 _index(User.email)
 _index(User.username)
 _index(User.verification_token)
+# find_user(): a username in any case, of A-Z only; PostgreSQL makes it with the collation C.
+User.add_index(fn.LOWER(User.username), name="User_username_lower_idx")
 _index(Chat.type)
 _index(Chat.is_secret)
 _unique_index(ChatMember.user, ChatMember.chat)
@@ -419,6 +426,14 @@ _index(Message.sender)
 _index(Message.created_at)
 _index(Message.chat, Message.created_at, Message.id)
 _index(Message.scheduled_for)
+# publish_scheduled(): the messages that are due. They are few, however many were sent before.
+_index(
+    *(Message.scheduled_for, Message.created_at, Message.id),
+    name="Message_due_idx",
+    where=SQL('NOT "isSent" AND NOT "isDeleted"'),
+)
+# The foreign key: when a message is deleted for good, the database looks for its replies.
+_index(Message.reply_to, where=SQL('"replyToId" IS NOT NULL'))
 _index(Message.mentions, using="GIN")
 _index(Message.hashtags, using="GIN")
 _index(Call.chat)
@@ -445,12 +460,15 @@ _unique(PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat)
 _index(PinnedMessage.user)
 _index(PinnedMessage.message)
 _index(PinnedMessage.chat)
+# The triggers that forget the tags of a message: those of a SQLite file cannot know the keys under
+# which a connection has kept them. Those of PostgreSQL can, and use the primary key.
+_index(MessageTag.message_id, kind=SqliteIndex)
 
 
 def _use_schema(database: Any) -> None:
     """Look for the tables in the schema of the database that `db` stands for now."""
     for model in (*MODELS, *SIDE_TABLES):
-        model._meta.schema = database and database.schema
+        model._meta.schema = database and database.schema_name
 
 
 db.attach_callback(_use_schema)  # type: ignore[no-untyped-call]  # not in Peewee's stubs

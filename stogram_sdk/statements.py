@@ -174,7 +174,7 @@ class _Part(NamedTuple):
         model = self.model
         if model is None:
             return itemgetter(self.start)
-        start, stop, names, converters, has_key = (*self[:2], *self[3:])
+        start, stop, _, names, converters, has_key = self
         columns = slice(start, stop)
         instances: dict[Any, Any] = {None: None}
 

@@ -27,7 +27,7 @@ def test_the_url_of_the_guide() -> None:
     assert settings == DatabaseSettings(
         engine="postgresql",
         database="stogram_db",
-        schema="public",
+        schema_name="public",
         connection_limit=10,
         pool_timeout=10,
         libpq={
@@ -99,8 +99,8 @@ def test_the_environment_is_asked_in_order(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("parameter", "field", "value"),
     [
-        ("schema=stogram", "schema", "stogram"),
-        ("schema=", "schema", None),
+        ("schema=stogram", "schema_name", "stogram"),
+        ("schema=", "schema_name", None),
         ("connection_limit=3", "connection_limit", 3),
         ("pool_timeout=2.5", "pool_timeout", 2.5),
         ("pool_timeout=0", "pool_timeout", 0),
@@ -147,7 +147,7 @@ def test_options_go_before_the_url() -> None:
         schema="s",
         sslmode=None,
     )
-    assert (settings.connection_limit, settings.schema) == (5, "s")
+    assert (settings.connection_limit, settings.schema_name) == (5, "s")
     assert settings.libpq["sslmode"] == "require", "None is as not given"
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import psycopg2
 import pytest
-from stogram_sdk.schema.check import check
 
 import stogram_sdk as sdk
+from stogram_sdk.command.check import check
 from stogram_sdk.database import db, session
 from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.turns import seconds_to_wait

@@ -120,7 +120,8 @@ def test_classifiers_are_known_and_name_what_is_supported(metadata: Message) -> 
 def test_wheel_installed_elsewhere(wheel: Path, tmp_path: Path) -> None:
     assert wheel.name == f"stogram_sdk-{sdk.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {f"stogram_sdk/{path.relative_to(PACKAGE)}" for path in PACKAGE.rglob("*.py")}
+    files = (*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.sql"))
+    expected = {f"stogram_sdk/{path.relative_to(PACKAGE)}" for path in files}
     expected |= {f"stogram_sdk/migrations/{path.name}" for path in ROOT.glob("migrations/*.py")}
     assert expected | {"stogram_sdk/py.typed"} <= names
     assert {name for name in names if name.startswith(("tests", "examples", "migrations"))} == set()

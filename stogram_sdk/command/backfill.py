@@ -53,7 +53,7 @@ def backfill(
     database, settings = open_database(url, statement_timeout=0)
     try:
         with translated_errors(), database.connection_context(), database.limited_to(0):
-            schema = schema_of(database, settings.schema)
+            schema = schema_of(database, settings.schema_name)
             _require_columns(database, schema)
             work = (_DryRun if dry_run else _Run)(database, schema)
             return work.run(advance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from stogram_sdk.errors import Unavailable
 from stogram_sdk.schema.expected import expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import (
-    Migration,
+    HISTORY,
     missing_rights,
     rows_in_the_way,
     schema_of,
@@ -27,14 +27,7 @@ from stogram_sdk.schema.migration import (
 )
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
-from stogram_sdk.schema.steps import (
-    AddForeignKey,
-    AddIndex,
-    AddUnique,
-    Step,
-)
-
-HISTORY = "migratehistory"
+from stogram_sdk.schema.steps import AddForeignKey, AddIndex, AddUnique, Step
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class Report:
 
     engine: str
     database: str
-    schema: str | None
+    schema_name: str | None
     pending: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     #: The index that no migration makes: absent, there or incomplete.
@@ -77,7 +70,7 @@ class Report:
             "ok": self.is_right,
             "engine": self.engine,
             "database": self.database,
-            "schema": self.schema,
+            "schema": self.schema_name,
             "pending_migrations": self.pending,
             "search_index": self.search_index,
             "stops_migration": any(finding.stops_migration for finding in self.wrong),
@@ -103,8 +96,8 @@ def check(url: str | None = None) -> Report:
     """
     settings = read_database_url(url)
     with _read_only(url) as database, translated_errors():
-        schema = schema_of(database, settings.schema)
-        report = Report(schema.name, settings.database, settings.schema)
+        schema = schema_of(database, settings.schema_name)
+        report = Report(schema.name, settings.database, settings.schema_name)
         _Look(database, schema, report).take()
     return report
 
@@ -151,6 +144,16 @@ class _Look:
             finding = Finding(area, name, what, self._remedy(migration))
         self.report.findings.append(finding)
 
+    def _add_obstacles(
+        self, area: str, name: str, obstacles: list[Obstacle], *, stops: bool
+    ) -> None:
+        """A finding for each of the obstacles; that it is right if there are none."""
+        if not obstacles:
+            self._add(area, name)
+        for each in obstacles:
+            finding = Finding(area, each.name, each.what, each.remedy, stops)
+            self.report.findings.append(finding)
+
     def _migration_of(self, name: str) -> str | None:
         """The migration that is to make the thing, a column by itself or with its table."""
         table = f"table {name.removeprefix('column ').split('.')[0]}"
@@ -183,14 +186,12 @@ class _Look:
             (tables, [self.schema.quoted(table) for table in tables]),
         ).fetchall()
         for table, readable in rows:
+            finding = Finding("right to read", f"table {table}")
             if not readable:
                 self.unreadable.add(table)
                 grant = f"GRANT SELECT ON {self.schema.quoted(table)} TO this role"
-                self.report.findings.append(
-                    Finding("right to read", f"table {table}", "may not be read", grant)
-                )
-            else:
-                self.report.findings.append(Finding("right to read", f"table {table}"))
+                finding = replace(finding, what="may not be read", remedy=grant)
+            self.report.findings.append(finding)
 
     def _history(self) -> None:
         done: set[str] = set()
@@ -200,21 +201,16 @@ class _Look:
             ).fetchall()
             done = {name for (name,) in rows}
         for name in self.migrations:
-            if name in done:
-                self.report.findings.append(Finding("migration", name))
-            else:
+            finding = Finding("migration", name)
+            if name not in done:
                 self.report.pending.append(name)
-                self.report.findings.append(
-                    Finding("migration", name, "is pending", "Run `pw_migrate migrate`")
-                )
+                finding = replace(finding, what="is pending", remedy="Run `pw_migrate migrate`")
+            self.report.findings.append(finding)
 
     def _encoding(self) -> None:
         if isinstance(self.schema, PostgresSchema):
-            stops = bool(self.report.pending)
-            self.report.findings += [
-                Finding("encoding", o.name, o.what, o.remedy, stops)
-                for o in wrong_encoding(self.catalog)
-            ] or [Finding("encoding", "database")]
+            wrong = wrong_encoding(self.catalog)
+            self._add_obstacles("encoding", "database", wrong, stops=bool(self.report.pending))
 
     def _obstacles(self) -> None:
         pending = [self.migrations[name] for name in self.report.pending]
@@ -268,10 +264,9 @@ class _Look:
         if set(parts.values()) == {"is missing"}:
             return
         self.report.search_index = "incomplete" if any(parts.values()) else "there"
-        self.report.findings += [
-            Finding("search index", name, what, what and "Run `stogram search-index`")
-            for name, what in parts.items()
-        ]
+        for name, what in parts.items():
+            remedy = "Run `stogram search-index`" if what else ""
+            self.report.findings.append(Finding("search index", name, what, remedy))
 
     def _rows(self) -> None:
         """Rows that a constraint does not keep out, because it is not there or not validated.
@@ -280,31 +275,25 @@ class _Look:
         """
         wrong = {finding.name for finding in self.report.wrong}
         for name, migration in self.migrations.items():
+            is_pending = name in self.report.pending
             for step in migration.steps:
                 area = _row_area(step)
                 if area is None or not step.row_obstacles(self.schema):
                     continue
-                unsure = str(step) in wrong or (
-                    self.schema.name == "sqlite" and isinstance(step, AddForeignKey)
-                )
-                steps = [step] if unsure else []
-                found = rows_in_the_way(
-                    self.database, self.schema, self.catalog, steps, self.obstacles
-                )
-                self.report.findings += [
-                    Finding(area, o.name, o.what, o.remedy, name in self.report.pending)
-                    for o in found
-                ] or [Finding(area, str(step))]
-            if name in self.report.pending and isinstance(self.schema, PostgresSchema):
-                self._missing_rights(migration)
+                found: list[Obstacle] = []
+                if str(step) in wrong or self._lets_orphans_in(step):
+                    found = rows_in_the_way(
+                        self.database, self.schema, self.catalog, [step], self.obstacles
+                    )
+                self._add_obstacles(area, str(step), found, stops=is_pending)
+            if is_pending and isinstance(self.schema, PostgresSchema):
+                to_do = migration.to_do(self.schema, self.catalog)
+                lacking = missing_rights(self.database, self.schema, self.catalog, to_do)
+                self._add_obstacles("right to migrate", name, lacking, stops=True)
 
-    def _missing_rights(self, migration: Migration) -> None:
-        assert isinstance(self.schema, PostgresSchema)
-        to_do = migration.to_do(self.schema, self.catalog)
-        self.report.findings += [
-            Finding("right to migrate", o.name, o.what, o.remedy, True)
-            for o in missing_rights(self.database, self.schema, self.catalog, to_do)
-        ]
+    def _lets_orphans_in(self, step: Step) -> bool:
+        """Whether rows can break the constraint though it is there: SQLite's can be turned off."""
+        return self.schema.name == "sqlite" and isinstance(step, AddForeignKey)
 
 
 def _row_area(step: Step) -> str | None:

@@ -7,19 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stogram_sdk.schema.migration import MADE_HERE, Migration
-from stogram_sdk.schema.obstacles import RowObstacle
+from stogram_sdk.schema.migration import HISTORY, Migration, was_found
 from stogram_sdk.schema.online import LOCK_TIMEOUT
 from stogram_sdk.schema.postgres import PostgresSchema
-from stogram_sdk.schema.steps import (
-    AddColumn,
-    CreateTable,
-    Statement,
-    Step,
-)
+from stogram_sdk.schema.steps import AddColumn, Step, StepSql
 
 _ALLOW = "stogram.allow_data_loss"
-_HISTORY = "migratehistory"
 
 # What the role may set for a service does not fit a migration: an index may take hours.
 _LIMITS = ("SET statement_timeout = 0;", f"SET lock_timeout = '{LOCK_TIMEOUT}';")
@@ -40,7 +33,7 @@ def migration_script(name: str, migration: Migration, schema: PostgresSchema) ->
         lines += ["COMMIT;", ""]
     else:
         lines += _with_timeouts(
-            (step, statement) for step in migration.steps for statement in step.online(schema)
+            (step, part) for step in migration.steps for part in step.online(schema)
         )
     lines += [
         "-- Mark it as done:",
@@ -51,7 +44,7 @@ def migration_script(name: str, migration: Migration, schema: PostgresSchema) ->
 
 def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> str:
     """The SQL that takes the migration back, and its row out of the history."""
-    history = schema.quoted(_HISTORY)
+    history = schema.quoted(HISTORY)
     lines = [
         f"-- Takes back {name}: apply with psql -v ON_ERROR_STOP=1.",
         *_LIMITS,
@@ -59,7 +52,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         *_guard([*_later_ones(name, history), *_losses(migration, schema)]),
     ]
     undo = (
-        (step, Statement(sql))
+        (step, StepSql(sql))
         for step in reversed(migration.steps)
         for sql in step.undo(schema, migration.steps)
     )
@@ -87,19 +80,19 @@ def _later_ones(name: str, history: str) -> list[str]:
     ]
 
 
-def _with_timeouts(parts: Iterator[tuple[Step, Statement]]) -> list[str]:
+def _with_timeouts(parts: Iterator[tuple[Step, StepSql]]) -> list[str]:
     """The statements, the brief ones with a limit on how long they wait for a lock."""
     lines: list[str] = []
     limited = True
     described: Step | None = None
-    for step, statement in parts:
+    for step, part in parts:
         if step is not described:
             lines += ["", f"-- {step}"]
             described = step
-        if statement.brief is not limited:
-            limited = statement.brief
+        if part.brief is not limited:
+            limited = part.brief
             lines.append(f"SET lock_timeout = '{LOCK_TIMEOUT if limited else 0}';")
-        lines.append(f"{statement.sql};")
+        lines.append(f"{part.sql};")
     return [*lines, "", "RESET lock_timeout;", ""]
 
 
@@ -117,26 +110,25 @@ def _guard(checks: list[str]) -> list[str]:
 
 
 def _obstacles(migration: Migration, schema: PostgresSchema) -> list[str]:
-    checks = [
+    guards = [
         "IF current_setting('server_encoding') <> 'UTF8' THEN",
         "    RAISE EXCEPTION 'the database is encoded in %, and must be in UTF8: see "
         "`stogram check`', current_setting('server_encoding');",
         "END IF;",
     ]
+    if migration.foundation:
+        return guards
     for step in migration.steps:
-        if isinstance(step, AddColumn):
-            checks += _wrong_type(step, schema)
+        if isinstance(step, AddColumn) and step.column.type == "TEXT[]":
+            guards += _wrong_type(step, schema)
     for step in migration.steps:
-        if not migration.foundation:
-            exist = _exist(step.columns(), schema)
-            checks += [_rows(obstacle, exist) for obstacle in step.row_obstacles(schema)]
-    return checks
+        for obstacle in step.row_obstacles(schema):
+            guards.append(obstacle.rows.guard(schema, f"{obstacle.name}:"))
+    return guards
 
 
 def _wrong_type(step: AddColumn, schema: PostgresSchema) -> list[str]:
     """It is the one way in which servers are known to differ: JSON in a TEXT column."""
-    if step.column.type != "TEXT[]":
-        return []
     table, name = schema.quoted(step.table), step.column.name
     return [
         f"IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('{table}')",
@@ -146,58 +138,21 @@ def _wrong_type(step: AddColumn, schema: PostgresSchema) -> list[str]:
     ]
 
 
-def _rows(obstacle: RowObstacle, exist: str) -> str:
-    return (
-        f"IF {exist} THEN\n"
-        f"    {obstacle.count_sql} INTO found;\n"
-        f"    IF found > 0 THEN RAISE EXCEPTION '{obstacle.name}: rows of {obstacle.what}: %', "
-        f"found;\n    END IF;\nEND IF;"
-    )
-
-
-def _exist(columns: tuple[tuple[str, str], ...], schema: PostgresSchema) -> str:
-    wanted = " OR ".join(
-        f"attrelid = to_regclass('{schema.quoted(table)}') AND attname = '{column}'"
-        for table, column in columns
-    )
-    return (
-        f"(SELECT count(*) FROM pg_attribute WHERE NOT attisdropped AND ({wanted})) "
-        f"= {len(columns)}"
-    )
-
-
 def _losses(migration: Migration, schema: PostgresSchema) -> list[str]:
-    counts: list[str] = []
-    for step in migration.steps:
-        if isinstance(step, CreateTable):
-            if step.is_derived:
-                continue
-            exist, rows = f"to_regclass('{schema.quoted(step.table)}') IS NOT NULL", ""
-        elif isinstance(step, AddColumn):
-            exist = _exist(((step.table, step.column.name),), schema)
-            rows = f" WHERE {step.is_set(schema)}"
-        else:
-            continue
-        counts.append(
-            f"IF {exist} THEN\n"
-            f"    SELECT count(*) FROM {schema.quoted(step.table)}{rows} INTO found;\n"
-            f"    IF found > 0 THEN RAISE EXCEPTION '{step} would lose % rows with data', found;\n"
-            f"    END IF;\nEND IF;"
-        )
+    counts = [rows for step in migration.steps for rows in step.losses(schema)]
+    guards = [rows.guard(schema, "this would lose") for rows in counts]
     if not migration.foundation:
         return [
             f"-- To lose the data: SET {_ALLOW} = 1, in the same session.",
             f"IF current_setting('{_ALLOW}', true) IS DISTINCT FROM '1' THEN",
-            *counts,
+            *guards,
             "END IF;",
         ]
-    first = min(migration.tables)
+    first = schema.quoted(min(migration.tables))
     return [
-        f"IF to_regclass('{schema.quoted(first)}') IS NOT NULL AND obj_description(",
-        f"    to_regclass('{schema.quoted(_HISTORY)}'), 'pg_class')",
-        f"    IS DISTINCT FROM '{MADE_HERE}' THEN",
+        f"IF to_regclass('{first}') IS NOT NULL AND {was_found(schema.quoted(HISTORY))} THEN",
         "    RAISE EXCEPTION 'the tables were there before this migration: it does not drop what "
         "the server made';",
         "END IF;",
-        *counts,
+        *guards,
     ]

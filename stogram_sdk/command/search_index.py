@@ -23,7 +23,7 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.online import run_online
 from stogram_sdk.schema.postgres import PostgresSchema
-from stogram_sdk.schema.steps import Statement
+from stogram_sdk.schema.steps import StepSql
 from stogram_sdk.schema.turns import turn
 
 
@@ -64,9 +64,9 @@ def _carried_out(
             translated_errors(),
             database.connection_context(),
             database.limited_to(0),
-            turn(database, settings.schema),
+            turn(database, settings.schema_name),
         ):
-            schema = schema_of(database, settings.schema)
+            schema = schema_of(database, settings.schema_name)
             catalog = schema.catalog(database)
             if "Message" not in catalog.tables:
                 raise MigrationError('there is no table "Message": run `pw_migrate migrate` first')
@@ -122,7 +122,7 @@ def _drop_on_postgres(database: Any, schema: PostgresSchema) -> bool:
 
 
 def _run(database: Any, schema: PostgresSchema, sql: str) -> None:
-    run_online(database, Statement(sql, brief=False), schema.quoted("Message"))
+    run_online(database, StepSql(sql, brief=False), schema.quoted("Message"))
 
 
 def _extension(database: Any) -> str:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def print_report(report: Report) -> None:
     """A table of what was looked at, then what is wrong and what to do about it."""
     console = Console(soft_wrap=True)
-    where = f"{report.database}, schema {report.schema}" if report.schema else report.database
+    where = (
+        f"{report.database}, schema {report.schema_name}" if report.schema_name else report.database
+    )
     looked_at = Table("looked at", "how many", "wrong", title=where, box=box.SIMPLE)
     for area, counts in report.areas().items():
         style = "red" if counts["wrong"] else None

@@ -90,7 +90,7 @@ class DatabaseSettings:
 
     engine: str
     database: str
-    schema: str | None = None
+    schema_name: str | None = None
     connection_limit: int = 10
     pool_timeout: float = 10
     statement_timeout: float = 8
@@ -158,8 +158,8 @@ def _postgresql(
     if not database:
         raise InvalidInput("the database URL names no database: .../name", field="url")
     common = _common(parameters)
-    schema = parameters.pop("schema", None) or None
-    if schema is not None and '"' in valid_text(schema, "schema", maximum=63):
+    schema_name = parameters.pop("schema", None) or None
+    if schema_name is not None and '"' in valid_text(schema_name, "schema", maximum=63):
         raise InvalidInput("schema must be a plain name without quotes", field="schema")
     for name in _WITHOUT_EFFECT & parameters.keys():
         del parameters[name]
@@ -192,7 +192,7 @@ def _postgresql(
     return DatabaseSettings(
         engine="postgresql",
         database=database,
-        schema=schema,
+        schema_name=schema_name,
         libpq={name: value for name, value in libpq.items() if value not in (None, "")},
         **common,
     )

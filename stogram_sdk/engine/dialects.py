@@ -56,7 +56,7 @@ class Dialect(Protocol):
         """Whether an array column holds the tag."""
         ...
 
-    def tag_key(self, tag: Node, schema: str | None) -> Node:
+    def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         """The key under which the database keeps a tag, see `schema/message_tags.py`."""
         ...
 
@@ -123,7 +123,7 @@ class SqliteDialect:
     def has_tag(self, column: Node, tag: Node) -> ColumnBase:
         return _flat(tag, SQL("IN (SELECT value FROM json_each("), column, SQL("))"))
 
-    def tag_key(self, tag: Node, schema: str | None) -> Node:
+    def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         return fn.LOWER(tag)
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
@@ -188,10 +188,11 @@ class PostgresDialect:
         # `= ANY(column)` would not use the GIN index.
         return _flat(column, SQL("@> ARRAY["), tag, SQL("]::text[]"))
 
-    def tag_key(self, tag: Node, schema: str | None) -> Node:
-        function = f'"{schema}".stogram_tag_key' if schema else "stogram_tag_key"
+    def tag_key(self, tag: Node, schema_name: str | None) -> Node:
+        home = f'"{schema_name}".' if schema_name else ""
         # Whatever collation the tag brings along, the index has the default one.
-        return NodeList([SQL(f"{function}("), tag, SQL('::text) COLLATE "default"')], glue="")
+        call = SQL(f"{home}stogram_tag_key(")
+        return NodeList([call, tag, SQL('::text) COLLATE "default"')], glue="")
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
         return _flat(column, SQL("~"), pattern)
@@ -205,8 +206,8 @@ class PostgresDialect:
         return [is_usual, is_odd & in_chats]
 
     def search_finds(self, message: Any, terms: Node, limit: int) -> ColumnBase:
-        schema = message._meta.schema
-        home = f'"{schema}".' if schema else ""
+        schema_name = message._meta.schema
+        home = f'"{schema_name}".' if schema_name else ""
         names = ", ".join(f"to_regclass('{home}\"{name}\"')" for name in SEARCH_INDEXES)
         valid = f"SELECT count(*) FROM pg_index WHERE indexrelid IN ({names}) AND indisvalid"
         # With the collation C only A-Z have a case; with a Turkish one, I is not i.

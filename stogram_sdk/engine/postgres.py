@@ -45,7 +45,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             max_idle_connection_lifetime=settings.max_idle_connection_lifetime,
             **_LIBPQ_DEFAULTS | dict(settings.libpq),
         )
-        self.schema = settings.schema
+        self.schema_name = settings.schema_name
         self.statements: dict[Any, Any] = {}
         self.time_limit = settings.statement_timeout or math.inf
         self._connect_timeout: int = self.connect_params["connect_timeout"]

@@ -25,7 +25,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     """An embedded database; writers take turns."""
 
     dialect: Dialect = SqliteDialect()
-    schema = None
+    schema_name = None
     field_types = peewee.SqliteDatabase.field_types | {
         "ENUM": "TEXT",
         "TEXT[]": "TEXT",

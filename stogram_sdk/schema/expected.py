@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import ForeignKeyField
+from peewee import Field, ForeignKeyField
 
 from stogram_sdk.fields import EnumTextField
-from stogram_sdk.models import MODELS, SIDE_TABLES
-from stogram_sdk.schema.message_tags import own_indexes, trigger_names
+from stogram_sdk.models import MODELS, SIDE_TABLES, SqliteIndex
+from stogram_sdk.schema.message_tags import trigger_names
 from stogram_sdk.schema.objects import (
     Catalog,
     Column,
@@ -18,24 +18,8 @@ from stogram_sdk.schema.objects import (
     Index,
     PrimaryKey,
     UniqueConstraint,
-    index,
 )
 from stogram_sdk.schema.obstacles import Schema
-
-#: Indexes that Prisma and Peewee have no words for.
-SPECIAL_INDEXES = (
-    # find_user() ignores case.
-    index("User", "lower(username)", name="User_username_lower_idx"),
-    # Whoever deletes a message looks for its replies.
-    index("Message", "replyToId", where='"replyToId" IS NOT NULL'),
-    # What publish_scheduled() looks for: few rows, however many were sent before.
-    index(
-        "Message",
-        *("scheduledFor", "createdAt", "id"),
-        name="Message_due_idx",
-        where='NOT "isSent" AND NOT "isDeleted"',
-    ),
-)
 
 _TYPES = {"BOOL": "BOOLEAN", "INT": "INTEGER"}
 _UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')
@@ -66,11 +50,9 @@ def expected_catalog(schema: Schema, models: Iterable[Any] = (*MODELS, *SIDE_TAB
             names = tuple(column.strip('"') for column in columns.split(", "))
             catalog.uniques[name] = UniqueConstraint(name, table, names)
         for made in meta.fields_to_index():
-            plain = _index(made)
-            if schema.has_index(plain):
-                catalog.indexes[plain.name] = plain
-    for special in (*SPECIAL_INDEXES, *own_indexes(schema)):
-        catalog.indexes[special.name] = special
+            index = _index(made)
+            if schema.has_index(index):
+                catalog.indexes[index.name] = index
     catalog.has_all_tags = True
     catalog.triggers = dict.fromkeys(trigger_names(schema), "Message")
     return catalog
@@ -100,11 +82,19 @@ def _foreign_key(field: Any) -> ForeignKey:
 
 
 def _index(made: Any) -> Index:
-    columns = tuple(field.column_name for field in made._expressions)
     return Index(
         made._name,
         made._model._meta.table_name,
-        columns,
+        tuple(map(_indexed, made._expressions)),
         made._unique,
         (made._using or "btree").lower(),
+        where=made._where and made._where.sql,
+        only_sqlite=isinstance(made, SqliteIndex),
     )
+
+
+def _indexed(part: Any) -> str:
+    """A column, or `lower(column)`."""
+    if isinstance(part, Field):
+        return str(part.column_name)
+    return f"{part.name.lower()}({part.arguments[0].column_name})"

@@ -20,14 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from textwrap import dedent
+from functools import cache
+from pathlib import Path
 
 from stogram_sdk.engine.sqlite_tags import UPDATE_OF_TAGS, insert_tags, tag_trigger
-from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog, Index, index
+from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import AddIndex, PlainStep, Statement, Step
+from stogram_sdk.schema.steps import PlainStep, Step, StepSql
 
 
 def trigger_names(schema: Schema) -> list[str]:
@@ -35,11 +36,6 @@ def trigger_names(schema: Schema) -> list[str]:
     events = ["insert", "update", "delete"]
     events.append("updated" if isinstance(schema, SqliteSchema) else "truncate")
     return [f"Message_tags_{event}" for event in events]
-
-
-def own_indexes(schema: Schema) -> list[Index]:
-    """What the triggers find the tags of a message by, where they cannot know their keys."""
-    return [index("MessageTag", "messageId")] if isinstance(schema, SqliteSchema) else []
 
 
 @dataclass(frozen=True)
@@ -52,23 +48,13 @@ class KeepMessageTags(PlainStep):
         return "triggers that keep MessageTag"
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
-        return all(name in catalog.triggers for name in trigger_names(schema)) and all(
-            catalog.indexes.get(own.name) == own for own in own_indexes(schema)
-        )
+        return all(name in catalog.triggers for name in trigger_names(schema))
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        return [_in_schema(schema, _FUNCTIONS), _in_schema(schema, _TRIGGERS)]
+        return [_sql("tag_functions", schema), _sql("tag_triggers", schema)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
-        return [
-            *self.undo(schema, siblings),
-            *(
-                sql
-                for own in own_indexes(schema)
-                for sql in AddIndex(own).on_sqlite(schema, siblings)
-            ),
-            *_SQLITE_TRIGGERS,
-        ]
+        return [*self.undo(schema, siblings), *_SQLITE_TRIGGERS]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
         if isinstance(schema, SqliteSchema):
@@ -102,162 +88,32 @@ class FillMessageTags(PlainStep):
         return catalog.has_all_tags
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        return [_in_schema(schema, _FILL)]
+        return [_sql("fill_tags", schema)]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
-        return [Statement(sql, brief=False) for sql in self.at_once(schema)]
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
+        return [StepSql(sql, brief=False) for sql in self.at_once(schema)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return list(_SQLITE_FILL)
 
 
 def _function(schema: PostgresSchema, call: str) -> str:
-    return f'"{schema.schema}".{call}' if schema.schema else call
+    return f'"{schema.schema_name}".{call}' if schema.schema_name else call
 
 
-def _in_schema(schema: PostgresSchema, block: str) -> str:
-    """The block for the tables of the schema."""
-    name = "current_schema()" if schema.schema is None else f"'{schema.schema}'"
-    return dedent(block).strip().replace("@schema", name)
+def _sql(name: str, schema: PostgresSchema) -> str:
+    """A file of `sql/`, in which `@schema` stands for the name of the schema, as a text.
+
+    The driver takes a percent sign for a parameter, so there is none in these files.
+    """
+    home = "current_schema()" if schema.schema_name is None else f"'{schema.schema_name}'"
+    return _file(name).replace("@schema", home)
 
 
-# No "%" in these, which psycopg2 would take for a parameter.
-_FUNCTIONS = """
-DO $block$
-DECLARE
-    home text := quote_ident(@schema);
-    by_collation text;
-    key text;
-BEGIN
-    IF current_setting('server_version_num')::int >= 180000 THEN
-        key := 'normalize(casefold(normalize(tag, NFKC) COLLATE "pg_unicode_fast"), NFC)';
-    ELSE
-        SELECT ' COLLATE pg_catalog.' || quote_ident(c.collname) INTO by_collation
-        FROM pg_collation AS c
-        WHERE c.collnamespace = 'pg_catalog'::regnamespace
-            AND c.collname IN ('und-x-icu', 'pg_c_utf8', 'C.utf8', 'C.UTF-8', 'en_US.utf8')
-            AND c.collencoding IN (-1, pg_char_to_encoding('UTF8'))
-        ORDER BY array_position(
-            ARRAY['und-x-icu', 'pg_c_utf8', 'C.utf8', 'C.UTF-8', 'en_US.utf8'], c.collname::text)
-        LIMIT 1;
-        -- Sigma at the end of a word, and sharp s in both cases, become what casefold() makes.
-        key := replace(
-            'normalize(replace(replace(lower(upper(replace(normalize(tag, NFKC), chr(7838), '
-            'chr(223))@by)@by), chr(962), chr(963)), chr(223), ''ss''), NFC)',
-            '@by', coalesce(by_collation, ''));
-    END IF;
-    PERFORM set_config('search_path', home, true);
-    EXECUTE 'CREATE OR REPLACE FUNCTION stogram_tag_key(tag text) RETURNS text '
-        'LANGUAGE sql IMMUTABLE PARALLEL SAFE AS ' || quote_literal('SELECT ' || key);
-    -- A longer key would not fit into the index; a search cuts at 256 too.
-    CREATE OR REPLACE FUNCTION stogram_message_tags(message "Message")
-    RETURNS SETOF "MessageTag" LANGUAGE sql STABLE ROWS 2 AS $body$
-        SELECT given.sign || left(stogram_tag_key(given.tag), 256),
-            message."chatId", message."createdAt", message.id
-        FROM (
-            SELECT '#', unnest(message.hashtags)
-            UNION ALL SELECT '@', unnest(message.mentions)
-        ) AS given(sign, tag)
-        WHERE given.tag IS NOT NULL AND NOT message."isDeleted"
-            AND (message."isSent" OR message."scheduledFor" IS NULL)
-    $body$;
-    -- SECURITY DEFINER: whoever may write messages keeps their tags, without a right of their own.
-    -- enable_seqscan: a session that planned this while the table was small would go on so.
-    CREATE OR REPLACE FUNCTION stogram_keep_message_tags() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
-    DECLARE
-        past record;
-    BEGIN
-        -- For this call: the schema may be renamed, and whoever writes may be in another.
-        PERFORM set_config('search_path', quote_ident(TG_TABLE_SCHEMA) || ', pg_temp', true);
-        IF TG_OP = 'TRUNCATE' THEN
-            DELETE FROM "MessageTag" WHERE tag <> '';
-            RETURN NULL;
-        END IF;
-        IF TG_OP <> 'INSERT' THEN
-            -- One by one: a join would be planned anew each time, which takes longer than this.
-            FOR past IN SELECT * FROM stogram_message_tags(OLD) LOOP
-                DELETE FROM "MessageTag" AS kept
-                WHERE kept.tag = past.tag AND kept."chatId" = past."chatId"
-                    AND kept."createdAt" = past."createdAt" AND kept."messageId" = past."messageId";
-            END LOOP;
-        END IF;
-        IF TG_OP <> 'DELETE' THEN
-            INSERT INTO "MessageTag" SELECT * FROM stogram_message_tags(NEW)
-            ON CONFLICT DO NOTHING;
-        END IF;
-        RETURN NULL;
-    END $body$;
-    -- Nobody else may hang it on a table of theirs: it runs with the rights of the owner.
-    REVOKE EXECUTE ON FUNCTION stogram_keep_message_tags() FROM PUBLIC;
-END $block$
-"""
-
-_TRIGGERS = """
-DO $block$
-DECLARE
-    old_has text := $$(OLD.hashtags <> '{}' OR OLD.mentions <> '{}')$$;
-    new_has text := $$(NEW.hashtags <> '{}' OR NEW.mentions <> '{}')$$;
-    of_old text := '(OLD.id, OLD."chatId", OLD."createdAt", OLD."isDeleted", OLD."isSent", '
-        'OLD."scheduledFor", OLD.hashtags, OLD.mentions)';
-    make record;
-BEGIN
-    PERFORM set_config('search_path', quote_ident(@schema), true);
-    FOR make IN SELECT * FROM (VALUES
-        ('insert', 'FOR EACH ROW WHEN (' || new_has || ')'),
-        ('update', 'FOR EACH ROW WHEN ((' || old_has || ' OR ' || new_has || ') AND '
-            || of_old || ' IS DISTINCT FROM ' || replace(of_old, 'OLD.', 'NEW.') || ')'),
-        ('delete', 'FOR EACH ROW WHEN (' || old_has || ')'),
-        ('truncate', 'FOR EACH STATEMENT')
-    ) AS given(event, which) LOOP
-        EXECUTE 'DROP TRIGGER IF EXISTS "Message_tags_' || make.event || '" ON "Message"';
-        EXECUTE 'CREATE TRIGGER "Message_tags_' || make.event || '" AFTER ' || make.event
-            || ' ON "Message" ' || make.which || ' EXECUTE FUNCTION stogram_keep_message_tags()';
-    END LOOP;
-END $block$
-"""
-
-_FILL = f"""
-DO $block$
-DECLARE
-    home text := quote_ident(@schema);
-    place text;
-    next text;
-    attempts int := 0;
-BEGIN
-    LOOP
-        BEGIN
-            PERFORM set_config('search_path', home, true);
-            SET LOCAL lock_timeout = '200ms';
-            EXIT WHEN EXISTS (SELECT FROM "MessageTag" WHERE {HAS_ALL_TAGS});
-            SELECT "messageId" INTO place FROM "MessageTag" WHERE tag = '';
-            WITH batch AS MATERIALIZED (
-                SELECT message FROM "Message" AS message
-                WHERE id > coalesce(place, '') AND (hashtags <> '{{}}' OR mentions <> '{{}}')
-                ORDER BY id LIMIT 1000 FOR SHARE
-            ), filled AS (
-                INSERT INTO "MessageTag"
-                SELECT tag.* FROM batch, stogram_message_tags(batch.message) AS tag
-                ON CONFLICT DO NOTHING
-            )
-            SELECT max((batch.message).id) INTO next FROM batch;
-            DELETE FROM "MessageTag" WHERE tag = '';
-            INSERT INTO "MessageTag" VALUES (
-                '', CASE WHEN next IS NULL THEN 'complete' ELSE 'filling' END,
-                'epoch', coalesce(next, ''));
-            attempts := 0;
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            attempts := attempts + 1;
-            IF attempts > 1000 THEN
-                RAISE;
-            END IF;
-            PERFORM pg_sleep(0.1 + random() * 0.4);
-        END;
-        COMMIT;
-    END LOOP;
-END $block$
-"""
+@cache
+def _file(name: str) -> str:
+    path = Path(__file__).with_name("sql") / f"{name}.sql"
+    return path.read_text("utf-8").rstrip(";\n")
 
 
 _SQLITE_FORGET = 'DELETE FROM "MessageTag" WHERE "messageId" = OLD.id'

@@ -22,7 +22,7 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import AddColumn, CreateTable, Step
+from stogram_sdk.schema.steps import CreateTable, Step
 
 ALLOW_DATA_LOSS = "STOGRAM_ALLOW_DATA_LOSS"
 
@@ -51,7 +51,7 @@ class Migration:
         register(migrator.orm, self.steps)
         if fake:  # the database answers nothing now
             return
-        schema = schema_of(database, history_schema())
+        schema = schema_of(database, history_schema_name())
         catalog = schema.catalog(database)
         stop_for(obstacles_of(self._and_those_to_come(), database, schema, catalog))
         to_do = self.to_do(schema, catalog)
@@ -100,7 +100,7 @@ class Migration:
         """
         if fake:
             return
-        schema = schema_of(database, history_schema())
+        schema = schema_of(database, history_schema_name())
         catalog = schema.catalog(database)
         if self.foundation:
             self._remove_foundation(database, schema, catalog)
@@ -120,29 +120,8 @@ class Migration:
 
     def losses(self, database: Any, schema: Schema, catalog: Catalog) -> list[str]:
         """What undoing it would lose, such as "12 rows of Folder"; empty if nothing."""
-        found: list[str] = []
-        columns: dict[str, list[AddColumn]] = {}
-        for step in self.steps:
-            if isinstance(step, CreateTable) and step.table in catalog.tables:
-                if step.is_derived:
-                    continue
-                (rows,) = database.execute_sql(
-                    f"SELECT count(*) FROM {schema.quoted(step.table)}"
-                ).fetchone()
-                found += [f"{rows} rows of {step.table}"] if rows else []
-            elif isinstance(step, AddColumn) and catalog.column(step.table, step.column.name):
-                columns.setdefault(step.table, []).append(step)
-        for table, steps in columns.items():
-            counts = ", ".join(f"count(*) FILTER (WHERE {step.is_set(schema)})" for step in steps)
-            numbers = database.execute_sql(
-                f"SELECT {counts} FROM {schema.quoted(table)}"
-            ).fetchone()
-            found += [
-                f"{table}.{step.column.name} of {rows} rows"
-                for step, rows in zip(steps, numbers, strict=True)
-                if rows
-            ]
-        return found
+        counts = [rows for step in self.steps for rows in step.losses(schema)]
+        return [lost for rows in counts if (lost := rows.ask(database, catalog))]
 
     def _and_those_to_come(self) -> list[Migration]:
         from peewee_migrate.models import MigrateHistory
@@ -174,9 +153,9 @@ class Migration:
         with outside_transaction(database):
             for step in to_do:
                 log.info("%s", step)
-                for statement in step.online(schema):
+                for part in step.online(schema):
                     try:
-                        run_online(database, statement, schema.quoted(step.table or ""))
+                        run_online(database, part, schema.quoted(step.table or ""))
                     except peewee.IntegrityError:
                         # Rows that came after the look at the start; no text of an error may
                         # hold their values, as the driver's does.
@@ -197,13 +176,13 @@ class Migration:
 
     def _undo_online(self, database: Any, schema: PostgresSchema) -> None:
         from stogram_sdk.schema.online import outside_transaction, run_online
-        from stogram_sdk.schema.steps import Statement
+        from stogram_sdk.schema.steps import StepSql
 
         with outside_transaction(database):
             for step in reversed(self.steps):
                 for sql in step.undo(schema, self.steps):
                     log.info("undo %s", step)
-                    run_online(database, Statement(sql), schema.quoted(step.table or ""))
+                    run_online(database, StepSql(sql), schema.quoted(step.table or ""))
 
     def _remove_foundation(self, database: Any, schema: Schema, catalog: Catalog) -> None:
         tables = [step.table for step in self.steps if isinstance(step, CreateTable)]
@@ -287,14 +266,11 @@ def rows_in_the_way(
     """Rows that the steps could not be done with; columns of a wrong type are not looked into."""
     unfit = {obstacle.name for obstacle in known}
     found: list[Obstacle] = []
-    for step in steps:
-        if all(
-            catalog.column(table, column) and f"column {table}.{column}" not in unfit
-            for table, column in step.columns()
-        ):
-            for obstacle in step.row_obstacles(schema):
-                (rows,) = database.execute_sql(obstacle.count_sql).fetchone()
-                found += [obstacle.found(rows)] if rows else []
+    for obstacle in (each for step in steps for each in step.row_obstacles(schema)):
+        if unfit.isdisjoint(f"column {table}.{column}" for table, column in obstacle.rows.columns):
+            what = obstacle.rows.ask(database, catalog)
+            if what is not None:
+                found.append(obstacle.found(what))
     return found
 
 
@@ -330,6 +306,9 @@ def missing_rights(
     return found
 
 
+#: The table that the stock `pw_migrate` keeps its history in.
+HISTORY = "migratehistory"
+
 # What tells that the first migration made the tables, and not the server: on PostgreSQL a comment
 # on the history table, on SQLite one in the text that the file keeps of `CREATE TABLE`.
 MADE_HERE = "stogram_sdk made the tables of migration 001"
@@ -343,10 +322,13 @@ def made_here(database: Any, schema: Schema, table: str) -> bool:
         ).fetchone()
         return MADE_HERE in sql
     history = schema.quoted(history_table())
-    (comment,) = database.execute_sql(
-        "SELECT obj_description(to_regclass(%s), 'pg_class')", (history,)
-    ).fetchone()
-    return bool(comment == MADE_HERE)
+    (found,) = database.execute_sql(f"SELECT NOT {was_found(history)}").fetchone()
+    return bool(found)
+
+
+def was_found(history: str) -> str:
+    """A condition of PostgreSQL: this `history` does not say that the first migration made them."""
+    return f"obj_description(to_regclass('{history}'), 'pg_class') IS DISTINCT FROM '{MADE_HERE}'"
 
 
 def _marked(sql: str) -> str:
@@ -355,19 +337,19 @@ def _marked(sql: str) -> str:
     return sql.replace("(\n", f"(\n    /* {MADE_HERE} */\n", 1)
 
 
-def schema_of(database: Any, schema: str | None) -> Schema:
+def schema_of(database: Any, schema_name: str | None) -> Schema:
     """The side of the two engines that this database is on."""
     if isinstance(database, peewee.SqliteDatabase):
         return SqliteSchema()
-    return PostgresSchema(schema)
+    return PostgresSchema(schema_name)
 
 
-def history_schema() -> str | None:
+def history_schema_name() -> str | None:
     """The schema that the running router keeps its history in."""
     from peewee_migrate.models import MigrateHistory
 
-    schema: str | None = MigrateHistory._meta.schema
-    return schema
+    name: str | None = MigrateHistory._meta.schema
+    return name
 
 
 def history_table() -> str:

@@ -49,6 +49,8 @@ class Index:
     valid: bool = True
     #: The condition of the rows that it holds, without brackets; all if None.
     where: str | None = None
+    #: Whether PostgreSQL does without it.
+    only_sqlite: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         kind = f"{'unique ' if self.unique else ''}{self.method} ({', '.join(self.columns)})"
@@ -73,7 +75,7 @@ class ForeignKey:
         return f"{self.column} to {self.references}, {actions}{valid}"
 
 
-#: The row of "MessageTag" that is there when all others are.
+#: The row of "MessageTag" that is there when all others are; `sql/fill_tags.sql` writes it.
 HAS_ALL_TAGS = """tag = '' AND "chatId" = 'complete'"""
 
 
@@ -110,13 +112,14 @@ def index(
     method: str = "btree",
     name: str | None = None,
     where: str | None = None,
+    only_sqlite: bool = False,
 ) -> Index:
     """An index under the name that the server's Prisma gives it, where it can make such.
 
     Instead of a column there can be `lower(column)`, which knows A-Z only.
     """
     name = name or "_".join([table, *columns, "key" if unique else "idx"])
-    return Index(name, table, columns, unique=unique, method=method, where=where)
+    return Index(name, table, columns, unique, method, where=where, only_sqlite=only_sqlite)
 
 
 def bare_column(indexed: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from stogram_sdk.schema.objects import Catalog, Column, ForeignKey, UniqueConstraint
 from stogram_sdk.schema.postgres import PostgresSchema
@@ -27,21 +28,51 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
+class RowCount:
+    """How many rows of a kind there are: none where one of the columns is missing.
+
+    A migration asks it, and so does the script of the migration, by itself.
+    """
+
+    #: What they are; "%" stands for their number.
+    what: str
+    #: The columns, each with its table, that the count reads.
+    columns: tuple[tuple[str, str], ...]
+    sql: str
+
+    def ask(self, database: Any, catalog: Catalog) -> str | None:
+        """What there is, with its number; None if there are no such rows."""
+        if not all(catalog.column(table, column) for table, column in self.columns):
+            return None
+        (rows,) = database.execute_sql(self.sql).fetchone()
+        return self.what.replace("%", str(rows)) if rows else None
+
+    def guard(self, schema: PostgresSchema, says: str) -> str:
+        """PL/pgSQL that raises `says` and what there is, if there are such rows."""
+        these = " OR ".join(
+            f"attrelid = to_regclass('{schema.quoted(table)}') AND attname = '{column}'"
+            for table, column in self.columns
+        )
+        return (
+            "IF (SELECT count(*) FROM pg_attribute "
+            f"WHERE NOT attisdropped AND ({these})) = {len(self.columns)} THEN\n"
+            f"    {self.sql} INTO found;\n"
+            f"    IF found > 0 THEN RAISE EXCEPTION '{says} {self.what}', found; END IF;\n"
+            "END IF;"
+        )
+
+
+@dataclass(frozen=True)
 class RowObstacle:
-    """Rows that would be in the way; `count_sql` counts them, `show_sql` shows them."""
+    """Rows that would be in the way; `show_sql` shows them."""
 
     name: str
-    what: str
+    rows: RowCount
     remedy: str
-    count_sql: str
     show_sql: str
 
-    def found(self, rows: int) -> Obstacle:
-        return Obstacle(
-            self.name,
-            f"rows of {self.what}: {rows}",
-            f"{self.remedy}; to see them: {self.show_sql}",
-        )
+    def found(self, what: str) -> Obstacle:
+        return Obstacle(self.name, what, f"{self.remedy}; to see them: {self.show_sql}")
 
 
 def wrong_encoding(catalog: Catalog) -> list[Obstacle]:

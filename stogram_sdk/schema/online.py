@@ -23,7 +23,7 @@ from tenacity import (
 
 from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import InvalidInput, MigrationError
-from stogram_sdk.schema.steps import Statement
+from stogram_sdk.schema.steps import StepSql
 
 LOCK_TIMEOUT = "200ms"
 PATIENCE_VARIABLE = "STOGRAM_MIGRATE_PATIENCE"
@@ -53,16 +53,16 @@ def outside_transaction(database: Any) -> Iterator[None]:
         database.push_transaction(transaction)
 
 
-def run_online(database: Any, statement: Statement, table: str) -> None:
-    """Carry out one statement that concerns the (quoted) table.
+def run_online(database: Any, part: StepSql, table: str) -> None:
+    """Carry out a part of a step, which concerns the (quoted) table.
 
     Raises `MigrationError` if a lock could not be had for `STOGRAM_MIGRATE_PATIENCE` seconds (600).
     """
-    if not statement.brief:
-        database.execute_sql(statement.sql)
+    if not part.brief:
+        database.execute_sql(part.sql)
         return
     try:
-        retry_while_locked(database, lambda: database.execute_sql(statement.sql))
+        retry_while_locked(database, lambda: database.execute_sql(part.sql))
     except RetryError:
         raise MigrationError(
             f"{table} is locked{_holder(database, table)}: no moment without that for "

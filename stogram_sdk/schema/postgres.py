@@ -27,7 +27,9 @@ _TYPES = {
 _BRACKETS = re.compile(r"[()]")
 _CAST = re.compile(r"::[\w\".() ]+(\[\])?$")
 
-_COLUMNS = """
+_OID = "(SELECT oid FROM pg_namespace WHERE nspname = coalesce(%s, current_schema()))"
+
+_COLUMNS = f"""
 SELECT c.relname, a.attname,
        CASE t.typtype WHEN 'e' THEN t.typname ELSE format_type(a.atttypid, a.atttypmod) END,
        NOT a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
@@ -35,12 +37,12 @@ FROM pg_class AS c
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type AS t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+WHERE c.relnamespace = {_OID}
   AND c.relkind IN ('r', 'p')
 ORDER BY c.relname, a.attnum
 """
 
-_CONSTRAINTS = """
+_CONSTRAINTS = f"""
 SELECT k.contype, k.conname, c.relname,
        ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS of_key(number, place)
              JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = of_key.number
@@ -49,11 +51,11 @@ SELECT k.contype, k.conname, c.relname,
 FROM pg_constraint AS k
 JOIN pg_class AS c ON c.oid = k.conrelid
 LEFT JOIN pg_class AS other ON other.oid = k.confrelid
-WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+WHERE c.relnamespace = {_OID}
   AND k.contype IN ('p', 'u', 'f')
 """
 
-_INDEXES = """
+_INDEXES = f"""
 SELECT i.relname, c.relname,
        ARRAY(SELECT coalesce(a.attname::text, pg_get_indexdef(i.oid, of_key.place::int, true))
              FROM unnest(x.indkey::smallint[]) WITH ORDINALITY AS of_key(number, place)
@@ -65,22 +67,22 @@ FROM pg_index AS x
 JOIN pg_class AS i ON i.oid = x.indexrelid
 JOIN pg_class AS c ON c.oid = x.indrelid
 JOIN pg_am AS am ON am.oid = i.relam
-WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+WHERE c.relnamespace = {_OID}
   AND NOT EXISTS (SELECT FROM pg_constraint AS k
                   WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
 """
 
-_ENUMS = """
+_ENUMS = f"""
 SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
 FROM pg_type AS t JOIN pg_enum AS e ON e.enumtypid = t.oid
-WHERE t.typnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+WHERE t.typnamespace = {_OID}
 GROUP BY t.typname
 """
 
-_TRIGGERS = """
+_TRIGGERS = f"""
 SELECT t.tgname, c.relname
 FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+WHERE c.relnamespace = {_OID}
   AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
 """
 
@@ -98,12 +100,12 @@ class PostgresSchema:
 
     name = "postgresql"
 
-    def __init__(self, schema: str | None = None) -> None:
-        self.schema = schema
+    def __init__(self, schema_name: str | None = None) -> None:
+        self.schema_name = schema_name
 
     def quoted(self, name: str) -> str:
         """A table, type or index as SQL, with its schema if one was named."""
-        return f'"{self.schema}"."{name}"' if self.schema else f'"{name}"'
+        return f'"{self.schema_name}"."{name}"' if self.schema_name else f'"{name}"'
 
     def type(self, name: str) -> str:
         """A column's type as SQL: enum types live in the schema, the others are everybody's."""
@@ -115,7 +117,7 @@ class PostgresSchema:
 
     def has_index(self, index: Index) -> bool:
         """Whether such an index exists on this engine at all."""
-        return True
+        return not index.only_sqlite
 
     def indexed(self, column: str) -> str:
         """A column, or `lower(column)`, as `CREATE INDEX` has it."""
@@ -135,10 +137,9 @@ class PostgresSchema:
         """What is in the schema now."""
 
         def rows(sql: str) -> list[Any]:
-            return list(database.execute_sql(sql, (schema,)).fetchall())
+            return list(database.execute_sql(sql, (self.schema_name,)).fetchall())
 
-        schema = self.schema or current_schema(database)
-        ((encoding,),) = database.execute_sql("SHOW server_encoding").fetchall()
+        (encoding,) = database.execute_sql("SHOW server_encoding").fetchone()
         catalog = Catalog(encoding)
         for table, name, kind, nullable, default in rows(_COLUMNS):
             column = Column(name, _TYPES.get(kind, kind), nullable, _without_cast(default))
@@ -168,32 +169,25 @@ class PostgresSchema:
                 valid,
                 where and _BRACKETS.sub("", where),
             )
-        for name, labels in rows(_ENUMS):
-            catalog.enums[name] = tuple(labels)
-        for name, table in rows(_TRIGGERS):
-            catalog.triggers[name] = table
-        if "MessageTag" in catalog.tables:
-            table = f'"{schema}"."MessageTag"'
-            ((readable,),) = database.execute_sql(
-                "SELECT has_table_privilege(%s, 'SELECT')", (table,)
-            ).fetchall()
-            if readable:
-                ((catalog.has_all_tags,),) = database.execute_sql(
-                    f"SELECT EXISTS (SELECT FROM {table} WHERE {HAS_ALL_TAGS})"
-                ).fetchall()
+        catalog.enums = {name: tuple(labels) for name, labels in rows(_ENUMS)}
+        catalog.triggers = dict(rows(_TRIGGERS))
+        catalog.has_all_tags = "MessageTag" in catalog.tables and self._has_all_tags(database)
         return catalog
 
-
-def current_schema(database: Any) -> str | None:
-    """The schema that names without one belong to."""
-    (name,) = database.execute_sql("SELECT current_schema()").fetchone()
-    return name if name is None else str(name)
+    def _has_all_tags(self, database: Any) -> bool:
+        table = self.quoted("MessageTag")
+        may_read = "SELECT has_table_privilege(%s, 'SELECT')"
+        if not database.execute_sql(may_read, (table,)).fetchone()[0]:
+            return False
+        rows = f"SELECT EXISTS (SELECT FROM {table} WHERE {HAS_ALL_TAGS})"
+        return bool(database.execute_sql(rows).fetchone()[0])
 
 
 def may_create(database: Any, schema: PostgresSchema) -> bool:
     """Whether this role may create in the schema."""
     (may,) = database.execute_sql(
-        "SELECT has_schema_privilege(coalesce(%s, current_schema()), 'CREATE')", (schema.schema,)
+        "SELECT has_schema_privilege(coalesce(%s, current_schema()), 'CREATE')",
+        (schema.schema_name,),
     ).fetchone()
     return bool(may)
 

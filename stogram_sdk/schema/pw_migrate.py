@@ -19,7 +19,7 @@ def database_to_migrate() -> tuple[Any, str | None]:
     settings = read_database_url(statement_timeout=0)  # an index may take hours
     if settings.engine == "sqlite":
         return _SqliteToMigrate(settings), None
-    return _PostgresToMigrate(settings), settings.schema
+    return _PostgresToMigrate(settings), settings.schema_name
 
 
 class _PostgresToMigrate(PostgresDatabase):
@@ -27,8 +27,8 @@ class _PostgresToMigrate(PostgresDatabase):
         connection = super()._connect()
         connection.time_limit = math.inf
         connection.is_pinned = True
-        take_turn(connection, self.schema)
-        create_schema(connection, self.schema)
+        take_turn(connection, self.schema_name)
+        create_schema(connection, self.schema_name)
         return connection
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import peewee
 
 from stogram_sdk.fields import TextArrayField, UtcDateTimeField
-from stogram_sdk.schema.objects import Column, ForeignKey
+from stogram_sdk.schema.objects import Column, ForeignKey, Index, bare_column
 from stogram_sdk.schema.steps import (
     AddColumn,
     AddForeignKey,
@@ -46,18 +46,17 @@ def register(orm: Any, steps: Iterable[Step]) -> None:
         elif isinstance(step, AddColumn):
             name, field = _field(orm, step.table, step.column, keys)
             orm[step.table]._meta.add_field(name, field)
-        elif isinstance(step, AddIndex) and step.is_plain:
-            model = orm[step.table]
-            by_column = model._meta.columns
-            model.add_index(
-                peewee.ModelIndex(
-                    model,
-                    [by_column[column] for column in step.index.columns],
-                    name=step.index.name,
-                    unique=step.index.unique,
-                    using=step.index.method,
-                )
-            )
+        elif isinstance(step, AddIndex):
+            _add_index(orm[step.table], step.index)
+
+
+def _add_index(model: Any, index: Index) -> None:
+    parts: list[Any] = []
+    for column in index.columns:
+        field = model._meta.columns[bare_column(column)]
+        parts.append(field if bare_column(column) == column else peewee.fn.LOWER(field))
+    where = None if index.where is None else peewee.SQL(index.where)
+    model.add_index(*parts, name=index.name, unique=index.unique, using=index.method, where=where)
 
 
 def _model(orm: Any, step: CreateTable, keys: dict[tuple[str, str], ForeignKey]) -> Any:

@@ -32,7 +32,6 @@ class SqliteSchema:
     """A SQLite file."""
 
     name = "sqlite"
-    schema = None
 
     def quoted(self, name: str) -> str:
         """A table or index as SQL."""

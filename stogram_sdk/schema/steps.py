@@ -23,6 +23,7 @@ from stogram_sdk.schema.objects import (
 from stogram_sdk.schema.obstacles import (
     LONGEST_INDEXED_BYTES,
     Obstacle,
+    RowCount,
     RowObstacle,
     Schema,
     missing_table,
@@ -34,7 +35,7 @@ from stogram_sdk.schema.sqlite import SqliteSchema
 
 
 @dataclass(frozen=True)
-class Statement:
+class StepSql:
     """A piece of SQL; `brief` if it needs a strong lock, which it then holds for a moment only.
 
     The others can take long, block nobody, and must not run inside a transaction.
@@ -63,18 +64,18 @@ class Step(Protocol):
         ...
 
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
-        """Rows that could stand in its way; asked for if its columns exist and it is not done."""
+        """Rows that could stand in its way, as long as it is not done."""
         ...
 
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        """The columns (with their tables) that it is about and expects to be there."""
+    def losses(self, schema: Schema) -> list[RowCount]:
+        """Rows whose data would be lost if it was taken back."""
         ...
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         """Its SQL inside one transaction, for tables that nobody uses yet."""
         ...
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
         """Its SQL beside a live server."""
         ...
 
@@ -96,11 +97,11 @@ class PlainStep(ABC):
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         return []
 
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        return ()
+    def losses(self, schema: Schema) -> list[RowCount]:
+        return []
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
-        return [Statement(sql) for sql in self.at_once(schema)]
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
+        return [StepSql(sql) for sql in self.at_once(schema)]
 
     @abstractmethod
     def at_once(self, schema: PostgresSchema) -> list[str]: ...
@@ -184,6 +185,12 @@ class CreateTable(PlainStep):
                 found += type_obstacle(self.table, column, there, schema)
         return found
 
+    def losses(self, schema: Schema) -> list[RowCount]:
+        if self.is_derived:
+            return []
+        rows = f"SELECT count(*) FROM {schema.quoted(self.table)}"
+        return [RowCount(f"% rows of {self.table}", ((self.table, self.key_columns[0]),), rows)]
+
     def at_once(self, schema: PostgresSchema) -> list[str]:
         key = f'CONSTRAINT "{self.table}_pkey" PRIMARY KEY ({_list(self.key_columns)})'
         lines = [*(schema.definition(column) for column in self.contents), key]
@@ -239,10 +246,15 @@ class AddColumn(PlainStep):
             )
         return found
 
-    def is_set(self, schema: Schema) -> str:
-        """A condition: the row holds something else than the default there."""
+    def losses(self, schema: Schema) -> list[RowCount]:
+        """Rows that hold something else than the default there."""
+        name = self.column.name
         *_, default = schema.definition(self.column).split("DEFAULT ")
-        return f'coalesce("{self.column.name}", {default}) <> {default}'
+        rows = (
+            f"SELECT count(*) FROM {schema.quoted(self.table)} "
+            f'WHERE coalesce("{name}", {default}) <> {default}'
+        )
+        return [RowCount(f"{self.table}.{name} of % rows", ((self.table, name),), rows)]
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         # A column that is there already may have another default, or none.
@@ -285,18 +297,18 @@ class AddUnique(PlainStep):
             return []
         return [other_constraint(str(self), self.unique, there, schema)]
 
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        return tuple((self.table, column) for column in self.unique.columns)
-
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         table, columns = schema.quoted(self.table), _list(self.unique.columns)
         return [
             RowObstacle(
                 str(self),
-                f'"{self.table}" that have the same {columns} as another',
+                RowCount(
+                    f'rows of "{self.table}" that have the same {columns} as another: %',
+                    tuple((self.table, column) for column in self.unique.columns),
+                    f"SELECT coalesce(sum(copies - 1), 0) FROM (SELECT count(*) AS copies "
+                    f"FROM {table} GROUP BY {columns} HAVING count(*) > 1) AS doubles",
+                ),
                 "Keep one of each, then migrate again",
-                f"SELECT coalesce(sum(copies - 1), 0) FROM (SELECT count(*) AS copies "
-                f"FROM {table} GROUP BY {columns} HAVING count(*) > 1) AS doubles",
                 f"SELECT {columns}, count(*) FROM {table} GROUP BY {columns} HAVING count(*) > 1",
             )
         ]
@@ -313,12 +325,12 @@ class AddUnique(PlainStep):
             )
         ]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
         unique = Index(self.unique.name, self.table, self.unique.columns, unique=True)
         table = schema.quoted(self.table)
         return [
             *_build_index(unique, schema),
-            Statement(
+            StepSql(
                 _if(
                     _no_constraint(self.unique.name, table),
                     f'ALTER TABLE {table}\n    ADD CONSTRAINT "{self.unique.name}" '
@@ -344,38 +356,35 @@ class AddIndex(PlainStep):
             not schema.has_index(self.index) or catalog.indexes.get(self.index.name) == self.index
         )
 
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        return tuple((self.table, bare_column(column)) for column in self.index.columns)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it holds columns, of every row: what Peewee has words for."""
-        return self.index.where is None and all(
-            bare_column(column) == column for column in self.index.columns
-        )
-
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
-        table, columns = schema.quoted(self.table), self.index.columns
         if self.index.method != "gin":
             return []
-        too_long = f"octet_length(value) > {LONGEST_INDEXED_BYTES}"
-        rows = f'FROM {table}, unnest("{columns[0]}") AS value WHERE {too_long}'
+        (column,) = self.index.columns
+        rows = (
+            f'FROM {schema.quoted(self.table)}, unnest("{column}") AS value '
+            f"WHERE octet_length(value) > {LONGEST_INDEXED_BYTES}"
+        )
         return [
             RowObstacle(
                 str(self),
-                f'"{self.table}" that have a value in "{columns[0]}" of more than '
-                f"{LONGEST_INDEXED_BYTES} bytes, which no index can hold",
+                RowCount(
+                    f'rows of "{self.table}" that have a value in "{column}" of more than '
+                    f"{LONGEST_INDEXED_BYTES} bytes, which no index can hold: %",
+                    ((self.table, column),),
+                    f"SELECT count(*) {rows}",
+                ),
                 "Shorten or remove these values, then migrate again",
-                f"SELECT count(*) {rows}",
                 f"SELECT id, left(value, 60) {rows}",
             )
         ]
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
+        if not schema.has_index(self.index):
+            return []
         return [_create_index(self.index, schema, "IF NOT EXISTS ")]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
-        return _build_index(self.index, schema)
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
+        return _build_index(self.index, schema) if schema.has_index(self.index) else []
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         # One that differs in anything is no loss: it is built again.
@@ -385,15 +394,14 @@ class AddIndex(PlainStep):
         ]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        columns = {bare_column(column) for column in self.index.columns}
         for step in siblings:
-            if isinstance(step, CreateTable) and step.table == self.table:
+            if not isinstance(step, CreateTable | AddColumn) or step.table != self.table:
+                continue
+            if isinstance(step, CreateTable):
                 return []
             # SQLite does not drop a column that an index is on.
-            if (
-                isinstance(step, AddColumn)
-                and isinstance(schema, PostgresSchema)
-                and (step.table, step.column.name) in self.columns()
-            ):
+            if isinstance(schema, PostgresSchema) and step.column.name in columns:
                 return []
         return [f"DROP INDEX IF EXISTS {schema.quoted(self.index.name)}"]
 
@@ -430,9 +438,6 @@ class AddForeignKey(PlainStep):
             ]
         return []
 
-    def columns(self) -> tuple[tuple[str, str], ...]:
-        return (self.table, self.key.column), (self.key.references, "id")
-
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         table, other = schema.quoted(self.table), schema.quoted(self.key.references)
         column = self.key.column
@@ -443,9 +448,12 @@ class AddForeignKey(PlainStep):
         return [
             RowObstacle(
                 str(self),
-                f'"{self.table}" whose "{column}" is no "{self.key.references}"',
+                RowCount(
+                    f'rows of "{self.table}" whose "{column}" is no "{self.key.references}": %',
+                    ((self.table, column), (self.key.references, "id")),
+                    f"SELECT count(*) {rows}",
+                ),
                 "Correct or delete them, then migrate again",
-                f"SELECT count(*) {rows}",
                 f"SELECT child.* {rows}",
             )
         ]
@@ -466,16 +474,16 @@ class AddForeignKey(PlainStep):
             )
         ]
 
-    def online(self, schema: PostgresSchema) -> list[Statement]:
+    def online(self, schema: PostgresSchema) -> list[StepSql]:
         table = schema.quoted(self.table)
         return [
-            Statement(
+            StepSql(
                 _if(
                     _no_constraint(self.key.name, table),
                     f"ALTER TABLE {table}\n    ADD {self.constraint(schema)} NOT VALID",
                 )
             ),
-            Statement(f'ALTER TABLE {table} VALIDATE CONSTRAINT "{self.key.name}"', brief=False),
+            StepSql(f'ALTER TABLE {table} VALIDATE CONSTRAINT "{self.key.name}"', brief=False),
         ]
 
 
@@ -498,7 +506,7 @@ def _create_index(wanted: Index, schema: Schema, options: str = "") -> str:
     )
 
 
-def _build_index(wanted: Index, schema: PostgresSchema) -> list[Statement]:
+def _build_index(wanted: Index, schema: PostgresSchema) -> list[StepSql]:
     """The index without blocking anybody; one of another kind, or invalid, is replaced.
 
     A build that was broken off leaves an invalid index, which `IF NOT EXISTS` would keep for ever;
@@ -525,9 +533,9 @@ def _build_index(wanted: Index, schema: PostgresSchema) -> list[Statement]:
         "                FROM generate_series(1, x.indnkeyatts) AS place ORDER BY place))"
     )
     return [
-        Statement(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),
-        Statement(f"DROP INDEX CONCURRENTLY IF EXISTS {schema.quoted(old)}", brief=False),
-        Statement(_create_index(wanted, schema, "CONCURRENTLY IF NOT EXISTS "), brief=False),
+        StepSql(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),
+        StepSql(f"DROP INDEX CONCURRENTLY IF EXISTS {schema.quoted(old)}", brief=False),
+        StepSql(_create_index(wanted, schema, "CONCURRENTLY IF NOT EXISTS "), brief=False),
     ]
 
 

@@ -53,16 +53,16 @@ def seconds_to_wait() -> float:
 
 
 @contextmanager
-def turn(database: Any, schema: str | None) -> Iterator[None]:
+def turn(database: Any, schema_name: str | None) -> Iterator[None]:
     """The turn of this process to migrate the database that is connected, for what is inside."""
     if database.dialect.name == "postgresql":
         with database.pinned() as connection:
-            take_turn(connection, schema)
+            take_turn(connection, schema_name)
             try:
-                create_schema(connection, schema)
+                create_schema(connection, schema_name)
                 yield
             finally:
-                end_turn(connection, schema)
+                end_turn(connection, schema_name)
     elif database.database == ":memory:":
         yield
     else:
@@ -73,7 +73,7 @@ def turn(database: Any, schema: str | None) -> Iterator[None]:
             lock.close()
 
 
-def take_turn(connection: Any, schema: str | None) -> None:
+def take_turn(connection: Any, schema_name: str | None) -> None:
     """Wait until this PostgreSQL session is the one that migrates, and lift its time limits.
 
     It polls: a statement that waited for the lock would be a transaction that `CREATE INDEX
@@ -87,11 +87,11 @@ def take_turn(connection: Any, schema: str | None) -> None:
             (list(_LIMITS),),
         )
         while True:
-            cursor.execute(f"SELECT pg_try_advisory_lock({_KEY})", (schema,))
+            cursor.execute(f"SELECT pg_try_advisory_lock({_KEY})", (schema_name,))
             if cursor.fetchone()[0]:
                 return
             if time.monotonic() >= deadline:
-                cursor.execute(_HOLDER, (schema,))
+                cursor.execute(_HOLDER, (schema_name,))
                 raise MigrationError(
                     f"another migration of this database is running{_described(cursor.fetchone())}"
                     f"; waited {seconds_to_wait():g} s ({WAIT_VARIABLE}). Run it again when that "
@@ -100,10 +100,10 @@ def take_turn(connection: Any, schema: str | None) -> None:
             time.sleep(_PAUSE)
 
 
-def end_turn(connection: Any, schema: str | None) -> None:
+def end_turn(connection: Any, schema_name: str | None) -> None:
     """Give the lock back, and the session its time limits."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_unlock({_KEY})", (schema,))
+        cursor.execute(f"SELECT pg_advisory_unlock({_KEY})", (schema_name,))
         cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s)", (list(_LIMITS),))
         for (name,) in cursor.fetchall():
             cursor.execute(f"RESET {name}")
@@ -129,14 +129,14 @@ def take_file_turn(path: str) -> sqlite3.Connection:
     return lock
 
 
-def create_schema(connection: Any, schema: str | None) -> None:
+def create_schema(connection: Any, schema_name: str | None) -> None:
     """Make the schema that the URL names, as the server's own migrations would."""
-    if schema is None:
+    if schema_name is None:
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+        cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,))
         if cursor.fetchone() is None:
-            cursor.execute(f'CREATE SCHEMA "{schema}"')
+            cursor.execute(f'CREATE SCHEMA "{schema_name}"')
 
 
 def _described(holder: Any) -> str:

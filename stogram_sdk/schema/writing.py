@@ -68,8 +68,19 @@ def add_index(
     method: str = "btree",
     name: str | None = None,
     where: str | None = None,
+    only_sqlite: bool = False,
 ) -> AddIndex:
-    return AddIndex(index(table, *columns, unique=unique, method=method, name=name, where=where))
+    return AddIndex(
+        index(
+            table,
+            *columns,
+            unique=unique,
+            method=method,
+            name=name,
+            where=where,
+            only_sqlite=only_sqlite,
+        )
+    )
 
 
 def add_foreign_key(
