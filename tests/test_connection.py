@@ -392,6 +392,7 @@ def test_a_database_in_memory_is_one_for_all_threads() -> None:
     assert sdk.Message.select().count() == 40
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_of_sqlite_has_a_connection_of_its_own(tmp_path: Path) -> None:
     sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
     sdk.migrate()

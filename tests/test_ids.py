@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from uuid import UUID
 
+import pytest
+
 from stogram_sdk.models import new_id
 
 
@@ -14,6 +16,7 @@ def test_ids_are_uuids_in_the_order_in_which_they_are_made() -> None:
     assert all(str(UUID(one)) == one and UUID(one).version == 7 for one in ids)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_makes_others() -> None:
     reader, writer = os.pipe()
     child = os.fork()
