@@ -47,6 +47,7 @@ check: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(RUN) -m tests.typing
 
 # Every call beside hand-written psycopg2 and the ORMs; the figures go into docs/performance.md.
 bench: $(VENV)/benchmarks
