@@ -62,6 +62,7 @@ check: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
+	$(RUN) -m tests.typing
 
 # What would be published: it builds, its metadata and its description can be shown, and the wheel
 # holds nothing that does not belong into it.

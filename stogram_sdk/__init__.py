@@ -25,6 +25,7 @@ from stogram_sdk.chat_settings import (
 )
 from stogram_sdk.chats import ChatSummary, create_chat, list_chats, open_private_chat
 from stogram_sdk.database import close, connect, db, session, transaction
+from stogram_sdk.engine.options import ConnectOptions
 from stogram_sdk.errors import (
     AlreadyExists,
     Blocked,
@@ -108,6 +109,7 @@ __all__ = [
     "ChatSettings",
     "ChatSummary",
     "ChatType",
+    "ConnectOptions",
     "Contact",
     "DatabaseError",
     "Folder",

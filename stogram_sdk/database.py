@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import peewee
 
 from stogram_sdk.engine.failures import translated_errors
+from stogram_sdk.engine.options import ConnectOptions
 from stogram_sdk.errors import StogramError
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ class Database(peewee.DatabaseProxy):
 db = Database()
 
 
-def open_database(url: str | None = None, **options: Any) -> tuple[Any, DatabaseSettings]:
+def open_database(
+    url: str | None = None, **options: Unpack[ConnectOptions]
+) -> tuple[Any, DatabaseSettings]:
     """A database as `connect()` makes it, not yet bound to the models."""
     # Of the two engines only the one in use is loaded.
     from stogram_sdk.engine.database_url import read_database_url
@@ -56,7 +59,7 @@ def open_database(url: str | None = None, **options: Any) -> tuple[Any, Database
     return PostgresDatabase(settings), settings
 
 
-def connect(url: str | None = None, **options: Any) -> None:
+def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
     """Bind the models to a database; connections are opened when they are needed.
 
     `url` defaults to `$STOGRAM_DATABASE_URL`, then `$DATABASE_URL`, then `sqlite:///stogram.db`;

@@ -80,7 +80,7 @@ def _import_messages() -> Any:
 
     None if the user may not import, or if a sender or an answered message is unknown.
     """
-    columns = {
+    columns: dict[Any, Any] = {
         **{field: SQL(f"given.{field.name}") for field in _GIVEN},
         Message.chat: P.chat_id,
         Message.is_sent: SQL("true"),

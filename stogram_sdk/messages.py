@@ -225,7 +225,7 @@ def _publish() -> Any:
     )
 
 
-@operation(repeatable="message_id")
+@operation(repeatable_with="message_id")
 def send_message(
     sender_id: str,
     chat_id: str,

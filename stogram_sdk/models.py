@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from peewee import (
     SQL,
     BooleanField,
     CompositeKey,
+    Field,
+    ForeignKeyField,
     IntegerField,
     Model,
     ModelIndex,
+    ModelSelect,
     TextField,
     fn,
 )
@@ -32,6 +36,9 @@ from stogram_sdk.fields import (
     UtcDateTimeField,
     utc_now,
 )
+
+E = TypeVar("E", bound=StrEnum)
+V = TypeVar("V")
 
 
 class UserStatus(StrEnum):
@@ -105,23 +112,28 @@ def _flag(column_name: str, *, default: bool = False) -> BooleanField[bool]:
     )
 
 
-def _moment(column_name: str) -> UtcDateTimeField:
+def _moment(column_name: str) -> Field[datetime]:
     """A time that the database has a default for; the SDK always sends the value itself."""
     return UtcDateTimeField(
         column_name=column_name, default=utc_now, constraints=[SQL("DEFAULT CURRENT_TIMESTAMP")]
     )
 
 
-def _updated_at() -> UtcDateTimeField:
+def _updated_at() -> Field[datetime]:
     return UtcDateTimeField(column_name="updatedAt", default=utc_now)
 
 
-def _enum(enum: type[StrEnum], default: StrEnum | None = None) -> EnumTextField:
+def _enum(enum: type[E], default: E | None = None) -> Field[E]:
     constraints = None if default is None else [SQL(f"DEFAULT '{default.value}'")]
     return EnumTextField(enum, default=default, constraints=constraints)
 
 
-def _tags(column_name: str) -> TextArrayField:
+def _or_none(field: Field[V]) -> Field[V | None]:
+    """A column without NULL, in a model of which not every row is stored."""
+    return cast("Field[V | None]", field)
+
+
+def _tags(column_name: str) -> Field[list[str]]:
     return TextArrayField(
         column_name=column_name, null=True, default=list, constraints=[SQL("DEFAULT '{}'")]
     )
@@ -154,6 +166,19 @@ class User(BaseModel):
     show_online_status = _flag("showOnlineStatus", default=True)
     show_profile_photo = _flag("showProfilePhoto", default=True)
     show_last_seen = _flag("showLastSeen", default=True)
+    # The rows that refer to it.
+    memberships: ModelSelect[ChatMember]
+    messages: ModelSelect[Message]
+    calls: ModelSelect[Call]
+    call_participations: ModelSelect[CallParticipant]
+    contacts: ModelSelect[Contact]
+    contact_of: ModelSelect[Contact]
+    reactions: ModelSelect[Reaction]
+    blocks: ModelSelect[BlockedUser]
+    blocked_by: ModelSelect[BlockedUser]
+    folders: ModelSelect[Folder]
+    chat_settings: ModelSelect[ChatSettings]
+    pinned_messages: ModelSelect[PinnedMessage]
 
     class Meta:
         table_name = "User"
@@ -169,6 +194,12 @@ class Chat(BaseModel):
     updated_at = _updated_at()
     # From the guide.
     is_secret = _flag("isSecret")
+    # The rows that refer to it.
+    members: ModelSelect[ChatMember]
+    messages: ModelSelect[Message]
+    calls: ModelSelect[Call]
+    settings: ModelSelect[ChatSettings]
+    pins: ModelSelect[PinnedMessage]
 
     class Meta:
         table_name = "Chat"
@@ -176,12 +207,12 @@ class Chat(BaseModel):
 
 class ChatMember(BaseModel):
     id = _id()
-    user = Reference(User, "userId", backref="memberships")
-    chat = Reference(Chat, "chatId", backref="members")
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="memberships")
+    chat: ForeignKeyField[Chat] = Reference(Chat, "chatId", backref="members")
     role = _enum(MemberRole, MemberRole.MEMBER)
     joined_at = _moment("joinedAt")
-    user_id: str
-    chat_id: str
+    user_id: Field[str]
+    chat_id: Field[str]
 
     class Meta:
         table_name = "ChatMember"
@@ -191,9 +222,11 @@ class Message(BaseModel):
     id = _id()
     content = TextField(null=True)
     type = _enum(MessageType, MessageType.TEXT)
-    sender = Reference(User, "senderId", backref="messages")
-    chat = Reference(Chat, "chatId", backref="messages")
-    reply_to = Reference("self", "replyToId", backref="replies", on_delete="SET NULL", null=True)
+    sender: ForeignKeyField[User] = Reference(User, "senderId", backref="messages")
+    chat: ForeignKeyField[Chat] = Reference(Chat, "chatId", backref="messages")
+    reply_to: ForeignKeyField[Message | None] = Reference(
+        "self", "replyToId", backref="replies", on_delete="SET NULL", null=True
+    )
     file_url = TextField(column_name="fileUrl", null=True)
     file_name = TextField(column_name="fileName", null=True)
     file_size = IntegerField(column_name="fileSize", null=True)
@@ -202,7 +235,7 @@ class Message(BaseModel):
     waveform = TextField(null=True)
     is_edited = _flag("isEdited")
     is_deleted = _flag("isDeleted")
-    scheduled_for = UtcDateTimeField(column_name="scheduledFor", null=True)
+    scheduled_for: Field[datetime | None] = UtcDateTimeField(column_name="scheduledFor", null=True)
     is_sent = _flag("isSent")
     created_at = _moment("createdAt")
     updated_at = _updated_at()
@@ -210,9 +243,13 @@ class Message(BaseModel):
     is_silent = _flag("isSilent")
     mentions = _tags("mentions")
     hashtags = _tags("hashtags")
-    sender_id: str
-    chat_id: str
-    reply_to_id: str | None
+    sender_id: Field[str]
+    chat_id: Field[str]
+    reply_to_id: Field[str | None]
+    # The rows that refer to it.
+    replies: ModelSelect[Message]
+    reactions: ModelSelect[Reaction]
+    pins: ModelSelect[PinnedMessage]
 
     class Meta:
         table_name = "Message"
@@ -220,14 +257,16 @@ class Message(BaseModel):
 
 class Call(BaseModel):
     id = _id()
-    chat = Reference(Chat, "chatId", backref="calls")
-    initiator = Reference(User, "initiatorId", backref="calls")
+    chat: ForeignKeyField[Chat] = Reference(Chat, "chatId", backref="calls")
+    initiator: ForeignKeyField[User] = Reference(User, "initiatorId", backref="calls")
     type = _enum(CallType)
     status = _enum(CallStatus, CallStatus.CALLING)
     started_at = _moment("startedAt")
-    ended_at = UtcDateTimeField(column_name="endedAt", null=True)
-    chat_id: str
-    initiator_id: str
+    ended_at: Field[datetime | None] = UtcDateTimeField(column_name="endedAt", null=True)
+    chat_id: Field[str]
+    initiator_id: Field[str]
+    # The rows that refer to it.
+    participants: ModelSelect[CallParticipant]
 
     class Meta:
         table_name = "Call"
@@ -235,12 +274,12 @@ class Call(BaseModel):
 
 class CallParticipant(BaseModel):
     id = _id()
-    call = Reference(Call, "callId", backref="participants")
-    user = Reference(User, "userId", backref="call_participations")
+    call: ForeignKeyField[Call] = Reference(Call, "callId", backref="participants")
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="call_participations")
     joined_at = _moment("joinedAt")
-    left_at = UtcDateTimeField(column_name="leftAt", null=True)
-    call_id: str
-    user_id: str
+    left_at: Field[datetime | None] = UtcDateTimeField(column_name="leftAt", null=True)
+    call_id: Field[str]
+    user_id: Field[str]
 
     class Meta:
         table_name = "CallParticipant"
@@ -248,12 +287,12 @@ class CallParticipant(BaseModel):
 
 class Contact(BaseModel):
     id = _id()
-    user = Reference(User, "userId", backref="contacts")
-    contact = Reference(User, "contactId", backref="contact_of")
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="contacts")
+    contact: ForeignKeyField[User] = Reference(User, "contactId", backref="contact_of")
     nickname = TextField(null=True)
     created_at = _moment("createdAt")
-    user_id: str
-    contact_id: str
+    user_id: Field[str]
+    contact_id: Field[str]
 
     class Meta:
         table_name = "Contact"
@@ -261,12 +300,12 @@ class Contact(BaseModel):
 
 class Reaction(BaseModel):
     id = _id()
-    message = Reference(Message, "messageId", backref="reactions")
-    user = Reference(User, "userId", backref="reactions")
+    message: ForeignKeyField[Message] = Reference(Message, "messageId", backref="reactions")
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="reactions")
     emoji = TextField()
     created_at = _moment("createdAt")
-    message_id: str
-    user_id: str
+    message_id: Field[str]
+    user_id: Field[str]
 
     class Meta:
         table_name = "Reaction"
@@ -274,11 +313,11 @@ class Reaction(BaseModel):
 
 class BlockedUser(BaseModel):
     id = _id()
-    user = Reference(User, "userId", backref="blocks")
-    blocked = Reference(User, "blockedId", backref="blocked_by")
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="blocks")
+    blocked: ForeignKeyField[User] = Reference(User, "blockedId", backref="blocked_by")
     created_at = _moment("createdAt")
-    user_id: str
-    blocked_id: str
+    user_id: Field[str]
+    blocked_id: Field[str]
 
     class Meta:
         table_name = "BlockedUser"
@@ -286,35 +325,40 @@ class BlockedUser(BaseModel):
 
 class Folder(BaseModel):
     id = _id()
-    user = Reference(User, "userId", backref="folders")
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="folders")
     name = TextField()
     color = TextField(null=True)
     icon = TextField(null=True)
     order = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
     created_at = _moment("createdAt")
     updated_at = _updated_at()
-    user_id: str
+    user_id: Field[str]
+    # The rows that refer to it.
+    chat_settings: ModelSelect[ChatSettings]
 
     class Meta:
         table_name = "Folder"
 
 
 class ChatSettings(BaseModel):
-    id = _id()
-    user = Reference(User, "userId", backref="chat_settings")
-    chat = Reference(Chat, "chatId", backref="settings")
+    # Settings that are not stored have neither an id nor times.
+    id = _or_none(_id())
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="chat_settings")
+    chat: ForeignKeyField[Chat] = Reference(Chat, "chatId", backref="settings")
     is_muted = _flag("isMuted")
     is_favorite = _flag("isFavorite")
-    folder = Reference(Folder, "folderId", backref="chat_settings", on_delete="SET NULL", null=True)
+    folder: ForeignKeyField[Folder | None] = Reference(
+        Folder, "folderId", backref="chat_settings", on_delete="SET NULL", null=True
+    )
     unread_count = IntegerField(
         column_name="unreadCount", default=0, constraints=[SQL("DEFAULT 0")]
     )
     last_read_message_id = TextField(column_name="lastReadMessageId", null=True)
-    created_at = _moment("createdAt")
-    updated_at = _updated_at()
-    user_id: str
-    chat_id: str
-    folder_id: str | None
+    created_at = _or_none(_moment("createdAt"))
+    updated_at = _or_none(_updated_at())
+    user_id: Field[str]
+    chat_id: Field[str]
+    folder_id: Field[str | None]
 
     class Meta:
         table_name = "ChatSettings"
@@ -322,13 +366,13 @@ class ChatSettings(BaseModel):
 
 class PinnedMessage(BaseModel):
     id = _id()
-    user = Reference(User, "userId", backref="pinned_messages")
-    message = Reference(Message, "messageId", backref="pins")
-    chat = Reference(Chat, "chatId", backref="pins")
+    user: ForeignKeyField[User] = Reference(User, "userId", backref="pinned_messages")
+    message: ForeignKeyField[Message] = Reference(Message, "messageId", backref="pins")
+    chat: ForeignKeyField[Chat] = Reference(Chat, "chatId", backref="pins")
     pinned_at = _moment("pinnedAt")
-    user_id: str
-    message_id: str
-    chat_id: str
+    user_id: Field[str]
+    message_id: Field[str]
+    chat_id: Field[str]
 
     class Meta:
         table_name = "PinnedMessage"
@@ -359,7 +403,7 @@ class MessageTag(BaseModel):
 
     tag = TextField()
     chat_id = TextField(column_name="chatId")
-    created_at = UtcDateTimeField(column_name="createdAt")
+    created_at: Field[datetime] = UtcDateTimeField(column_name="createdAt")
     message_id = TextField(column_name="messageId")
 
     class Meta:
@@ -370,10 +414,10 @@ class MessageTag(BaseModel):
 class LargeChat(BaseModel):
     """A chat with so many members that unread messages are counted when read (see `unread.py`)."""
 
-    chat = Reference(Chat, "chatId", backref="+", primary_key=True)
+    chat: ForeignKeyField[Chat] = Reference(Chat, "chatId", backref="+", primary_key=True)
     #: The time of the first message that is not in the stored counts.
-    created_at = UtcDateTimeField(column_name="createdAt")
-    chat_id: str
+    created_at: Field[datetime] = UtcDateTimeField(column_name="createdAt")
+    chat_id: Field[str]
 
     class Meta:
         table_name = "LargeChat"

@@ -21,61 +21,67 @@ def operation(function: Callable[A, R]) -> Callable[A, R]: ...
 
 
 @overload
-def operation(*, repeatable: bool | str) -> Callable[[Callable[A, R]], Callable[A, R]]: ...
+def operation(
+    *, repeatable: bool = True, repeatable_with: str | None = None
+) -> Callable[[Callable[A, R]], Callable[A, R]]: ...
 
 
-def operation(function: Callable[A, R] | None = None, *, repeatable: bool | str = True) -> Any:
-    """Make a function one unit of work.
+def operation(
+    function: Callable[A, R] | None = None,
+    *,
+    repeatable: bool = True,
+    repeatable_with: str | None = None,
+) -> Any:
+    """Make a public function one unit of work.
 
-    Inside the caller's transaction it is part of that: an error leaves as a `StogramError`, and
-    whether to start over is the caller's decision. Outside it has a connection of its own for as
-    long as it runs, and may run again, as `failures` says.
-
-    `repeatable`: whether a second run, after a first of which nothing is known, leaves the database
-    as one would; or the name of the argument without which it does not.
+    `repeatable`: after a first run of which nothing is known, a second leaves the database as one
+    run would. `repeatable_with`: this is so only if the keyword argument of this name is given.
     """
     if function is None:
-        return lambda function: _unit_of_work(function, repeatable)
-    return _unit_of_work(function, repeatable)
-
-
-def _unit_of_work(function: Callable[A, R], repeatable: bool | str) -> Callable[A, R]:
-    kinds = map(str, function.__annotations__.values())
-    takes_lists = any(kind.startswith("Iterable[") for kind in kinds)
+        return partial(operation, repeatable=repeatable, repeatable_with=repeatable_with)
+    unit = _unit_of_work(function, repeatable, repeatable_with)
 
     @wraps(function)
-    def unit_of_work(*args: A.args, **kwargs: A.kwargs) -> R:
+    def with_lists(*args: Any, **kwargs: Any) -> R:
+        named = {name: _list_of_iterator(value) for name, value in kwargs.items()}
+        return unit(*map(_list_of_iterator, args), **named)
+
+    return with_lists
+
+
+def _list_of_iterator(value: Any) -> Any:
+    """A list instead of an iterator, which would have nothing left for a second run."""
+    return list(value) if isinstance(value, Iterator) else value
+
+
+def _unit_of_work(
+    function: Callable[..., R], repeatable: bool, repeatable_with: str | None = None
+) -> Callable[..., R]:
+    """A function with a connection of its own for as long as it runs, as often as it has to run.
+
+    `failures` says when that is more than once. Inside the caller's transaction it is a part of
+    that: an error leaves as a `StogramError`, and the caller decides whether to start over.
+    """
+
+    @wraps(function)
+    def unit_of_work(*args: Any, **kwargs: Any) -> R:
         database = current_database()
         can_repeat = repeatable
-        if isinstance(can_repeat, str):
-            can_repeat = kwargs.get(can_repeat) is not None
+        if repeatable_with is not None:
+            can_repeat = kwargs.get(repeatable_with) is not None
         try:
             if database.in_transaction():
                 return function(*args, **kwargs)
             opened = database.connect(reuse_if_open=True)
             try:
-                unit = partial(function, *args, **kwargs)
-                if takes_lists:
-                    unit = _with_lists(unit)
-                return run_again(unit, repeatable=can_repeat)
+                return run_again(partial(function, *args, **kwargs), repeatable=can_repeat)
             finally:
                 if opened:
                     database.close()
         except peewee.PeeweeException as error:
             raise translate(error, repeatable=can_repeat) from error
 
-    unit_of_work.repeatable = repeatable  # type: ignore[attr-defined]  # for who asks
     return unit_of_work
-
-
-def _with_lists(call: partial[R]) -> partial[R]:
-    """The call with lists for iterators: these have nothing left for a second run."""
-
-    def kept(value: Any) -> Any:
-        return list(value) if isinstance(value, Iterator) else value
-
-    named = {name: kept(value) for name, value in call.keywords.items()}
-    return partial(call.func, *map(kept, call.args), **named)
 
 
 def retrying(function: Callable[A, R]) -> Callable[A, R]:
@@ -83,7 +89,9 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
     times, when it meets another (SQLSTATE 40001, 40P01, 23503), and once when its connection is
     lost before the commit.
 
-    Inside another transaction it runs once, as part of that: whoever began it starts over.
+    Each run gets the same arguments: an iterator among them is used up by the first.
+    Inside another transaction the function runs once, as a part of that one: the code that began
+    it starts over.
     """
 
     @wraps(function)
@@ -91,7 +99,7 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
         with current_database().atomic():
             return function(*args, **kwargs)
 
-    return operation(repeatable=False)(in_transaction)
+    return _unit_of_work(in_transaction, repeatable=False)
 
 
 def atomic() -> AbstractContextManager[None]:

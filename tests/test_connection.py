@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 import psycopg2.sql
@@ -21,8 +21,10 @@ from psycopg2.extras import RealDictCursor
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
 from tests.support.contract import CALLS, build_world, outcome, undone
-from tests.support.factories import make_chat, make_message, make_user, make_users
+from tests.support.factories import LONG_AGO, make_chat, make_message, make_user, make_users
 from tests.support.postgres import PostgresServer
+
+R = TypeVar("R")
 
 
 @pytest.fixture(autouse=True)
@@ -297,7 +299,7 @@ class Conflict(Exception):
     pgcode = "40001"
 
 
-def test_a_generator_of_ids_is_there_for_the_second_run(
+def test_an_iterator_is_there_for_the_second_run(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When a call meets another transaction it is run again."""
@@ -308,6 +310,7 @@ def test_a_generator_of_ids_is_there_for_the_second_run(
         sdk.block_user(ivan.id, user.id)
     execute = current_database().execute_sql
     conflicts: list[Exception] = []
+    called = set()
 
     def execute_sql(*arguments: Any) -> Any:
         if conflicts:
@@ -316,19 +319,30 @@ def test_a_generator_of_ids_is_there_for_the_second_run(
 
     monkeypatch.setattr(current_database(), "execute_sql", execute_sql)
 
-    def at_the_second_run(call: Callable[..., Any], ids: list[str], **options: Any) -> Any:
+    def at_the_second_run(call: Callable[..., R], *arguments: Any, **options: Any) -> R:
         conflicts.append(peewee.OperationalError(Conflict()))
-        given = {name: iter(values) for name, values in options.items()}
-        return call(ivan.id, *([iter(ids)] if ids else []), **given)
+        result = call(*arguments, **options)
+        assert conflicts == []
+        called.add(call)
+        return result
 
-    assert at_the_second_run(sdk.blocked_among, ids) == set(ids)
-    assert len(at_the_second_run(sdk.visible_profiles, ids)) == 3
-    assert len(at_the_second_run(sdk.reorder_folders, folders)) == 3
-    with_members = partial(sdk.create_chat, type=sdk.ChatType.GROUP)
-    chat = at_the_second_run(with_members, [], member_ids=ids)
+    assert at_the_second_run(sdk.blocked_among, ivan.id, iter(ids)) == set(ids)
+    assert len(at_the_second_run(sdk.visible_profiles, ivan.id, iter(ids))) == 3
+    assert len(at_the_second_run(sdk.reorder_folders, ivan.id, iter(folders))) == 3
+    group = sdk.ChatType.GROUP
+    chat = at_the_second_run(sdk.create_chat, ivan.id, group, member_ids=iter(ids))
     assert len(sdk.list_members(ivan.id, chat.id)) == 4
-    conflicts.append(peewee.OperationalError(Conflict()))
-    assert sdk.users_to_notify_each(iter([(chat.id, "m1")])) == {"m1": []}
+    message = sdk.ImportedMessage("m1", ivan.id, LONG_AGO, "first")
+    assert at_the_second_run(sdk.import_messages, ivan.id, chat.id, iter([message])) == 1
+    notified = at_the_second_run(sdk.users_to_notify_each, iter([(chat.id, "m2")]))
+    assert notified == {"m2": []}
+
+    functions = [getattr(sdk, name) for name in sdk.__all__ if name.islower()]
+    assert called == {
+        function
+        for function in functions
+        if inspect.isfunction(function) and "Iterable" in str(inspect.signature(function))
+    }
 
 
 # --- Threads ---

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -202,6 +202,12 @@ def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field:
         read_database_url(POSTGRES, **options)
     assert error.value.field == field
     assert field in str(error.value)
+
+
+def test_every_option_with_a_type_is_known() -> None:
+    values = dict.fromkeys(sdk.ConnectOptions.__optional_keys__, "1")
+    values |= {"sslmode": "require", "sslaccept": "strict"}
+    assert read_database_url(POSTGRES, **cast(sdk.ConnectOptions, values)).schema == "1"
 
 
 @pytest.mark.parametrize(

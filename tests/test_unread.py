@@ -273,7 +273,8 @@ def test_settings_are_later_than_all_that_is_there_whatever_the_clocks_say() -> 
     ann, ben = make_users(2)
     chat = insert_chat(ann, ben)
     ahead = insert_message(ann, chat, created_at=datetime(2998, 1, 1, tzinfo=UTC))
-    assert sdk.mute_chat(ben.id, chat.id).created_at > ahead.created_at
+    settings = sdk.mute_chat(ben.id, chat.id)
+    assert settings.created_at and settings.created_at > ahead.created_at
     assert sdk.recount_unread(ben.id, chat.id) == 0
     make_message(ann, chat)
     assert unread(ben, chat) == 1

@@ -30,57 +30,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from stogram_sdk.engine.options import (
+    ConnectOptions,
+    LibpqNumbers,
+    LibpqOptions,
+    Limits,
+    WithoutEffect,
+)
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.validation import valid_text
 
 _MAX_LENGTH = 65_536
 DEFAULT_URL = "sqlite:///stogram.db"
 
-_LIBPQ = frozenset(
-    {
-        "application_name",
-        "channel_binding",
-        "gssencmode",
-        "host",
-        "hostaddr",
-        "keepalives",
-        "keepalives_count",
-        "keepalives_idle",
-        "keepalives_interval",
-        "options",
-        "passfile",
-        "sslcert",
-        "sslcrl",
-        "sslkey",
-        "sslmode",
-        "sslpassword",
-        "sslrootcert",
-        "target_session_attrs",
-        "tcp_user_timeout",
-    }
-)
-_WITHOUT_EFFECT = frozenset({"pgbouncer", "statement_cache_size"})
-_SECONDS = frozenset(
-    {
-        "connect_timeout",
-        "idle_in_transaction_session_timeout",
-        "lock_timeout",
-        "max_idle_connection_lifetime",
-        "pool_timeout",
-        "socket_timeout",
-        "statement_timeout",
-    }
-)
-_WHOLE_NUMBERS = _LIBPQ & {
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "tcp_user_timeout",
-}
+_LIBPQ = LibpqOptions.__optional_keys__
+_LIBPQ_NUMBERS = LibpqNumbers.__optional_keys__
+_LIMITS = Limits.__optional_keys__
+_WITHOUT_EFFECT = WithoutEffect.__optional_keys__
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -100,7 +69,9 @@ class DatabaseSettings:
     libpq: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def read_database_url(url: str | None = None, **options: Any) -> DatabaseSettings:
+def read_database_url(
+    url: str | None = None, **options: Unpack[ConnectOptions]
+) -> DatabaseSettings:
     """What the URL and the options say, options first.
 
     `url` defaults to `$STOGRAM_DATABASE_URL`, then `$DATABASE_URL`, then `sqlite:///stogram.db`.
@@ -121,7 +92,7 @@ def read_database_url(url: str | None = None, **options: Any) -> DatabaseSetting
             "and the password (such as @ as %40)",
             field="url",
         ) from None
-    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    parameters: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
     parameters.update({name: value for name, value in options.items() if value is not None})
     if parts.scheme == "sqlite":
         return _sqlite(parts.netloc, unquote(parts.path), parameters)
@@ -184,7 +155,7 @@ def _postgresql(
             f"unknown parameter {unknown[0]!r} of the database URL", field=unknown[0]
         )
     for name, value in parameters.items():
-        if name in _WHOLE_NUMBERS:
+        if name in _LIBPQ_NUMBERS:
             parameters[name] = int(_number(name, value))
         elif name != "connect_timeout":
             valid_text(value, name, maximum=_MAX_LENGTH, minimum=0)
@@ -201,7 +172,7 @@ def _postgresql(
 def _common(parameters: dict[str, Any]) -> dict[str, Any]:
     """Take out of `parameters` what is the same for both engines."""
     common: dict[str, Any] = {
-        name: _number(name, parameters.pop(name)) for name in _SECONDS & parameters.keys()
+        name: _number(name, parameters.pop(name)) for name in _LIMITS & parameters.keys()
     }
     if "socket_timeout" in common:
         common = {"statement_timeout": common.pop("socket_timeout")} | common

@@ -19,7 +19,12 @@ from tests.support.proxy import Proxy
 DATABASE = "stogram"
 
 #: Limits that make a fault short; in seconds.
-SHORT = {"connect_timeout": 1, "pool_timeout": 2, "statement_timeout": 1, "lock_timeout": 0.5}
+SHORT: sdk.ConnectOptions = {
+    "connect_timeout": 1,
+    "pool_timeout": 2,
+    "statement_timeout": 1,
+    "lock_timeout": 0.5,
+}
 
 
 class Site:

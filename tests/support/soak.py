@@ -31,7 +31,7 @@ from tests.support.proxy import Cut, Silence
 from tests.support.site import Site, eventually, running_site
 
 THREADS = 8
-LIMITS = {
+LIMITS: sdk.ConnectOptions = {
     "connection_limit": THREADS,
     "connect_timeout": 1,
     "pool_timeout": 0.3,

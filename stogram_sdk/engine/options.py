@@ -1,0 +1,61 @@
+"""The options of `connect()`, by what is done with them; `database_url` says what they mean."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class LibpqNumbers(TypedDict, total=False):
+    """Whole numbers that are passed on to libpq."""
+
+    keepalives: int | None
+    keepalives_count: int | None
+    keepalives_idle: int | None
+    keepalives_interval: int | None
+    tcp_user_timeout: int | None
+
+
+class LibpqOptions(LibpqNumbers, total=False):
+    """What is passed on to libpq."""
+
+    application_name: str | None
+    channel_binding: str | None
+    gssencmode: str | None
+    host: str | None
+    hostaddr: str | None
+    options: str | None
+    passfile: str | None
+    sslcert: str | None
+    sslcrl: str | None
+    sslkey: str | None
+    sslmode: str | None
+    sslpassword: str | None
+    sslrootcert: str | None
+    target_session_attrs: str | None
+
+
+class Limits(TypedDict, total=False):
+    """Limits of time, in seconds."""
+
+    connect_timeout: float | None
+    idle_in_transaction_session_timeout: float | None
+    lock_timeout: float | None
+    max_idle_connection_lifetime: float | None
+    pool_timeout: float | None
+    socket_timeout: float | None
+    statement_timeout: float | None
+
+
+class WithoutEffect(TypedDict, total=False):
+    """Options that Prisma needs and this package does not."""
+
+    pgbouncer: bool | None
+    statement_cache_size: int | None
+
+
+class ConnectOptions(LibpqOptions, Limits, WithoutEffect, total=False):
+    """The options of `connect()`; None is as if it were not given."""
+
+    connection_limit: int | None
+    schema: str | None
+    sslaccept: str | None

@@ -1,0 +1,148 @@
+"""The public functions as a service calls them, for mypy and pyright; nothing here is run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import assert_type
+
+import stogram_sdk as sdk
+
+# --- The connection ---
+
+
+def connecting() -> None:
+    sdk.connect()
+    sdk.connect("sqlite:///stogram.db", connection_limit=5, pool_timeout=0.5, schema=None)
+    options: sdk.ConnectOptions = {"statement_timeout": 30, "sslmode": "require"}
+    sdk.connect(**options)
+    # Wrong, and either checker says so.
+    sdk.connect(connection_limt=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sdk.connect(schema=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(sdk.migrate(), list[str])
+    sdk.close()
+
+
+def as_contexts() -> int:
+    with sdk.session(statement_timeout=30), sdk.transaction():
+        return 1
+
+
+@sdk.session()
+def in_a_session(user_id: str, *, limit: int = 50) -> sdk.Page[sdk.ChatSummary]:
+    return sdk.list_chats(user_id, limit=limit)
+
+
+@sdk.transaction()
+def in_a_transaction(user_id: str) -> sdk.User:
+    return sdk.get_user(user_id)
+
+
+@sdk.retrying
+def again(user_id: str, *, times: int = 1) -> sdk.User:
+    return sdk.get_user(user_id * times)
+
+
+def decorators_keep_the_signature() -> None:
+    assert_type(in_a_session("a", limit=1), sdk.Page[sdk.ChatSummary])
+    assert_type(in_a_transaction("a"), sdk.User)
+    assert_type(again("a", times=2), sdk.User)
+    # Wrong, and either checker says so.
+    in_a_session("a", limt=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    again(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sdk.get_user(user=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+# --- Pages ---
+
+
+def pages() -> None:
+    page = sdk.list_messages("a", "b", limit=10, cursor=None)
+    assert_type(page, sdk.Page[sdk.Message])
+    assert_type(page.next_cursor, str | None)
+    assert_type(page[0], sdk.Message)
+    for message in page:
+        assert_type(message, sdk.Message)
+        assert_type(message.sender.display_name, str | None)
+
+
+# --- Functions ---
+
+
+def users_and_chats() -> None:
+    assert_type(sdk.create_user("a@b", "abc", password_hash="hash"), sdk.User)
+    assert_type(sdk.find_user("abc"), sdk.User | None)
+    assert_type(sdk.create_chat("a", sdk.ChatType.GROUP, member_ids={"b": 1}), sdk.Chat)
+    assert_type(sdk.open_private_chat("a", "b"), tuple[sdk.Chat, bool])
+    assert_type(sdk.list_chats("a", folder_id=None, is_secret=True), sdk.Page[sdk.ChatSummary])
+    assert_type(sdk.add_member("a", "b", "c", role=sdk.MemberRole.ADMIN), sdk.ChatMember)
+    assert_type(sdk.remove_member("a", "b", "c"), bool)
+    assert_type(sdk.leave_chat("a", "b"), bool)
+    assert_type(sdk.list_members("a", "b"), sdk.Page[sdk.Member])
+
+
+def messages() -> None:
+    assert_type(sdk.send_message("a", "b", "c", scheduled_for=datetime.now(UTC)), sdk.Message)
+    assert_type(sdk.edit_message("a", "b", "c", "d"), sdk.Message)
+    assert_type(sdk.delete_message("a", "b", "c"), bool)
+    assert_type(sdk.publish_scheduled(limit=10), list[sdk.Message])
+    imported = [sdk.ImportedMessage("a", "b", datetime.now(UTC), type=sdk.MessageType.GIF)]
+    assert_type(sdk.import_messages("a", "b", imported), int)
+    assert_type(sdk.users_to_notify("a", "b"), list[str])
+    assert_type(sdk.users_to_notify_each([("a", "b")]), dict[str, list[str]])
+
+
+def blocking() -> None:
+    assert_type(sdk.block_user("a", "b"), tuple[sdk.BlockedUser, bool])
+    assert_type(sdk.unblock_user("a", "b"), bool)
+    assert_type(sdk.is_blocked("a", "b"), bool)
+    assert_type(sdk.is_blocked_either("a", "b"), bool)
+    assert_type(sdk.blocked_among("a", ["b"]), set[str])
+    assert_type(sdk.list_blocked_users("a"), sdk.Page[sdk.Profile])
+
+
+def settings_and_folders() -> None:
+    assert_type(sdk.get_chat_settings("a", "b"), sdk.ChatSettings)
+    assert_type(sdk.mute_chat("a", "b"), sdk.ChatSettings)
+    assert_type(sdk.unmute_chat("a", "b"), sdk.ChatSettings)
+    assert_type(sdk.toggle_favorite("a", "b"), sdk.ChatSettings)
+    assert_type(sdk.set_favorite("a", "b", False), sdk.ChatSettings)
+    assert_type(sdk.mark_read("a", "b"), sdk.ChatSettings)
+    assert_type(sdk.unmute_all_chats("a"), int)
+    assert_type(sdk.recount_unread("a"), int)
+    assert_type(sdk.unread_totals("a"), sdk.UnreadTotals)
+    assert_type(sdk.create_folder("a", "b", color=None), sdk.Folder)
+    assert_type(sdk.update_folder("a", "b", name="c", color=None), sdk.Folder)
+    assert_type(sdk.reorder_folders("a", ("b", "c")), list[sdk.Folder])
+    assert_type(sdk.delete_folder("a", "b"), bool)
+    assert_type(sdk.list_folders("a"), list[sdk.FolderSummary])
+    assert_type(sdk.move_to_folder("a", "b", None), sdk.ChatSettings)
+    assert_type(sdk.remove_from_folder("a", "b"), bool)
+
+
+def pins_search_and_privacy() -> None:
+    assert_type(sdk.pin_message("a", "b", "c"), tuple[sdk.PinnedMessage, bool])
+    assert_type(sdk.unpin_message("a", "b", "c"), bool)
+    assert_type(sdk.unpin_all_messages("a", "b"), int)
+    assert_type(sdk.list_pinned_messages("a"), sdk.Page[sdk.PinnedMessage])
+    assert_type(sdk.find_by_hashtag("a", "b"), sdk.Page[sdk.Message])
+    assert_type(sdk.find_by_mention("a"), sdk.Page[sdk.Message])
+    assert_type(sdk.search_messages("a", "b"), sdk.Page[sdk.Message])
+    assert_type(sdk.extract_hashtags("a"), list[str])
+    assert_type(sdk.extract_mentions("a"), list[str])
+    assert_type(sdk.get_privacy("a"), sdk.Privacy)
+    assert_type(sdk.update_privacy("a", show_last_seen=False), sdk.Privacy)
+    assert_type(sdk.visible_profiles("a", ["b"]), list[sdk.Profile])
+
+
+# --- Errors ---
+
+
+def errors(error: sdk.StogramError) -> None:
+    assert_type(error.sqlstate, str | None)
+    match error:
+        case sdk.InvalidInput():
+            assert_type(error.field, str | None)
+        case sdk.Unavailable():
+            assert_type(error.safe_to_retry, bool)
+        case _:
+            pass
