@@ -15,14 +15,13 @@ from functools import cached_property
 from typing import Any
 
 import peewee
-from tenacity import RetryError
 
 from stogram_sdk.database import open_database
 from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.obstacles import Schema
-from stogram_sdk.schema.online import PATIENCE_VARIABLE, patience, retry_while_locked
+from stogram_sdk.schema.online import PATIENCE_VARIABLE, StillLocked, patience, retry_while_locked
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.text import extract_hashtags, extract_mentions
 
@@ -240,7 +239,7 @@ class _Run(_DryRun):
             if sqlstate_of(error) == "42P01" or f"no such table: {PLACE}" in str(error):
                 return None
             raise
-        except RetryError:
+        except StillLocked:
             raise MigrationError(
                 f"messages were locked for {patience():g} s ({PATIENCE_VARIABLE}); what is done "
                 "stays, run it again"

@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import logging
 import os
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from tenacity import (
-    RetryError,
-    Retrying,
-    retry_if_exception,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
+import peewee
 
 from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import InvalidInput, MigrationError
 from stogram_sdk.schema.steps import StepSql
 
 LOCK_TIMEOUT = "200ms"
+# Seconds: how long to wait before the second attempt, and before any.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 PATIENCE_VARIABLE = "STOGRAM_MIGRATE_PATIENCE"
 _DEFAULT_PATIENCE = 600.0
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+# The SQLSTATEs of a lock that could not be had in time, and of a deadlock.
+_LOCKED = ("55P03", "40P01")
 
 _HOLDERS = """
 SELECT a.pid, a.usename, a.application_name, a.state, now() - a.xact_start
@@ -63,7 +63,7 @@ def run_online(database: Any, part: StepSql, table: str) -> None:
         return
     try:
         retry_while_locked(database, lambda: database.execute_sql(part.sql))
-    except RetryError:
+    except StillLocked:
         raise MigrationError(
             f"{table} is locked{_holder(database, table)}: no moment without that for "
             f"{patience():g} s ({PATIENCE_VARIABLE}). What is done so far stays; end that "
@@ -71,24 +71,34 @@ def run_online(database: Any, part: StepSql, table: str) -> None:
         ) from None
 
 
+class StillLocked(Exception):
+    """Somebody held a lock for longer than the patience lasts."""
+
+
 def retry_while_locked(database: Any, unit: Callable[[], T]) -> T:
     """What the unit returns, carried out in a transaction that waits 200 ms for a lock at most.
 
-    It is tried again until the patience is over; then tenacity's `RetryError` is raised.
+    It is tried again until the patience is over; then `StillLocked` is raised.
     """
-
-    def attempt() -> T:
-        with database.atomic():
-            if database.dialect.name == "postgresql":
-                database.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            return unit()
-
-    return Retrying(
-        retry=retry_if_exception(_is_locked),
-        wait=wait_exponential(multiplier=0.1, max=5) + wait_random(0, 0.2),
-        stop=stop_after_delay(patience()),
-        before_sleep=lambda state: log.info("locked; attempt %d failed", state.attempt_number),
-    )(attempt)
+    deadline = time.monotonic() + patience()
+    pause = _FIRST_PAUSE
+    attempt = 1
+    while True:
+        try:
+            with database.atomic():
+                if database.dialect.name == "postgresql":
+                    database.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                return unit()
+        except peewee.PeeweeException as error:
+            if sqlstate_of(error) not in _LOCKED:
+                raise
+            if time.monotonic() >= deadline:
+                raise StillLocked from error
+        log.info("locked; attempt %d failed", attempt)
+        # Two who met wait for different times, or they meet again.
+        time.sleep(random.uniform(pause / 2, pause))
+        pause = min(_LONGEST_PAUSE, pause * 2)
+        attempt += 1
 
 
 def patience() -> float:
@@ -100,10 +110,6 @@ def patience() -> float:
         raise InvalidInput(
             f"{PATIENCE_VARIABLE} must be a number of seconds, not {given!r}"
         ) from None
-
-
-def _is_locked(error: BaseException) -> bool:
-    return sqlstate_of(error) in ("55P03", "40P01")
 
 
 def _holder(database: Any, table: str) -> str:
