@@ -1,4 +1,4 @@
-"""What the command line shows: a report and a progress bar."""
+"""The report and the progress bar of the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_report(report: Report) -> None:
-    """A table of what was looked at, then what is wrong and what to do about it."""
+    """A table of the things that were looked at, then each wrong one with its remedy."""
     _print_areas(report)
     click.echo(f"search index: {report.search_index}")
     for finding in report.wrong:
@@ -49,7 +49,7 @@ def _print_areas(report: Report) -> None:
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar, if there is a terminal; call what comes back with (how many are done, of how many)."""
+    """A bar, if there is a terminal; the function moves it: (how many are done, of how many)."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return

@@ -1,7 +1,8 @@
-"""Statements beside a live server: nobody waits longer than a short lock takes.
+"""Statements beside a live server: no other client waits for longer than a short lock takes.
 
-Whoever waits for a strong lock makes everybody after them wait too. So a statement that needs one
-gives up after 200 ms, lets the others through, and tries again after a growing, random pause.
+A session that waits for a strong lock makes all sessions after it wait too. So a statement that
+needs one gives up after 200 ms and lets the others through. It tries again after a growing, random
+pause.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from stogram_sdk.errors import InvalidInput, MigrationError
 from stogram_sdk.schema.steps import StepSql
 
 LOCK_TIMEOUT = "200ms"
-# Seconds: how long to wait before the second attempt, and before any.
+# Seconds: the longest pause before the second attempt, and before any attempt.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 PATIENCE_VARIABLE = "STOGRAM_MIGRATE_PATIENCE"
 _DEFAULT_PATIENCE = 600.0
@@ -72,13 +73,13 @@ def run_online(database: Any, part: StepSql, table: str) -> None:
 
 
 class StillLocked(Exception):
-    """Somebody held a lock for longer than the patience lasts."""
+    """Another transaction held a lock for longer than the patience lasts."""
 
 
 def retry_while_locked(database: Any, unit: Callable[[], T]) -> T:
-    """What the unit returns, carried out in a transaction that waits 200 ms for a lock at most.
+    """Run the unit in a transaction that waits for a lock for at most 200 ms; return its result.
 
-    It is tried again until the patience is over; then `StillLocked` is raised.
+    It is run again until the patience is over; then `StillLocked` is raised.
     """
     deadline = time.monotonic() + patience()
     pause = _FIRST_PAUSE
@@ -95,7 +96,7 @@ def retry_while_locked(database: Any, unit: Callable[[], T]) -> T:
             if time.monotonic() >= deadline:
                 raise StillLocked from error
         log.info("locked; attempt %d failed", attempt)
-        # Two who met wait for different times, or they meet again.
+        # Two runs that met pause for different times, or they would meet again.
         time.sleep(random.uniform(pause / 2, pause))
         pause = min(_LONGEST_PAUSE, pause * 2)
         attempt += 1
