@@ -22,7 +22,7 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import CreateTable, Step
+from stogram_sdk.schema.steps import CreateTable, Step, StepSql
 
 ALLOW_DATA_LOSS = "STOGRAM_ALLOW_DATA_LOSS"
 
@@ -176,7 +176,6 @@ class Migration:
 
     def _undo_online(self, database: Any, schema: PostgresSchema) -> None:
         from stogram_sdk.schema.online import outside_transaction, run_online
-        from stogram_sdk.schema.steps import StepSql
 
         with outside_transaction(database):
             for step in reversed(self.steps):
