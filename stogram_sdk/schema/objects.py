@@ -42,6 +42,7 @@ class UniqueConstraint:
 class Index:
     name: str
     table: str
+    #: Each is a column or `lower(column)`, which knows A-Z only.
     columns: tuple[str, ...]
     unique: bool = False
     method: str = "btree"
@@ -100,33 +101,6 @@ class Catalog:
         return self.tables.get(table, {}).get(column)
 
 
-def unique_constraint(table: str, *columns: str) -> UniqueConstraint:
-    """A unique constraint under the name that the server's Prisma gives it."""
-    return UniqueConstraint("_".join([table, *columns, "key"]), table, columns)
-
-
-def index(
-    table: str,
-    *columns: str,
-    unique: bool = False,
-    method: str = "btree",
-    name: str | None = None,
-    where: str | None = None,
-    only_sqlite: bool = False,
-) -> Index:
-    """An index; its name, if none is given, is the one that the server's Prisma makes.
-
-    `lower(column)` can stand for a column; it knows A-Z only.
-    """
-    name = name or "_".join([table, *columns, "key" if unique else "idx"])
-    return Index(name, table, columns, unique, method, where=where, only_sqlite=only_sqlite)
-
-
 def bare_column(indexed: str) -> str:
     """The column of an index, without `lower( )`."""
     return indexed.removeprefix("lower(").removesuffix(")")
-
-
-def foreign_key(table: str, column: str, references: str, on_delete: str = "CASCADE") -> ForeignKey:
-    """A foreign key under the name that the server's Prisma gives it."""
-    return ForeignKey(f"{table}_{column}_fkey", table, column, references, on_delete)

@@ -73,7 +73,7 @@ class Step(Protocol):
         ...
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        """Its SQL inside one transaction, for tables that nobody uses yet."""
+        """Its SQL inside one transaction, for tables that no client uses yet."""
         ...
 
     def online(self, schema: PostgresSchema) -> list[StepSql]:
