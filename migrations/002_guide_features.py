@@ -1,5 +1,5 @@
-"""What the migration guide adds: blocking, chat settings, folders, pins, privacy, secret chats,
-silent messages, mentions and hashtags.
+"""The additions of the migration guide: blocking, chat settings, folders, pins, privacy, secret
+chats, silent messages, mentions and hashtags.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What keeps searches and lists as fast in ten years as they are today."""
+"""Indexes and tables that keep searches and lists fast, however many messages there are."""
 
 from typing import Any
 

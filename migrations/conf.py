@@ -1,4 +1,4 @@
-"""Where `pw_migrate` finds the database: where `stogram_sdk.connect()` would."""
+"""The database of `pw_migrate`: the one that `stogram_sdk.connect()` would open."""
 
 from stogram_sdk.errors import StogramError
 from stogram_sdk.schema.pw_migrate import database_to_migrate
@@ -8,4 +8,4 @@ try:
 except StogramError as error:
     raise SystemExit(f"{error}") from None
 
-IGNORE = ("basemodel",)  # what the models inherit from is no table
+IGNORE = ("basemodel",)  # the base class of the models has no table

@@ -31,7 +31,7 @@ def migrations() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def check(as_json: bool) -> None:
-    """Is the database what the models say? Exit status 0 if it is, 1 if not; changes nothing."""
+    """Compare the database with the models: exit status 0 if they agree; changes nothing."""
     from stogram_sdk.command.check import check as look
 
     with _errors_in_one_line():

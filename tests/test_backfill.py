@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import psycopg2
@@ -104,6 +106,23 @@ def test_a_dry_run_changes_nothing(messages: str) -> None:
         assert not sdk.Message.select().where(sdk.Message.id == "m2").get().hashtags
         assert not db.obj.table_exists(PLACE)
     assert "2500 messages looked at, 1250 changed" in stogram(messages, "backfill").stdout
+
+
+def test_a_terminal_shows_how_far_it_is(messages: str) -> None:
+    terminal, inside = os.openpty()
+    command = [sys.executable, "-m", "stogram_sdk", "backfill", "--dry-run"]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment(messages), stdout=subprocess.PIPE, stderr=inside
+    )
+    os.close(inside)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal
+        while some := os.read(terminal, 4096):
+            shown += some
+    os.close(terminal)
+    assert done.returncode == 0, shown
+    assert b"2000/2500" in shown
+    assert b"2500/2500" in shown
 
 
 def test_what_the_server_stored_in_another_case_is_put_right(messages: str) -> None:

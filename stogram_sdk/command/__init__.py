@@ -1,10 +1,10 @@
-"""What the command `stogram` does.
+"""The subcommands of `stogram`.
 
 ============ ===================================================================
-check        is the database what the models say?
+check        whether the database agrees with the models
 script       the steps of a migration as one SQL script
 backfill     mentions and hashtags of messages that were sent before the migration
 search_index the index for searches by text, which the operator makes
-tables       what the command line shows
+tables       the report and the progress bar of the command line
 ============ ===================================================================
 """

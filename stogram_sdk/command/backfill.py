@@ -1,9 +1,9 @@
 """Mentions and hashtags of messages that were sent before the migration, or by the server.
 
-From the newest message to the oldest, in batches of at most 1,000 rows; each batch is one
-transaction, which also keeps the place that was reached. So it can be stopped at any time and goes
-on there, and two at once take turns. A message is written only if what it holds differs, and then
-under a lock, from the content that it has at that moment: no edit is ever overwritten.
+It goes from the newest message to the oldest, in batches of at most 1,000 rows. Each batch is one
+transaction, which also keeps the place that was reached. So a run can be stopped at any time and
+goes on there, and two runs at once take turns. A message is written only if its tags differ. It is
+locked first, and its tags are those of the content at that moment: no edit is ever overwritten.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from functools import cached_property
 from typing import Any
 
 import peewee
-from tenacity import RetryError
 
 from stogram_sdk.database import open_database
 from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.obstacles import Schema
-from stogram_sdk.schema.online import PATIENCE_VARIABLE, patience, retry_while_locked
+from stogram_sdk.schema.online import PATIENCE_VARIABLE, StillLocked, patience, retry_while_locked
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.text import extract_hashtags, extract_mentions
 
@@ -47,8 +46,8 @@ def backfill(
 ) -> Backfilled:
     """Store the mentions and hashtags that `stogram_sdk.text` finds in each message's content.
 
-    `advance` is called after each batch with how many messages were looked at, and of how many.
-    Returns what this run did. Raises `MigrationError` if the columns are not there yet.
+    `advance` is called after each batch: (how many messages were looked at, of how many).
+    Returns the counts of this run. Raises `MigrationError` if the columns are not there yet.
     """
     database, settings = open_database(url, statement_timeout=0)
     try:
@@ -91,7 +90,7 @@ class _Message:
 
 
 class _DryRun:
-    """Reads everything, writes nothing."""
+    """Reads every message and writes none."""
 
     def __init__(self, database: Any, schema: Schema) -> None:
         self.database = database
@@ -135,7 +134,7 @@ class _DryRun:
 
 
 class _Run(_DryRun):
-    """Writes what differs, and keeps the place in a table that is gone when all is done."""
+    """Writes the messages that differ; keeps the place in a table, which it drops at the end."""
 
     def run(self, advance: Callable[[int, int], None]) -> Backfilled:
         self._begin()
@@ -158,7 +157,7 @@ class _Run(_DryRun):
             )
         with self.database.atomic():
             if self.schema.name == "postgresql":
-                # CREATE TABLE IF NOT EXISTS fails when two do it at the same moment.
+                # CREATE TABLE IF NOT EXISTS fails if two runs do it at the same moment.
                 self._execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", PLACE)
             self._execute(
                 f'CREATE TABLE IF NOT EXISTS {self.place_table} ("createdAt" TEXT, id TEXT)'
@@ -176,12 +175,12 @@ class _Run(_DryRun):
         return created, id
 
     def _do_batch(self) -> Backfilled | None:
-        """One batch, from the place where the last one ended; None if there are no more."""
+        """One batch, from the place where the last one ended; None if no message is left."""
         place = self._place(self._for_update)
         batch = self._batch(place)
         if not batch:
             return None
-        # Locked one after the other in one order, and read again: the content may be newer.
+        # They are locked in one order, and read again: the content may be newer.
         read = {message.id: message for _, message in batch if message.differs}
         locked = self._lock(sorted(read)) if read else []
         current = (read[row.id] if read[row.id] == row else row for row in locked)
@@ -195,7 +194,7 @@ class _Run(_DryRun):
         return "" if self.schema.name == "sqlite" else " FOR UPDATE"
 
     def _lock(self, ids: list[str]) -> list[_Message]:
-        if self.schema.name == "sqlite":  # the transaction is the only one that writes
+        if self.schema.name == "sqlite":  # no other transaction can write now
             where = "IN (SELECT value FROM json_each(%s))"
         else:
             where = "IN (SELECT json_array_elements_text(%s)) ORDER BY id FOR NO KEY UPDATE"
@@ -230,9 +229,9 @@ class _Run(_DryRun):
         self._execute(f"DROP TABLE IF EXISTS {self.place_table}")
 
     def _unit(self, unit: Callable[[], Any]) -> Any:
-        """The unit in a transaction of its own, again while somebody holds what it needs.
+        """Run the unit in a transaction of its own, again while its rows are locked.
 
-        None if the place is gone: another run has come to the end.
+        Returns None if the place is gone: another run has come to the end.
         """
         try:
             return retry_while_locked(self.database, unit)
@@ -240,7 +239,7 @@ class _Run(_DryRun):
             if sqlstate_of(error) == "42P01" or f"no such table: {PLACE}" in str(error):
                 return None
             raise
-        except RetryError:
+        except StillLocked:
             raise MigrationError(
                 f"messages were locked for {patience():g} s ({PATIENCE_VARIABLE}); what is done "
                 "stays, run it again"

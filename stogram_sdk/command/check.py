@@ -1,4 +1,4 @@
-"""Is the database what the models say? And if a migration is pending: what would stop it?"""
+"""Whether the database agrees with the models, and what would stop a pending migration."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from stogram_sdk.schema.steps import AddForeignKey, AddIndex, AddUnique, Step
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `what` is empty if it is right."""
+    """One thing that was looked at; `what` says in which way it is wrong, if it is."""
 
     area: str
     name: str
     what: str = ""
     remedy: str = ""
-    #: Whether a pending migration will not begin before this is seen to.
+    #: Whether it stops a pending migration.
     stops_migration: bool = False
-    #: The pending migration that sees to it by itself.
+    #: The pending migration that puts it right.
     pending: str | None = None
 
 
 @dataclass
 class Report:
-    """What `stogram check` has to say."""
+    """The findings of `stogram check`."""
 
     engine: str
     database: str
@@ -125,7 +125,7 @@ class _Look:
             self._rows()
 
     def _add(self, area: str, name: str, what: str = "") -> None:
-        """A finding of the comparison; what to do about it depends on who is to do it."""
+        """A finding of the comparison; its remedy is that of its obstacle, if there is one."""
         if not what:
             self.report.findings.append(Finding(area, name))
             return
@@ -147,7 +147,7 @@ class _Look:
     def _add_obstacles(
         self, area: str, name: str, obstacles: list[Obstacle], *, stops: bool
     ) -> None:
-        """A finding for each of the obstacles; that it is right if there are none."""
+        """A finding for each obstacle; if there are none, one that the thing is right."""
         if not obstacles:
             self._add(area, name)
         for each in obstacles:
@@ -155,7 +155,7 @@ class _Look:
             self.report.findings.append(finding)
 
     def _migration_of(self, name: str) -> str | None:
-        """The migration that is to make the thing, a column by itself or with its table."""
+        """The migration that makes the thing, a column by itself or with its table."""
         table = f"table {name.removeprefix('column ').split('.')[0]}"
         for wanted in (name, table):
             for migration, contents in self.migrations.items():
@@ -164,7 +164,7 @@ class _Look:
         return None
 
     def _is_seen_to(self, name: str | None) -> bool:
-        """Whether a pending migration will make it so by itself."""
+        """Whether the migration is pending and will put it right."""
         if name is None or name not in self.report.pending:
             return False
         return bool(self.migrations[name].to_do(self.schema, self.catalog))
@@ -269,9 +269,9 @@ class _Look:
             self.report.findings.append(Finding("search index", name, what, remedy))
 
     def _rows(self) -> None:
-        """Rows that a constraint does not keep out, because it is not there or not validated.
+        """The rows that a constraint would keep out, if it was there and valid.
 
-        Where a foreign key of PostgreSQL is valid there can be no orphans, and none are looked for.
+        A valid foreign key of PostgreSQL leaves no orphans, so none are looked for.
         """
         wrong = {finding.name for finding in self.report.wrong}
         for name, migration in self.migrations.items():
@@ -292,7 +292,7 @@ class _Look:
                 self._add_obstacles("right to migrate", name, lacking, stops=True)
 
     def _lets_orphans_in(self, step: Step) -> bool:
-        """Whether rows can break the constraint though it is there: SQLite's can be turned off."""
+        """Whether rows can break a constraint that is there: SQLite can turn its checks off."""
         return self.schema.name == "sqlite" and isinstance(step, AddForeignKey)
 
 

@@ -1,6 +1,6 @@
 """A migration as one SQL script for `psql`, from the same steps that `pw_migrate` carries out.
 
-It may run any number of times, and stops before anything is touched if something is in the way.
+It can run any number of times. If there is an obstacle, it stops before anything is touched.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from stogram_sdk.schema.steps import AddColumn, Step, StepSql
 
 _ALLOW = "stogram.allow_data_loss"
 
-# What the role may set for a service does not fit a migration: an index may take hours.
+# The limits that a role sets for a service are too short for a migration: an index may take hours.
 _LIMITS = ("SET statement_timeout = 0;", f"SET lock_timeout = '{LOCK_TIMEOUT}';")
 
 
 def migration_script(name: str, migration: Migration, schema: PostgresSchema) -> str:
-    """The SQL that applies the migration, and at its end how to mark it as done."""
+    """The SQL that applies the migration; its last line tells how to mark it as done."""
     lines = [
         f"-- {name}: apply with psql -v ON_ERROR_STOP=1. If a lock cannot be had in time it stops;",
         "-- run it again then: what is done already is left alone.",
@@ -69,7 +69,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
 
 
 def _later_ones(name: str, history: str) -> list[str]:
-    """What is built on this migration goes first."""
+    """A guard: the migrations that are built on this one must be taken back before it."""
     return [
         f"IF to_regclass('{history}') IS NOT NULL THEN",
         f"    FOR later IN EXECUTE $q$SELECT name FROM {history} WHERE name > '{name}'"
@@ -81,7 +81,7 @@ def _later_ones(name: str, history: str) -> list[str]:
 
 
 def _with_timeouts(parts: Iterator[tuple[Step, StepSql]]) -> list[str]:
-    """The statements, the brief ones with a limit on how long they wait for a lock."""
+    """The parts; a brief one waits for a lock for a limited time only."""
     lines: list[str] = []
     limited = True
     described: Step | None = None
@@ -97,8 +97,6 @@ def _with_timeouts(parts: Iterator[tuple[Step, StepSql]]) -> list[str]:
 
 
 def _guard(checks: list[str]) -> list[str]:
-    if not checks:
-        return []
     return [
         "",
         "-- Nothing is touched if one of these is so.",
@@ -128,7 +126,7 @@ def _obstacles(migration: Migration, schema: PostgresSchema) -> list[str]:
 
 
 def _wrong_type(step: AddColumn, schema: PostgresSchema) -> list[str]:
-    """It is the one way in which servers are known to differ: JSON in a TEXT column."""
+    """Servers are known to differ in one way only: JSON in a TEXT column."""
     table, name = schema.quoted(step.table), step.column.name
     return [
         f"IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('{table}')",

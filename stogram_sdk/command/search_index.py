@@ -1,10 +1,10 @@
-"""The index for `search_messages`: made and dropped by the operator, used wherever it is.
+"""The index for `search_messages`: the operator makes and drops it, and every search uses it.
 
-No migration makes it, for it costs every write, and PostgreSQL must have the extension pg_trgm.
-It holds the trigrams of texts and file names: any three characters in a row. On PostgreSQL it is a
-GIN index; on SQLite a table of FTS5 that keeps no text, beside the numbers of the messages, which
-VACUUM does not change as it does their rowids. Both find too much, never too little: a search
-looks at what they find.
+No migration makes it: it costs every write, and PostgreSQL must have the extension pg_trgm. It
+holds the trigrams of texts and file names: any three characters in a row. On PostgreSQL it is a GIN
+index. On SQLite it is a table of FTS5 that keeps no text, beside a table of the messages' numbers:
+VACUUM changes their rowids, but not these. Both find too many messages, never too few: a search
+looks at each.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from stogram_sdk.schema.turns import turn
 
 
 def make_search_index(url: str | None = None) -> bool:
-    """Make the index beside a live server; whether it was not there yet.
+    """Make the index beside a live server; returns whether it had to be made.
 
     It can be stopped at any time and run again. Raises `MigrationError` if the database cannot
-    have it, and says why.
+    have the index, with the reason.
     """
     return _carried_out(url, _make_on_postgres, _make_on_sqlite)
 
 
 def drop_search_index(url: str | None = None) -> bool:
-    """Drop the index beside a live server; whether it was there. pg_trgm stays."""
+    """Drop the index beside a live server; returns whether it was there. pg_trgm stays."""
     return _carried_out(url, _drop_on_postgres, _drop_on_sqlite)
 
 
 def parts_of_search_index(schema: Schema, catalog: Catalog) -> dict[str, str]:
-    """What it is made of, and what is wrong with each: is missing, is invalid, or nothing."""
+    """Its parts, each with its fault: is missing, is invalid, or none."""
     if isinstance(schema, PostgresSchema):
         indexes = {name: catalog.indexes.get(name) for name in SEARCH_INDEXES}
         return {
@@ -92,12 +92,12 @@ def _make_on_postgres(database: Any, schema: PostgresSchema) -> bool:
     usual, odd = SEARCH_INDEXES
     text = """(coalesce(content, '') || coalesce("fileName", ''))"""
     operators = f"{_extension(database)}.gin_trgm_ops"
-    # fastupdate: no search has to read a list of what is not in the index yet.
+    # fastupdate: its list of new rows, which are not in the index yet, would slow searches down.
     contents = {
         usual: f'USING gin (content {operators}, "fileName" {operators}) WITH (fastupdate = off)',
         odd: f"(\"chatId\") WHERE {text} ~ '{ODD_CHARACTERS}'",
     }
-    # Not `all(...)` of a generator: each is made.
+    # A list, not a generator: `any` would stop after the first.
     return any([_made(database, schema, name, what) for name, what in contents.items()])
 
 

@@ -1,78 +1,62 @@
-"""What the command line shows: tables and a progress bar."""
+"""The report and the progress bar of the command line."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-from rich.text import Text
+import click
 
 if TYPE_CHECKING:
     from stogram_sdk.command.check import Report
 
 
 def print_report(report: Report) -> None:
-    """A table of what was looked at, then what is wrong and what to do about it."""
-    console = Console(soft_wrap=True)
-    where = (
-        f"{report.database}, schema {report.schema_name}" if report.schema_name else report.database
-    )
-    looked_at = Table("looked at", "how many", "wrong", title=where, box=box.SIMPLE)
-    for area, counts in report.areas().items():
-        style = "red" if counts["wrong"] else None
-        looked_at.add_row(area, str(counts["looked_at"]), str(counts["wrong"]), style=style)
-    console.print(looked_at)
-    console.print(f"search index: {report.search_index}")
+    """A table of the things that were looked at, then each wrong one with its remedy."""
+    _print_areas(report)
+    click.echo(f"search index: {report.search_index}")
     for finding in report.wrong:
         if not finding.pending:
             stops = " (this stops the migration)" if finding.stops_migration else ""
-            console.print(Text(f"{finding.name}: {finding.what}{stops}", style="red"))
-            console.print(Text(f"    {finding.remedy}"))
+            click.secho(f"{finding.name}: {finding.what}{stops}", fg="red")
+            click.echo(f"    {finding.remedy}")
     for migration in report.pending:
         mine = Counter(finding.area for finding in report.wrong if finding.pending == migration)
         if mine:
             contents = ", ".join(f"{area} {number}" for area, number in mine.items())
-            console.print(f"{migration} sees to the others that are wrong: {contents}")
+            click.echo(f"{migration} sees to the others that are wrong: {contents}")
     if report.is_right:
-        console.print("The database is what the models say.")
+        click.echo("The database is what the models say.")
     elif any(finding.stops_migration for finding in report.wrong):
-        console.print("The migration would stop before anything is touched.")
+        click.echo("The migration would stop before anything is touched.")
+
+
+def _print_areas(report: Report) -> None:
+    areas = report.areas()
+    width = max(map(len, areas))
+    where = f", schema {report.schema_name}" if report.schema_name else ""
+    click.echo(f"{report.database}{where}\n")
+    click.secho(f"  {'looked at':{width}}  how many  wrong", bold=True)
+    click.echo(f"  {'-' * (width + 17)}")
+    for area, counts in areas.items():
+        line = f"  {area:{width}}  {counts['looked_at']:8}  {counts['wrong']:5}"
+        click.secho(line, fg="red" if counts["wrong"] else None)
+    click.echo()
 
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rows, rate and time left; call what comes back with (rows done, of how many)."""
-    bar = Progress(
-        TextColumn(unit),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    with bar:
-        task = bar.add_task(unit, total=None)
+    """A bar, if there is a terminal; the function moves it: (how many are done, of how many)."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=0, label=unit, show_pos=True, file=sys.stderr) as bar:
 
         def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.length = total
+            bar.update(done - bar.pos)
 
         yield advance
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:,.0f}/s")

@@ -1,12 +1,12 @@
-"""The schema of the database: what it is, what it should be, and the way from one to the other.
+"""The schema of the database: as it is, as the models want it, and the steps in between.
 
 ============ ===================================================================
-objects      what a database is made of, as data: columns, indexes, foreign keys
+objects      the parts of a database as data: columns, indexes, foreign keys
 postgres     reads a PostgreSQL catalog into such objects, and writes them as SQL
 sqlite       the same for SQLite
-expected     what the models say, as such objects
-obstacles    what can stand in the way, and what to do about it
-steps        what a migration is made of: each step sees whether it is done
+expected     the models as such objects
+obstacles    the things that can stop a migration, each with its remedy
+steps        the steps of a migration: each sees whether it is done
 message_tags the steps that make the database keep "MessageTag" by itself
 writing      the words in which a migration file writes its steps
 online       statements beside a live server: short locks, tried again

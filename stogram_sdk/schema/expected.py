@@ -1,4 +1,4 @@
-"""What the models say the database is, in the words of its catalog."""
+"""The database that the models describe, in the words of its catalog."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')
 
 
 def expected_catalog(schema: Schema, models: Iterable[Any] = (*MODELS, *SIDE_TABLES)) -> Catalog:
-    """The catalog of a database that is what the models say."""
+    """The catalog of a database that agrees with the models."""
     catalog = Catalog()
     for model in models:
         meta = model._meta

@@ -1,19 +1,21 @@
-""" "MessageTag": which visible messages carry a tag, kept in step by the database itself.
+"""The table "MessageTag", which lists the visible messages of each tag: the database keeps it.
 
-The server writes "Message" too, so triggers do it, in the transaction of whoever writes. What
-belongs into the table for a message is said in one place, the SQL function `stogram_message_tags`:
-the triggers use it, the filling uses it, and where a database has no triggers (a distributed one)
-whoever writes messages sends `INSERT INTO "MessageTag" SELECT t.* FROM "Message" AS m,
+The server writes "Message" too, so triggers keep the table, in the transaction of the writer. The
+SQL function `stogram_message_tags` gives the rows that belong to a message. The triggers use it,
+and so does the step that fills the table. A distributed database has no triggers: there the writer
+of a message sends `INSERT INTO "MessageTag" SELECT t.* FROM "Message" AS m,
 stogram_message_tags(m) AS t WHERE ... ON CONFLICT DO NOTHING` with the write.
 
-A tag is kept with its sign under the key that `stogram_tag_key` makes of it, so case and width do
-not matter whoever wrote it; a search sends what it looks for through the same function. The
-function is made with what the server has: from PostgreSQL 18 on it is `text.normalize_tag`, letter
-by letter; before, upper and lower case by ICU, by the collation "pg_c_utf8" or by one of the
-system's. Where there is none of these, it knows the case of what the database's own collation
-knows, with "C" of A-Z only; the SDK's own tags are keys already, and found all the same.
+A tag is kept with its sign, under the key that the function `stogram_tag_key` makes of it. A search
+makes the same key of the tag that it looks for, so case and width never matter. The function uses
+the best that the server has:
 
-What SQLite has instead is in `engine/sqlite_tags.py`.
+* from PostgreSQL 18 on `casefold`, which agrees with `text.normalize_tag` letter by letter;
+* before, upper and lower case by ICU, by the collation "pg_c_utf8" or by one of the system's;
+* without any of these, by the database's own collation, of which "C" knows the case of A-Z only.
+  The tags that this package writes are keys already, and found all the same.
+
+The triggers of SQLite are in `engine/sqlite_tags.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from stogram_sdk.schema.steps import PlainStep, Step, StepSql
 
 
 def trigger_names(schema: Schema) -> list[str]:
-    """The triggers on "Message"; on SQLite "update" forgets old tags, "updated" adds the new."""
+    """The triggers on "Message"; on SQLite "update" removes old tags, "updated" adds new ones."""
     events = ["insert", "update", "delete"]
     events.append("updated" if isinstance(schema, SqliteSchema) else "truncate")
     return [f"Message_tags_{event}" for event in events]
@@ -72,11 +74,12 @@ class KeepMessageTags(PlainStep):
 
 @dataclass(frozen=True)
 class FillMessageTags(PlainStep):
-    """The tags of the messages that were there before the triggers.
+    """The tags of the messages that are older than the triggers.
 
-    On PostgreSQL in batches of 1,000 messages with tags, each a transaction that waits 200 ms for a
-    lock at most and keeps the place it has reached: nobody stands still, and it goes on where it
-    was broken off. Searches do without the table until it is done.
+    On PostgreSQL they are written in batches of 1,000 messages with tags. Each batch is one
+    transaction. It waits for a lock for at most 200 ms, so no other writer stands still, and it
+    keeps the place that it has reached, so a run that was broken off goes on there. Searches do
+    without the table until it is complete.
     """
 
     table = "Message"
@@ -120,7 +123,7 @@ _SQLITE_FORGET = 'DELETE FROM "MessageTag" WHERE "messageId" = OLD.id'
 
 _SQLITE_TRIGGERS = (
     tag_trigger("INSERT", insert_tags("NEW")),
-    # Before: what the triggers of a connection add must stay.
+    # BEFORE: the rows that the triggers of a connection add must stay.
     tag_trigger(UPDATE_OF_TAGS, _SQLITE_FORGET, timing="BEFORE"),
     tag_trigger(UPDATE_OF_TAGS, insert_tags("NEW")),
     tag_trigger("DELETE", _SQLITE_FORGET),

@@ -1,8 +1,8 @@
 """The steps of a migration, carried out or undone by the stock `pw_migrate`.
 
-A migration file is a list of steps and two functions of one line. Before anything is touched, all
-that stands in the way is looked for; what is done already is left alone; at the end the catalog
-must show every step as done.
+A migration file is a list of steps and two functions of one line. All obstacles are looked for
+before anything is touched. A step that is done already is left alone. At the end the catalog must
+show every step as done.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import CreateTable, Step
+from stogram_sdk.schema.steps import CreateTable, Step, StepSql
 
 ALLOW_DATA_LOSS = "STOGRAM_ALLOW_DATA_LOSS"
 
@@ -33,18 +33,18 @@ log = logging.getLogger(__name__)
 class Migration:
     """Steps that belong together.
 
-    With `foundation` they are the tables that everything else is built on: all of them are made in
-    one transaction, or, where a server has made them already, they are taken as they are.
+    The steps of the `foundation` make the tables of the server. They are carried out in one
+    transaction; where a server has made the tables already, these are taken as they are.
     """
 
     steps: tuple[Step, ...]
     foundation: bool = False
 
     def apply(self, migrator: Any, database: Any, *, fake: bool = False) -> None:
-        """Carry out what is not done yet; with `fake`, only tell `migrator` of the models.
+        """Carry out the steps that are not done; with `fake`, only tell `migrator` of the models.
 
-        Raises `MigrationError` before anything is touched if something stands in the way, of this
-        one or of those that follow it: a database is not left between two migrations.
+        Raises `MigrationError` before anything is touched if there is an obstacle to this migration
+        or to a later one: a database is not left between two migrations.
         """
         from stogram_sdk.schema.snapshot import register
 
@@ -64,13 +64,13 @@ class Migration:
         self._verify(schema, schema.catalog(database))
 
     def to_do(self, schema: Schema, catalog: Catalog) -> list[Step]:
-        """The steps that are not done yet; none for tables that a server has made."""
+        """The steps that are not done yet: none of a foundation that a server has made."""
         if self.foundation and self.tables & catalog.tables.keys():
             return []
         return [step for step in self.steps if not step.is_done(catalog, schema)]
 
     def unfit(self, schema: Schema, catalog: Catalog) -> list[Obstacle]:
-        """What is there already and not as it should be, or should be there and is not."""
+        """The things that are missing, or are there and differ, and that no step puts right."""
         found = wrong_encoding(catalog)
         missing = self.tables - catalog.tables.keys()
         if self.foundation and missing != self.tables:
@@ -89,14 +89,14 @@ class Migration:
 
     @property
     def tables(self) -> set[str]:
-        """The tables that it makes."""
+        """The tables that the steps make."""
         return {step.table for step in self.steps if isinstance(step, CreateTable)}
 
     def undo(self, migrator: Any, database: Any, *, fake: bool = False) -> None:
         """Take the steps back.
 
-        Raises `MigrationError` if data would be lost and `STOGRAM_ALLOW_DATA_LOSS` is not 1; for
-        tables that everything else is built on also then, and if the server made them.
+        Raises `MigrationError` if data would be lost and `STOGRAM_ALLOW_DATA_LOSS` is not 1. For a
+        foundation it is raised also then, and if the server made the tables.
         """
         if fake:
             return
@@ -119,7 +119,7 @@ class Migration:
         self._undo_online(database, schema)
 
     def losses(self, database: Any, schema: Schema, catalog: Catalog) -> list[str]:
-        """What undoing it would lose, such as "12 rows of Folder"; empty if nothing."""
+        """The data that would be lost with the steps, such as "12 rows of Folder"."""
         counts = [rows for step in self.steps for rows in step.losses(schema)]
         return [lost for rows in counts if (lost := rows.ask(database, catalog))]
 
@@ -133,7 +133,7 @@ class Migration:
     def _apply_on_sqlite(self, database: Any, schema: SqliteSchema, to_do: list[Step]) -> None:
         for step in to_do:
             statements = step.on_sqlite(schema, self.steps)
-            if statements:  # The constraints of a table come with it.
+            if statements:  # none for a constraint: it comes with its table
                 log.info("%s", step)
             for sql in statements:
                 database.execute_sql(_marked(sql) if self.foundation else sql)
@@ -157,8 +157,8 @@ class Migration:
                     try:
                         run_online(database, part, schema.quoted(step.table or ""))
                     except peewee.IntegrityError:
-                        # Rows that came after the look at the start; no text of an error may
-                        # hold their values, as the driver's does.
+                        # The rows came after the look at the start. The driver's text holds their
+                        # values, which no error of this package may show.
                         catalog = schema.catalog(database)
                         stop_for(rows_in_the_way(database, schema, catalog, [step], []))
                         raise
@@ -176,7 +176,6 @@ class Migration:
 
     def _undo_online(self, database: Any, schema: PostgresSchema) -> None:
         from stogram_sdk.schema.online import outside_transaction, run_online
-        from stogram_sdk.schema.steps import StepSql
 
         with outside_transaction(database):
             for step in reversed(self.steps):
@@ -212,7 +211,7 @@ class Migration:
 
 
 def migrations_directory() -> Path:
-    """Where the shipped migrations are: inside the package, in a checkout beside it."""
+    """The directory of the shipped migrations: in the package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
@@ -227,7 +226,7 @@ def shipped_migrations() -> dict[str, Migration]:
 def obstacles_of(
     migrations: list[Migration], database: Any, schema: Schema, catalog: Catalog
 ) -> list[Obstacle]:
-    """Everything that would stop one of them, to be carried out in this order."""
+    """Everything that would stop these migrations, carried out in this order."""
     found = unfit_together(migrations, schema, catalog)
     for migration in migrations:
         to_do = migration.to_do(schema, catalog)
@@ -240,7 +239,7 @@ def obstacles_of(
 def unfit_together(
     migrations: Iterable[Migration], schema: Schema, catalog: Catalog
 ) -> list[Obstacle]:
-    """What is unfit for one of them; no later one misses a table that an earlier one makes."""
+    """The unfit things of all of them, without the tables that an earlier one makes."""
     found: list[Obstacle] = []
     coming: set[str] = set()
     for migration in migrations:
@@ -250,7 +249,7 @@ def unfit_together(
 
 
 def stop_for(obstacles: list[Obstacle]) -> None:
-    """Raise a `MigrationError` that names all of them, if there are any."""
+    """Raise a `MigrationError` that names all obstacles, if there are any."""
     if obstacles:
         lines = "".join(f"\n- {obstacle}" for obstacle in obstacles)
         raise MigrationError(f"the migration has not begun; first see to this:{lines}")
@@ -263,7 +262,7 @@ def rows_in_the_way(
     steps: list[Step],
     known: list[Obstacle],
 ) -> list[Obstacle]:
-    """Rows that the steps could not be done with; columns of a wrong type are not looked into."""
+    """The rows that would stop these steps; a column of a wrong type is not read."""
     unfit = {obstacle.name for obstacle in known}
     found: list[Obstacle] = []
     for obstacle in (each for step in steps for each in step.row_obstacles(schema)):
@@ -277,7 +276,7 @@ def rows_in_the_way(
 def missing_rights(
     database: Any, schema: PostgresSchema, catalog: Catalog, steps: list[Step]
 ) -> list[Obstacle]:
-    """Why this role cannot carry out the steps."""
+    """The rights that this role lacks for the steps."""
     if not steps:
         return []
     standby, role = database.execute_sql("SELECT pg_is_in_recovery(), current_user").fetchone()
@@ -309,13 +308,13 @@ def missing_rights(
 #: The table that the stock `pw_migrate` keeps its history in.
 HISTORY = "migratehistory"
 
-# What tells that the first migration made the tables, and not the server: on PostgreSQL a comment
-# on the history table, on SQLite one in the text that the file keeps of `CREATE TABLE`.
+# The mark of tables that the first migration made, and not the server: on PostgreSQL a comment on
+# the history table, on SQLite one in the text that the file keeps of `CREATE TABLE`.
 MADE_HERE = "stogram_sdk made the tables of migration 001"
 
 
 def made_here(database: Any, schema: Schema, table: str) -> bool:
-    """Whether the first migration made the table, and did not find it."""
+    """Whether the first migration made the table; otherwise the server did."""
     if isinstance(schema, SqliteSchema):
         (sql,) = database.execute_sql(
             "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
@@ -327,7 +326,7 @@ def made_here(database: Any, schema: Schema, table: str) -> bool:
 
 
 def was_found(history: str) -> str:
-    """A condition of PostgreSQL: this `history` does not say that the first migration made them."""
+    """A condition in SQL: the `history` has no mark that the first migration made the tables."""
     return f"obj_description(to_regclass('{history}'), 'pg_class') IS DISTINCT FROM '{MADE_HERE}'"
 
 
@@ -338,14 +337,14 @@ def _marked(sql: str) -> str:
 
 
 def schema_of(database: Any, schema_name: str | None) -> Schema:
-    """The side of the two engines that this database is on."""
+    """The schema of the database, of the engine that it has."""
     if isinstance(database, peewee.SqliteDatabase):
         return SqliteSchema()
     return PostgresSchema(schema_name)
 
 
 def history_schema_name() -> str | None:
-    """The schema that the running router keeps its history in."""
+    """The name of the schema in which the running router keeps its history."""
     from peewee_migrate.models import MigrateHistory
 
     name: str | None = MigrateHistory._meta.schema
@@ -353,7 +352,7 @@ def history_schema_name() -> str | None:
 
 
 def history_table() -> str:
-    """The table that the running router keeps its history in."""
+    """The name of the table in which the running router keeps its history."""
     from peewee_migrate.models import MigrateHistory
 
     name: str = MigrateHistory._meta.table_name

@@ -1,4 +1,4 @@
-"""What a database is made of, as data that can be compared.
+"""The parts of a database, as data that can be compared.
 
 Types and defaults are written as PostgreSQL's DDL has them (`TIMESTAMP(3)`, `TEXT[]`, `'{}'`); the
 type of an enum column is the name of its enum type.
@@ -42,12 +42,13 @@ class UniqueConstraint:
 class Index:
     name: str
     table: str
+    #: Each is a column or `lower(column)`, which knows A-Z only.
     columns: tuple[str, ...]
     unique: bool = False
     method: str = "btree"
-    #: False while it is built, and for ever if that was broken off.
+    #: False while the index is built, and for ever if the build was broken off.
     valid: bool = True
-    #: The condition of the rows that it holds, without brackets; all if None.
+    #: The condition of its rows, without brackets; None if it holds all rows.
     where: str | None = None
     #: Whether PostgreSQL does without it.
     only_sqlite: bool = field(default=False, compare=False)
@@ -66,7 +67,7 @@ class ForeignKey:
     references: str
     on_delete: str = "CASCADE"
     on_update: str = "CASCADE"
-    #: False if rows from before it was added have not been looked at.
+    #: False if the rows that are older than the key have not been looked at.
     valid: bool = True
 
     def __str__(self) -> str:
@@ -75,7 +76,7 @@ class ForeignKey:
         return f"{self.column} to {self.references}, {actions}{valid}"
 
 
-#: The row of "MessageTag" that is there when all others are; `sql/fill_tags.sql` writes it.
+#: The row of "MessageTag" that says that the table is complete; `sql/fill_tags.sql` writes it.
 HAS_ALL_TAGS = """tag = '' AND "chatId" = 'complete'"""
 
 
@@ -83,7 +84,7 @@ HAS_ALL_TAGS = """tag = '' AND "chatId" = 'complete'"""
 class Catalog:
     """Everything in one schema of a database; indexes of constraints are not listed again."""
 
-    #: In which the database keeps text.
+    #: The encoding in which the database keeps text.
     encoding: str = "UTF8"
     tables: dict[str, dict[str, Column]] = field(default_factory=dict)
     primary_keys: dict[str, PrimaryKey] = field(default_factory=dict)
@@ -93,40 +94,13 @@ class Catalog:
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: The table of each trigger.
     triggers: dict[str, str] = field(default_factory=dict)
-    #: Whether "MessageTag" holds what was there before its triggers were.
+    #: Whether "MessageTag" holds the tags of messages that are older than its triggers.
     has_all_tags: bool = False
 
     def column(self, table: str, column: str) -> Column | None:
         return self.tables.get(table, {}).get(column)
 
 
-def unique_constraint(table: str, *columns: str) -> UniqueConstraint:
-    """A unique constraint under the name that the server's Prisma gives it."""
-    return UniqueConstraint("_".join([table, *columns, "key"]), table, columns)
-
-
-def index(
-    table: str,
-    *columns: str,
-    unique: bool = False,
-    method: str = "btree",
-    name: str | None = None,
-    where: str | None = None,
-    only_sqlite: bool = False,
-) -> Index:
-    """An index under the name that the server's Prisma gives it, where it can make such.
-
-    Instead of a column there can be `lower(column)`, which knows A-Z only.
-    """
-    name = name or "_".join([table, *columns, "key" if unique else "idx"])
-    return Index(name, table, columns, unique, method, where=where, only_sqlite=only_sqlite)
-
-
 def bare_column(indexed: str) -> str:
     """The column of an index, without `lower( )`."""
     return indexed.removeprefix("lower(").removesuffix(")")
-
-
-def foreign_key(table: str, column: str, references: str, on_delete: str = "CASCADE") -> ForeignKey:
-    """A foreign key under the name that the server's Prisma gives it."""
-    return ForeignKey(f"{table}_{column}_fkey", table, column, references, on_delete)

@@ -1,4 +1,4 @@
-"""What can stand in the way of a migration, and what to do about it."""
+"""The things that can stop a migration, and the remedy for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_INDEXED_BYTES = 2700
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Something that is wrong, and what to do about it."""
+    """Something that is wrong, and its remedy."""
 
     name: str
     what: str
@@ -29,26 +29,26 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class RowCount:
-    """How many rows of a kind there are: none where one of the columns is missing.
+    """A question: how many rows of a kind are there? None, if one of the columns is missing.
 
-    A migration asks it, and so does the script of the migration, by itself.
+    A migration asks it itself; the script of a migration asks it in PL/pgSQL.
     """
 
-    #: What they are; "%" stands for their number.
+    #: The kind of the rows; "%" stands for their number.
     what: str
     #: The columns, each with its table, that the count reads.
     columns: tuple[tuple[str, str], ...]
     sql: str
 
     def ask(self, database: Any, catalog: Catalog) -> str | None:
-        """What there is, with its number; None if there are no such rows."""
+        """The kind of the rows with their number; None if there are no such rows."""
         if not all(catalog.column(table, column) for table, column in self.columns):
             return None
         (rows,) = database.execute_sql(self.sql).fetchone()
         return self.what.replace("%", str(rows)) if rows else None
 
     def guard(self, schema: PostgresSchema, says: str) -> str:
-        """PL/pgSQL that raises `says` and what there is, if there are such rows."""
+        """PL/pgSQL that raises an error if there are such rows; its text begins with `says`."""
         these = " OR ".join(
             f"attrelid = to_regclass('{schema.quoted(table)}') AND attname = '{column}'"
             for table, column in self.columns
@@ -64,7 +64,7 @@ class RowCount:
 
 @dataclass(frozen=True)
 class RowObstacle:
-    """Rows that would be in the way; `show_sql` shows them."""
+    """Rows that stop a step; `show_sql` shows them."""
 
     name: str
     rows: RowCount
@@ -76,7 +76,7 @@ class RowObstacle:
 
 
 def wrong_encoding(catalog: Catalog) -> list[Obstacle]:
-    """Messages hold every script, which no other encoding of PostgreSQL does."""
+    """An obstacle, if it is not UTF-8: no other encoding of PostgreSQL holds every script."""
     if catalog.encoding == "UTF8":
         return []
     return [

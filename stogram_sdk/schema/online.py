@@ -1,37 +1,38 @@
-"""Statements beside a live server: nobody waits longer than a short lock takes.
+"""Statements beside a live server: no other client waits for longer than a short lock takes.
 
-Whoever waits for a strong lock makes everybody after them wait too. So a statement that needs one
-gives up after 200 ms, lets the others through, and tries again after a growing, random pause.
+A session that waits for a strong lock makes all sessions after it wait too. So a statement that
+needs one gives up after 200 ms and lets the others through. It tries again after a growing, random
+pause.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from tenacity import (
-    RetryError,
-    Retrying,
-    retry_if_exception,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
+import peewee
 
 from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import InvalidInput, MigrationError
 from stogram_sdk.schema.steps import StepSql
 
 LOCK_TIMEOUT = "200ms"
+# Seconds: the longest pause before the second attempt, and before any attempt.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 PATIENCE_VARIABLE = "STOGRAM_MIGRATE_PATIENCE"
 _DEFAULT_PATIENCE = 600.0
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+# The SQLSTATEs of a lock that could not be had in time, and of a deadlock.
+_LOCKED = ("55P03", "40P01")
 
 _HOLDERS = """
 SELECT a.pid, a.usename, a.application_name, a.state, now() - a.xact_start
@@ -63,7 +64,7 @@ def run_online(database: Any, part: StepSql, table: str) -> None:
         return
     try:
         retry_while_locked(database, lambda: database.execute_sql(part.sql))
-    except RetryError:
+    except StillLocked:
         raise MigrationError(
             f"{table} is locked{_holder(database, table)}: no moment without that for "
             f"{patience():g} s ({PATIENCE_VARIABLE}). What is done so far stays; end that "
@@ -71,24 +72,34 @@ def run_online(database: Any, part: StepSql, table: str) -> None:
         ) from None
 
 
+class StillLocked(Exception):
+    """Another transaction held a lock for longer than the patience lasts."""
+
+
 def retry_while_locked(database: Any, unit: Callable[[], T]) -> T:
-    """What the unit returns, carried out in a transaction that waits 200 ms for a lock at most.
+    """Run the unit in a transaction that waits for a lock for at most 200 ms; return its result.
 
-    It is tried again until the patience is over; then tenacity's `RetryError` is raised.
+    It is run again until the patience is over; then `StillLocked` is raised.
     """
-
-    def attempt() -> T:
-        with database.atomic():
-            if database.dialect.name == "postgresql":
-                database.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            return unit()
-
-    return Retrying(
-        retry=retry_if_exception(_is_locked),
-        wait=wait_exponential(multiplier=0.1, max=5) + wait_random(0, 0.2),
-        stop=stop_after_delay(patience()),
-        before_sleep=lambda state: log.info("locked; attempt %d failed", state.attempt_number),
-    )(attempt)
+    deadline = time.monotonic() + patience()
+    pause = _FIRST_PAUSE
+    attempt = 1
+    while True:
+        try:
+            with database.atomic():
+                if database.dialect.name == "postgresql":
+                    database.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                return unit()
+        except peewee.PeeweeException as error:
+            if sqlstate_of(error) not in _LOCKED:
+                raise
+            if time.monotonic() >= deadline:
+                raise StillLocked from error
+        log.info("locked; attempt %d failed", attempt)
+        # Two runs that met pause for different times, or they would meet again.
+        time.sleep(random.uniform(pause / 2, pause))
+        pause = min(_LONGEST_PAUSE, pause * 2)
+        attempt += 1
 
 
 def patience() -> float:
@@ -100,10 +111,6 @@ def patience() -> float:
         raise InvalidInput(
             f"{PATIENCE_VARIABLE} must be a number of seconds, not {given!r}"
         ) from None
-
-
-def _is_locked(error: BaseException) -> bool:
-    return sqlstate_of(error) in ("55P03", "40P01")
 
 
 def _holder(database: Any, table: str) -> str:

@@ -1,4 +1,4 @@
-"""A PostgreSQL schema: its catalog as objects, and names as SQL."""
+"""A PostgreSQL schema: its catalog as objects, and its names as SQL."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _ACTIONS = {
 
 
 class PostgresSchema:
-    """One schema of a PostgreSQL database; without a name, the one that the session is in."""
+    """One schema of a PostgreSQL database: without a name, the schema of the session."""
 
     name = "postgresql"
 
@@ -108,7 +108,7 @@ class PostgresSchema:
         return f'"{self.schema_name}"."{name}"' if self.schema_name else f'"{name}"'
 
     def type(self, name: str) -> str:
-        """A column's type as SQL: enum types live in the schema, the others are everybody's."""
+        """A column's type as SQL; an enum type belongs to the schema."""
         return name if name in _TYPES.values() else self.quoted(name)
 
     def column(self, column: Column) -> Column:
@@ -134,7 +134,7 @@ class PostgresSchema:
         return " ".join(words)
 
     def catalog(self, database: Any) -> Catalog:
-        """What is in the schema now."""
+        """The contents of the schema now."""
 
         def rows(sql: str) -> list[Any]:
             return list(database.execute_sql(sql, (self.schema_name,)).fetchall())

@@ -1,4 +1,4 @@
-"""What `migrations/conf.py` gives to the stock `pw_migrate`: a database that waits for its turn."""
+"""The database that `migrations/conf.py` gives to the stock `pw_migrate`: it waits for its turn."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The models as they were after a migration, made of its steps.
 
-`pw_migrate create --auto` compares the models with what the migrations before have registered.
-Were those the models of today, it would never find a change; so each migration registers what its
-own steps made, and that never changes.
+`pw_migrate create --auto` compares the models with those that the earlier migrations have
+registered. With the models of today it would never find a change. So each migration registers the
+models that its own steps made, which never change.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FIELDS: dict[str, Any] = {
 
 
 def register(orm: Any, steps: Iterable[Step]) -> None:
-    """Add what the steps make to peewee-migrate's picture of the models."""
+    """Add the tables, columns and indexes of the steps to peewee-migrate's models."""
     steps = tuple(steps)
     keys = {
         (step.key.table, step.key.column): step.key

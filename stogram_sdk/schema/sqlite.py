@@ -66,7 +66,7 @@ class SqliteSchema:
         return " ".join(words)
 
     def catalog(self, database: Any) -> Catalog:
-        """What is in the file now."""
+        """The contents of the file now."""
         catalog = Catalog()
         triggers = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
         catalog.triggers = dict(database.execute_sql(triggers).fetchall())

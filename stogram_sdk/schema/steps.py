@@ -1,8 +1,8 @@
-"""What a migration is made of: steps that are data, so that they never change once released.
+"""The steps of a migration. They are data, so that they never change once released.
 
-A step sees in the catalog whether it is done and what stands in its way, and knows its SQL. The
-SQL may run any number of times: it does what is not done yet, on PostgreSQL also after having
-been broken off at any moment.
+A step sees in the catalog whether it is done and which obstacles it has, and it knows its SQL. The
+SQL can run any number of times: it does the part that is not done yet. On PostgreSQL it can be
+broken off at any moment and run again.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from stogram_sdk.schema.sqlite import SqliteSchema
 
 @dataclass(frozen=True)
 class StepSql:
-    """A piece of SQL; `brief` if it needs a strong lock, which it then holds for a moment only.
+    """A part of a step, carried out by itself.
 
-    The others can take long, block nobody, and must not run inside a transaction.
+    A `brief` one needs a strong lock, and holds it for a moment only. Any other can take long,
+    blocks no other client, and must not run inside a transaction.
     """
 
     sql: str
@@ -50,7 +51,7 @@ class Step(Protocol):
 
     @property
     def table(self) -> str | None:
-        """The table that must belong to the role that carries it out, if it exists."""
+        """The table that it changes; if it exists, it must belong to the role that migrates."""
         ...
 
     def __str__(self) -> str: ...
@@ -60,19 +61,19 @@ class Step(Protocol):
         ...
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
-        """What stands in its way and it will not change by itself."""
+        """The things that stop the step, and that it does not put right."""
         ...
 
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
-        """Rows that could stand in its way, as long as it is not done."""
+        """The rows that can stop the step, as long as it is not done."""
         ...
 
     def losses(self, schema: Schema) -> list[RowCount]:
-        """Rows whose data would be lost if it was taken back."""
+        """The rows whose data would be lost if the step was taken back."""
         ...
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        """Its SQL inside one transaction, for tables that nobody uses yet."""
+        """Its SQL inside one transaction, for tables that no client uses yet."""
         ...
 
     def online(self, schema: PostgresSchema) -> list[StepSql]:
@@ -84,12 +85,12 @@ class Step(Protocol):
         ...
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
-        """The SQL that takes it back; nothing if it goes with its table."""
+        """The SQL that takes the step back; none if its table is taken back with it."""
         ...
 
 
 class PlainStep(ABC):
-    """What most steps have in common."""
+    """The answers that most steps have in common."""
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         return []
@@ -153,7 +154,7 @@ class CreateTable(PlainStep):
     contents: tuple[Column, ...]
     #: The columns of its primary key; the first one if none are named.
     key: tuple[str, ...] = ()
-    #: Whether what it holds can be made again from the other tables.
+    #: Whether its rows can be made again from the other tables.
     is_derived: bool = False
 
     def __str__(self) -> str:
@@ -247,7 +248,7 @@ class AddColumn(PlainStep):
         return found
 
     def losses(self, schema: Schema) -> list[RowCount]:
-        """Rows that hold something else than the default there."""
+        """The rows that hold another value than the default."""
         name = self.column.name
         *_, default = schema.definition(self.column).split("DEFAULT ")
         rows = (
@@ -257,7 +258,7 @@ class AddColumn(PlainStep):
         return [RowCount(f"{self.table}.{name} of % rows", ((self.table, name),), rows)]
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        # A column that is there already may have another default, or none.
+        # SET DEFAULT: a column that is there already may have another default, or none.
         return [
             f"ALTER TABLE {schema.quoted(self.table)}\n"
             f"    ADD COLUMN IF NOT EXISTS {schema.definition(self.column)},\n"
@@ -387,7 +388,7 @@ class AddIndex(PlainStep):
         return _build_index(self.index, schema) if schema.has_index(self.index) else []
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
-        # One that differs in anything is no loss: it is built again.
+        # An index of that name may differ; it is built again.
         return [
             f"DROP INDEX IF EXISTS {schema.quoted(self.index.name)}",
             _create_index(self.index, schema),
@@ -507,10 +508,10 @@ def _create_index(wanted: Index, schema: Schema, options: str = "") -> str:
 
 
 def _build_index(wanted: Index, schema: PostgresSchema) -> list[StepSql]:
-    """The index without blocking anybody; one of another kind, or invalid, is replaced.
+    """Make the index without blocking a writer; one that is invalid, or differs, is replaced.
 
-    A build that was broken off leaves an invalid index, which `IF NOT EXISTS` would keep for ever;
-    and a B-tree on an array is never used, though it can make an INSERT fail.
+    A build that was broken off leaves an invalid index, which `IF NOT EXISTS` would keep for ever.
+    A B-tree on an array is never used, though it can make an INSERT fail.
     """
     name, old = wanted.name, f"{wanted.name}_replaced"
     quoted = schema.quoted(name)

@@ -1,7 +1,7 @@
-"""One migration at a time: whoever comes second waits, and then finds nothing left to do.
+"""One migration at a time: a second run waits, and then finds nothing left to do.
 
 On PostgreSQL the turn is an advisory lock of the session, on SQLite a lock on a file beside the
-database; either ends with its process, however that ends.
+database. Either ends with its process, however that ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WAIT_VARIABLE = "STOGRAM_MIGRATE_LOCK_TIMEOUT"
 _DEFAULT_WAIT = 30.0
 _PAUSE = 0.1
 
-# Limits that the role or the URL sets for statements of a service; an index may take hours.
+# A role or a URL sets these limits for the statements of a service; an index may take hours.
 _LIMITS = (
     "statement_timeout",
     "lock_timeout",
@@ -39,7 +39,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 
 
 def seconds_to_wait() -> float:
-    """How long to wait for another run, from the environment: `STOGRAM_MIGRATE_LOCK_TIMEOUT`."""
+    """How long to wait for another run: `STOGRAM_MIGRATE_LOCK_TIMEOUT` of the environment."""
     given = os.environ.get(WAIT_VARIABLE)
     if given is None:
         return _DEFAULT_WAIT
@@ -54,7 +54,7 @@ def seconds_to_wait() -> float:
 
 @contextmanager
 def turn(database: Any, schema_name: str | None) -> Iterator[None]:
-    """The turn of this process to migrate the database that is connected, for what is inside."""
+    """The turn of this process to migrate the connected database, for the block inside."""
     if database.dialect.name == "postgresql":
         with database.pinned() as connection:
             take_turn(connection, schema_name)
@@ -74,11 +74,11 @@ def turn(database: Any, schema_name: str | None) -> Iterator[None]:
 
 
 def take_turn(connection: Any, schema_name: str | None) -> None:
-    """Wait until this PostgreSQL session is the one that migrates, and lift its time limits.
+    """Wait until this PostgreSQL session has the turn, and lift its time limits.
 
-    It polls: a statement that waited for the lock would be a transaction that `CREATE INDEX
-    CONCURRENTLY` in the other session waits for, and neither would ever end.
-    Raises `MigrationError`, which says who holds the lock.
+    It polls. A statement that waited for the lock would be an open transaction; `CREATE INDEX
+    CONCURRENTLY` of the other session would wait for it, and neither would ever end.
+    Raises `MigrationError`, which names the session that holds the lock.
     """
     deadline = time.monotonic() + seconds_to_wait()
     with connection.cursor() as cursor:
@@ -110,9 +110,9 @@ def end_turn(connection: Any, schema_name: str | None) -> None:
 
 
 def take_file_turn(path: str) -> sqlite3.Connection:
-    """Wait until this process is the one that migrates the SQLite file; close what comes back.
+    """Wait until this process has the turn; it ends when the returned connection is closed.
 
-    Raises `MigrationError` if another one is still at it when the time is up.
+    Raises `MigrationError` if another process still has the turn when the time is up.
     """
     seconds = seconds_to_wait()
     lock = sqlite3.connect(
@@ -130,7 +130,7 @@ def take_file_turn(path: str) -> sqlite3.Connection:
 
 
 def create_schema(connection: Any, schema_name: str | None) -> None:
-    """Make the schema that the URL names, as the server's own migrations would."""
+    """Make the schema that the URL names, as the server's own migrations do."""
     if schema_name is None:
         return
     with connection.cursor() as cursor:

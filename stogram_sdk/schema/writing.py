@@ -1,8 +1,11 @@
-"""The words in which a migration file writes its steps."""
+"""The words in which a migration file writes its steps.
+
+A constraint or index has the name that the server's Prisma gives it, if none is given.
+"""
 
 from __future__ import annotations
 
-from stogram_sdk.schema.objects import Column, foreign_key, index, unique_constraint
+from stogram_sdk.schema.objects import Column, ForeignKey, Index, UniqueConstraint
 from stogram_sdk.schema.steps import (
     AddColumn,
     AddForeignKey,
@@ -58,7 +61,7 @@ def add_column(table: str, added: Column) -> AddColumn:
 
 
 def add_unique(table: str, *columns: str) -> AddUnique:
-    return AddUnique(unique_constraint(table, *columns))
+    return AddUnique(UniqueConstraint("_".join([table, *columns, "key"]), table, columns))
 
 
 def add_index(
@@ -70,20 +73,13 @@ def add_index(
     where: str | None = None,
     only_sqlite: bool = False,
 ) -> AddIndex:
-    return AddIndex(
-        index(
-            table,
-            *columns,
-            unique=unique,
-            method=method,
-            name=name,
-            where=where,
-            only_sqlite=only_sqlite,
-        )
-    )
+    name = name or "_".join([table, *columns, "key" if unique else "idx"])
+    made = Index(name, table, columns, unique, method, where=where, only_sqlite=only_sqlite)
+    return AddIndex(made)
 
 
 def add_foreign_key(
     table: str, column: str, references: str, *, on_delete: str = "CASCADE"
 ) -> AddForeignKey:
-    return AddForeignKey(foreign_key(table, column, references, on_delete))
+    name = f"{table}_{column}_fkey"
+    return AddForeignKey(ForeignKey(name, table, column, references, on_delete))

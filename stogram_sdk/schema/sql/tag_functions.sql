@@ -16,7 +16,7 @@ BEGIN
         ORDER BY array_position(
             ARRAY['und-x-icu', 'pg_c_utf8', 'C.utf8', 'C.UTF-8', 'en_US.utf8'], c.collname::text)
         LIMIT 1;
-        -- Sigma at the end of a word, and sharp s in both cases, become what casefold() makes.
+        -- casefold() makes one letter of both sigmas, and "ss" of sharp s in both cases.
         key := replace(
             'normalize(replace(replace(lower(upper(replace(normalize(tag, NFKC), chr(7838), '
             'chr(223))@by)@by), chr(962), chr(963)), chr(223), ''ss''), NFC)',
@@ -37,15 +37,15 @@ BEGIN
         WHERE given.tag IS NOT NULL AND NOT message."isDeleted"
             AND (message."isSent" OR message."scheduledFor" IS NULL)
     $body$;
-    -- SECURITY DEFINER: whoever may write messages keeps their tags, without a right of their own.
-    -- enable_seqscan: a session that planned this while the table was small would go on so.
+    -- SECURITY DEFINER: a role that may write messages needs no right to write "MessageTag".
+    -- enable_seqscan: a session keeps its plans, also one that it made while the table was small.
     CREATE OR REPLACE FUNCTION stogram_keep_message_tags() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
     DECLARE
         past record;
     BEGIN
-        -- For this call: the schema may be renamed, and whoever writes may be in another.
+        -- For this call: the schema may be renamed, and the writer's session may be in another.
         PERFORM set_config('search_path', quote_ident(TG_TABLE_SCHEMA) || ', pg_temp', true);
         IF TG_OP = 'TRUNCATE' THEN
             DELETE FROM "MessageTag" WHERE tag <> '';
@@ -65,6 +65,6 @@ BEGIN
         END IF;
         RETURN NULL;
     END $body$;
-    -- Nobody else may hang it on a table of theirs: it runs with the rights of the owner.
+    -- No other role may use it for a table of its own: it runs with the rights of the owner.
     REVOKE EXECUTE ON FUNCTION stogram_keep_message_tags() FROM PUBLIC;
 END $block$;
