@@ -134,6 +134,7 @@ def test_stopped_it_goes_on_where_it_was(messages: str) -> None:
     assert is_all_right()
 
 
+@pytest.mark.slow
 def test_two_at_once(messages: str) -> None:
     command = [sys.executable, "-m", "stogram_sdk", "backfill"]
     processes = [
@@ -206,6 +207,7 @@ def test_an_edit_while_it_writes_is_never_overwritten(
     sdk.close()
 
 
+@pytest.mark.slow
 def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str) -> None:
     sdk.connect(postgres_url)
     migrate()
@@ -256,6 +258,7 @@ def test_it_gives_up_when_a_message_stays_locked(
     assert backfill(postgres_url) == Backfilled(looked_at=1, changed=1)
 
 
+@pytest.mark.slow
 def test_beside_a_writer_killed_and_resumed(postgres_server: PostgresServer) -> None:
     """The sample, while somebody edits it through the SDK's rules, and the run is killed twice."""
     databases = Databases(postgres_server)
