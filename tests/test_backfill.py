@@ -33,6 +33,16 @@ CONTENTS = [
     "",
 ]
 
+#: Up to m2499: each says what the one six before it says.
+MORE_MESSAGES = """
+    WITH RECURSIVE numbers (number) AS (
+        SELECT 6 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2499
+    )
+    INSERT INTO "Message" (id, "senderId", "chatId", content, "createdAt", "updatedAt")
+    SELECT 'm' || number, "senderId", "chatId", content, "createdAt", "updatedAt"
+    FROM numbers JOIN "Message" ON id = 'm' || (number - number / 6 * 6)
+"""
+
 
 @pytest.fixture
 def messages(database_url: str) -> Iterator[str]:
@@ -43,19 +53,16 @@ def messages(database_url: str) -> Iterator[str]:
         user = sdk.User.create(email="e", username="n", password="p")
         chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
         now = utc_now()
-        sdk.Message.insert_many(
-            [
-                {
-                    "id": f"m{number}",
-                    "sender": user,
-                    "chat": chat,
-                    "content": CONTENTS[number % len(CONTENTS)],
-                    "created_at": now,
-                    "updated_at": now,
-                }
-                for number in range(2500)
-            ]
-        ).execute()
+        for number, content in enumerate(CONTENTS):
+            sdk.Message.create(
+                id=f"m{number}",
+                sender=user,
+                chat=chat,
+                content=content,
+                created_at=now,
+                updated_at=now,
+            )
+        db.execute_sql(MORE_MESSAGES)
     yield database_url
     sdk.close()
 

@@ -59,7 +59,7 @@ BEFORE_MIGRATION: dict[str, dict[str, int]] = {
 def test_before_the_migration(databases: Databases, name: str, state: str) -> None:
     databases.make(state, name)
     before = databases.dump(name)
-    found = report(databases.server.url_of(name), 1)
+    found = check(databases.server.url_of(name)).as_dict()
     assert found["pending_migrations"] == [
         "001_server_tables",
         "002_guide_features",
