@@ -35,6 +35,16 @@ CONTENTS = [
     "",
 ]
 
+#: Up to m2499: each says what the one six before it says.
+MORE_MESSAGES = """
+    WITH RECURSIVE numbers (number) AS (
+        SELECT 6 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2499
+    )
+    INSERT INTO "Message" (id, "senderId", "chatId", content, "createdAt", "updatedAt")
+    SELECT 'm' || number, "senderId", "chatId", content, "createdAt", "updatedAt"
+    FROM numbers JOIN "Message" ON id = 'm' || (number - number / 6 * 6)
+"""
+
 
 @pytest.fixture
 def messages(database_url: str) -> Iterator[str]:
@@ -45,19 +55,16 @@ def messages(database_url: str) -> Iterator[str]:
         user = sdk.User.create(email="e", username="n", password="p")
         chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
         now = utc_now()
-        sdk.Message.insert_many(
-            [
-                {
-                    "id": f"m{number}",
-                    "sender": user,
-                    "chat": chat,
-                    "content": CONTENTS[number % len(CONTENTS)],
-                    "created_at": now,
-                    "updated_at": now,
-                }
-                for number in range(2500)
-            ]
-        ).execute()
+        for number, content in enumerate(CONTENTS):
+            sdk.Message.create(
+                id=f"m{number}",
+                sender=user,
+                chat=chat,
+                content=content,
+                created_at=now,
+                updated_at=now,
+            )
+        db.execute_sql(MORE_MESSAGES)
     yield database_url
     sdk.close()
 
@@ -153,6 +160,7 @@ def test_stopped_it_goes_on_where_it_was(messages: str) -> None:
     assert is_all_right()
 
 
+@pytest.mark.slow
 def test_two_at_once(messages: str) -> None:
     command = [sys.executable, "-m", "stogram_sdk", "backfill"]
     processes = [
@@ -225,6 +233,7 @@ def test_an_edit_while_it_writes_is_never_overwritten(
     sdk.close()
 
 
+@pytest.mark.slow
 def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str) -> None:
     sdk.connect(postgres_url)
     migrate()
@@ -275,6 +284,7 @@ def test_it_gives_up_when_a_message_stays_locked(
     assert backfill(postgres_url) == Backfilled(looked_at=1, changed=1)
 
 
+@pytest.mark.slow
 def test_beside_a_writer_killed_and_resumed(postgres_server: PostgresServer) -> None:
     """The sample, while somebody edits it through the SDK's rules, and the run is killed twice."""
     databases = Databases(postgres_server)

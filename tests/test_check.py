@@ -59,7 +59,7 @@ BEFORE_MIGRATION: dict[str, dict[str, int]] = {
 def test_before_the_migration(databases: Databases, name: str, state: str) -> None:
     databases.make(state, name)
     before = databases.dump(name)
-    found = report(databases.server.url_of(name), 1)
+    found = check(databases.server.url_of(name)).as_dict()
     assert found["pending_migrations"] == [
         "001_server_tables",
         "002_guide_features",
@@ -213,7 +213,7 @@ def test_damage_of_each_kind_is_found(
     with databases.server.database(template) as name:
         assert check(databases.server.url_of(name)).is_right
         databases.strictly(name, sql)
-        found = report(databases.server.url_of(name), 1)
+        found = check(databases.server.url_of(name)).as_dict()
     area = damage.split(",")[0]
     (problem,) = [
         problem

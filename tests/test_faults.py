@@ -24,6 +24,8 @@ from tests.support.factories import make_chat, make_user
 from tests.support.proxy import Cut, Silence
 from tests.support.site import SHORT, Site, eventually, running_site
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def the_site() -> Iterator[Site]:

@@ -12,6 +12,7 @@ import os
 from datetime import UTC, timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,7 @@ def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
     return own[kind] | texts | junk
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(
     max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

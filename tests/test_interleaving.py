@@ -28,7 +28,7 @@ from tests.support.factories import (
 from tests.support.factories import unread as unread_of
 from tests.support.threads import Arrivals, arrivals, at_once
 
-pytestmark = pytest.mark.usefixtures("on_postgres")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_postgres")]
 
 NOON = datetime(2999, 1, 1, 12, tzinfo=UTC)
 

@@ -19,6 +19,8 @@ import stogram_sdk as sdk
 from tests.support.factories import LONG_AGO, make_chat, make_message, make_users, wrong_counts
 from tests.support.threads import at_once
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3
 
 CALLS = (

@@ -31,9 +31,9 @@ def test_it_gives_the_same_schema_also_twice(
     for _ in range(2):
         databases.strictly(name, script())
         assert databases.dump(name) == target
-    url = databases.server.url_of(name)
-    assert pw_migrate(url, "migrate", "--fake").returncode == 0
-    assert check(url).is_right
+    # Only the history does not know of it.
+    wrong = check(databases.server.url_of(name)).wrong
+    assert {finding.area for finding in wrong} <= {"migration"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.support.factories import (
 )
 from tests.support.threads import at_once, eight
 
-pytestmark = pytest.mark.usefixtures("engine")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("engine")]
 
 NOON = datetime(2999, 1, 1, 12, tzinfo=UTC)
 

@@ -89,6 +89,7 @@ def test_every_character_stands_for_itself(ivan: sdk.User, chat: sdk.Chat) -> No
         sdk.delete_message(ivan.id, chat.id, message.id)
 
 
+@pytest.mark.slow
 def test_every_letter_is_found_in_each_of_its_cases() -> None:
     for character in map(chr, range(sys.maxunicode)):
         for form in {character.lower(), character.upper(), character.title(), character.casefold()}:
@@ -97,6 +98,7 @@ def test_every_letter_is_found_in_each_of_its_cases() -> None:
                 assert matches(any_case_pattern(form), character)
 
 
+@pytest.mark.slow
 def test_the_plain_part_of_a_text_is_there_in_each_of_its_cases() -> None:
     assert plain_part("AbСd, 12_%") == "d, 12_%"  # the third letter is Cyrillic
     assert [plain_part(text) for text in ("kiss", "да", "ﬁ", "")] == [""] * 4

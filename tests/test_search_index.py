@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,8 @@ from stogram_sdk.command.search_index import drop_search_index, make_search_inde
 from stogram_sdk.database import current_database, session
 from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
 from tests.support.factories import after, insert_message, make_chat, make_message, make_user
-from tests.support.states import pw_migrate, stogram
+from tests.support.postgres import PostgresServer
+from tests.support.states import migrate_here, pw_migrate, stogram
 from tests.test_plans import _plan as plan
 from tests.test_plans import _sent_by as sent_by
 from tests.test_search import ANY_CASE, found
@@ -34,14 +37,43 @@ def execute(sql: str) -> list[Any]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated database with the index, and searches that read no messages themselves."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
+    url: str = request.getfixturevalue(f"indexed_{request.param}")
     monkeypatch.setattr(sdk.search, "_NEWEST", 0)
     monkeypatch.setattr(sdk.search, "_BEGINNING", "'9999-12-31'")
     sdk.connect(url)
-    sdk.migrate()
-    assert make_search_index(url)
     yield url
     sdk.close()
+
+
+@pytest.fixture
+def indexed_sqlite(sqlite_template: Path, tmp_path: Path) -> str:
+    path = shutil.copy(sqlite_template, tmp_path / "stogram.db")
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def indexed_postgres(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    with postgres_server.database(postgres_template) as name:
+        yield postgres_server.url_of(name)
+
+
+@pytest.fixture(scope="module")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("indexed") / "stogram.db"
+    migrate_with_index(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
+    with postgres_server.database() as name:
+        migrate_with_index(postgres_server.url_of(name))
+        yield name
+
+
+def migrate_with_index(url: str) -> None:
+    migrate_here(url)
+    assert make_search_index(url)
 
 
 @pytest.fixture
@@ -63,6 +95,7 @@ def test_text_is_found_in_any_case(ivan: sdk.User) -> None:
             assert found(ivan, text, chat_id=chat.id) == [content]
 
 
+@pytest.mark.slow
 def test_each_character_is_found_in_each_of_its_cases() -> None:
     """By SQLite's trigrams, which know fewer letters than Python does."""
     file = sqlite3.connect(":memory:")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.soak import soak
 
 
+@pytest.mark.slow
 def test_nothing_is_lost() -> None:
     report = soak(faults=42)
     assert not report.wrong, str(report)

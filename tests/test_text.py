@@ -576,6 +576,7 @@ def test_long_hashtags_are_found_too(runs: list[tuple[str, int]]) -> None:
         assert hashtag_key(word) == hashtag_key(key) == key
 
 
+@pytest.mark.slow
 @given(text=MESSAGES)
 def test_what_is_found_is_searchable_and_there_once(text: str) -> None:
     hashtags, mentions = extract_hashtags(text), extract_mentions(text)
@@ -610,6 +611,7 @@ def test_a_url_holds_nothing(host: str, path: str) -> None:
     assert extract_mentions(f"{host}/{path}/@ivan") == []
 
 
+@pytest.mark.slow
 def test_keys_are_stable_for_every_character() -> None:
     for character in map(chr, range(sys.maxunicode + 1)):
         key = normalize_tag(character)
@@ -617,6 +619,7 @@ def test_keys_are_stable_for_every_character() -> None:
     assert normalize_tag("\u1e9b\u0323") == "ṩ"
 
 
+@pytest.mark.slow
 def test_every_character_of_a_hashtag_stays_searchable() -> None:
     for start in range(0, sys.maxunicode, 64):
         text = " ".join(f"#{code}{chr(code)}a" for code in range(start, start + 64))
@@ -624,6 +627,7 @@ def test_every_character_of_a_hashtag_stays_searchable() -> None:
             assert hashtag_key(key) == key
 
 
+@pytest.mark.slow
 def test_letters_marks_and_digits_of_every_script_are_tag_characters() -> None:
     excluded = {*VARIATION_SELECTORS, "\u20e3"}
     for character in map(chr, range(sys.maxunicode + 1)):
@@ -638,6 +642,7 @@ def test_letters_marks_and_digits_of_every_script_are_tag_characters() -> None:
 # --- Hostile texts ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

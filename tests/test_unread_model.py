@@ -818,6 +818,7 @@ def _stored_settings(large: Container[str]) -> dict[tuple[str, str], tuple[Any, 
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("engine")
 def test_whatever_happens_everybody_sees_what_the_contract_says(
     monkeypatch: pytest.MonkeyPatch,
