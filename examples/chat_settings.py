@@ -59,5 +59,5 @@ send_message(anna.id, chat.id, "And good shoes.")
 print("Another one:", get_chat_settings(ivan.id, chat.id).unread_count, "unread")
 print("Read all:", mark_read(ivan.id, chat.id).unread_count, "unread")
 
-# Stored counts stay right by themselves; this is for those that another program has written.
+# The counts above are right by themselves; this is for the column that the server's clients read.
 print("Counts that had to be corrected:", recount_unread(ivan.id))

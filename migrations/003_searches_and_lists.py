@@ -4,11 +4,17 @@ from typing import Any
 
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import Migration
-from stogram_sdk.schema.writing import add_foreign_key, add_index, create_table, moment, text
+from stogram_sdk.schema.unread_since import KeepMoment
+from stogram_sdk.schema.writing import add_index, create_table, moment, text
 
 MIGRATION = Migration(
     steps=(
-        add_index("Message", "chatId", "createdAt", "id"),
+        add_index(
+            "Message",
+            *("chatId", "createdAt", "id", "senderId"),
+            name="Message_visible_idx",
+            where='NOT "isDeleted" AND ("isSent" OR "scheduledFor" IS NULL)',
+        ),
         add_index(
             "Message",
             *("scheduledFor", "createdAt", "id"),
@@ -22,8 +28,8 @@ MIGRATION = Migration(
         ),
         add_index("ChatMember", "chatId", "joinedAt", "id"),
         add_index("User", "lower(username)", name="User_username_lower_idx"),
-        create_table("LargeChat", text("chatId"), moment("createdAt", default=None)),
-        add_foreign_key("LargeChat", "chatId", "Chat"),
+        create_table("UnreadSince", text("id"), moment("since", default=None), is_derived=True),
+        KeepMoment(),
         create_table(
             "MessageTag",
             text("tag"),

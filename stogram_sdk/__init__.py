@@ -1,6 +1,6 @@
 """Stogram's database for Python: models, and a function for everything a messenger does with it.
 
-Begin with `connect()`, then call the functions; every one raises `StogramError` and nothing else.
+Begin with `connect()`, then call the functions. The errors that they raise are all `StogramError`s.
 """
 
 from stogram_sdk.blocking import (
@@ -90,7 +90,7 @@ from stogram_sdk.pins import (
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
-from stogram_sdk.text import extract_hashtags, extract_mentions
+from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
 from stogram_sdk.users import create_user, find_user, get_user
 
 __version__ = "1.0.0"
@@ -179,6 +179,7 @@ __all__ = [
     "send_message",
     "session",
     "set_favorite",
+    "tag_key",
     "toggle_favorite",
     "transaction",
     "unblock_user",

@@ -6,18 +6,75 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 
+from stogram_sdk import __version__
 from stogram_sdk.errors import StogramError
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="stogram_sdk %(version)s")
 def main() -> None:
     """Tools for the database of a Stogram server.
 
     The database is the one that $STOGRAM_DATABASE_URL or $DATABASE_URL names.
+
+    Exit status: 0 if it is done or there was nothing to do, 1 if it was refused or failed, 2 if the
+    command was not understood.
     """
+
+
+@main.command()
+@click.option("--name", help="The last one to apply (default: all that are pending).")
+@click.option("--fake", is_flag=True, help="Change no table: only note them as done.")
+def migrate(name: str | None, fake: bool) -> None:
+    """Apply the migrations that are pending; names each one and each of its steps.
+
+    It can be stopped at any time and started again: what is done stays done. If something is in the
+    way it says so before anything is touched.
+    """
+    from stogram_sdk.command.migrate import migrate as run
+    from stogram_sdk.command.tables import steps_shown
+
+    last = _migrations_named(name)[-1]
+    with _errors_in_one_line(), steps_shown():
+        applied = run(click.echo, last=last, fake=fake)
+    verb = "noted as done" if fake else "applied"
+    click.echo(_how_many(applied, verb) if applied else "nothing to do: no migration is pending")
+
+
+@main.command()
+@click.option(
+    "--count", type=click.IntRange(min=1), default=1, help="How many to take back (default: 1)."
+)
+def rollback(count: int) -> None:
+    """Take back the last migration.
+
+    It refuses to lose data unless STOGRAM_ALLOW_DATA_LOSS is 1.
+    """
+    from stogram_sdk.command.migrate import rollback as run
+    from stogram_sdk.command.tables import steps_shown
+
+    with _errors_in_one_line(), steps_shown():
+        undone = run(click.echo, count=count)
+    click.echo(_how_many(undone, "taken back") if undone else "nothing to do: no migration is done")
+
+
+@main.command()
+def status() -> None:
+    """Which migrations are done? Changes nothing; whether they did what they should, ask check."""
+    from stogram_sdk.command.migrate import status as look
+
+    with _errors_in_one_line():
+        found = look()
+    for name in found.done:
+        click.echo(f"[x] {name}")
+    for name in found.pending:
+        click.echo(f"[ ] {name}")
+    click.echo(f"{_how_many(found.done, 'done')}, {len(found.pending)} pending")
 
 
 @main.command()
@@ -57,10 +114,8 @@ def sql(name: str | None, rollback: bool) -> None:
 
     with _errors_in_one_line():
         schema = PostgresSchema(read_database_url().schema_name)
+        chosen = _migrations_named(name)
         known = shipped_migrations()
-        chosen = [each for each in known if name in (None, each, each.split("_")[0])]
-        if not chosen:
-            raise click.ClickException(f"no migration {name!r}; there are {', '.join(known)}")
         write = rollback_script if rollback else migration_script
         for each in reversed(chosen) if rollback else chosen:
             click.echo(write(each, known[each], schema))
@@ -68,16 +123,18 @@ def sql(name: str | None, rollback: bool) -> None:
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Only say how many messages would change.")
-def backfill(dry_run: bool) -> None:
-    """Find the mentions and hashtags of messages that were sent before the migration.
+@click.option("--since", metavar="TIME", help="Only messages sent or changed since: 10m, 2h, 3d.")
+def backfill(dry_run: bool, since: str | None) -> None:
+    """Find the mentions and hashtags of messages from before the migration, or of the server.
 
-    It can be stopped at any time, and goes on where it was.
+    What is stored stays; what is missing is added. It can be stopped at any time, and goes on where
+    it was. What the server edits or sends by socket is found by a call every minute with --since.
     """
     from stogram_sdk.command.backfill import backfill as run
     from stogram_sdk.command.tables import progress
 
     with _errors_in_one_line(), progress("messages") as advance:
-        result = run(dry_run=dry_run, advance=advance)
+        result = run(dry_run=dry_run, since=_time_ago(since), advance=advance)
     verb = "would change" if dry_run else "changed"
     click.echo(f"{result.looked_at} messages looked at, {result.changed} {verb}")
 
@@ -96,6 +153,62 @@ def search_index(drop: bool) -> None:
         changed = drop_search_index() if drop else make_search_index()
     done, already = ("dropped", "is not there") if drop else ("made", "is there already")
     click.echo(f"the search index {f'was {done}' if changed else already}")
+
+
+def _time_ago(text: str | None) -> datetime | None:
+    """The time that `10m`, `2h` or `3d` ago was."""
+    if text is None:
+        return None
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or unit not in units:
+        raise click.BadParameter("it is a number of minutes, hours or days: 10m, 2h, 3d")
+    return datetime.now(UTC) - timedelta(**{units[unit]: int(number)})
+
+
+@main.command()
+@click.option(
+    "--write",
+    "directory",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Put both into the server's directory `prisma`.",
+)
+@click.option("--search-index", is_flag=True, help="With the index of `stogram search-index`.")
+def prisma(directory: Path | None, search_index: bool) -> None:
+    """What the server's Prisma must know of the migrations, so that it finds no drift.
+
+    It prints the lines for schema.prisma, and the SQL of a migration of Prisma's own. With --write
+    it adds to schema.prisma what is not there yet, and makes migrations/<time>_stogram_sdk.
+    """
+    from stogram_sdk.command.prisma import migration_sql, schema_lines, write
+
+    if directory is None:
+        click.echo("// schema.prisma: add what is not there yet\n")
+        click.echo(schema_lines(search_index=search_index))
+        click.echo("-- migrations/<time>_stogram_sdk/migration.sql\n")
+        click.echo(migration_sql(search_index=search_index), nl=False)
+        return
+    with _errors_in_one_line():
+        written = write(directory, search_index=search_index)
+    click.echo(f"amended {written.schema}, and wrote {written.migration}")
+    click.echo("Where `stogram migrate` has run, tell Prisma that it is done:")
+    click.echo(f"    npx prisma migrate resolve --applied {written.migration.name}")
+
+
+def _migrations_named(name: str | None) -> list[str]:
+    """The one of that name or number; all if none is named."""
+    from stogram_sdk.schema.migration import shipped_migrations
+
+    known = list(shipped_migrations())
+    chosen = [each for each in known if name in (None, each, each.split("_")[0])]
+    if not chosen:
+        raise click.UsageError(f"no migration {name!r}; there are {', '.join(known)}")
+    return chosen
+
+
+def _how_many(migrations: list[str], verb: str) -> str:
+    number = len(migrations)
+    return f"{number} migration{'' if number == 1 else 's'} {verb}"
 
 
 @contextmanager

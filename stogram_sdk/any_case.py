@@ -1,7 +1,7 @@
 """Finding a text in any case of its letters, the same on both engines.
 
-Neither the locale of a PostgreSQL database, which may know only ASCII, nor SQLite's LIKE, which
-does know only ASCII, has a say. Three letters show why a letter is more than two forms:
+The locale of a PostgreSQL database may know the case of ASCII letters only, and SQLite's LIKE knows
+no others. So neither is asked. Three letters show why a letter has more than two forms:
 
 ======  ============================  ======================================================
 sought  finds                         why
@@ -22,7 +22,7 @@ from itertools import groupby
 #: More than these make a query of FTS5 slower, not better.
 _MOST_FORMS, _MOST_TRIGRAMS = 30, 30
 
-#: What stands for one character is at most so long in lower case: "ﬃ" is "ffi".
+#: The text that one character stands for is at most so long in lower case: "ﬃ" is "ffi".
 _LONGEST_LETTER = 3
 
 _DOT_ABOVE = "\u0307"
@@ -44,9 +44,9 @@ def any_case_pattern(text: str) -> str:
 
 
 def plain_part(text: str) -> str:
-    """The longest part of the text whose case A-Z are enough for: in lower case, it is all there.
+    """The longest part of the text for whose case A-Z are enough, in lower case.
 
-    It may be empty; K, S and I have forms in other alphabets.
+    It may be empty. K, S and I end such a part, since they have forms in other alphabets.
     """
     forms = _case_forms()
     runs = groupby(
@@ -57,14 +57,14 @@ def plain_part(text: str) -> str:
 
 
 def any_case_like(text: str) -> str:
-    """A pattern for PostgreSQL's ILIKE: it finds the text where no odd characters are in it."""
+    """A pattern for PostgreSQL's ILIKE, which finds the text in rows without odd characters."""
     return "%" + re.sub(r"([\\%_])", r"\\\1", _fold(text)) + "%"
 
 
 def any_case_trigrams(text: str) -> str | None:
     """A query of SQLite's FTS5 that finds at least what `any_case_pattern` does.
 
-    None if that has no three characters in a row of which there are few forms.
+    None if the text has no three characters in a row that have few forms each.
     """
     letters = [_spellings(letter) for letter in _letters(text)]
     terms: dict[str, None] = {}
@@ -84,7 +84,7 @@ def matches(pattern: str, text: str | None) -> bool:
 
 
 def _letters(text: str) -> list[str]:
-    """The folded text, character by character; what one character may stand for is together."""
+    """The folded text in pieces: each character, or the text that one character may stand for."""
     folded = _fold(text)
     letters: list[str] = []
     place = 0
@@ -95,7 +95,7 @@ def _letters(text: str) -> list[str]:
 
 
 def _letter_at(folded: str, place: int) -> str:
-    """The longest piece there that one character may stand for; else the character."""
+    """The longest piece there that one character may stand for; else the character itself."""
     for length in range(_LONGEST_LETTER, 1, -1):
         piece = folded[place : place + length]
         if len(piece) == length and piece in _case_forms():
@@ -111,7 +111,7 @@ def _any_case(folded: str) -> str:
 
 
 def _spellings(letter: str) -> set[str]:
-    """What matches the letter's part of the pattern, but for what FTS5 holds to be the same."""
+    """The spellings of the letter in the pattern, each once as FTS5 tells them apart."""
     if len(letter) > 1:
         spelled = {""}
         for character in letter:
@@ -122,7 +122,7 @@ def _spellings(letter: str) -> set[str]:
 
 
 def _simply_folded(character: str) -> str:
-    """The character without case, if FTS5, whose Unicode is an old one, sees it so too."""
+    """The character without case, if FTS5 folds it in the same way; its Unicode is an old one."""
     folded = character.casefold()
     is_old = unicodedata.ucd_3_2_0.category(character) != "Cn"
     return folded if len(folded) == 1 and is_old else character
@@ -135,7 +135,7 @@ def _fold(text: str) -> str:
 
 @cache
 def _case_forms() -> dict[str, str]:
-    """By what `_fold` makes of them: the characters that differ by case only."""
+    """For each result of `_fold`, the characters that have it: they differ by case only."""
     forms: dict[str, str] = {}
     for character in map(chr, range(0x20000)):  # no letter beyond these has a case
         folded = _fold(character)

@@ -1,39 +1,23 @@
-"""Blocking: who does not want to hear from whom."""
+"""Blocking: a user does not want to hear from another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from peewee import JOIN, SQL, Query, Tuple
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.fields import utc_now
-from stogram_sdk.models import BlockedUser, Chat, ChatMember, User, new_id
-from stogram_sdk.operations import atomic, operation
+from stogram_sdk.models import BlockedUser, User, new_id
+from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
-from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.unread import chat_lock, recount, user_lock
+from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit
 
 
-def _both_users_and_their_chats() -> Any:
-    """The locks on the two and what they share: nobody joins, no message passes meanwhile."""
-    theirs = ChatMember.alias()
-    users = user_lock((User.id == P.user_id) | (User.id == P.blocked_id))
-    chats = chat_lock(
-        Chat.id.in_(
-            ChatMember.select(ChatMember.chat)
-            .join(theirs, on=(theirs.chat == ChatMember.chat))
-            .where(ChatMember.user == P.user_id, theirs.user == P.blocked_id)
-        )
-    )
-    return users, chats
-
-
 @statement
-def _block_user() -> Any:
+def _block_user() -> Query:
     user, blocked = User.alias(), User.alias()
     both = (
         user.select(P.id, user.id, blocked.id, P.now)
@@ -44,15 +28,14 @@ def _block_user() -> Any:
     insert = BlockedUser.insert_from(both, fields).on_conflict(
         "nothing", conflict_target=[BlockedUser.user, BlockedUser.blocked]
     )
-    return after_locking(insert.returning(BlockedUser), *_both_users_and_their_chats())
+    return insert.returning(BlockedUser)
 
 
 @statement
-def _unblock_user() -> Any:
-    delete = BlockedUser.delete().where(
+def _unblock_user() -> Query:
+    return BlockedUser.delete().where(
         BlockedUser.user == P.user_id, BlockedUser.blocked == P.blocked_id
     )
-    return after_locking(delete, *_both_users_and_their_chats())
 
 
 @statement
@@ -64,11 +47,13 @@ def _is_blocked() -> Query:
 
 @statement
 def _block_of_user() -> Query:
-    """Nothing for an unknown user; without the block if there is none."""
-    block = (BlockedUser.user == User.id) & (BlockedUser.blocked == P.blocked_id)
+    """No row for an unknown user; the other is None if unknown, the block None if there is none."""
+    other = User.alias()
+    block = (BlockedUser.user == User.id) & (BlockedUser.blocked == other.id)
     return (
-        User.select(User.id, *BlockedUser._meta.sorted_fields)
-        .join(BlockedUser, JOIN.LEFT_OUTER, on=block)
+        User.select(User.id, other.id, *BlockedUser._meta.sorted_fields)
+        .join(other, JOIN.LEFT_OUTER, on=(other.id == P.blocked_id))
+        .join_from(User, BlockedUser, JOIN.LEFT_OUTER, on=block)
         .where(User.id == P.user_id)
     )
 
@@ -105,10 +90,10 @@ def _list_blocked_users() -> Query:
 
 @operation
 def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
-    """Block a user: from now on their messages raise no unread count and no notification.
+    """Block a user: none of their messages counts as unread any more, and none notifies.
 
-    What they have written that is still unread no longer counts either; in groups their messages
-    stay visible. In the private chat of the two, neither can write.
+    That includes the messages that they have written before. In groups their messages stay
+    visible. In the private chat of the two, neither can write.
     Returns the row and whether it was made by this call. Raises `NotFound` if there is no such
     user, `InvalidInput`, also for oneself.
     """
@@ -116,36 +101,32 @@ def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
     if valid_id(blocked_id, "blocked_id") == user_id:
         raise InvalidInput("a user cannot block themselves", field="blocked_id")
     pair = {"user_id": user_id, "blocked_id": blocked_id}
-    now = utc_now()
-    with atomic():
-        block: BlockedUser | None = _block_user.first(id=new_id(), now=now, **pair)
+    while True:
+        block: BlockedUser | None = _block_user.first(id=new_id(), now=current_time(), **pair)
         if block is not None:
-            recount.variant(of_sender=True).run(user_id=user_id, sender_id=blocked_id, now=now)
             return block, True
         found = _block_of_user.first(**pair)
-    if found is None:
-        raise NotFound("user", user_id)
-    _, block = found
-    if block is None:
-        raise NotFound("user", blocked_id)
-    return block, False
+        if found is None:
+            raise NotFound("user", user_id)
+        _, other, block = found
+        if other is None:
+            raise NotFound("user", blocked_id)
+        if block is not None:
+            return block, False
+        # Another caller has just taken back the block that was found.
 
 
 @operation
 def unblock_user(user_id: str, blocked_id: str) -> bool:
-    """Take a block back; what the other has written since is unread again, if it was not read.
+    """Take a block back: messages of the other that were not read count as unread again.
 
     Returns whether there was a block. Raises `InvalidInput`.
     """
-    pair = {
-        "user_id": valid_id(user_id, "user_id"),
-        "blocked_id": valid_id(blocked_id, "blocked_id"),
-    }
-    with atomic():
-        if not _unblock_user.run(**pair):
-            return False
-        recount.variant(of_sender=True).run(user_id=user_id, sender_id=blocked_id, now=utc_now())
-    return True
+    return bool(
+        _unblock_user.run(
+            user_id=valid_id(user_id, "user_id"), blocked_id=valid_id(blocked_id, "blocked_id")
+        )
+    )
 
 
 @operation
@@ -168,7 +149,7 @@ def is_blocked_either(user_id: str, other_id: str) -> bool:
 
 @operation
 def blocked_among(user_id: str, other_ids: Iterable[str]) -> set[str]:
-    """Those of these users whom the user has blocked.
+    """Which of these users the user has blocked, as a set of ids.
 
     Raises `InvalidInput`, also for more than 10,000 ids.
     """
@@ -182,7 +163,7 @@ def blocked_among(user_id: str, other_ids: Iterable[str]) -> set[str]:
 def list_blocked_users(
     user_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Profile]:
-    """The profiles of those whom the user has blocked, the latest first.
+    """The profiles of the users whom the user has blocked, the latest block first.
 
     Raises `InvalidInput`.
     """

@@ -1,4 +1,4 @@
-"""What a user has set for a chat: muted, favorite, how far they have read."""
+"""The settings of a user for a chat: muted, favorite, and how far they have read."""
 
 from __future__ import annotations
 
@@ -6,55 +6,50 @@ from typing import Any, NamedTuple
 
 from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Select, Tuple, fn
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
-from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import Chat, ChatMember, ChatSettings, LargeChat, Message, User, new_id
+from stogram_sdk.models import ChatMember, ChatSettings, Message, new_id
 from stogram_sdk.operations import operation
+from stogram_sdk.ordering import place_of, settings_lock
 from stogram_sdk.rows import default_settings
-from stogram_sdk.statements import P, Statement, after_locking, dialect, statement
-from stogram_sdk.tags import tags_are_complete
+from stogram_sdk.statements import P, Statement, after_locking, statement
 from stogram_sdk.unread import (
-    SETTINGS_KEY,
-    is_large,
-    next_time,
-    position_in_large,
-    position_of,
-    recount,
-    settings_lock,
+    last_read,
+    mentions_after,
+    migrated_at,
+    read_place,
+    settings_of,
+    time_of_place,
     unread_after,
     unread_count,
-    unread_in_large,
-    unread_mentions,
 )
 from stogram_sdk.validation import valid_flag, valid_id
 from stogram_sdk.visibility import is_sent, is_visible
 
+#: The columns for ON CONFLICT: the natural key, which a shard can check by itself.
+_KEY = (ChatSettings.user, ChatSettings.chat)
+
 
 class UnreadTotals(NamedTuple):
-    """Unread messages in all chats of a user, in those not muted, and those that mention them."""
+    """Unread messages of a user: in all chats, in chats that are not muted, and with a mention."""
 
     all: int
     unmuted: int
     mentions: int
 
 
-def upsert_settings(
-    values: dict[Any, Any], update: dict[Any, Any], *guards: Any, in_large: bool
-) -> ModelInsert:
+def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> ModelInsert:
     """The settings row of a member made with `values`, or changed by `update`.
 
-    Whoever is not in the chat has no membership to select from, and gets no row. A new row is later
-    than all that is there, whatever the clocks say: none of it is unread. `in_large`: only in a
-    large chat, with the count beside the row, or only in one that is not; for `change_settings`.
+    A user who is not in the chat has no membership to select from, and gets no row. The member's
+    unread count comes with the row.
     """
-    guards += (is_large(P.chat_id) if in_large else ~is_large(P.chat_id),)
-    count = [unread_in_large(ChatSettings, P.user_id, P.chat_id)] if in_large else []
     columns = {
         ChatSettings.id: P.id,
         ChatSettings.user: ChatMember.user,
         ChatSettings.chat: ChatMember.chat,
-        ChatSettings.created_at: next_time(ChatMember.chat),
+        ChatSettings.created_at: P.now,
         ChatSettings.updated_at: P.now,
         **values,
     }
@@ -64,26 +59,22 @@ def upsert_settings(
     return (
         ChatSettings.insert_from(member, list(columns))
         .on_conflict(
-            conflict_target=SETTINGS_KEY,
+            conflict_target=_KEY,
             update={ChatSettings.updated_at: EXCLUDED.updatedAt, **update},
         )
-        .returning(ChatSettings, *count)
+        .returning(ChatSettings, unread_count(P.user_id, P.chat_id))
     )
 
 
 def change_settings(change: Statement, **values: Any) -> ChatSettings | None:
-    """The row after `change`, a statement made by `upsert_settings`, with the count that the member
-    sees; None if it finds nothing to change.
+    """The row after `change`, a statement made by `upsert_settings`; None if it changed nothing."""
+    row = change.first(id=new_id(), now=current_time(), **values)
+    return None if row is None else _with_count(*row)
 
-    The statement that can also count in a large chat takes PostgreSQL twice as long, so it is only
-    tried where the other one has found nothing.
-    """
-    values = {"id": new_id(), "now": utc_now(), **values}
-    settings: ChatSettings | None = change.first(**values)
-    if settings is None:
-        row = change.variant(in_large=True).first(**values)
-        if row is not None:
-            settings, settings.unread_count = row
+
+def _with_count(settings: ChatSettings, unread_count: int) -> ChatSettings:
+    """The row with the count that the member sees, instead of the server's number."""
+    settings.unread_count = unread_count
     return settings
 
 
@@ -93,41 +84,34 @@ def _get_chat_settings() -> Query:
         ChatMember.select(
             ChatMember.id,
             *ChatSettings._meta.sorted_fields,
-            unread_count(ChatSettings, ChatMember.user, ChatMember.chat),
+            unread_after(
+                read_place(ChatSettings, P.chat_id), P.user_id, P.chat_id, ChatMember.joined_at
+            ),
         )
-        .join(
-            ChatSettings,
-            JOIN.LEFT_OUTER,
-            on=((ChatSettings.user == ChatMember.user) & (ChatSettings.chat == ChatMember.chat)),
-        )
+        .join(ChatSettings, JOIN.LEFT_OUTER, on=settings_of(ChatMember))
         .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
     )
 
 
 @statement
-def _set_muted(in_large: bool = False) -> Query:
+def _set_muted() -> Query:
     return upsert_settings(
-        {ChatSettings.is_muted: P.is_muted},
-        {ChatSettings.is_muted: EXCLUDED.isMuted},
-        in_large=in_large,
+        {ChatSettings.is_muted: P.is_muted}, {ChatSettings.is_muted: EXCLUDED.isMuted}
     )
 
 
 @statement
-def _set_favorite(in_large: bool = False) -> Query:
+def _set_favorite() -> Query:
     return upsert_settings(
-        {ChatSettings.is_favorite: P.is_favorite},
-        {ChatSettings.is_favorite: EXCLUDED.isFavorite},
-        in_large=in_large,
+        {ChatSettings.is_favorite: P.is_favorite}, {ChatSettings.is_favorite: EXCLUDED.isFavorite}
     )
 
 
 @statement
-def _toggle_favorite(in_large: bool = False) -> Query:
+def _toggle_favorite() -> Query:
     return upsert_settings(
         {ChatSettings.is_favorite: SQL("true")},
         {ChatSettings.is_favorite: ~ChatSettings.is_favorite},
-        in_large=in_large,
     )
 
 
@@ -143,122 +127,161 @@ def _unmute_all_chats() -> Any:
 
 
 @statement
-def _mark_read(up_to: bool = False, in_large: bool = False) -> Any:
-    """`up_to`: as far as one message, and not as far as the newest."""
-    target = Message.alias()
-    wanted = (target.id == P.message_id) & is_sent(target)
+def _mark_read() -> Any:
+    """Read up to the newest message, after which nothing is unread."""
+    newest = Message.alias()
     found = (
-        target.select(target.id)
-        .where(target.chat == P.chat_id, wanted if up_to else is_visible(target))
-        .order_by(target.created_at.desc(), target.id.desc())
+        newest.select(newest.id)
+        .where(newest.chat == P.chat_id, is_visible(newest))
+        .order_by(newest.created_at.desc(), newest.id.desc())
         .limit(1)
     )
-
-    def place(message_id: Any) -> Any:
-        read = Message.alias()
-        one = read.chat == P.chat_id, read.id == message_id
-        return Tuple(read.select(read.created_at).where(*one), read.select(read.id).where(*one))
-
-    position = position_in_large(ChatSettings, P.chat_id) if in_large else position_of(ChatSettings)
-    is_forward = place(EXCLUDED.lastReadMessageId) > position
-    if not up_to:
-        # What is there can be read though the row was made after it.
-        is_forward |= ChatSettings.last_read_message_id.is_null()
-    guards = [fn.EXISTS(found)] if up_to else []
-    last_read = Case(
-        None, [(is_forward, EXCLUDED.lastReadMessageId)], ChatSettings.last_read_message_id
-    )
-    values = {ChatSettings.last_read_message_id: found}
-    update = {ChatSettings.last_read_message_id: last_read}
-    # The row is held before what was read and written meanwhile is looked at.
-    lock_or_make = (
-        upsert_settings(values, {}, *guards, in_large=in_large)
-        .on_conflict(
-            conflict_target=SETTINGS_KEY,
-            update={ChatSettings.updated_at: ChatSettings.updated_at},
-            where=SQL("false"),
-        )
-        .returning()
-    )
-    if in_large:
-        upsert = upsert_settings(values, update, *guards, in_large=True)
-        return after_locking(upsert, lock_or_make)
-    # Where there is none yet it is made with user and chat held: who blocks or deletes a message
-    # meanwhile cannot see the new row.
-    has_row = ChatSettings.select(ChatSettings.id).where(
-        ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
-    )
-    user_and_chat = (
-        User.select(User.id)
-        .join(Chat, on=(Chat.id == P.chat_id))
-        .where(User.id == P.user_id, ~fn.EXISTS(has_row))
-    )
-    unread_there = unread_after(place(found), ChatMember.user, ChatMember.chat)
-    unread_here = unread_after(position, ChatSettings.user, ChatSettings.chat)
-    count = Case(None, [(is_forward, EXCLUDED.unreadCount)], unread_here)
-    upsert = upsert_settings(
-        values | {ChatSettings.unread_count: unread_there},
-        update | {ChatSettings.unread_count: count},
-        *guards,
-        in_large=False,
-    )
-    return after_locking(upsert, dialect().lock(user_and_chat), lock_or_make)
+    # A member who has read nothing yet may read a message from before the migration.
+    is_forward = _is_later_than_read() | ChatSettings.last_read_message_id.is_null()
+    return _read_up_to(found, is_forward, count=SQL("0"), count_if_read=SQL("0"))
 
 
 @statement
-def _unread_totals(by_table: bool = True) -> Query:
-    """What is unread in the muted chats and in the others; `by_table`: of `unread_mentions`.
+def _mark_read_up_to() -> Any:
+    """Read up to one message."""
+    target, own = Message.alias(), ChatSettings.alias()
+    wanted = target.chat == P.chat_id, target.id == P.message_id, is_sent(target)
+    since = migrated_at()
+    is_new = fn.EXISTS(target.select(target.id).where(*wanted, target.created_at >= since))
+    has_read = own.user == P.user_id, own.chat == P.chat_id, own.last_read_message_id != ""
+    # For a member who has read nothing yet, a message from before the migration is no place: the
+    # ones between it and the migration would become unread.
+    is_place = is_new | fn.EXISTS(own.select(own.id).where(*has_read))
+    found = Case(None, [(is_place, P.message_id)])
+    place = (
+        Case(None, [(is_place, target.select(target.created_at).where(*wanted))], since),
+        Case(None, [(is_place, P.message_id)], ""),
+    )
+    joined = ChatMember.joined_at
+    return _read_up_to(
+        found,
+        _is_later_than_read(),
+        fn.EXISTS(target.select(target.id).where(*wanted)),
+        count=unread_after(place, P.user_id, P.chat_id, joined),
+        count_if_read=unread_count(P.user_id, P.chat_id),
+    )
 
-    Where counts are stored and where they are counted now is asked apart: of one expression for
-    both, PostgreSQL would expect the cost of counting for every chat, and prepare for it.
-    """
-    ids = ChatSettings, ChatMember.user, ChatMember.chat
-    settings = (ChatSettings.user == ChatMember.user) & (ChatSettings.chat == ChatMember.chat)
-    stored = (
-        ChatMember.select(
-            ChatSettings.is_muted.alias("is_muted"),
-            ChatSettings.unread_count.alias("unread"),
-            unread_mentions(*ids, in_large=False, by_table=by_table).alias("mentions"),
-        )
-        .join(ChatSettings, on=settings)
-        .where(
-            ChatMember.user == P.user_id,
-            ChatSettings.unread_count > 0,
-            ~is_large(ChatMember.chat),
-        )
+
+def _read_up_to(found: Any, is_forward: Any, *guards: Any, count: Any, count_if_read: Any) -> Any:
+    """`count`: the unread count afterwards; `count_if_read`: if the member had read further."""
+    upsert = upsert_settings(
+        {ChatSettings.last_read_message_id: found, ChatSettings.unread_count: count},
+        {
+            ChatSettings.last_read_message_id: Case(
+                None,
+                [(is_forward, EXCLUDED.lastReadMessageId)],
+                ChatSettings.last_read_message_id,
+            ),
+            ChatSettings.unread_count: Case(
+                None, [(is_forward, EXCLUDED.unreadCount)], count_if_read
+            ),
+            # This time may mark the place, see `unread`: so it stays too.
+            ChatSettings.updated_at: Case(
+                None, [(is_forward, EXCLUDED.updatedAt)], ChatSettings.updated_at
+            ),
+        },
+        *guards,
     )
-    counted = (
+    # Locked first, so that a place that another caller has just reached is seen and kept.
+    held = settings_lock(ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id)
+    return after_locking(upsert.returning(ChatSettings), held)
+
+
+def _is_later_than_read() -> Any:
+    """Whether the message is later than the place up to which the member has read."""
+    message = Message.alias()
+    later = message.select(message.id).where(
+        message.chat == P.chat_id,
+        message.id == EXCLUDED.lastReadMessageId,
+        place_of(message) > Tuple(*read_place(ChatSettings, P.chat_id)),
+    )
+    return fn.EXISTS(later)
+
+
+@statement
+def _recount(in_chat: bool = False) -> Any:
+    """Set the server's column to the truth in the rows where it differs."""
+    rows = [ChatSettings.user == P.user_id]
+    if in_chat:
+        rows.append(ChatSettings.chat == P.chat_id)
+    truth = fn.COALESCE(unread_count(ChatSettings.user, ChatSettings.chat), 0)
+    # The time of the last change stays: it may mark the place, see `unread`.
+    update = ChatSettings.update({ChatSettings.unread_count: truth})
+    return after_locking(
+        update.where(*rows, ChatSettings.unread_count != truth), settings_lock(*rows)
+    )
+
+
+@statement
+def _unread_totals() -> Query:
+    """Unread messages and mentions, in the muted chats and in the others."""
+    chats: Any = (
         ChatMember.select(
-            fn.COALESCE(ChatSettings.is_muted, SQL("false")),
-            unread_in_large(*ids),
-            unread_mentions(*ids, in_large=True, by_table=by_table),
+            ChatMember.chat.alias("chat_id"),
+            ChatMember.joined_at.alias("joined_at"),
+            fn.COALESCE(ChatSettings.is_muted, SQL("false")).alias("is_muted"),
+            ChatSettings.last_read_message_id.alias("last_read_id"),
+            ChatSettings.updated_at.alias("changed_at"),
+            last_read(ChatSettings, ChatMember.chat, Message.created_at).alias("found_at"),
         )
-        .join(LargeChat, on=(LargeChat.chat == ChatMember.chat))
-        .join_from(ChatMember, ChatSettings, JOIN.LEFT_OUTER, on=settings)
+        .join(ChatSettings, JOIN.LEFT_OUTER, on=settings_of(ChatMember))
         .where(ChatMember.user == P.user_id)
+        .cte("chats", materialized=True)
     )
-    chats = stored.union_all(counted).alias("chats")
-    sums = [chats.c.is_muted, fn.SUM(chats.c.unread), fn.SUM(chats.c.mentions)]
-    return Select((chats,), [tags_are_complete(), *sums]).group_by(chats.c.is_muted)
+
+    def member_of(table: Any) -> tuple[Any, ...]:
+        found_at, last_read_id = table.c.found_at, table.c.last_read_id
+        place = (
+            time_of_place(found_at, last_read_id, table.c.changed_at),
+            Case(None, [(found_at.is_null(False), last_read_id)], ""),
+        )
+        return place, P.user_id, table.c.chat_id, table.c.joined_at
+
+    names = ("chat_id", "joined_at", "is_muted", "last_read_id", "changed_at", "found_at")
+    # Materialized, because the count is used twice and must be made once.
+    counted: Any = Select(
+        (chats,),
+        [
+            *(getattr(chats.c, name) for name in names),
+            unread_after(*member_of(chats)).alias("unread"),
+        ],
+    ).cte("counted", materialized=True)
+    mentions = mentions_after(*member_of(counted))
+    return (
+        Select(
+            (counted,),
+            [
+                counted.c.is_muted,
+                fn.SUM(counted.c.unread),
+                fn.SUM(Case(None, [(counted.c.unread > 0, mentions)], 0)),
+            ],
+        )
+        .group_by(counted.c.is_muted)
+        .with_cte(chats, counted)
+    )
 
 
 @operation
 def get_chat_settings(user_id: str, chat_id: str) -> ChatSettings:
-    """What the user has set for the chat; a row of defaults, not stored, if nothing is.
+    """The user's settings for the chat; if there are none, a row of defaults, which is not stored.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
     """
     row = _get_chat_settings.first(**_pair(user_id, chat_id))
     if row is None:
         raise NotFound("chat", chat_id)
-    settings: ChatSettings = row[1] or default_settings(user_id, chat_id)
-    settings.unread_count = row[2]
-    return settings
+    _, settings, count = row
+    return _with_count(settings or default_settings(user_id, chat_id), count)
 
 
 @operation
 def mute_chat(user_id: str, chat_id: str) -> ChatSettings:
-    """Notify the user of nothing in this chat. Returns the row.
+    """Stop notifying the user of messages in this chat. Returns the row.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
     """
@@ -277,7 +300,7 @@ def unmute_chat(user_id: str, chat_id: str) -> ChatSettings:
 @operation
 def unmute_all_chats(user_id: str) -> int:
     """Unmute every chat of the user. Returns how many were muted. Raises `InvalidInput`."""
-    return _unmute_all_chats.run(user_id=valid_id(user_id, "user_id"), now=utc_now())
+    return _unmute_all_chats.run(user_id=valid_id(user_id, "user_id"), now=current_time())
 
 
 @operation
@@ -294,8 +317,8 @@ def set_favorite(user_id: str, chat_id: str, is_favorite: bool = True) -> ChatSe
 def toggle_favorite(user_id: str, chat_id: str) -> ChatSettings:
     """Put the chat among the favorites if it is not there, take it out if it is.
 
-    Returns the row. Every call turns it once, also when several run at the same time; so this is
-    the one command here that must not be repeated blindly: see `set_favorite`.
+    Returns the row. Every call turns it once, also when several run at the same time. So a repeated
+    call undoes the first; `set_favorite` can be repeated.
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
     """
     return _change(_toggle_favorite, user_id, chat_id)
@@ -306,16 +329,16 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
     """Read the chat up to that message, or up to the newest.
 
     It never moves back: for a message before the one that was read last, nothing changes. A
-    deleted message still has its place. Returns the row with the new count.
+    deleted message still marks its place. Returns the row with the unread count after it.
     Raises `NotFound` for a chat the user is not in and for a message that is not there,
     `InvalidInput`.
     """
     values = _pair(user_id, chat_id)
     read = _mark_read
     if message_id is not None:
-        read = _mark_read.variant(up_to=True)
+        read = _mark_read_up_to
         values["message_id"] = valid_id(message_id, "message_id")
-    settings = change_settings(read, **values)
+    settings: ChatSettings | None = read.first(id=new_id(), now=current_time(), **values)
     if settings is None:
         if message_id is None:
             raise NotFound("chat", chat_id)
@@ -326,17 +349,17 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
 
 @operation
 def recount_unread(user_id: str, chat_id: str | None = None) -> int:
-    """Set the user's stored unread counts to the truth, in one chat or in all.
+    """Set the column `unreadCount`, which the server's own clients read, to the truth.
 
-    Returns how many were something else. The counts of this package stay right by themselves; this
-    is for those that another program has written. Raises `NotFound` for a chat the user is not in,
-    `InvalidInput`.
+    It does so for the user's settings of one chat or of all. Nothing that this package returns
+    depends on the column. Returns how many rows changed. Raises `NotFound` for a chat the user is
+    not in, `InvalidInput`.
     """
-    values = {"user_id": valid_id(user_id, "user_id"), "now": utc_now()}
+    valid_id(user_id, "user_id")
     if chat_id is None:
-        return recount.run(**values)
+        return _recount.run(user_id=user_id)
     valid_id(chat_id, "chat_id")
-    corrected = recount.variant(in_chat=True).run(chat_id=chat_id, **values)
+    corrected = _recount.variant(in_chat=True).run(user_id=user_id, chat_id=chat_id)
     if not corrected:
         require_member(user_id, chat_id)
     return corrected
@@ -346,16 +369,14 @@ def recount_unread(user_id: str, chat_id: str | None = None) -> int:
 def unread_totals(user_id: str) -> UnreadTotals:
     """How many messages the user has not read, over all the chats they are in.
 
-    Raises `InvalidInput`.
+    At most 1,000 of each chat are counted. Raises `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     rows = _unread_totals.all(user_id=user_id)
-    if rows and not rows[0][0]:
-        rows = _unread_totals.variant(by_table=False).all(user_id=user_id)
     return UnreadTotals(
-        all=sum(int(unread) for _, _, unread, _ in rows),
-        unmuted=sum(int(unread) for _, is_muted, unread, _ in rows if not is_muted),
-        mentions=sum(int(mentions) for _, _, _, mentions in rows),
+        all=sum(int(unread) for _, unread, _ in rows),
+        unmuted=sum(int(unread) for is_muted, unread, _ in rows if not is_muted),
+        mentions=sum(int(mentions) for _, _, mentions in rows),
     )
 
 

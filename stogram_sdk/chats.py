@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Case, Query, Select, Tuple, fn
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.fields import time_from_database, utc_now
-from stogram_sdk.folders import own_folder, require_folder
+from stogram_sdk.fields import time_from_database
+from stogram_sdk.folders import require_folder
 from stogram_sdk.models import (
     Chat,
     ChatMember,
     ChatSettings,
     ChatType,
+    Folder,
     MemberRole,
     Message,
     User,
     new_id,
 )
 from stogram_sdk.operations import atomic, operation
-from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.ordering import user_lock
+from stogram_sdk.paging import START, Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
 from stogram_sdk.rows import SENDER, Sender, default_settings
+from stogram_sdk.server_columns import is_archived as is_archived_in
 from stogram_sdk.statements import P, after_locking, attach, dialect, statement
-from stogram_sdk.unread import unread_count, user_lock
+from stogram_sdk.unread import (
+    has_unread_after,
+    read_place,
+    settings_of,
+    unread_after,
+)
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
@@ -45,8 +53,8 @@ from stogram_sdk.visibility import is_visible
 class ChatSummary(NamedTuple):
     """A line of the chat list.
 
-    `last_message` (with its sender) is None in a chat without messages; `peer` is the other
-    member of a PRIVATE chat, as the user may see them.
+    `last_message`, with its sender, is None in a chat without messages. `peer` is the other member
+    of a PRIVATE chat, as the user may see them, and None in other chats.
     """
 
     chat: Chat
@@ -91,7 +99,10 @@ def _create_members() -> Query:
 
 @statement
 def _private_chat(locked: bool = False) -> Any:
-    mine, theirs = ChatMember.alias(), ChatMember.alias()
+    mine, theirs, other = ChatMember.alias(), ChatMember.alias(), ChatMember.alias()
+    # The server lets others into PRIVATE chats, which are not chats of two any more then.
+    is_other = (other.user != P.user_id) & (other.user != P.other_id)
+    third = other.select(other.id).where(other.chat == Chat.id, is_other)
     chats = (
         Chat.select()
         .join(mine, on=(mine.chat == Chat.id))
@@ -101,6 +112,7 @@ def _private_chat(locked: bool = False) -> Any:
             Chat.is_secret == P.is_secret,
             mine.user == P.user_id,
             theirs.user == P.other_id,
+            ~fn.EXISTS(third),
         )
         .order_by(Chat.created_at, Chat.id)
         .limit(1)
@@ -122,8 +134,8 @@ def create_chat(
 ) -> Chat:
     """Make a chat of the owner, who becomes OWNER, and the members.
 
-    PRIVATE takes exactly one other member, and is the one private chat of the two: if they have
-    it already, it is returned as it is. Returns the row. Raises `NotFound` for an unknown user,
+    A PRIVATE chat takes exactly one other member, and two users have only one: if it is there
+    already, it is returned as it is. Returns the row. Raises `NotFound` for an unknown user,
     `InvalidInput`.
     """
     valid_id(owner_id, "owner_id")
@@ -145,10 +157,10 @@ def create_chat(
 
 @operation
 def open_private_chat(user_id: str, other_id: str, *, is_secret: bool = False) -> tuple[Chat, bool]:
-    """The one private chat of the two, made if there is none; a secret one is apart.
+    """The one private chat of the two, made if there is none; a secret chat is another one.
 
     Returns the chat and whether it was made by this call; two callers at once get the same one.
-    A block does not stop it from being opened, only from being written in.
+    The chat can be opened despite a block, but nobody can write in it then.
     Raises `NotFound` for an unknown user, `InvalidInput`, also for oneself.
     """
     valid_id(user_id, "user_id")
@@ -178,7 +190,7 @@ def _open_private_chat(
 
 
 def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) -> Chat:
-    now = utc_now()
+    now = current_time()
     users = [owner_id, *others]
     chat: Chat | None = _create_chat.first(
         id=new_id(), type=type.value, user_ids=users, user_count=len(users), now=now, **details
@@ -194,64 +206,24 @@ def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) ->
     return chat
 
 
-#: Before every chat of the list: favorites first, then by last message, then by id.
-_START = (True, datetime(9999, 12, 31, tzinfo=UTC), "")
+#: A place before every chat of the list: favorites first, then by last message, then by id.
+_START = (True, *START)
 
 
 @statement
-def _list_chats(
-    in_folder: bool | None = None,
-    is_favorite: bool = False,
-    is_secret: bool = False,
-    unread_only: bool = False,
-) -> Query:
-    """`in_folder`: True for one folder, False for no folder, None for any.
+def _list_chats(**filters: Any) -> Query:
+    """The chats of the page are chosen first, from as little data as possible.
 
-    Which chats are on the page is decided first, by as little as that takes; then all that is
-    shown is read for those alone.
+    Everything else is read for those chats alone. The filters are those of `_chats_of_user`.
     """
-    mine, settings = ChatMember.alias(), ChatSettings.alias()
-    favorite = fn.COALESCE(settings.is_favorite, SQL("false"))
-    conditions = [mine.user == P.user_id]
-    if in_folder is not None:
-        folder = settings.folder
-        in_it = (folder == P.folder_id) & fn.EXISTS(own_folder())
-        conditions.append(in_it if in_folder else folder.is_null())
-    if is_favorite:
-        conditions.append(favorite == P.is_favorite)
-    if is_secret:
-        chat = Chat.alias()
-        secret = chat.select(chat.is_secret).where(chat.id == mine.chat)
-        conditions.append(P.is_secret == secret)
-    if unread_only:
-        conditions.append(unread_count(settings, mine.user, mine.chat) > 0)
-    # Materialized: else the newest message is looked up wherever its time is spoken of.
-    chats: Any = (
-        mine.select(
-            mine.chat.alias("id"),
-            favorite.alias("favorite"),
-            fn.COALESCE(_newest_in(mine.chat, "created_at"), mine.joined_at).alias("last_at"),
-        )
-        .join(
-            settings,
-            JOIN.LEFT_OUTER,
-            on=((settings.user == mine.user) & (settings.chat == mine.chat)),
-        )
-        .where(*conditions)
-        .cte("chats", materialized=True)
-    )
-    place = chats.c.favorite, chats.c.last_at, chats.c.id
-    listed = (
-        Select((chats,), place)
-        .where(Tuple(*place) < Tuple(P.favorite, P.before, P.before_id))
-        .order_by(*(column.desc() for column in place))
-        .limit(P.limit)
-        .alias("listed")
-    )
+    chats = _chats_of_user(**filters)
+    listed = _page_of(chats)
     other, peer = ChatMember.alias(), User.alias()
-    # A subquery, so that nobody looks for the other member of a group.
+    # A subquery, so that the other member is looked up in PRIVATE chats alone.
     others = other.select(other.user).where(other.chat == listed.c.id, other.user != P.user_id)
     peer_id = Case(None, [(Chat.type == ChatType.PRIVATE.value, others.limit(1))])
+    is_newest = (Message.chat == listed.c.id) & (Message.id == _newest_in(listed.c.id, "id"))
+    is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == listed.c.id)
     return (
         Chat.select(
             *Chat._meta.sorted_fields,
@@ -260,22 +232,14 @@ def _list_chats(
             *SENDER,
             listed.c.favorite,
             listed.c.last_at,
-            unread_count(ChatSettings, P.user_id, listed.c.id),
+            unread_after(
+                read_place(ChatSettings, listed.c.id), P.user_id, listed.c.id, listed.c.joined_at
+            ),
             *profile_columns(peer, P.user_id),
         )
         .join(listed, on=(Chat.id == listed.c.id))
-        .join_from(
-            Chat,
-            ChatSettings,
-            JOIN.LEFT_OUTER,
-            on=((ChatSettings.user == P.user_id) & (ChatSettings.chat == listed.c.id)),
-        )
-        .join_from(
-            Chat,
-            Message,
-            JOIN.LEFT_OUTER,
-            on=((Message.chat == listed.c.id) & (Message.id == _newest_in(listed.c.id, "id"))),
-        )
+        .join_from(Chat, ChatSettings, JOIN.LEFT_OUTER, on=is_own)
+        .join_from(Chat, Message, JOIN.LEFT_OUTER, on=is_newest)
         .join_from(Message, Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
         .join_from(Chat, peer, JOIN.LEFT_OUTER, on=(peer.id == peer_id))
         .order_by(listed.c.favorite.desc(), listed.c.last_at.desc(), listed.c.id.desc())
@@ -283,8 +247,70 @@ def _list_chats(
     )
 
 
+def _chats_of_user(
+    in_folder: bool | None = None,
+    is_favorite: bool = False,
+    is_secret: bool = False,
+    unread_only: bool = False,
+) -> Any:
+    """The user's chats with their places in the list, of those that pass the filters.
+
+    `in_folder`: True for one folder, False for no folder, None for any.
+    """
+    mine, settings = ChatMember.alias(), ChatSettings.alias()
+    favorite = fn.COALESCE(settings.is_favorite, SQL("false"))
+    conditions = [mine.user == P.user_id, is_archived_in(settings) == P.is_archived]
+    if in_folder is not None:
+        conditions.append(
+            _is_in_folder(settings) if in_folder else ~_is_in_folder(settings, of_any=True)
+        )
+    if is_favorite:
+        conditions.append(favorite == P.is_favorite)
+    if is_secret:
+        chat = Chat.alias()
+        secret = chat.select(chat.is_secret).where(chat.id == mine.chat)
+        conditions.append(P.is_secret == secret)
+    if unread_only:
+        member = P.user_id, mine.chat, mine.joined_at
+        conditions.append(has_unread_after(read_place(settings, mine.chat), *member))
+    # Materialized, or the newest message would be looked up wherever its time is used.
+    return (
+        mine.select(
+            mine.chat.alias("id"),
+            favorite.alias("favorite"),
+            fn.COALESCE(_newest_in(mine.chat, "created_at"), mine.joined_at).alias("last_at"),
+            mine.joined_at.alias("joined_at"),
+        )
+        .join(settings, JOIN.LEFT_OUTER, on=settings_of(mine, settings))
+        .where(*conditions)
+        .cte("chats", materialized=True)
+    )
+
+
+def _is_in_folder(settings: Any, *, of_any: bool = False) -> Any:
+    """Whether the chat is in the folder that is asked for, or in any of the user's.
+
+    The server may put a chat into a folder of somebody else: that counts as no folder.
+    """
+    folder = Folder.alias()
+    own = folder.select(folder.id).where(folder.id == settings.folder, folder.user == P.user_id)
+    return fn.EXISTS(own if of_any else own.where(folder.id == P.folder_id))
+
+
+def _page_of(chats: Any) -> Any:
+    """The places of the chats of one page, as the table `listed`."""
+    place = chats.c.favorite, chats.c.last_at, chats.c.id
+    return (
+        Select((chats,), [*place, chats.c.joined_at])
+        .where(Tuple(*place) < Tuple(P.favorite, P.before, P.before_id))
+        .order_by(*(column.desc() for column in place))
+        .limit(P.limit)
+        .alias("listed")
+    )
+
+
 def _newest_in(chat: Any, what: str) -> Any:
-    """Something of the newest message of the chat that is visible."""
+    """A column of the newest visible message of the chat."""
     message = Message.alias()
     return (
         message.select(getattr(message, what))
@@ -302,20 +328,23 @@ def list_chats(
     is_favorite: bool | Unset = UNSET,
     is_secret: bool | Unset = UNSET,
     unread_only: bool = False,
+    is_archived: bool = False,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[ChatSummary]:
     """The user's chats: favorites first, then by the time of the last message.
 
     A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
-    the chats that are in no folder; a filter that is not given does not count.
+    the chats that are in no folder; a filter that is not given does not apply. Later servers let
+    users archive chats: these are listed with `is_archived=True`, and only then.
+    Returns a page of `ChatSummary`, each with the unread count, at most 1,000.
     Raises `NotFound` for a folder that is not the user's, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     valid_flag(unread_only, "unread_only")
     valid_limit(limit)
     variant: dict[str, Any] = {"unread_only": unread_only}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"is_archived": valid_flag(is_archived, "is_archived")}
     if folder_id is not UNSET:
         variant["in_folder"] = folder_id is not None
         if folder_id is not None:

@@ -1,7 +1,7 @@
 """The connection to the database: `db`, `connect()`, `session()`, `close()`, `transaction()`.
 
-The models are bound to `db`, which stands for whatever `connect()` opened last. A call takes a
-connection from the pool for as long as it runs; `session()` keeps one for many calls.
+The models are bound to `db`, which stands for the database that `connect()` opened last. A call
+takes a connection from the pool for as long as it runs; `session()` keeps one for many calls.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
 import peewee
@@ -25,7 +26,7 @@ class Database(peewee.DatabaseProxy):
     """Stands for the database that `connect()` opened last."""
 
     def atomic(self, *args: Any, **options: Any) -> Any:
-        """Peewee's own; a connection that was opened for it goes back to the pool at the end."""
+        """Peewee's own; if it opens a connection, that goes back to the pool at the end."""
         return self._atomic(*args, **options)
 
     @contextmanager
@@ -46,7 +47,7 @@ def open_database(
     url: str | None = None, **options: Unpack[ConnectOptions]
 ) -> tuple[Any, DatabaseSettings]:
     """A database as `connect()` makes it, not yet bound to the models."""
-    # Of the two engines only the one in use is loaded.
+    # Imported here, so that only the engine in use is loaded.
     from stogram_sdk.engine.database_url import read_database_url
 
     settings = read_database_url(url, **options)
@@ -63,8 +64,8 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
     """Bind the models to a database; connections are opened when they are needed.
 
     `url` defaults to `$STOGRAM_DATABASE_URL`, then `$DATABASE_URL`, then `sqlite:///stogram.db`;
-    the server's own URL works as it is. Options, which go before the URL's, are those of
-    `stogram_sdk.engine.database_url`. The limits of time, in seconds (0: none):
+    the server's own URL works as it is. The options are those of `stogram_sdk.engine.database_url`,
+    and go before those of the URL. The limits of time, in seconds (0: none):
 
     * `connect_timeout=5`: until the server has accepted a connection, for each of its addresses;
     * `pool_timeout=10`: until one of the `connection_limit=10` connections is free;
@@ -75,9 +76,9 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
       which the server ends it;
     * `max_idle_connection_lifetime=300`: after which an unused connection is not used again.
 
-    They work through PgBouncer; but the system's resolver takes its own time to find the server's
-    name: `hostaddr` gives the address. On SQLite, `statement_timeout` is how long to wait for
-    another writer.
+    They hold through PgBouncer too. They do not limit how long the system's resolver looks for the
+    server's name; `hostaddr` gives the address instead. On SQLite, `statement_timeout` is how long
+    a call waits for another writer.
 
     Raises `InvalidInput` for a URL or option that cannot be right, `Unavailable` if the database
     cannot be reached.
@@ -98,15 +99,21 @@ def current_database() -> Any:
     return db.obj
 
 
+def current_time() -> datetime:
+    """The time in UTC by the clock of the database, cut to the milliseconds that columns hold."""
+    moment: datetime = current_database().current_time()
+    return moment
+
+
 @contextmanager
 def session(*, statement_timeout: float | None = None) -> Iterator[None]:
     """Keep one connection of the pool for everything inside; hand it back at the end.
 
-    With `statement_timeout` (seconds, 0: without end) each statement inside has so much time
-    instead of what `connect()` was told. Sessions nest: an inner one uses the connection of the
-    outer one. Between transactions, a connection that has ended is replaced.
-    Raises `Unavailable` if no connection can be had in time; errors of one's own queries with
-    Peewee leave as a `StogramError` too.
+    `statement_timeout` (seconds, 0: no limit) is how long each statement inside may take, instead
+    of the limit of `connect()`. Sessions nest: an inner one uses the connection of the outer one.
+    Between transactions, a connection that has ended is replaced.
+    Raises `Unavailable` if there is no free connection in time. Errors of Peewee queries inside
+    are raised as a `StogramError` too.
     """
     database = current_database()
     with translated_errors():
@@ -120,7 +127,7 @@ def session(*, statement_timeout: float | None = None) -> Iterator[None]:
 
 
 def close() -> None:
-    """Close all connections; those at work in other threads close when they are done."""
+    """Close all connections; a connection at work in another thread closes when it is done."""
     _require_no_transaction()
     if db.obj is not None:
         db.obj.close_all()
@@ -136,9 +143,9 @@ def _require_no_transaction() -> None:
 def transaction() -> Iterator[None]:
     """Make what is inside one unit: all of it happens, or nothing.
 
-    Inside another transaction it is a savepoint. Raises `Unavailable`; if the connection was lost
-    at the commit, whether it happened is not known and `safe_to_retry` is False. See `retrying`
-    for a unit that is tried again when it meets another.
+    Inside another transaction it is a savepoint. Raises `Unavailable`; its `safe_to_retry` is False
+    if the connection was lost at the commit, since nobody knows then whether that happened. See
+    `retrying` for a unit that runs again when it conflicts with another.
     """
     with session(), current_database().atomic():
         yield

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, Field, ForeignKeyField, Node
 
-from stogram_sdk.errors import InvalidInput, StogramError
+from stogram_sdk.errors import InvalidInput
 
 if TYPE_CHECKING:
     AnyField = Field[Any]
@@ -40,8 +40,8 @@ def cut_to_milliseconds(moment: datetime) -> datetime:
 def time_to_text(moment: datetime) -> str:
     """The one form in which a time is sent to either database.
 
-    SQLite compares times as text, so there must be only one; and a PostgreSQL session in another
-    time zone would shift an aware value on its way into a column without zone.
+    SQLite compares times as text, so there must be only one form. PostgreSQL gets it too, because a
+    session in another time zone would shift an aware value on its way into a column without zone.
     """
     if moment.tzinfo is None:
         raise InvalidInput(
@@ -57,7 +57,7 @@ def time_from_database(value: datetime | str | None) -> datetime | None:
     return moment.replace(tzinfo=UTC)
 
 
-#: Defaults that SQLite writes differently: times in the form of `time_to_text`, arrays as JSON.
+#: Defaults in SQLite's words: times in the form of `time_to_text`, arrays as JSON.
 SQLITE_DEFAULTS = {
     "CURRENT_TIMESTAMP": "(strftime('%Y-%m-%d %H:%M:%f', 'now'))",
     "'{}'": "'[]'",
@@ -89,7 +89,7 @@ class UtcDateTimeField(FieldWithDefault):
     def db_value(self, value: Any) -> Any:
         return time_to_text(value) if isinstance(value, datetime) else value
 
-    #: A list of rows calls it some hundred times.
+    #: The bare function, since a list of rows calls it some hundred times.
     python_value = staticmethod(time_from_database)
 
 
@@ -113,28 +113,32 @@ class EnumTextField(AnyField):
     def db_value(self, value: Any) -> Any:
         return value if value is None or isinstance(value, Node) else self.enum(value).value
 
-    def python_value(self, value: Any) -> StrEnum | None:
+    def python_value(self, value: Any) -> Any:
         if value is None:
             return None
         member = self._members.get(value)
-        if member is None:
-            raise StogramError(f"this version knows no {self.enum.__name__} {value!r}")
-        return member
+        # A later server may have added the label: then the value is its text.
+        return value if member is None else member
 
 
 class TextArray(list[str]):
     """A list that each driver knows how to write: psycopg2 as an array, sqlite3 as JSON."""
 
 
-def _json_text(values: TextArray) -> str:
-    return json.dumps(values, ensure_ascii=False)
+def tags_to_json(value: Any) -> str:
+    """The tags as JSON, in the form in which the server writes them."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-sqlite3.register_adapter(TextArray, _json_text)
+sqlite3.register_adapter(TextArray, tags_to_json)
+
+
+class Tags(list[str]):
+    """Tags of a message, as a parameter of a statement; each database has its own form."""
 
 
 class Rows(list[dict[str, Any]]):
-    """Rows by the names of their fields, to give to a statement (see `Dialect.given_rows`)."""
+    """Rows by the names of their fields, as a parameter (see `Dialect.given_rows`)."""
 
 
 def rows_to_json(rows: Rows) -> str:
@@ -151,11 +155,23 @@ class TextArrayField(FieldWithDefault):
             return value
         if isinstance(value, str):
             raise InvalidInput(f"{self.name} must be a list of texts, not a text", field=self.name)
-        return TextArray(value)
+        dialect = getattr(self.model._meta.database, "dialect", None)
+        return TextArray(value) if dialect is None else dialect.tags(list(value))
 
     def python_value(self, value: Any) -> list[str]:
-        texts: list[str] = json.loads(value) if isinstance(value, str) else value or []
+        if isinstance(value, str):
+            return texts_from_json(value)
+        texts: list[str] = value or []
         return texts
+
+
+def texts_from_json(text: str) -> list[str]:
+    """The texts of an array in JSON; none of them if another program has written something else."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
 
 
 class Reference(ForeignKeyField):

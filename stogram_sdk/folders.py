@@ -1,4 +1,4 @@
-"""Folders: each user's own order in their chats."""
+"""Folders, in which each user keeps their own chats in order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from peewee import EXCLUDED, JOIN, SQL, ModelSelect, Query, fn
 
 from stogram_sdk.chat_settings import change_settings, upsert_settings
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import Chat, ChatSettings, Folder, User, new_id
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, Folder, User, new_id
 from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import settings_lock, user_lock
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.unread import settings_lock, unread_count
+from stogram_sdk.unread import read_place, settings_of, unread_after
 from stogram_sdk.validation import (
     UNSET,
     Unset,
@@ -39,8 +40,8 @@ class FolderSummary(NamedTuple):
 
 
 def _owner_lock() -> Any:
-    """The lock on the user's row: their folders have one order."""
-    return dialect().lock(User.select(User.id).where(User.id == P.user_id))
+    """The lock on the user's row, so that two calls do not give two folders the same place."""
+    return user_lock(User.id == P.user_id)
 
 
 def own_folder() -> ModelSelect[Folder]:
@@ -49,7 +50,7 @@ def own_folder() -> ModelSelect[Folder]:
 
 
 def _folder_lock() -> Any:
-    """The lock on a folder's row: taken before those of settings rows."""
+    """The lock on a folder's row, which is taken before the locks on settings rows."""
     return dialect().lock(own_folder())
 
 
@@ -116,40 +117,37 @@ def _has_folder() -> Query:
 
 @statement
 def _list_folders() -> Query:
-    in_folder = (
-        (ChatSettings.folder == Folder.id)
-        & (ChatSettings.user == Folder.user)
-        & is_member(ChatSettings.user, ChatSettings.chat)
-    )
+    member = ChatMember
+    in_folder = (ChatSettings.folder == Folder.id) & (ChatSettings.user == Folder.user)
     return (
         Folder.select(
             *Folder._meta.sorted_fields,
             *Chat._meta.sorted_fields,
-            unread_count(ChatSettings, Folder.user, ChatSettings.chat),
+            unread_after(
+                read_place(ChatSettings, member.chat), P.user_id, member.chat, member.joined_at
+            ),
         )
         .join(ChatSettings, JOIN.LEFT_OUTER, on=in_folder)
-        .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == ChatSettings.chat))
+        .join(member, JOIN.LEFT_OUTER, on=settings_of(member))
+        .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == member.chat))
         .where(Folder.user == P.user_id)
         .order_by(Folder.order, Folder.id, Chat.created_at, Chat.id)
     )
 
 
 @statement
-def _move_to_folder(in_large: bool = False) -> Any:
+def _move_to_folder() -> Any:
     upsert = upsert_settings(
         {ChatSettings.folder: P.folder_id},
         {ChatSettings.folder: EXCLUDED.folderId},
         fn.EXISTS(own_folder()),
-        in_large=in_large,
     )
     return after_locking(upsert, _folder_lock())
 
 
 @statement
-def _take_out_of_folder(in_large: bool = False) -> Query:
-    return upsert_settings(
-        {ChatSettings.folder: None}, {ChatSettings.folder: None}, in_large=in_large
-    )
+def _take_out_of_folder() -> Query:
+    return upsert_settings({ChatSettings.folder: None}, {ChatSettings.folder: None})
 
 
 @statement
@@ -177,7 +175,7 @@ def create_folder(
         name=_valid_name(name),
         color=_valid_color(color),
         icon=_valid_icon(icon),
-        now=utc_now(),
+        now=current_time(),
     )
     if folder is None:
         raise NotFound("user", user_id)
@@ -207,7 +205,7 @@ def update_folder(
     if icon is not UNSET:
         given["icon"] = _valid_icon(icon)
     folder: Folder | None = _update_folder.variant(**dict.fromkeys(given, True)).first(
-        user_id=user_id, folder_id=folder_id, now=utc_now(), **given
+        user_id=user_id, folder_id=folder_id, now=current_time(), **given
     )
     if folder is None:
         raise NotFound("folder", folder_id)
@@ -216,7 +214,7 @@ def update_folder(
 
 @operation
 def reorder_folders(user_id: str, folder_ids: Iterable[str]) -> list[Folder]:
-    """Put the user's folders in this order; it names each of them once.
+    """Put the user's folders in this order, which names each of them once.
 
     Returns the rows in the new order. Raises `InvalidInput`, also if a folder is missing, twice
     or not the user's.
@@ -232,7 +230,7 @@ def reorder_folders(user_id: str, folder_ids: Iterable[str]) -> list[Folder]:
             )
         orders = [str(order) for order in range(len(ids))]
         changed = _reorder_folders.all(
-            user_id=user_id, folder_ids=ids, orders=orders, now=utc_now()
+            user_id=user_id, folder_ids=ids, orders=orders, now=current_time()
         )
     return sorted(changed, key=lambda folder: folder.order)
 
@@ -267,7 +265,7 @@ def list_folders(user_id: str) -> list[FolderSummary]:
 
 @operation
 def move_to_folder(user_id: str, chat_id: str, folder_id: str | None) -> ChatSettings:
-    """Put a chat into a folder, and out of the one it was in; None takes it out of any.
+    """Move a chat into a folder from the one it was in; None takes it out of its folder.
 
     Returns the chat's settings. Raises `NotFound` for a chat the user is not in and for a folder
     that is not theirs, `InvalidInput`.
@@ -292,7 +290,7 @@ def remove_from_folder(user_id: str, chat_id: str) -> bool:
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
     """
     pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
-    if _remove_from_folder.run(now=utc_now(), **pair):
+    if _remove_from_folder.run(now=current_time(), **pair):
         return True
     require_member(**pair)
     return False

@@ -1,26 +1,27 @@
 """Importing: the history of a chat from another system.
 
-Imported messages have the times that they were written at there, so they take their places among
-the messages of the chat. A reader who has passed that place does not see them come: they are
-unread for those members who had read only earlier ones, and on the pages that follow.
+Imported messages keep the times at which they were written there, so they take their places among
+the messages of the chat. A reader who has passed such a place does not see them arrive. They are
+unread for the members who had read only earlier messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from peewee import SQL, Query, Select, fn
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
-from stogram_sdk.fields import Rows, utc_now
+from stogram_sdk.fields import Rows
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
 from stogram_sdk.messages import content_columns
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
 from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.unread import chat_lock, count_imported, make_settings
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_MESSAGES,
@@ -37,8 +38,8 @@ from stogram_sdk.visibility import is_blocked_in_private, is_sent, place_in
 class ImportedMessage(NamedTuple):
     """A message as another system has it; `created_at` is aware and not in the future.
 
-    The `id` is yours to make, and the same each time: by it a message is imported once. The rest
-    is as in `send_message`.
+    The caller makes the `id`, the same one each time: a message with an id is imported once. The
+    other fields are as in `send_message`.
     """
 
     id: str
@@ -52,11 +53,6 @@ class ImportedMessage(NamedTuple):
     file_size: int | None = None
     is_edited: bool = False
 
-
-#: A settings row that another transaction is making cannot be seen yet, though what is later than
-#: the row has to be counted in it: `make_settings` waits for such. No transaction is open for
-#: longer than this, so what is older than this is not later than any of them.
-_LONGEST_TRANSACTION = timedelta(hours=1)
 
 _GIVEN = (
     Message.id,
@@ -76,9 +72,9 @@ _GIVEN = (
 
 @statement
 def _import_messages() -> Any:
-    """Those that are not there yet, with id and time.
+    """Write the messages that are not there yet, and return their ids.
 
-    None if the user may not import, or if a sender or an answered message is unknown.
+    Nothing is written if the user may not import, or if a sender or answered message is unknown.
     """
     columns: dict[Any, Any] = {
         **{field: SQL(f"given.{field.name}") for field in _GIVEN},
@@ -102,14 +98,12 @@ def _import_messages() -> Any:
     insert = Message.insert_from(new, list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
     )
-    return after_locking(
-        insert.returning(Message.id, Message.created_at), chat_lock(Chat.id == P.chat_id)
-    )
+    return after_locking(insert.returning(Message.id), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
 def _messages_there() -> Query:
-    """Those that are in the chat, each with whether it was sent."""
+    """The messages that are in the chat already, each with whether it was sent."""
     return Message.select(Message.id, Message.sender, is_sent()).where(
         Message.chat == P.chat_id, dialect().is_one_of(Message.id, P.message_ids)
     )
@@ -120,10 +114,10 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
     """Write up to 1,000 messages of a chat's history, all or none: by the owner and admins.
 
     In a PRIVATE chat either of the two may. The senders are users, who need not be in the chat any
-    more; an answered message is one of these or one that was sent in the chat. Mentions and
-    hashtags are found. Nobody is told; a message is unread where it is later than what a member has
-    read. A message whose id is there already, of the same sender, stays as it is, so an import can
-    be repeated.
+    more. An answered message is one of these, or was sent in the chat. Mentions and hashtags are
+    found. Nobody is notified; a message is unread for a member who has read only earlier ones. A
+    message whose id is there already, of the same sender, stays as it is. So an import can be
+    repeated.
 
     Returns how many were written by this call. Raises `NotFound` for a chat the user is not in, an
     unknown sender and an unknown `reply_to_id`, `NotAllowed` by role, `Blocked` in a PRIVATE chat,
@@ -132,9 +126,9 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
     given = valid_list(messages, "messages", "ImportedMessage", _valid_message)
-    now = utc_now()
+    now = current_time()
     rows = [_row(each, now) for each in at_most(MAX_MESSAGES, given, "messages", "messages")]
-    # Of those with one id the first counts.
+    # Of several messages with one id, the first is written.
     to_write = {row["id"]: row for row in reversed(rows)}
     sender_ids = sorted({row["sender"] for row in rows})
     answered_ids = sorted({row["reply_to"] for row in rows} - {*to_write, None})
@@ -153,16 +147,6 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
             _require_importer(user_id, chat_id)
         if len(written) < len(rows):
             _require_written(chat_id, rows, sender_ids, answered_ids)
-        if written:
-            end = max(message.created_at for message in written) + timedelta(milliseconds=1)
-            if end > now - _LONGEST_TRANSACTION:
-                make_settings.run(chat_id=chat_id, now=now)
-            count_imported.run(
-                chat_id=chat_id,
-                message_ids=[message.id for message in written],
-                end=end,
-                now=now,
-            )
     return len(written)
 
 
@@ -174,7 +158,7 @@ def _require_importer(user_id: str, chat_id: str) -> None:
 def _require_written(
     chat_id: str, rows: list[dict[str, Any]], sender_ids: list[str], answered_ids: list[str]
 ) -> None:
-    """Raise what stands in the way of those rows that are not in the chat now."""
+    """Raise the error that explains why some rows are not in the chat now."""
     ids = [*answered_ids, *(row["id"] for row in rows)]
     found = _messages_there.all(chat_id=chat_id, message_ids=ids)
     there = {message.id: message.sender_id for message, _ in found}
@@ -201,7 +185,7 @@ def _valid_message(value: object, field: str) -> ImportedMessage:
 
 
 def _row(message: ImportedMessage, now: datetime) -> dict[str, Any]:
-    """The message as it is written, by attributes. Raises `InvalidInput`, which names its id."""
+    """The attributes of the row to write. Raises `InvalidInput`, which names the message's id."""
     try:
         created_at = valid_time(message.created_at, "created_at")
         if created_at > now:

@@ -1,4 +1,4 @@
-"""Who is in a chat."""
+"""The members of a chat."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 from peewee import Case, Query, Tuple, fn
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotAllowed
-from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_member
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new_id
 from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.statements import P, after_locking, statement
-from stogram_sdk.unread import chat_lock, next_time, recount, user_lock
 from stogram_sdk.users import get_user
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit
 from stogram_sdk.visibility import is_member
@@ -60,11 +60,7 @@ def _add_member(role: str) -> Any:
     insert = ChatMember.insert_from(new, fields).on_conflict(
         "nothing", conflict_target=[ChatMember.user, ChatMember.chat]
     )
-    return after_locking(
-        insert.returning(ChatMember),
-        user_lock(User.id == P.member_id),
-        chat_lock(Chat.id == P.chat_id),
-    )
+    return after_locking(insert.returning(ChatMember), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -142,10 +138,10 @@ def _list_members() -> Query:
 def add_member(
     user_id: str, chat_id: str, member_id: str, *, role: MemberRole = MemberRole.MEMBER
 ) -> ChatMember:
-    """Put a user into a group or channel: done by its owner and admins; an ADMIN by the owner.
+    """Add a user to a group or channel: by its owner and admins; only the owner adds an ADMIN.
 
-    Returns the row; somebody who is in the chat already stays as they are. What was written before
-    counts as read for a new member. Raises `NotFound` for a chat the user is not in and for an
+    Returns the row; a user who is in the chat already stays as they are. For a new member, earlier
+    messages count as read. Raises `NotFound` for a chat the user is not in and for an
     unknown member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
@@ -153,7 +149,6 @@ def add_member(
     valid_id(member_id, "member_id")
     if valid_enum(MemberRole, role, "role") == MemberRole.OWNER:
         raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
-    now = utc_now()
     with atomic():
         member: ChatMember | None = _add_member.variant(role=MemberRole(role).value).first(
             id=new_id(),
@@ -161,13 +156,11 @@ def add_member(
             chat_id=chat_id,
             member_id=member_id,
             role=MemberRole(role).value,
-            now=now,
+            now=current_time(),
         )
         if member is not None:
-            # Who was taken out by the server, and comes back, may have a count from before.
-            recount.variant(in_chat=True).run(user_id=member_id, chat_id=chat_id, now=now)
             return member
-        # Still inside: the chat is held, so what was in the way is there to be seen.
+        # Inside the transaction, which holds the chat: the obstacle cannot have gone meanwhile.
         actor = require_keeper(user_id, chat_id, "add members")
         _require_group(actor.chat_type, chat_id)
         member = _get_member.first(member_id=member_id, chat_id=chat_id)
@@ -179,7 +172,7 @@ def add_member(
 
 @operation
 def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
-    """Take a member out of a group or channel: an admin a MEMBER, the owner anybody else.
+    """Remove a member from a group or channel: admins remove a MEMBER, the owner anybody else.
 
     Their messages stay. Returns whether they were in the chat. Raises `NotFound` for a chat the
     user is not in, `NotAllowed` by role, for the owner and for a PRIVATE chat, `InvalidInput`.
@@ -189,7 +182,6 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     valid_id(member_id, "member_id")
     with atomic():
         if _remove_member.run(user_id=user_id, chat_id=chat_id, member_id=member_id):
-            _read_everything(member_id, chat_id)
             return True
         actor = require_keeper(user_id, chat_id, "remove members")
         _require_group(actor.chat_type, chat_id)
@@ -202,10 +194,10 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
 
 @operation
 def leave_chat(user_id: str, chat_id: str) -> bool:
-    """Leave a group or channel; the chat and its messages are no longer there for the user.
+    """Leave a group or channel, which the user then no longer sees.
 
-    When the owner leaves, the longest standing admin becomes owner, or else the longest standing
-    member. Returns whether the user was in the chat. Raises `NotAllowed` for a PRIVATE chat,
+    When the owner leaves, the admin who joined first becomes owner, or else the member who joined
+    first. Returns whether the user was in the chat. Raises `NotAllowed` for a PRIVATE chat,
     `InvalidInput`.
     """
     valid_id(user_id, "user_id")
@@ -213,7 +205,6 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     with atomic():
         member: ChatMember | None = _leave_chat.first(user_id=user_id, chat_id=chat_id)
         if member is not None:
-            _read_everything(user_id, chat_id)
             if member.role == MemberRole.OWNER:
                 _hand_over.run(chat_id=chat_id)
             return True
@@ -222,16 +213,11 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
         return False
 
 
-def _read_everything(former_member_id: str, chat_id: str) -> None:
-    """Nothing is unread for somebody who is not in the chat; their settings stay."""
-    recount.variant(in_chat=True).run(user_id=former_member_id, chat_id=chat_id, now=utc_now())
-
-
 @operation
 def list_members(
     user_id: str, chat_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Member]:
-    """The members of a chat with the profiles that the user may see, the latest to join first.
+    """The members of a chat with the profiles that the user may see; those who joined last first.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
     """

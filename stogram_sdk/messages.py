@@ -1,12 +1,6 @@
-"""Messages: writing, changing, deleting, reading, and sending at a time.
+"""Messages: writing, changing, deleting, reading, and sending at a set time.
 
-The messages of a chat are in the order of (created_at, id), and become visible in that order: who
-writes one holds the chat's row, and its time is later than that of every message there. So a
-reader who has seen a message has seen all before it, and no page or unread count misses one that
-was committed late. Where clocks differ, or many are sent in one millisecond, a message's time may
-run ahead of the clock by as many milliseconds.
-
-What `importing` writes is history: it takes its places among messages that may have been read.
+Their order is explained in `ordering`.
 """
 
 from __future__ import annotations
@@ -14,24 +8,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, Query, Tuple, fn
+from peewee import JOIN, Query, Select, Tuple, fn
 
+from stogram_sdk.database import current_database, current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
-from stogram_sdk.fields import utc_now
+from stogram_sdk.fields import Tags
 from stogram_sdk.membership import CHAT_KEEPERS, require_member, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, new_id
 from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.text import extract_hashtags, extract_mentions
-from stogram_sdk.unread import (
-    chat_lock,
-    count_as_unread,
-    lower_unread_counts,
-    next_time,
-    size_of,
-)
+from stogram_sdk.unread import raise_unread_counts
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     MAX_SHORT_TEXT_LENGTH,
@@ -58,8 +48,27 @@ def _place_to_write_in(chat: Any, user: Any) -> Any:
 
 
 @statement
-def _send_message() -> Any:
-    reply = Message.alias()
+def _send_message(alone: bool) -> Any:
+    """`alone`: it is a transaction by itself.
+
+    The chat gets a new `updatedAt`, by which the server orders its list. The server's unread
+    counts are raised only if the statement is alone: that locks settings of other users, and a
+    transaction of the caller may go on for long.
+    """
+    insert = _insert_message()
+    lock = chat_lock(Chat.id == P.chat_id)
+    if not dialect().writes_in_ctes:
+        return after_locking(insert.returning(Message), lock)
+    sent = insert.returning(Message).cte("sent")
+    writes = [sent, _move_up(sent, P.chat_id).cte("moved")]
+    if alone:
+        writes.append(raise_unread_counts(sent).cte("raised"))
+    columns = Message.alias("sent")
+    fields = [getattr(columns, field.name) for field in Message._meta.sorted_fields]
+    return after_locking(Select([sent], fields).with_cte(*writes), lock)
+
+
+def _insert_message() -> Any:
     columns = {
         Message.id: P.id,
         Message.content: P.content,
@@ -75,23 +84,48 @@ def _send_message() -> Any:
         Message.scheduled_for: P.scheduled_for,
         Message.mentions: P.mentions,
         Message.hashtags: P.hashtags,
-        Message.created_at: next_time(ChatMember.chat),
+        Message.created_at: next_time(ChatMember.chat, Chat),
         Message.updated_at: P.now,
     }
-    answered = reply.select(reply.id).where(
-        reply.chat == P.chat_id, reply.id == P.reply_to_id, is_visible(reply)
-    )
     new = (
         _place_to_write_in(P.chat_id, P.sender_id)
-        .where(P.reply_to_id.is_null() | fn.EXISTS(answered))
+        .where(P.reply_to_id.is_null() | fn.EXISTS(_answered()))
         .select(*columns.values())
     )
-    insert = Message.insert_from(new, list(columns)).on_conflict(
+    return Message.insert_from(new, list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
     )
-    return after_locking(
-        insert.returning(Message, size_of(Message.chat)), chat_lock(Chat.id == P.chat_id)
+
+
+def _answered() -> Any:
+    """The message that is answered, if it can be."""
+    reply = Message.alias()
+    return reply.select(reply.id).where(
+        reply.chat == P.chat_id, reply.id == P.reply_to_id, is_visible(reply)
     )
+
+
+def _move_up(sent: Any, chat_id: Any) -> Any:
+    """Give the chat of the message `sent` that message's time; its row is locked already."""
+    return (
+        Chat.update({Chat.updated_at: sent.c.createdAt})
+        .from_(sent)
+        .where(Chat.id == chat_id, sent.c.isSent)
+    )
+
+
+@statement
+def _move_chats_up() -> Query:
+    """The same for messages that an earlier statement has written."""
+    message = Message.alias()
+    newest: Any = (
+        message.select(message.chat, fn.MAX(message.created_at).alias("createdAt"), message.is_sent)
+        .where(dialect().is_one_of(message.id, P.message_ids))
+        .group_by(message.chat, message.is_sent)
+        .alias("sent")
+    )
+    moved: Query = _move_up(newest, newest.c.chatId)
+    return moved
 
 
 @statement
@@ -101,7 +135,7 @@ def _get_message() -> Query:
 
 @statement
 def _message_of_member() -> Query:
-    """Nothing for who is not in the chat; without the message if it is not there."""
+    """No row for a non-member; the message is None if there is none."""
     place: Query = (
         place_in(P.chat_id, P.user_id)
         .join_from(
@@ -122,6 +156,12 @@ def _message_of_member() -> Query:
 @statement
 def _id_is_taken() -> Query:
     return Message.select(Message.id).where(Message.id == P.message_id)
+
+
+@statement
+def _can_be_answered() -> Query:
+    found: Query = _answered()
+    return found
 
 
 @statement
@@ -149,16 +189,28 @@ def _edit_message() -> Query:
 
 
 @statement
-def _delete_message() -> Any:
+def _delete_message() -> Query:
+    """Delete as the server does: it empties the row, since its replies still show what is left."""
+    emptied: dict[Any, Any] = dict.fromkeys(
+        (
+            Message.content,
+            Message.file_url,
+            Message.file_name,
+            Message.file_size,
+            Message.thumbnail_url,
+            Message.duration,
+            Message.waveform,
+        )
+    )
+    emptied |= {Message.mentions: P.no_tags, Message.hashtags: P.no_tags}
     keeps = ChatMember.role.in_(CHAT_KEEPERS) & (Chat.type != ChatType.PRIVATE.value) & is_sent()
     allowed = place_in(P.chat_id, P.user_id).where(keeps | (Message.sender == P.user_id))
-    delete = Message.update({Message.is_deleted: True, Message.updated_at: P.now}).where(
+    return Message.update({Message.is_deleted: True, Message.updated_at: P.now, **emptied}).where(
         Message.chat == P.chat_id,
         Message.id == P.message_id,
         ~Message.is_deleted,
         fn.EXISTS(allowed),
     )
-    return after_locking(delete, chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -220,8 +272,7 @@ def _publish() -> Any:
         .where(Message.chat == placed.c.chatId, Message.id == placed.c.id, _is_due())
     )
     return after_locking(
-        update.returning(Message, size_of(Message.chat)),
-        chat_lock(dialect().is_one_of(Chat.id, P.chat_ids)),
+        update.returning(Message), chat_lock(dialect().is_one_of(Chat.id, P.chat_ids))
     )
 
 
@@ -242,12 +293,12 @@ def send_message(
 ) -> Message:
     """Write a message: by members; in a CHANNEL by the owner and admins.
 
-    It has a `content` of up to 65,536 characters or a `file_url`, or both; its mentions and
-    hashtags are found. It is one more unread for every other member who has not blocked the
-    sender. A silent one notifies nobody. With `scheduled_for` (aware, also in the past) it waits
-    for `publish_scheduled`, and nobody sees it until then.
+    It has a `content` of up to 65,536 characters or a `file_url`, or both. Its mentions and
+    hashtags are found. It is unread for every other member who has not blocked the sender. A
+    silent message notifies nobody. With `scheduled_for` (aware, also in the past) it waits for
+    `publish_scheduled`, and nobody sees it until then.
 
-    Give a `message_id` of your own to be able to call again when the outcome was not known: the
+    With a `message_id` of your own, the call can be repeated when its outcome is not known: the
     same id is one message, and the second call returns it as it is.
 
     Returns the row. Raises `NotFound` for a chat the sender is not in and for a `reply_to_id` that
@@ -263,25 +314,37 @@ def send_message(
         valid_id(message_id, "message_id")
     if scheduled_for is not None:
         scheduled_for = valid_time(scheduled_for, "scheduled_for")
-    now = utc_now()
-    with atomic():
-        sent: tuple[Message, str] | None = _send_message.first(
-            id=message_id or new_id(),
-            sender_id=sender_id,
-            chat_id=chat_id,
-            reply_to_id=reply_to_id,
-            is_silent=valid_flag(is_silent, "is_silent"),
-            is_sent=scheduled_for is None,
-            scheduled_for=scheduled_for,
-            now=now,
-            **columns,
-        )
+    values = {
+        "id": message_id or new_id(),
+        "sender_id": sender_id,
+        "chat_id": chat_id,
+        "reply_to_id": reply_to_id,
+        "is_silent": valid_flag(is_silent, "is_silent"),
+        "is_sent": scheduled_for is None,
+        "scheduled_for": scheduled_for,
+        **columns,
+    }
+    while True:
+        sent = _write(values)
+        if sent is None:
+            sent = _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
         if sent is not None:
-            if scheduled_for is None:
-                count_as_unread([sent], now)
-            return sent[0]
-        # Still inside: the chat is held, so what was in the way is there to be seen.
-        return _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
+            return sent
+
+
+def _write(values: dict[str, Any]) -> Message | None:
+    """Write the message and return it; None if something is in the way."""
+    sent: Message | None
+    now = current_time()
+    if dialect().writes_in_ctes:
+        alone = not current_database().in_transaction()
+        sent = _send_message.variant(alone=alone).first(now=now, **values)
+        return sent
+    with atomic():
+        sent = _send_message.variant(alone=False).first(now=now, **values)
+        if sent is not None and sent.is_sent:
+            _move_chats_up.run(message_ids=[sent.id])
+    return sent
 
 
 def content_columns(
@@ -291,7 +354,7 @@ def content_columns(
     file_name: str | None,
     file_size: int | None,
 ) -> dict[str, Any]:
-    """What a message consists of, with its mentions and hashtags. Raises `InvalidInput`."""
+    """The columns of a message's content, with mentions and hashtags. Raises `InvalidInput`."""
     if content is None and file_url is None:
         raise InvalidInput("a message needs content or a file_url", field="content")
     text = valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH) or ""
@@ -303,15 +366,18 @@ def content_columns(
         "file_url": valid_optional_text(file_url, "file_url", maximum=MAX_CONTENT_LENGTH),
         "file_name": valid_optional_text(file_name, "file_name", maximum=MAX_SHORT_TEXT_LENGTH),
         "file_size": file_size,
-        "mentions": extract_mentions(text),
-        "hashtags": extract_hashtags(text),
+        "mentions": Tags(extract_mentions(text)),
+        "hashtags": Tags(extract_hashtags(text)),
     }
 
 
 def _why_not_sent(
     sender_id: str, chat_id: str, reply_to_id: str | None, message_id: str | None
-) -> Message:
-    """The message that was sent before under this id, or the error that says why there is none."""
+) -> Message | None:
+    """The message that was sent before with this id; raises the error that explains a refusal.
+
+    None if nothing is in the way any more.
+    """
     if message_id is not None:
         sent: Message | None = _get_message.first(chat_id=chat_id, message_id=message_id)
         if sent is not None and sent.sender_id == sender_id:
@@ -319,24 +385,28 @@ def _why_not_sent(
     require_writer(sender_id, chat_id)
     if message_id is not None and _id_is_taken.first(message_id=message_id) is not None:
         raise AlreadyExists("message", "id", message_id)
-    raise NotFound("message", reply_to_id or "")
+    if reply_to_id is None:
+        return None
+    if _can_be_answered.first(chat_id=chat_id, reply_to_id=reply_to_id) is None:
+        raise NotFound("message", reply_to_id)
+    return None
 
 
 @operation
 def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> Message:
     """Change the text of one's own message; its mentions and hashtags are found again.
 
-    Who has read it has read it. Returns the row. Raises `NotFound` for a message that the user
-    does not see (also a deleted one), `NotAllowed` for a message of somebody else or of type
-    SYSTEM, `InvalidInput`.
+    It stays read for the members who have read it. Returns the row. Raises `NotFound` for a message
+    that the user does not see (also a deleted one), `NotAllowed` for a message of somebody else or
+    of type SYSTEM, `InvalidInput`.
     """
     values = _ids(user_id, chat_id, message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
     message: Message | None = _edit_message.first(
         content=content,
-        mentions=extract_mentions(content),
-        hashtags=extract_hashtags(content),
-        now=utc_now(),
+        mentions=Tags(extract_mentions(content)),
+        hashtags=Tags(extract_hashtags(content)),
+        now=current_time(),
         **values,
     )
     if message is None:
@@ -348,24 +418,22 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
 
 @operation
 def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
-    """Mark a message as deleted: one's own, or as owner or admin of a group or channel any.
+    """Mark a message as deleted and empty it: one's own, or as owner or admin of a group any.
 
-    It leaves the unread counts of those who had not read it, and pins and searches no longer show
-    it. In a PRIVATE chat nobody deletes what the other wrote. Returns whether it was there to
-    delete: False for one that is deleted already. Raises `NotFound` for a message that the user
-    does not see, `NotAllowed` by role, `InvalidInput`.
+    Its text, file and tags are gone. It no longer shows in unread counts, pins and searches. A
+    member who has read up to it has still read up to there. In a PRIVATE chat nobody deletes a
+    message of the other. Returns whether the call deleted it: False if it was deleted already.
+    Raises `NotFound` for a message that the user does not see, `NotAllowed` by role,
+    `InvalidInput`.
     """
     values = _ids(user_id, chat_id, message_id)
-    now = utc_now()
-    with atomic():
-        if _delete_message.run(now=now, **values):
-            lower_unread_counts.run(chat_id=chat_id, message_id=message_id, now=now)
-            return True
-        return _why_not_deleted(**values)
+    if _delete_message.run(now=current_time(), no_tags=Tags(), **values):
+        return True
+    return _why_not_deleted(**values)
 
 
 def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
-    """False for what the user could have deleted, or the error that says why they could not."""
+    """False for a message that is deleted already; raises the error that explains a refusal."""
     member, chat, message = _look_at(user_id, chat_id, message_id)
     if not message.is_deleted:
         raise NotAllowed(
@@ -405,30 +473,32 @@ def list_messages(
 def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[Message]:
     """Send the messages whose time has come, exactly once however many callers run it.
 
-    Each becomes the newest message of its chat and unread for the others. One whose sender may no
-    longer write there (has left, was blocked) is marked deleted instead. `now` defaults to the
-    current time; `limit` is how many are taken at once (1 to 100), the earliest first.
+    Each becomes the newest message of its chat, unread for the other members. A message whose
+    sender may no longer write there (has left, was blocked) is marked as deleted instead. `now`
+    (aware) defaults to the current time of the database. `limit` is how many are taken at once
+    (1 to 100), the earliest first.
     Returns the messages that were sent, in their new order; none if no more are due.
     Raises `InvalidInput`.
     """
-    moment = utc_now() if now is None else valid_time(now, "now")
+    moment = current_time() if now is None else valid_time(now, "now")
     valid_limit(limit)
     while due := _due_messages.all(now=moment, limit=limit):
         if sent := _publish_due(due, moment):
             return sorted(sent, key=lambda message: (message.created_at, message.id))
-        # Another caller was faster, or none of the senders may write: there may be more.
+        # Another caller was faster, or no sender may write any more: look for further messages.
     return []
 
 
 def _publish_due(due: list[Message], now: datetime) -> list[Message]:
     chat_ids = sorted({message.chat_id for message in due})
     with atomic():
-        published = _publish.all(
+        published: list[Message] = _publish.all(
             message_ids=[message.id for message in due], chat_ids=chat_ids, now=now
         )
-        sent = [(message, size) for message, size in published if message.is_sent]
-        count_as_unread(sent, now)
-    return [message for message, _ in sent]
+        sent = [message for message in published if message.is_sent]
+        if sent:
+            _move_chats_up.run(message_ids=[message.id for message in sent])
+    return sent
 
 
 def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
@@ -440,7 +510,7 @@ def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
 
 
 def _look_at(user_id: str, chat_id: str, message_id: str) -> tuple[ChatMember, Chat, Message]:
-    """The user's place in the chat, and the message. Raises `NotFound` for what is not theirs."""
+    """The user's membership, the chat and the message. Raises `NotFound` if one is not theirs."""
     row = _message_of_member.first(user_id=user_id, chat_id=chat_id, message_id=message_id)
     if row is None:
         raise NotFound("chat", chat_id)

@@ -85,18 +85,18 @@ class CallStatus(StrEnum):
 
 
 def new_id() -> str:
-    """A new id: ids are made by the client, the database has no default for them.
+    """A new id. The client makes the ids, since the database has no default for them.
 
-    A UUID of version 7: those made one after the other stand side by side in every index.
+    It is a UUID of version 7: ids made one after the other stand side by side in every index.
     """
     return str(_uuid7()())
 
 
 @cache
 def _uuid7() -> Callable[[], Any]:
-    import uuid_utils  # for who makes an id, not for who only imports this package
+    import uuid_utils  # imported with the first id, so that importing this package stays fast
 
-    # Its random numbers would go on alike in parent and child.
+    # Without a new seed, parent and child would go on with the same random numbers.
     os.register_at_fork(after_in_child=uuid_utils.reseed_rng)
     return uuid_utils.uuid7
 
@@ -113,7 +113,7 @@ def _flag(column_name: str, *, default: bool = False) -> BooleanField[bool]:
 
 
 def _moment(column_name: str) -> Field[datetime]:
-    """A time that the database has a default for; the SDK always sends the value itself."""
+    """A time for which the database has a default; the SDK always sends the value itself."""
     return UtcDateTimeField(
         column_name=column_name, default=utc_now, constraints=[SQL("DEFAULT CURRENT_TIMESTAMP")]
     )
@@ -129,7 +129,7 @@ def _enum(enum: type[E], default: E | None = None) -> Field[E]:
 
 
 def _or_none(field: Field[V]) -> Field[V | None]:
-    """A column without NULL, in a model of which not every row is stored."""
+    """A column without NULL, of a model whose instances are not all stored."""
     return cast("Field[V | None]", field)
 
 
@@ -143,7 +143,7 @@ class BaseModel(Model):
     class Meta:
         database = db
         legacy_table_names = False
-        primary_key = False  # each table says what its own is
+        primary_key = False  # replaced by each model
 
 
 class User(BaseModel):
@@ -397,8 +397,9 @@ MODELS: tuple[type[BaseModel], ...] = (
 class MessageTag(BaseModel):
     """The visible messages of each tag (`#hashtag` or `@username`), in the order of a search.
 
-    Triggers on "Message" keep it, whoever writes there (see `schema/message_tags.py`). The row with
-    the empty tag says how far it has been filled, and by its `chat_id` when that is complete.
+    Triggers on "Message" keep it, whoever writes there (see `schema/message_tags.py`). One row has
+    the empty tag: it holds how far the table has been filled, and its `chat_id` is "complete" at
+    the end.
     """
 
     tag = TextField()
@@ -411,24 +412,22 @@ class MessageTag(BaseModel):
         primary_key = CompositeKey("tag", "chat_id", "created_at", "message_id")
 
 
-class LargeChat(BaseModel):
-    """A chat with so many members that unread messages are counted when read (see `unread.py`)."""
+class UnreadSince(BaseModel):
+    """One row: the moment of the migration, before which nothing is unread; see `unread.py`."""
 
-    chat: ForeignKeyField[Chat] = Reference(Chat, "chatId", backref="+", primary_key=True)
-    #: The time of the first message that is not in the stored counts.
-    created_at: Field[datetime] = UtcDateTimeField(column_name="createdAt")
-    chat_id: Field[str]
+    id = TextField(primary_key=True, default="migration")
+    since: Field[datetime] = UtcDateTimeField()
 
     class Meta:
-        table_name = "LargeChat"
+        table_name = "UnreadSince"
 
 
-#: What this package keeps beside the tables of the guide.
-SIDE_TABLES: tuple[type[BaseModel], ...] = (MessageTag, LargeChat)
+#: The tables that this package adds to those of the guide.
+SIDE_TABLES: tuple[type[BaseModel], ...] = (MessageTag, UnreadSince)
 
 
 def _unique(*fields: Any) -> None:
-    """A unique constraint: the tables of the guide have these where the server's have indexes."""
+    """A unique constraint, as the guide's tables have it; the server's have unique indexes."""
     model = fields[0].model
     names = [field.column_name for field in fields]
     constraint = "_".join([model._meta.table_name, *names, "key"])
@@ -457,7 +456,7 @@ _unique_index(User.username)
 _index(User.email)
 _index(User.username)
 _index(User.verification_token)
-# find_user(): a username in any case, of A-Z only; PostgreSQL makes it with the collation C.
+# For find_user(), which ignores the case of A-Z; on PostgreSQL it has the collation C.
 User.add_index(fn.LOWER(User.username), name="User_username_lower_idx")
 _index(Chat.type)
 _index(Chat.is_secret)
@@ -468,15 +467,21 @@ _index(ChatMember.chat, ChatMember.joined_at, ChatMember.id)
 _index(Message.chat)
 _index(Message.sender)
 _index(Message.created_at)
-_index(Message.chat, Message.created_at, Message.id)
+# The visible messages of a chat in their order, for every list and every unread count. It includes
+# the sender, so that a count does not have to look at the messages themselves.
+_index(
+    *(Message.chat, Message.created_at, Message.id, Message.sender),
+    name="Message_visible_idx",
+    where=SQL('NOT "isDeleted" AND ("isSent" OR "scheduledFor" IS NULL)'),
+)
 _index(Message.scheduled_for)
-# publish_scheduled(): the messages that are due. They are few, however many were sent before.
+# The messages that wait to be sent, for publish_scheduled(). They are always few.
 _index(
     *(Message.scheduled_for, Message.created_at, Message.id),
     name="Message_due_idx",
     where=SQL('NOT "isSent" AND NOT "isDeleted"'),
 )
-# The foreign key: when a message is deleted for good, the database looks for its replies.
+# For the foreign key: when a row is deleted, the database looks for the replies to it.
 _index(Message.reply_to, where=SQL('"replyToId" IS NOT NULL'))
 _index(Message.mentions, using="GIN")
 _index(Message.hashtags, using="GIN")
@@ -504,8 +509,8 @@ _unique(PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat)
 _index(PinnedMessage.user)
 _index(PinnedMessage.message)
 _index(PinnedMessage.chat)
-# The triggers that forget the tags of a message: those of a SQLite file cannot know the keys under
-# which a connection has kept them. Those of PostgreSQL can, and use the primary key.
+# For the triggers that remove the tags of a message. Those of a SQLite file do not know the keys
+# that a connection has given them. Those of PostgreSQL do, and use the primary key.
 _index(MessageTag.message_id, kind=SqliteIndex)
 
 

@@ -1,4 +1,4 @@
-"""Whom to notify of a message."""
+"""The users to notify of a message."""
 
 from __future__ import annotations
 
@@ -7,16 +7,32 @@ from typing import Any
 
 from peewee import JOIN, SQL, Query, Select, Tuple, fn
 
-from stogram_sdk.models import ChatMember, ChatSettings, Message
+from stogram_sdk.models import ChatMember, ChatSettings, Message, MessageTag, User
 from stogram_sdk.operations import operation
+from stogram_sdk.server_columns import notification_level
 from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.tags import signed_key
+from stogram_sdk.unread import settings_of
 from stogram_sdk.validation import valid_id, valid_pairs
 from stogram_sdk.visibility import has_blocked, is_visible
 
 
+def _is_mentioned() -> Any:
+    """Whether the message mentions the member."""
+    me, tag = User.alias(), MessageTag.alias()
+    username = me.select(me.username).where(me.id == ChatMember.user)
+    mention = tag.select(tag.tag).where(
+        tag.tag == signed_key("@", username),
+        tag.chat_id == Message.chat,
+        tag.created_at == Message.created_at,
+        tag.message_id == Message.id,
+    )
+    return fn.EXISTS(mention)
+
+
 @statement
 def _users_to_notify(of_each: bool = False) -> Query:
-    """The users of a message; `of_each`: of all that are given, each after the message's id."""
+    """The users to notify of one message; `of_each`: of several, each row with the message's id."""
     selected: list[Any] = [ChatMember.user.alias("user_id")]
     is_asked_for = (Message.chat == P.chat_id) & (Message.id == P.message_id)
     if of_each:
@@ -24,6 +40,10 @@ def _users_to_notify(of_each: bool = False) -> Query:
         given = dialect().given(chatId=P.chat_ids, id=P.message_ids)
         pairs = Select((given,), [SQL('given."chatId"'), SQL("given.id")])
         is_asked_for = Tuple(Message.chat, Message.id).in_(pairs)
+    wanted = ~fn.COALESCE(ChatSettings.is_muted, False)
+    level = notification_level(ChatSettings)
+    if level is not None:
+        wanted &= (level == "ALL") | ((level == "MENTIONS") & _is_mentioned())
     return (
         ChatMember.select(*selected)
         .join(Message, on=(Message.chat == ChatMember.chat))
@@ -31,7 +51,7 @@ def _users_to_notify(of_each: bool = False) -> Query:
             ChatMember,
             ChatSettings,
             JOIN.LEFT_OUTER,
-            on=((ChatSettings.user == ChatMember.user) & (ChatSettings.chat == ChatMember.chat)),
+            on=settings_of(ChatMember),
         )
         .where(
             is_asked_for,
@@ -39,7 +59,7 @@ def _users_to_notify(of_each: bool = False) -> Query:
             ~Message.is_silent,
             ChatMember.user != Message.sender,
             ChatMember.joined_at <= Message.created_at,
-            ~fn.COALESCE(ChatSettings.is_muted, False),
+            wanted,
             ~has_blocked(ChatMember.user, Message.sender),
         )
         .order_by(ChatMember.user)
@@ -48,11 +68,12 @@ def _users_to_notify(of_each: bool = False) -> Query:
 
 @operation
 def users_to_notify(chat_id: str, message_id: str) -> list[str]:
-    """The ids of those whom a new message is to be brought to, in the order of the ids.
+    """The ids of the users to notify of a new message, in the order of the ids.
 
-    Members who had joined by then, not the sender, not who has muted the chat or blocked the
-    sender; nobody for a message that is silent, deleted, not sent yet or not in this chat.
-    Raises `InvalidInput`.
+    They are the members who had joined by then, without the sender and without members who have
+    muted the chat or blocked the sender. On later servers the member's level of notification
+    counts too. The list is empty for a message that is silent, deleted, not sent yet or not in
+    this chat. Raises `InvalidInput`.
     """
     user_ids: list[str] = _users_to_notify.all(
         chat_id=valid_id(chat_id, "chat_id"), message_id=valid_id(message_id, "message_id")
@@ -62,10 +83,10 @@ def users_to_notify(chat_id: str, message_id: str) -> list[str]:
 
 @operation
 def users_to_notify_each(messages: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """What `users_to_notify` returns for each of several messages, by the ids of the messages.
+    """The result of `users_to_notify` for each of several messages, by the ids of the messages.
 
-    They are given as pairs `(chat_id, message_id)`, and come in the order asked for, also those of
-    which nobody is told. Raises `InvalidInput`, also for more than 1,000 pairs.
+    `messages` are pairs `(chat_id, message_id)`. The result has a key for each of them, in the
+    same order, also if nobody is notified. Raises `InvalidInput`, also for more than 1,000 pairs.
     """
     pairs = valid_pairs(messages, "messages")
     user_ids: dict[str, list[str]] = {message_id: [] for _, message_id in pairs}

@@ -1,4 +1,4 @@
-"""What every public function has around it: a connection, the tree of errors, a second try."""
+"""The frame of every public function: a connection, the tree of errors, a second try."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def operation(
 ) -> Any:
     """Make a public function one unit of work.
 
-    `repeatable`: after a first run of which nothing is known, a second leaves the database as one
-    run would. `repeatable_with`: this is so only if the keyword argument of this name is given.
+    `repeatable`: if the outcome of a first run is not known, a second run is safe: the database
+    ends up as after one run. `repeatable_with`: only with the keyword argument of this name.
     """
     if function is None:
         return partial(operation, repeatable=repeatable, repeatable_with=repeatable_with)
@@ -50,17 +50,17 @@ def operation(
 
 
 def _list_of_iterator(value: Any) -> Any:
-    """A list instead of an iterator, which would have nothing left for a second run."""
+    """A list in place of an iterator, which the first run would use up."""
     return list(value) if isinstance(value, Iterator) else value
 
 
 def _unit_of_work(
     function: Callable[..., R], repeatable: bool, repeatable_with: str | None = None
 ) -> Callable[..., R]:
-    """A function with a connection of its own for as long as it runs, as often as it has to run.
+    """Give a function a connection while it runs, and run it again where `failures` says so.
 
-    `failures` says when that is more than once. Inside the caller's transaction it is a part of
-    that: an error leaves as a `StogramError`, and the caller decides whether to start over.
+    Inside the caller's transaction it runs once, as a part of that. An error leaves it as a
+    `StogramError`, and the caller decides whether to start over.
     """
 
     @wraps(function)

@@ -18,8 +18,8 @@ from stogram_sdk.validation import valid_id
 
 T = TypeVar("T")
 
-#: Before every row of a list that is newest first.
-START = (datetime(9999, 12, 31, tzinfo=UTC), "")
+#: Before every row of a list that is newest first, whatever the clocks of others say.
+START = (datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC), "")
 
 
 class Page(list[T]):

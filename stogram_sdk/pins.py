@@ -6,8 +6,8 @@ from typing import Any
 
 from peewee import JOIN, Query, Tuple, fn
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
-from stogram_sdk.fields import utc_now
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage, new_id
 from stogram_sdk.operations import operation
@@ -62,7 +62,7 @@ def _is_pin() -> Any:
 
 @statement
 def _pin_of_member() -> Query:
-    """Nothing for who is not in the chat; without the pin if there is none that could be made."""
+    """No row for a non-member; the pin is None without one, or if its message is not visible."""
     pinnable = Message.select(Message.id).where(
         Message.chat == P.chat_id, Message.id == P.message_id, _is_pinnable()
     )
@@ -118,7 +118,7 @@ def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMess
     does not see there, `InvalidInput`.
     """
     ids = _ids(user_id, chat_id, message_id)
-    pin: PinnedMessage | None = _pin_message.first(id=new_id(), now=utc_now(), **ids)
+    pin: PinnedMessage | None = _pin_message.first(id=new_id(), now=current_time(), **ids)
     if pin is not None:
         return pin, True
     found = _pin_of_member.first(**ids)
@@ -150,8 +150,8 @@ def list_pinned_messages(
 ) -> Page[PinnedMessage]:
     """One's pins, the latest first, each with its `message` (with sender and chat).
 
-    Without `chat_id` those of all chats. Deleted messages and chats that the user has left do not
-    show. Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    Without `chat_id` the pins of all chats are listed. Deleted messages and chats that the user
+    has left do not show. Raises `NotFound` for a chat the user is not in, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)

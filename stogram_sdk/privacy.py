@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from peewee import Query, fn
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
-from stogram_sdk.fields import utc_now
 from stogram_sdk.models import User
 from stogram_sdk.operations import operation
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
@@ -74,7 +74,7 @@ def update_privacy(
     }
     user: User | None = _update_privacy.first(
         user_id=valid_id(user_id, "user_id"),
-        now=utc_now(),
+        now=current_time(),
         **{
             name: None if value is UNSET else valid_flag(value, name)
             for name, value in given.items()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from peewee import Case
 
 from stogram_sdk.fields import time_from_database
-from stogram_sdk.models import UserStatus
+from stogram_sdk.models import User, UserStatus
 from stogram_sdk.visibility import has_blocked
 
 PROFILE_WIDTH = 7
@@ -50,6 +50,6 @@ def profile_columns(user: Any, viewer_id: Any) -> list[Any]:
 
 def read_profile(row: tuple[Any, ...]) -> Profile:
     id, username, display_name, bio, avatar, status, last_seen = row[-PROFILE_WIDTH:]
-    shown_status = None if status is None else UserStatus(status)
+    shown_status = User.status.python_value(status)  # type: ignore[no-untyped-call]  # stubs
     seen = time_from_database(last_seen)
     return Profile(id, username, display_name, bio, avatar, shown_status, seen)

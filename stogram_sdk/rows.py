@@ -7,12 +7,12 @@ from typing import Any
 from stogram_sdk.models import Chat, ChatSettings, Message, User
 from stogram_sdk.statements import attach
 
-#: The sender of a message in a list, and what is loaded of them. A profile with what else the
-#: viewer may see comes from `visible_profiles`.
+#: The sender of a message in a list, with the columns that are read. `visible_profiles` gives the
+#: rest of what the viewer may see.
 Sender: Any = User.alias()
 SENDER = (Sender.id, Sender.username, Sender.display_name)
 
-#: What a list of messages selects: each message with its sender and its chat.
+#: The columns of a list of messages: each message with its sender and its chat.
 MESSAGE_WITH_RELATIONS = (
     *Message._meta.sorted_fields,
     *SENDER,
@@ -28,5 +28,5 @@ def message_with_relations(row: tuple[Any, ...]) -> Message:
 
 
 def default_settings(user_id: str, chat_id: str) -> ChatSettings:
-    """What a chat without a settings row has: nothing set, nothing unread; it is not stored."""
+    """The settings of a chat without a row: nothing is set; they are not stored."""
     return ChatSettings(id=None, user=user_id, chat=chat_id, created_at=None, updated_at=None)

@@ -15,14 +15,16 @@ from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
 
 from stogram_sdk.any_case import any_case_pattern, plain_part
 from stogram_sdk.database import current_database
+from stogram_sdk.errors import Unavailable
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
+from stogram_sdk.server_columns import is_expired
 from stogram_sdk.statements import P, Statement, dialect, statement
 from stogram_sdk.tags import signed_key, tags_are_complete
-from stogram_sdk.text import hashtag_key, mention_key
+from stogram_sdk.text import stored_hashtag
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     valid_enum,
@@ -30,7 +32,7 @@ from stogram_sdk.validation import (
     valid_limit,
     valid_text,
 )
-from stogram_sdk.visibility import exists, is_visible
+from stogram_sdk.visibility import is_visible
 
 _BEGINNING = "'0001-01-01'"
 
@@ -45,46 +47,21 @@ def _is_searched(chat: Any, in_chat: bool) -> Any:
     return SQL("true") if in_chat else Chat.select(~Chat.is_secret).where(Chat.id == chat)
 
 
-def _seen_in(in_chat: bool) -> list[Any]:
-    """The chats that a search sees; `ChatMember` and `Chat` are in the query."""
-    if in_chat:
-        return [ChatMember.user == P.user_id, ChatMember.chat == P.chat_id]
-    return [ChatMember.user == P.user_id, ~Chat.is_secret]
-
-
 def _is_before(message: Any = Message) -> Any:
     """Whether the message comes after those of the pages before."""
     return Tuple(message.created_at, message.id) < Tuple(P.before, P.before_id)
 
 
-def _found(*conditions: Any, in_chat: bool) -> Query:
-    """The messages that fulfil the conditions, found by looking at them."""
-    return (
-        Message.select(*MESSAGE_WITH_RELATIONS)
-        .join(ChatMember, on=(ChatMember.chat == Message.chat))
-        .join_from(Message, Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .where(
-            *_seen_in(in_chat),
-            *([Message.chat == P.chat_id] if in_chat else []),
-            is_visible(),
-            _is_before(),
-            *conditions,
-        )
-        .order_by(Message.created_at.desc(), Message.id.desc())
-        .limit(P.limit)
-    )
-
-
-def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
+def _tagged(sign: str, word: Any, in_chat: bool) -> Query:
     """The messages with a tag, found in "MessageTag".
 
-    Of each chat the newest is looked up; the page cannot be older than the last of so many of
-    these as it has rows. From there on, a page of each chat is read, and of those the newest are
-    taken: the cost depends on how many chats the user is in, not on how many messages carry the
-    tag. Every row begins with whether the table is complete; there is one at least, to say so.
+    First the newest message with the tag is looked up in each chat. As many of these as the page
+    has rows show how old a message of the page can be. From that time on, a page of each chat is
+    read, and the newest of all are taken. So the cost depends on how many chats the user is in, not
+    on how many messages carry the tag. Every row begins with whether the table is complete; there
+    is always one row, to say so.
     """
-    tag = signed_key(sign, key)
+    tag = signed_key(sign, word)
     newest_at = _tags_of(ChatMember.chat, tag, MessageTag.created_at).limit(1)
     chats: Any = (
         ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
@@ -112,7 +89,14 @@ def _tagged(sign: str, key: Any, in_chat: bool) -> Query:
 def _has_tag_in(table: Any, chat: Any, tag: Any) -> Any:
     """Whether a row of "MessageTag" has the tag in the chat, and comes after the pages before."""
     before = Tuple(table.created_at, table.message_id) < Tuple(P.before, P.before_id)
-    return (table.tag == tag) & (table.chat_id == chat) & before
+    in_chat = (table.tag == tag) & (table.chat_id == chat) & before
+    message = Message.alias()
+    expired = is_expired(message)
+    if expired is None:
+        return in_chat
+    return in_chat & fn.EXISTS(
+        message.select(message.id).where(message.id == table.message_id, ~expired)
+    )
 
 
 def _tags_of(chat: Any, tag: Any, *columns: Any) -> Any:
@@ -123,8 +107,8 @@ def _tags_of(chat: Any, tag: Any, *columns: Any) -> Any:
 
 
 def _oldest_of_page(chats: Any, in_chat: bool) -> Any:
-    """A time that no message of the page is older than."""
-    # The offset keeps the order apart from what is looked up: that is for few of the chats then.
+    """A time such that no message of the page is older."""
+    # With the offset, PostgreSQL sorts first, and then looks at few of the chats.
     in_order = (
         Select((chats,), [chats.c.chat_id, chats.c.newest_at])
         .where(chats.c.newest_at.is_null(False))
@@ -169,29 +153,24 @@ def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
 
 
 @statement
-def _find_by_hashtag(in_chat: bool, by_table: bool = True) -> Query:
-    """`by_table`: in "MessageTag", and not in the messages themselves."""
-    if by_table:
-        return _tagged("#", P.key, in_chat)
-    return _found(dialect().has_tag(Message.hashtags, P.key), in_chat=in_chat)
+def _find_by_hashtag(in_chat: bool) -> Query:
+    return _tagged("#", P.tag, in_chat)
 
 
 @statement
-def _find_by_mention(in_chat: bool, of_user: bool, by_table: bool = True) -> Query:
+def _find_by_mention(in_chat: bool, of_user: bool) -> Query:
     """`of_user`: of the user who asks."""
     me = User.alias()
-    own_key = me.select(dialect().lower_ascii(me.username)).where(me.id == P.user_id)
-    key = own_key if of_user else P.key
-    if by_table:
-        return _tagged("@", key, in_chat)
-    return _found(dialect().has_tag(Message.mentions, key), in_chat=in_chat)
+    username = me.select(me.username).where(me.id == P.user_id)
+    return _tagged("@", username if of_user else P.tag, in_chat)
 
 
-#: How many of the newest messages of the chats a search by text looks at first, the same number in
-#: each chat, and since how many of these it reads them.
+#: A search by text looks at so many of the newest messages first, the same number in each chat; and
+#: its third way reads the messages since so many of these.
 _NEWEST, _RECENT = 1_500, 750
-#: How many messages of everybody it takes from the index; for more it reads the chats. With many
-#: more PostgreSQL would expect so much work that it compiles the plan, which takes a second.
+#: It takes at most so many messages from the index, which holds those of everybody; if there are
+#: more, it reads the chats. With a much higher number, PostgreSQL would expect so much work that it
+#: compiles the plan, which takes a second.
 _HITS = 2_500
 
 _ALL = fn.COUNT(SQL("*"))
@@ -208,12 +187,10 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     3. `_recent`: the recent messages of the chats are read, as for a word that is common in one.
     4. `_older`: the older messages of the chats are read.
 
-    PostgreSQL knows too little of a word to choose by itself. So it cannot: each way has one plan,
-    whatever the word. Where there is no index, the second is not begun.
+    PostgreSQL knows too little about a word to choose well. So it has no choice: each way has one
+    plan, whatever the word. Where there is no index, the second way is left out.
     """
-    conditions = [is_visible(), _is_before()]
-    if of_type:
-        conditions.append(Message.type == P.type)
+    conditions = [Message.type == P.type] if of_type else []
     chats = (
         ChatMember.select(ChatMember.chat)
         .where(_mine(in_chat), _is_searched(ChatMember.chat, in_chat))
@@ -222,14 +199,14 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     newest, page_start = _newest(chats, conditions)
     ctes = [chats, newest, page_start]
     start_of_page = page_start.select(page_start.c.createdAt)
-    is_left = ~exists(start_of_page)
+    is_left = ~fn.EXISTS(start_of_page)
     found: list[Any] = []
     if by_index:
         sought, hits = _by_index(chats, conditions, is_left)
         ctes += [sought, hits]
         mine = hits.c.chatId.in_(chats.select(chats.c.chatId))
         found.append(hits.select(hits.c.createdAt, hits.c.id).where(mine))
-        is_left &= ~exists(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
+        is_left &= ~fn.EXISTS(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
     since, recent = _recent(chats, conditions, newest, start_of_page, is_left)
     ctes += [since, recent]
     is_left &= P.limit > recent.select(_ALL)
@@ -247,7 +224,7 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
 
 
 def _newest(chats: Any, conditions: list[Any]) -> tuple[Any, Any]:
-    """The first way: what was looked at, and if that fills a page, the time of its last match."""
+    """The first way: the messages looked at; if they fill a page, the time of its last match."""
     newest: Any = _newest_of_each(chats, conditions)
     newest = newest.cte("newest", columns=("createdAt", "is_found"), materialized=True)
     page_start = _start_of(newest, P.limit).where(newest.c.is_found)
@@ -255,13 +232,13 @@ def _newest(chats: Any, conditions: list[Any]) -> tuple[Any, Any]:
 
 
 def _by_index(chats: Any, conditions: list[Any], is_left: Any) -> tuple[Any, Any]:
-    """The second way: what is sought, if there is an index for it, and what that finds."""
-    # A table of one row or none: beside it PostgreSQL starts no workers, which takes longer than
-    # the search.
+    """The second way: the terms, if there is an index for them, and the messages that it finds."""
+    # A table of one row or none. With it PostgreSQL starts no parallel workers, which would take
+    # longer than the search.
     sought: Any = Select(columns=[P.terms.alias("terms")])
     sought = sought.where(is_left, dialect().search_finds(Message, P.terms, _HITS))
     sought = sought.cte("sought", materialized=True)
-    # CASE: else PostgreSQL believes that next to nothing is found, and the search not limited.
+    # CASE, or PostgreSQL would expect next to no match, and plan as if there were no limit.
     contains = Case(None, [(_contains(), SQL("true"))])
     which = chats.select(chats.c.chatId)
     each = [
@@ -269,7 +246,7 @@ def _by_index(chats: Any, conditions: list[Any], is_left: Any) -> tuple[Any, Any
             [Join(sought, Message, JOIN.CROSS)],
             [Message.chat, Message.created_at, Message.id],
         )
-        .where(condition, *conditions, contains)
+        .where(condition, is_visible(), _is_before(), *conditions, contains)
         .limit(_HITS)
         for condition in dialect().search_hits(Message, sought.c.terms, which, _HITS)
     ]
@@ -279,7 +256,7 @@ def _by_index(chats: Any, conditions: list[Any], is_left: Any) -> tuple[Any, Any
 def _recent(
     chats: Any, conditions: list[Any], newest: Any, start_of_page: Any, is_left: Any
 ) -> tuple[Any, Any]:
-    """The third way: since when messages are read, and the matches among them."""
+    """The third way: the time from which on messages are read, and the matches among them."""
     since: Any = fn.COALESCE(start_of_page, _start_of(newest, _RECENT).where(is_left))
     since = Select(columns=[since]).cte("since", columns=("createdAt",), materialized=True)
     start = since.select(since.c.createdAt)
@@ -293,8 +270,8 @@ def _older(chats: Any, conditions: list[Any], since: Any) -> Any:
 
 
 def _contains() -> Any:
-    """Whether the message contains the text, found out by reading it."""
-    # COALESCE, so that no index is asked anew for each chat.
+    """Whether the message contains the text, tested on the message itself."""
+    # COALESCE, so that PostgreSQL does not use the search index once for each chat.
     content, file_name = (
         dialect().matches(fn.COALESCE(column, ""), P.pattern, P.plain)
         for column in (Message.content, Message.file_name)
@@ -303,15 +280,15 @@ def _contains() -> Any:
 
 
 def _newest_of_each(chats: Any, conditions: list[Any]) -> Select:
-    """Time of the newest messages of each chat, and whether it is one whose text matches.
+    """The times of the newest messages of each chat, each with whether its text matches.
 
-    Of each the same number, so that a busy chat without the word does not hide the others.
+    Each chat has the same number, so that a busy chat without the word does not hide the others.
     """
     share = _NEWEST / (_ALL + 1)
     is_found = reduce(and_, [*conditions, _contains()]).alias("is_found")
-    of_chat = [Message.chat == chats.c.chatId, _is_before()]
+    of_chat = [Message.chat == chats.c.chatId, is_visible(), _is_before()]
     if dialect().has_lateral:
-        # For its plan alone: of what lies between two times PostgreSQL expects little.
+        # BETWEEN is only for the plan: PostgreSQL then expects few rows.
         any_time = SQL("'-infinity'"), Select(columns=[P.before.cast("timestamp")])
         newest: Any = (
             Message.select(Message.created_at, is_found)
@@ -325,7 +302,7 @@ def _newest_of_each(chats: Any, conditions: list[Any]) -> Select:
     newer = Message.alias()
     last = (
         newer.select(newer.created_at)
-        .where(newer.chat == chats.c.chatId, _is_before(newer))
+        .where(newer.chat == chats.c.chatId, is_visible(newer), _is_before(newer))
         .order_by(newer.created_at.desc(), newer.id.desc())
         .limit(1)
         .offset(chats.select(share))
@@ -336,17 +313,18 @@ def _newest_of_each(chats: Any, conditions: list[Any]) -> Select:
 
 
 def _start_of(newest: Any, count: Any) -> Any:
-    """A time since when there are so many; none if there are fewer."""
+    """The time of the oldest of so many messages; no row if there are fewer."""
     time = newest.c.createdAt
     return newest.select(time).order_by(time.desc()).limit(1).offset(count - 1)
 
 
 def _read(chats: Any, since: Any, until: Any, conditions: list[Any]) -> Select:
-    """Time and id of a page of the messages between the times whose text matches."""
+    """Times and ids of a page of the messages between two times whose text matches."""
     newest_first = Message.created_at.desc(), Message.id.desc()
-    is_found = [Message.created_at.between(since, until), *conditions, _contains()]
+    between = Message.created_at.between(since, until)
+    is_found = [between, is_visible(), _is_before(), *conditions, _contains()]
     if dialect().has_lateral:
-        # BETWEEN: of what lies between two times PostgreSQL expects little, and reads it in order.
+        # BETWEEN, because PostgreSQL then expects few rows, and reads them in order.
         of_chat = (
             Message.select(Message.created_at, Message.id)
             .where(Message.chat == chats.c.chatId, *is_found)
@@ -364,10 +342,10 @@ def _read(chats: Any, since: Any, until: Any, conditions: list[Any]) -> Select:
 
 
 def _each_with(chats: Any, messages: Any, on: Any) -> Join:
-    """Chat by chat, its messages; for SQLite.
+    """Join the chats to their messages, chat by chat; for SQLite.
 
-    It takes a table that a statement makes for one of a million rows; for so many chats it would
-    first read all messages there are, into a Bloom filter.
+    SQLite expects a million rows of a table that a statement makes. For so many chats it would
+    first read all messages into a Bloom filter.
     """
     are_few = fn.LIKELIHOOD(chats.c.chatId != "", SQL("0.0001"))
     return Join(chats, messages, JOIN.CROSS, on=are_few & on)
@@ -385,10 +363,10 @@ def find_by_hashtag(
     """The messages with this hashtag, the newest first, with sender and chat.
 
     `#Tag`, `tag` and `＃ＴＡＧ` find the same. Raises `NotFound` for a chat the user is not in,
-    `InvalidInput`, also for what cannot be a hashtag.
+    `InvalidInput`, also for what cannot be a hashtag, `Unavailable` while migration 003 is at work.
     """
-    key = hashtag_key(hashtag)
-    return _page_of_tag(_find_by_hashtag.variant, user_id, chat_id, limit, cursor, key=key)
+    tag = stored_hashtag(hashtag)
+    return _page_of_tag(_find_by_hashtag.variant, user_id, chat_id, limit, cursor, tag=tag)
 
 
 @operation
@@ -400,13 +378,18 @@ def find_by_mention(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Message]:
-    """The messages that mention this user, by default oneself; the newest first.
+    """The messages that mention this user, by default oneself, the newest first.
 
-    They come with sender and chat. Raises `NotFound` for a chat the user is not in,
-    `InvalidInput`, also for what cannot be a username.
+    They come with sender and chat. The username may be in any case of letters, with or without the
+    sign. Raises `NotFound` for a chat the user is not in, `InvalidInput`, `Unavailable` while
+    migration 003 is at work.
     """
     found = partial(_find_by_mention.variant, of_user=username is None)
-    values = {} if username is None else {"key": mention_key(username)}
+    values = {}
+    if username is not None:
+        valid_text(username, "username", maximum=MAX_SHORT_TEXT_LENGTH)
+        name = username.removeprefix("@")
+        values["tag"] = valid_text(name, "username", maximum=MAX_SHORT_TEXT_LENGTH)
     return _page_of_tag(found, user_id, chat_id, limit, cursor, **values)
 
 
@@ -422,10 +405,10 @@ def search_messages(
 ) -> Page[Message]:
     """The messages whose text or file name contains the text in any case, the newest first.
 
-    Every character stands for itself, also `%`, `_` and `\\`; 1 to 1,024 of them. They come with
-    sender and chat. A rare word costs a look at every message of the user's chats; with the index
-    that `stogram search-index` makes, next to nothing. Raises `NotFound` for a chat the user is not
-    in, `InvalidInput`.
+    `text` has 1 to 1,024 characters, each of which stands for itself, also `%`, `_` and `\\`. The
+    messages come with sender and chat. For a rare word all messages of the user's chats are read,
+    unless there is the index that `stogram search-index` makes. Raises `NotFound` for a chat the
+    user is not in, `InvalidInput`.
     """
     valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH)
     values = {"pattern": any_case_pattern(text), "plain": plain_part(text)}
@@ -446,12 +429,11 @@ def _page_of_tag(
     cursor: str | None,
     **values: Any,
 ) -> Page[Message]:
-    """A page found in "MessageTag"; in the messages themselves while that is still being filled."""
+    """A page found in "MessageTag", which holds no older messages until it has been filled."""
     rows = _rows(found, user_id, chat_id, limit, cursor, **values)
-    if rows[0][0]:
-        return _page([row[1:] for row in rows if row[1] is not None], user_id, chat_id, limit)
-    rows = _rows(partial(found, by_table=False), user_id, chat_id, limit, cursor, **values)
-    return _page(rows, user_id, chat_id, limit)
+    if not rows[0][0]:
+        raise Unavailable("the tags of older messages are not all there: migration 003 is at work")
+    return _page([row[1:] for row in rows if row[1] is not None], user_id, chat_id, limit)
 
 
 def _rows(

@@ -11,13 +11,13 @@ A statement is a function that returns a Peewee query in which `P.user_id` stand
 
     _is_blocked.first(user_id=user_id, other_id=other_id) is not None
 
-Peewee spends some 300 microseconds on such a query, more than the database does; so it is built
+Peewee spends some 300 microseconds on such a query, more than the database does. So it is built
 at the first call on each database, and kept as text.
 
-What comes back has the shape of what is selected: columns of one model (or alias) that stand side
-by side make one instance, or None where the first of them is NULL; any other expression is a
-value. A row of one part is that part, a row of several is a tuple. Parts of several rows that are
-one row of the database, such as the chat of all its messages, are one instance.
+The rows have the shape of the selected columns. Neighbouring columns of one model (or alias) make
+one instance, or None where the first of them is NULL; any other expression is a value. A row of one
+such part is that part, a row of several is a tuple. If several rows share a row of the database,
+such as the chat of all its messages, they share one instance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
-from stogram_sdk.fields import Rows, TextArray, rows_to_json, time_to_text
+from stogram_sdk.fields import Rows, Tags, TextArray, rows_to_json, time_to_text
 
 
 class Parameter(ColumnBase):
@@ -54,22 +54,22 @@ P: Any = _Parameters()
 
 
 def dialect() -> Dialect:
-    """What the connected database says in its own way; for the builders of statements."""
+    """The dialect of the connected database, for the functions that build statements."""
     found: Dialect = current_database().dialect
     return found
 
 
 class _Placeholder(str):
-    """Where a value goes in the parameters of a statement; the text is its name."""
+    """The place of a value among the parameters of a statement; the text is its name."""
 
 
 class AfterLocking(NamedTuple):
     """A query that must see what others committed while it waited for the rows of `lock`.
 
-    PostgreSQL takes a statement's view of the data when it begins, before it waits for a lock; so
-    the lock is a statement of its own, sent together with the query: one round trip, one
-    transaction, two views. For that it is READ COMMITTED, whatever the database's default.
-    SQLite has one writer at a time, and no need for it.
+    On PostgreSQL a statement sees the data as they were when it began, before it waited for a lock.
+    So a statement of its own takes the lock. The two are sent together, in one round trip and one
+    transaction, which is READ COMMITTED whatever the database's default: so the second one sees
+    newer data. SQLite has one writer at a time, and no need for it.
     """
 
     lock: tuple[Query, ...]
@@ -77,7 +77,7 @@ class AfterLocking(NamedTuple):
 
 
 def after_locking(query: Query, *lock: Query) -> Query | AfterLocking:
-    """The query, run when the locks are held; `lock` are selects made by `Dialect.lock`."""
+    """The query, run once the locks are held; `lock` are selects made by `Dialect.lock`."""
     return AfterLocking(lock, query) if dialect().locks_rows else query
 
 
@@ -92,7 +92,7 @@ class Statement:
         self.variant = lru_cache(maxsize=None)(self._make_variant)
 
     def _make_variant(self, **options: Any) -> Statement:
-        """What the function makes of these arguments; for the same ones the same statement."""
+        """The statement for these arguments; the same one for the same arguments."""
         return Statement(self._build, (*self._variant, *options.items()))
 
     def all(self, **values: Any) -> list[Any]:
@@ -102,7 +102,7 @@ class Statement:
 
     def first(self, **values: Any) -> Any:
         """The first row, or None."""
-        # All are fetched: SQLite ends a write that returns rows only after the last of them.
+        # All rows are fetched, because SQLite ends a write only after the last row it returns.
         rows = self.all(**values)
         return rows[0] if rows else None
 
@@ -119,18 +119,18 @@ class Statement:
         return database.execute_sql(
             compiled.sql if database.in_transaction() else compiled.alone,
             [
-                _bind(values[slot]) if type(slot) is _Placeholder else slot
+                _bind(values[slot], database) if type(slot) is _Placeholder else slot
                 for slot in compiled.slots
             ],
         )
 
     def _compiled(self) -> _Compiled:
         database = current_database()
-        compiled: _Compiled | None = database.statements.get(self)
+        # Another thread may replace them, when its connection finds other columns.
+        statements: dict[Statement, _Compiled] = database.statements
+        compiled = statements.get(self)
         if compiled is None:
-            compiled = database.statements[self] = _compile(
-                database, self._build(**dict(self._variant))
-            )
+            compiled = statements[self] = _compile(database, self._build(**dict(self._variant)))
         return compiled
 
 
@@ -140,7 +140,7 @@ def statement(build: Callable[..., Any]) -> Statement:
 
 
 def attach(row: Any, **related: Any) -> Any:
-    """Give a row the rows that its foreign keys name, as a join of Peewee does."""
+    """Set the rows that a row's foreign keys name, as a join of Peewee does."""
     row.__rel__.update(related)
     return row
 
@@ -153,13 +153,15 @@ _BINDERS: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def _bind(value: Any) -> Any:
+def _bind(value: Any, database: Any) -> Any:
+    if type(value) is Tags:
+        return database.dialect.tags(value)
     binder = _BINDERS.get(type(value))
     return value if binder is None else binder(value)
 
 
 class _Part(NamedTuple):
-    """Columns `start` to `stop` of a row: an instance of a model, or (model None) one value."""
+    """Columns `start` to `stop` of a row: an instance of `model`, or one value if that is None."""
 
     start: int
     stop: int
@@ -170,7 +172,7 @@ class _Part(NamedTuple):
     has_key: bool
 
     def reader(self) -> Callable[[tuple[Any, ...]], Any]:
-        """What reads this part of each row of one result."""
+        """A function that reads this part of each row of one result."""
         model = self.model
         if model is None:
             return itemgetter(self.start)
@@ -197,7 +199,7 @@ class _Part(NamedTuple):
 
 
 class _Compiled(NamedTuple):
-    """`alone` is the text outside a transaction: then it is one by itself."""
+    """`alone` is the text to send outside a transaction, where the statement is one by itself."""
 
     sql: str
     alone: str
@@ -272,7 +274,7 @@ def _source(node: Any) -> tuple[Any, Any]:
 
 
 def _converter(field: Any, native_types: Set[str]) -> Callable[[Any], Any] | None:
-    """How a column's value becomes Python's; None where the driver's is right already."""
+    """The function that turns a column's value into Python's; None if the driver does so."""
     target = getattr(field, "rel_field", field)
     if target.field_type in native_types:
         return None

@@ -1,4 +1,4 @@
-"""How messages are found in "MessageTag", which the database keeps by itself."""
+"""How messages are found by a tag: the database keeps the keys of all tags in "MessageTag"."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from stogram_sdk.models import MessageTag
 from stogram_sdk.statements import dialect
 
 
-def signed_key(sign: str, key: Any) -> Any:
-    """The tag in the table: of a hashtag with the sign `#`, of a mention with `@`."""
-    return Value(sign).concat(dialect().tag_key(key, MessageTag._meta.schema))
+def signed_key(sign: str, tag: Any) -> Any:
+    """The key in the table: of a hashtag with the sign `#`, of a mention with `@`."""
+    return Value(sign).concat(dialect().tag_key(tag, MessageTag._meta.schema))
 
 
 def tags_are_complete() -> Any:
-    """Whether the tags of all old messages are in the table already.
-
-    Until then, what is asked of all messages has to be asked of the messages themselves.
-    """
+    """Whether the tags of all older messages are in the table already."""
     complete = MessageTag.select(MessageTag.tag).where(
         MessageTag.tag == "", MessageTag.chat_id == "complete"
     )

@@ -1,10 +1,14 @@
-"""Hashtags and mentions in a message's text: what they are, and the keys they are stored by."""
+"""Hashtags and mentions in a message's text: what they are, how they are stored and compared.
+
+They are stored as they were first written, since people read them and the server compares them
+exactly. Two of them are the same if their keys are. "MessageTag" holds the keys, and every search
+by tag compares them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import islice
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
@@ -26,8 +30,8 @@ _WORD = r"[\p{L}\p{M}\p{N}_--[\p{No}&&\p{Common}]--[\uFE00-\uFE0F\u20E3]]"
 # U+0387 is canonically the same character as the middle dot U+00B7.
 _MIDDLE_DOT = r"[·\u0387]"
 
-# What a hashtag is made of: besides words also ZWNJ and ZWJ, which join and part letters in
-# Persian and Indic words; Japanese signs; the Sinhala block; Hebrew maqaf, geresh and gershayim;
+# The characters of a hashtag: besides those of words also ZWNJ and ZWJ, which join and part letters
+# in Persian and Indic words; Japanese signs; the Sinhala block; Hebrew maqaf, geresh and gershayim;
 # Tibetan tshegs.
 _TAG = (
     rf"[{_WORD}{_MIDDLE_DOT}\u200C\u200D・〜～〃"
@@ -38,7 +42,7 @@ _SIGN = r"[#＃]"
 
 # --- URLs ---
 
-# What a URL is written with beyond letters and digits (RFC 3986). Without quotes, and with
+# The characters of a URL beyond letters and digits (RFC 3986). Without quotes, and with
 # brackets only in pairs: in "(https://x.io/a)#tag" the URL ends before the bracket.
 _URL_CHARACTER = rf"[{_TAG}{_SIGN}\-.~!$&*+,;=:@/?%]"
 _URL_REST = (
@@ -77,15 +81,14 @@ _MENTION = (
     rf"(?!{_WORD}|@)"  # "@one@two" is none, nor is "@имя" or "@ivanов"
 )
 
-# What can be searched: a tag as it is written, or its stored key, where NFKC has made "~" of "～".
+# A tag to search for: as it is written, or its key, in which NFKC has made "~" of "～".
 _SEARCHED_TAG = rf"(?!{_MIDDLE_DOT})[{_TAG}~]+"
-_USERNAME = r"[A-Za-z0-9_]{3,30}"
 _LETTER = r"\p{L}"
 
 
 @cache
 def _compiled(pattern: str) -> regex.Pattern[str]:
-    """The pattern, compiled when it is first used: a service that starts does not wait for it."""
+    """The pattern, compiled at its first use, so that a service starts fast."""
     import regex
 
     return regex.compile(pattern, regex.VERSION1)
@@ -94,49 +97,62 @@ def _compiled(pattern: str) -> regex.Pattern[str]:
 def extract_hashtags(text: str) -> list[str]:
     """Find the hashtags in a message's text.
 
-    Returns their keys (see `hashtag_key`) without the sign, each once, in order of first
-    appearance, at most 100. Raises `InvalidInput` if `text` is not a string.
+    Returns them as they are stored: without the sign, as they were first written (in NFC), each
+    once, in order of first appearance, at most 100. Two of them are one if `tag_key` is the same.
+    Raises `InvalidInput` if `text` is not a string.
     """
     matches = _compiled(_HASHTAG).finditer(_string(text, "text"))
-    return _first(map(_tag_key, _distinct(match["word"] for match in matches)))
+    return _first((match["word"] for match in matches), _stored)
 
 
 def extract_mentions(text: str) -> list[str]:
     """Find the usernames mentioned in a message's text.
 
-    Returns their keys (see `mention_key`) without the sign, each once, in order of first
-    appearance, at most 100. Raises `InvalidInput` if `text` is not a string.
+    Returns them as they are stored: without the sign, as they were first written, each once in any
+    case of its letters, in order of first appearance, at most 100. Raises `InvalidInput` if `text`
+    is not a string.
     """
     matches = _compiled(_MENTION).finditer(_string(text, "text"))
-    return _first(map(normalize_tag, _distinct(match["username"] for match in matches)))
+    return _first((match["username"] for match in matches), str)
 
 
-def hashtag_key(hashtag: str) -> str:
-    """Turn a hashtag into the key that it is stored and searched by.
+def tag_key(tag: str) -> str:
+    """Turn a hashtag, with or without its sign, into the key that it is compared by.
 
-    Returns the same key for `#Tag`, `tag` and `＃ＴＡＧ`, and a key as it is. Raises `InvalidInput`
-    if this is no hashtag.
+    Returns the same key for `#Tag`, `tag` and `＃ＴＡＧ`. A key is its own key.
+    Raises `InvalidInput` if this is no hashtag.
     """
-    word = _string(hashtag, "hashtag")
+    return key_of(stored_hashtag(tag, "tag"))
+
+
+def stored_hashtag(hashtag: str, field: str = "hashtag") -> str:
+    """A hashtag, with or without its sign, as it would be stored.
+
+    Raises `InvalidInput` if this is no hashtag.
+    """
+    word = _string(hashtag, field)
     if word.startswith(("#", "＃")):
         word = word[1:]
-    key = _tag_key(word) if _compiled(_SEARCHED_TAG).fullmatch(word) else ""
-    if not key:
+    stored = _stored(word) if _compiled(_SEARCHED_TAG).fullmatch(word) else ""
+    if not stored:
         raise InvalidInput(
-            "a hashtag is letters, digits and '_', at least one of them a letter", field="hashtag"
+            "a hashtag is letters, digits and '_', at least one of them a letter", field=field
         )
-    return key
+    return stored
 
 
-def mention_key(username: str) -> str:
-    """Turn a username, with or without `@`, into the key that mentions of it are stored by.
+def key_of(tag: str) -> str:
+    """The key of any tag, also of one that another program has stored; "" if nothing is left.
 
-    Returns the key. Raises `InvalidInput` if this is no username.
+    The key of a key is the key itself, so that what is stored can be searched. `normalize_tag`
+    is stable (no character of Unicode changes when it is applied again), but it writes "ŀ" as
+    "l·", "ŉ" as "ʼn", "ﷺ" as four words and "ﾞ" as a bare mark. So the key is held to the rules
+    of a tag as well: no space, no "·" at the end, no more than 256 characters.
     """
-    name = _string(username, "username").removeprefix("@")
-    if not _compiled(_USERNAME).fullmatch(name):
-        raise InvalidInput("a username is 3 to 30 of A-Z, a-z, 0-9 and '_'", field="username")
-    return normalize_tag(name)
+    key = normalize_tag(tag[:MAX_TAG_LENGTH])
+    if " " in key:
+        key = normalize_tag(key.replace(" ", ""))
+    return key[:MAX_TAG_LENGTH].rstrip("·")
 
 
 def normalize_tag(text: str) -> str:
@@ -148,28 +164,22 @@ def normalize_tag(text: str) -> str:
     return normalize("NFC", normalize("NFKC", _string(text, "text")).casefold())
 
 
-def _tag_key(word: str) -> str:
-    """Return the key of a run of tag characters, "" if it is no tag.
-
-    The key of a key is the key itself, so that what is stored can be searched. `normalize_tag`
-    is stable (no character of Unicode changes when it is applied again), but it writes "ŀ" as
-    "l·", "ŉ" as "ʼn", "ﷺ" as four words and "ﾞ" as a bare mark. So the key is held to the rules
-    of a tag as well: no space, no "·" at the end, no more than 256 characters, a letter in it.
-    """
-    key = normalize_tag(word[:MAX_TAG_LENGTH])
-    if " " in key:
-        key = normalize_tag(key.replace(" ", ""))
-    key = key[:MAX_TAG_LENGTH].rstrip("·")
-    return key if _compiled(_LETTER).search(key) else ""
+def _stored(word: str) -> str:
+    """A run of tag characters as it is stored; "" if it has no letter, and so is no tag."""
+    stored = normalize("NFC", word[:MAX_TAG_LENGTH])[:MAX_TAG_LENGTH].rstrip("·")
+    return stored if _compiled(_LETTER).search(key_of(stored)) else ""
 
 
-def _first(keys: Iterable[str]) -> list[str]:
-    return list(islice(_distinct(keys), MAX_PER_MESSAGE))
-
-
-def _distinct(found: Iterable[str | None]) -> Iterable[str]:
-    """Return what is not empty, each once: a match that is a URL holds no word."""
-    return dict.fromkeys(value for value in found if value)
+def _first(found: Iterable[str | None], stored: Callable[[str], str]) -> list[str]:
+    """The first hundred tags that are found, as they are stored, each key once."""
+    distinct: dict[str, str] = {}
+    for each in dict.fromkeys(found):
+        tag = stored(each) if each else ""  # a match that is a URL holds no word
+        if tag:
+            distinct.setdefault(key_of(tag), tag)
+        if len(distinct) == MAX_PER_MESSAGE:
+            break
+    return list(distinct.values())
 
 
 def _string(value: object, field: str) -> str:

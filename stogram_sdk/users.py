@@ -7,8 +7,8 @@ from typing import Any
 
 from peewee import Query, Select, fn
 
+from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
-from stogram_sdk.fields import utc_now
 from stogram_sdk.models import User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.statements import P, after_locking, dialect, statement
@@ -42,7 +42,7 @@ def _create_user() -> Any:
         )
     )
     insert = User.insert_from(new, list(columns)).on_conflict("nothing").returning(User)
-    # The unique index does not stop `Ivan` and `ivan` from being made at the same time.
+    # A lock on the name: the unique index would let two calls make `Ivan` and `ivan`.
     return after_locking(insert, dialect().lock_name(P.username_key))
 
 
@@ -72,9 +72,9 @@ def _find_user() -> Query:
 def create_user(
     email: str, username: str, *, password_hash: str, display_name: str | None = None
 ) -> User:
-    """Make an account; `password_hash` is stored as it is, so hash it before.
+    """Make an account. `password_hash` is stored as it is, so the caller hashes the password.
 
-    The username has 3 to 30 of `A-Za-z0-9_` and differs from every other by more than case.
+    The username has 3 to 30 of `A-Za-z0-9_`; no other may differ from it by case only.
     Returns the row. Raises `AlreadyExists` (its `field` says whether e-mail or username is
     taken), `InvalidInput`.
     """
@@ -93,7 +93,7 @@ def create_user(
         username_key=username.lower(),
         password_hash=password_hash,
         display_name=display_name,
-        now=utc_now(),
+        now=current_time(),
     )
     if user is None:
         field = "email" if _has_email.first(email=email) else "username"
@@ -117,8 +117,8 @@ def get_user(user_id: str) -> User:
 def find_user(username: str) -> User | None:
     """The account with this username in any case of A-Z, or None.
 
-    Where the server has made two that differ by case only, the one written exactly so comes
-    first, then the older one. Raises `InvalidInput`.
+    The server may have made two that differ by case only: then the one written exactly so is
+    returned, else the older one. Raises `InvalidInput`.
     """
     valid_text(username, "username", maximum=MAX_SHORT_TEXT_LENGTH)
     user: User | None = _find_user.first(username=username, username_key=lower_ascii(username))

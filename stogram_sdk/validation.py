@@ -1,4 +1,4 @@
-"""Bad input is refused before it reaches the database, with the same words on both engines."""
+"""Checks of arguments: bad input is refused in the same words on both engines."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_LIMIT = 100
 def shown(value: object) -> str:
     try:
         return f"{value!r:.40}"
-    except Exception:  # a repr may do anything; that of a number of 5,000 digits raises
+    except Exception:  # a repr may raise anything, as that of a number of 5,000 digits does
         return type(value).__name__
 
 

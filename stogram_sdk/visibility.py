@@ -7,10 +7,15 @@ from typing import Any
 from peewee import fn
 
 from stogram_sdk.models import BlockedUser, Chat, ChatMember, ChatType, Message
+from stogram_sdk.server_columns import is_expired
 
 
-def exists(query: Any) -> Any:
-    return fn.EXISTS(query)
+def exists_for_each(query: Any) -> Any:
+    """EXISTS, asked for each row: without the offset PostgreSQL makes a join of it.
+
+    It may then read a whole table, where it takes the rows for more than they are.
+    """
+    return fn.EXISTS(query.offset(0))
 
 
 def is_sent(message: Any = Message) -> Any:
@@ -18,19 +23,25 @@ def is_sent(message: Any = Message) -> Any:
     return message.is_sent | message.scheduled_for.is_null()
 
 
-def is_visible(message: Any = Message) -> Any:
-    """Sent, and not deleted: what the server calls visible."""
+def is_in_order(message: Any = Message) -> Any:
+    """Sent, and not deleted: what the order of a chat, and its index, is made of."""
     return is_sent(message) & ~message.is_deleted
+
+
+def is_visible(message: Any = Message) -> Any:
+    """Sent, not deleted, and not past its time: what the server shows."""
+    expired = is_expired(message)
+    return is_in_order(message) if expired is None else is_in_order(message) & ~expired
 
 
 def is_member(user: Any, chat: Any) -> Any:
     """Whether the user is in the chat."""
     member = ChatMember.alias()
-    return exists(member.select(member.id).where(member.user == user, member.chat == chat))
+    return fn.EXISTS(member.select(member.id).where(member.user == user, member.chat == chat))
 
 
 def place_in(chat: Any, user: Any) -> Any:
-    """The user's membership in the chat, with the chat; nothing for who is not in it."""
+    """The user's membership in the chat, with the chat; no row for a non-member."""
     return (
         ChatMember.select(ChatMember.id)
         .join(Chat, on=(Chat.id == ChatMember.chat))
@@ -41,13 +52,13 @@ def place_in(chat: Any, user: Any) -> Any:
 def has_blocked(user: Any, other: Any) -> Any:
     """Whether the first has blocked the second."""
     block = BlockedUser.alias()
-    return exists(block.select(block.id).where(block.user == user, block.blocked == other))
+    return fn.EXISTS(block.select(block.id).where(block.user == user, block.blocked == other))
 
 
 def is_blocked_in_private(chat: Any, chat_type: Any, user: Any) -> Any:
     """Whether the chat is PRIVATE and one of its two members has blocked the other."""
     peer = ChatMember.alias()
     either = has_blocked(peer.user, user) | has_blocked(user, peer.user)
-    return (chat_type == ChatType.PRIVATE.value) & exists(
+    return (chat_type == ChatType.PRIVATE.value) & fn.EXISTS(
         peer.select(peer.id).where(peer.chat == chat, peer.user != user, either)
     )

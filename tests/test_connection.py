@@ -478,3 +478,19 @@ def test_the_schema_is_that_of_the_last_connection(in_schema: str, sqlite_url: s
     assert all(model._meta.schema is None for model in sdk.MODELS)
     sdk.connect(in_schema)
     assert sdk.User.get().id == ivan.id
+
+
+def test_connections_from_before_the_migration_know_all_letters_after_it(sqlite_url: str) -> None:
+    def idle() -> None:
+        with sdk.session():
+            pass
+
+    sdk.connect(sqlite_url)
+    with sdk.session():
+        in_thread(idle)
+        assert current_database().connections_idle() == 1
+        sdk.migrate()
+        anna = make_user()
+        chat = make_chat(anna)
+        message = in_thread(lambda: make_message(anna, chat, "#ПЛАН"))
+        assert sdk.find_by_hashtag(anna.id, "план") == [message]

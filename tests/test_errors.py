@@ -106,7 +106,7 @@ def test_a_constraint_is_named_and_its_values_are_not(on_postgres: None) -> None
 
 def test_a_database_that_is_not_migrated_says_what_to_do(database_url: str) -> None:
     sdk.connect(database_url)
-    with pytest.raises(sdk.DatabaseError, match="run `pw_migrate migrate`"):
+    with pytest.raises(sdk.DatabaseError, match="run `stogram migrate`"):
         make_user()
     sdk.close()
 

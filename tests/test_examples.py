@@ -11,6 +11,9 @@ import pytest
 
 from tests.support.states import Databases
 
+#: Commands, in processes of their own.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted(
     path.stem

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.fields import utc_now
 from tests.support.factories import (
     LONG_AGO,
     after,
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("engine")
 def test_owner_and_admins_add_members_and_the_owner_admins() -> None:
     ann, ben, cid, dan = make_users(4)
     chat = make_chat(ann)
-    with statements(2):
+    with statements(1):
         added = sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
     assert (added.user_id, added.chat_id, added.role) == (ben.id, chat.id, sdk.MemberRole.ADMIN)
     assert sdk.add_member(ben.id, chat.id, cid.id).role == sdk.MemberRole.MEMBER
@@ -94,7 +95,7 @@ def test_nobody_is_added_as_owner() -> None:
 def test_a_new_member_joins_after_all_that_was_written() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
-    ahead = insert_message(ann, chat, created_at=datetime(2999, 1, 1, tzinfo=UTC))
+    ahead = insert_message(ann, chat, created_at=utc_now() + timedelta(seconds=50))
     assert sdk.add_member(ann.id, chat.id, ben.id).joined_at > ahead.created_at
     assert listed(ben, chat) == [ahead.id]
 
@@ -125,7 +126,7 @@ def test_an_admin_removes_members_and_the_owner_anybody_else() -> None:
     ann, ben, cid, dan = make_users(4)
     chat = make_chat(ann, cid, dan)
     sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
-    with statements(2):
+    with statements(1):
         assert sdk.remove_member(ben.id, chat.id, cid.id) is True
     assert sdk.remove_member(ben.id, chat.id, cid.id) is False
     for actor, removed in ((ben, ann), (ben, ben), (ann, ann), (dan, ben), (dan, dan)):
@@ -171,7 +172,7 @@ def test_what_a_removed_member_wrote_stays_and_the_chat_is_gone_for_them() -> No
 def test_leaving_twice_is_leaving_once() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
-    with statements(2):
+    with statements(1):
         assert sdk.leave_chat(ben.id, chat.id) is True
     assert sdk.leave_chat(ben.id, chat.id) is False
     assert sdk.leave_chat(ben.id, "no-such-chat") is False
@@ -183,7 +184,7 @@ def test_when_the_owner_leaves_the_longest_standing_admin_becomes_owner() -> Non
     chat = make_chat(ann, ben)
     for user in (cid, dan):
         sdk.add_member(ann.id, chat.id, user.id, role=sdk.MemberRole.ADMIN)
-    with statements(3):
+    with statements(2):
         sdk.leave_chat(ann.id, chat.id)
     assert roles_in(chat) == {
         ben.id: sdk.MemberRole.MEMBER,

@@ -26,6 +26,9 @@ from stogram_sdk.schema.turns import seconds_to_wait
 from tests.support.postgres import PostgresServer
 from tests.support.states import PROJECT, Databases, environment, migrate_here, pw_migrate, stogram
 
+#: Commands, in processes of their own.
+pytestmark = pytest.mark.slow
+
 NAMES = ["001_server_tables", "002_guide_features", "003_searches_and_lists"]
 GOOD_STATES = ["empty", "before", "filled", "half", "prisma", "ours"]
 
@@ -60,10 +63,11 @@ def ended_well(process: subprocess.Popen[str]) -> None:
 
 
 def stopped(url: str, *arguments: str, **variables: str) -> str:
-    """What a run says that must stop."""
+    """What a run says that must stop: its message, and after it nothing."""
     run = pw_migrate(url, *(arguments or ("migrate",)), **variables)
     assert run.returncode == 1
-    return run.stderr[run.stderr.rindex("MigrationError") :]
+    assert "Traceback" not in run.stderr
+    return run.stderr[run.stderr.index("\nError: " if "\nError: " in run.stderr else "Error: ") :]
 
 
 # --- PostgreSQL: the states ---
@@ -81,7 +85,7 @@ def test_every_good_state_ends_in_one_schema(
     keys = databases.server.execute(
         "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated", name
     )
-    assert keys == [(13 + 9 + 1,)]
+    assert keys == [(13 + 9,)]
     arrays = databases.server.execute(
         "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%USING gin%' ORDER BY 1", name
     )
@@ -172,16 +176,6 @@ def test_orphans_stop_it_and_are_kept(databases: Databases, name: str, target: s
     databases.strictly(name, 'DELETE FROM "PinnedMessage"')
     migrate_here(url)
     assert databases.dump(name) == target
-
-
-def test_text_columns_stop_it(databases: Databases, name: str) -> None:
-    databases.text(name)
-    before = databases.dump(name)
-    said = stopped(databases.server.url_of(name))
-    assert "Message.mentions: is TEXT, and must be TEXT[]" in said
-    assert "Message.hashtags: is TEXT, and must be TEXT[]" in said
-    assert databases.dump(name) == before
-    assert done(databases, name) == []
 
 
 STOPS = {
@@ -320,16 +314,6 @@ def test_rollback_leaves_what_was_there_before(databases: Databases, name: str) 
     assert databases.server.execute('SELECT count(*) FROM "Message"', name) == [(6000,)]
     assert "does not drop what the server made" in stopped(url, "rollback")
     assert databases.dump(name) == before
-
-
-def test_where_a_large_chat_begins_to_count_is_not_lost(databases: Databases, name: str) -> None:
-    databases.filled(name)
-    url = databases.server.url_of(name)
-    migrate_here(url)
-    databases.strictly(name, 'INSERT INTO "LargeChat" SELECT min(id), now() FROM "Chat"')
-    assert "this would lose 1 rows of LargeChat" in stopped(url, "rollback")
-    done = pw_migrate(url, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")
-    assert done.returncode == 0, done.stderr
 
 
 def test_rollback_of_the_first_never_drops_rows(database_url: str) -> None:
@@ -574,7 +558,7 @@ ON_THE_WAY = {
     "a foreign key is not validated": "EXISTS (SELECT FROM pg_constraint WHERE NOT convalidated)",
     "an index is being built": "EXISTS (SELECT FROM pg_index WHERE NOT indisvalid)",
     "a table of the guide is there": """to_regclass('"PinnedMessage"') IS NOT NULL""",
-    "a table of ours is there": """to_regclass('"LargeChat"') IS NOT NULL""",
+    "a table of ours is there": """to_regclass('"UnreadSince"') IS NOT NULL""",
 }
 
 
@@ -720,9 +704,9 @@ def test_migrate_in_a_transaction_is_refused(database_url: str) -> None:
 def test_migrate_raises_what_stops_it(
     databases: Databases, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    databases.text(name)
+    databases.orphans(name)
     sdk.connect(databases.server.url_of(name))
-    with pytest.raises(sdk.MigrationError, match="mentions: is TEXT"):
+    with pytest.raises(sdk.MigrationError, match="BlockedUser_userId_fkey: rows"):
         migrate()
     sdk.close()
     assert capfd.readouterr() == ("", "")
@@ -740,7 +724,7 @@ def test_a_schema_of_its_own(databases: Databases, name: str) -> None:
     sdk.connect(url)
     assert migrate() == []
     sdk.close()
-    assert backfill(url).looked_at == 1
+    assert backfill(url).looked_at == 0
     assert "1 rows of Folder" in stopped(url, "rollback", "--count", "2")
     loss = {"STOGRAM_ALLOW_DATA_LOSS": "1"}
     assert pw_migrate(url, "rollback", **loss).returncode == 0

@@ -110,7 +110,7 @@ def _plan(sql: str, params: list[Any]) -> str:
 def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
     """For each: the call, and the indexes that it uses on PostgreSQL and on SQLite."""
     s = sdk
-    newest = "Message_chatId_createdAt_id_idx"
+    newest = "Message_visible_idx"
     # By the tag first, also where it comes with another collation than the index has.
     by_tag = {"MessageTag_1 (tag=?"}
     hashtags = {"Index Cond: ((tag = '#tag1'"}, by_tag
@@ -156,7 +156,7 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {"Message_pkey"},
             {"sqlite_autoindex_Message_1"},
         ),
-        "unread_totals": (lambda: s.unread_totals(_USER), *own_mentions),
+        "unread_totals": (lambda: s.unread_totals(_USER), {"Index Cond: ((tag = "}, by_tag),
     }
 
 

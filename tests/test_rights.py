@@ -14,6 +14,9 @@ from tests.support.contract import CALLS, build_world, outcome, undone
 from tests.support.postgres import PostgresServer
 from tests.support.states import Databases, migrate_here, pw_migrate, stogram
 
+#: Commands, in processes of their own.
+pytestmark = pytest.mark.slow
+
 # Roles belong to the whole server, which others may be using.
 _RUN = uuid.uuid4().hex[:8]
 OWNER, READER, SERVICE = f"owner_{_RUN}", f"reader_{_RUN}", f"service_{_RUN}"
@@ -24,8 +27,7 @@ GRANT USAGE ON SCHEMA public TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE ON "User", "Chat", "Message" TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE, DELETE ON "ChatMember", "BlockedUser", "Folder", "ChatSettings",
     "PinnedMessage" TO {SERVICE};
-GRANT SELECT ON "MessageTag" TO {SERVICE};
-GRANT SELECT, INSERT ON "LargeChat" TO {SERVICE};
+GRANT SELECT ON "MessageTag", "UnreadSince" TO {SERVICE};
 """
 
 
@@ -65,6 +67,13 @@ def test_the_owner_of_the_tables_can_migrate_and_go_back(databases: Databases, n
     assert stogram(url, "backfill").returncode == 0
 
 
+def test_the_role_of_a_service_finds_the_tags_of_late(databases: Databases, name: str) -> None:
+    assert pw_migrate(url_as(databases, name, OWNER), "migrate").returncode == 0
+    databases.strictly(name, SERVICE_RIGHTS)
+    found = stogram(url_as(databases, name, SERVICE), "backfill", "--since", "9999d")
+    assert found.returncode == 0, found.stderr
+
+
 def test_another_role_is_told_whom_the_tables_belong_to(databases: Databases, name: str) -> None:
     databases.strictly(name, f"GRANT CREATE ON SCHEMA public TO {SERVICE}")
     before = databases.dump(name)
@@ -79,9 +88,10 @@ def test_another_role_is_told_whom_the_tables_belong_to(databases: Databases, na
 def test_a_role_that_may_not_create_is_told_so(databases: Databases, name: str) -> None:
     found = stogram(url_as(databases, name, READER), "check")
     assert f"role {READER}: may not create in the schema (this stops the migration)" in found.stdout
-    done = pw_migrate(url_as(databases, name, READER), "migrate")
-    assert done.returncode == 1
-    assert "permission denied for schema public" in done.stderr
+    for command in (pw_migrate, stogram):
+        done = command(url_as(databases, name, READER), "migrate")
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"Error: role {READER} may not create in the schema public: ")
 
 
 def test_who_may_only_read_can_check_and_try(databases: Databases, name: str) -> None:
@@ -96,7 +106,7 @@ def test_who_may_only_read_can_check_and_try(databases: Databases, name: str) ->
     databases.strictly(name, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
     assert stogram(url, "check").returncode == 0
     tried = stogram(url, "backfill", "--dry-run")
-    assert "6000 messages looked at" in tried.stdout
+    assert "messages looked at" in tried.stdout
 
 
 @pytest.fixture
@@ -112,7 +122,7 @@ def as_service(databases: Databases, name: str) -> Iterator[None]:
 
 def test_the_backfill_is_for_the_owner(as_service: None, databases: Databases, name: str) -> None:
     url = url_as(databases, name, SERVICE)
-    assert "6000 messages looked at" in stogram(url, "backfill", "--dry-run").stdout
+    assert "messages looked at" in stogram(url, "backfill", "--dry-run").stdout
     done = stogram(url, "backfill")
     assert done.returncode == 1
     assert "run it as the owner of the tables" in done.stderr

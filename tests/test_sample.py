@@ -71,7 +71,9 @@ def scene(rows: Rows) -> Scene:
     }
     newcomer = next(user_id for user_id in rows.users if user_id not in known)
     other_chat = next(id for id, there in rows.members.items() if actor in there and id != chat)
-    sdk.send_message(pinned.sender_id, chat, f"Привет @{rows.users[actor].username} #Тег")
+    third = next(id for id in rows.members[chat] if id not in (actor, pinned.sender_id))
+    for sender in (pinned.sender_id, third):
+        sdk.send_message(sender, chat, f"Привет @{rows.users[actor].username} #Тег")
     sdk.pin_message(actor, chat, pinned.id)
     folders = [sdk.create_folder(actor, name).id for name in ("Работа", "Дом")]
     sdk.mute_chat(actor, chat)
@@ -112,7 +114,6 @@ def everything(list_page: Any, *arguments: Any, **options: Any) -> list[Any]:
 def test_nothing_is_unread_at_first(rows: Rows) -> None:
     for user_id in rows.users:
         assert sdk.unread_totals(user_id) == (0, 0, 0)
-        assert sdk.recount_unread(user_id) == 0
 
 
 def test_every_chat_lists_its_visible_messages(rows: Rows) -> None:

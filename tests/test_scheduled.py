@@ -20,6 +20,7 @@ from tests.support.factories import (
     sent_statements,
     statements,
     unread,
+    wrong_counts,
 )
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -60,7 +61,6 @@ def test_what_is_due_is_sent_once_and_counts_as_unread_then() -> None:
     assert sdk.users_to_notify(chat.id, sent.id) == [ben.id]
     assert sdk.publish_scheduled(now=NOON) == []
     assert unread(ben, chat) == 1
-    assert sdk.recount_unread(ben.id) == 0
 
 
 def test_a_time_that_has_passed_is_due_at_once() -> None:
@@ -91,7 +91,7 @@ def test_many_are_sent_in_the_order_of_their_times_after_what_is_there() -> None
         )
     for number in (4, 5):
         make_message(ann, chat, message_id=f"m{number}", scheduled_for=NOON)
-    insert_message(ben, chat, id="m0", created_at=NOON + timedelta(days=1))
+    insert_message(ben, chat, id="m0", created_at=NOON + timedelta(seconds=50))
     sent = sdk.publish_scheduled(now=NOON)
     assert [message.id for message in sent] == ["m1", "m2", "m3", "m4", "m5"]
     assert listed(ben, chat) == ["m5", "m4", "m3", "m2", "m1", "m0"]
@@ -110,7 +110,7 @@ def test_publishing_is_three_statements_however_many_are_due() -> None:
     with statements(3):
         assert len(sdk.publish_scheduled(now=NOON)) == 15
     assert [unread(user, chat) for chat in chats for user in users] == [4] * 15
-    assert [sdk.recount_unread(user.id) for user in users] == [0] * 5
+    assert wrong_counts() == {}
 
 
 def test_a_limit_takes_the_earliest_first() -> None:
@@ -179,7 +179,7 @@ def test_one_in_a_private_chat_is_not_sent_after_a_block() -> None:
     assert sdk.users_to_notify(group.id, in_group.id) == []
     sdk.unblock_user(ann.id, ben.id)
     assert (listed(ann, private), listed(ann, group)) == ([], [in_group.id])
-    assert sdk.recount_unread(ann.id) == 0
+    assert wrong_counts() == {}
 
 
 def test_one_in_a_channel_is_sent_if_its_sender_may_still_write_there() -> None:

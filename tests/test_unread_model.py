@@ -1,7 +1,7 @@
-"""Random sequences of all functions that change something, against plain dictionaries.
+"""Random sequences of all functions that change something, and of what the server does beside them.
 
-`World` is the contract once more, in Python: what each call does to the dictionaries, and what
-everybody sees then. After each step the database holds the same. The clock is the test's own: it
+`World` is the contract once more, in Python: what each call does to plain dictionaries, and what
+everybody sees then. After each step the database says the same. The clock is the test's own: it
 stands still, runs, and jumps back, as the clocks of many machines do.
 
 `STOGRAM_TEST_EXAMPLES` is the number of sequences on each engine.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -32,15 +32,16 @@ from hypothesis.stateful import (
 )
 
 import stogram_sdk as sdk
-from stogram_sdk.models import LargeChat
+from stogram_sdk.ordering import MOST_AHEAD
 from tests.support.factories import make_user
+from tests.support.second_writer import SecondWriter
 
-EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "15"))
 STEPS = 30
 
-#: So few that chats become large in the middle of a sequence.
-LARGE_CHAT = 3
-MAX_COUNT = 2
+#: So few that it is met in the middle of a sequence.
+MAX_COUNT = 3
+MOST_USERS = 5
 
 MILLISECOND = timedelta(milliseconds=1)
 TAGS = ("red", "blau", "синий")
@@ -73,8 +74,6 @@ class Room:
     is_secret: bool
     created_at: datetime
     members: dict[str, Membership] = field(default_factory=dict)
-    #: When the first message was written with which its unread ones are no longer stored.
-    large_since: datetime | None = None
 
 
 @dataclass
@@ -83,8 +82,11 @@ class Letter:
     chat_id: str
     sender_id: str
     at: datetime
-    tag: str
+    #: As it is stored; the text of the message can have another, which the server wrote later.
+    tag: str | None
     mentioned: str | None = None
+    text: str | None = None
+    is_silent: bool = False
     is_system: bool = False
     due: datetime | None = None
     is_sent: bool = True
@@ -101,7 +103,7 @@ class Letter:
 
 @dataclass
 class Settings:
-    made_at: datetime
+    changed_at: datetime
     last_read: str | None = None
     is_muted: bool = False
     is_favorite: bool = False
@@ -131,19 +133,19 @@ class World:
     def chats_of(self, user_id: str) -> list[Room]:
         return [chat for chat in self.chats.values() if user_id in chat.members]
 
-    def position(self, user_id: str, chat_id: str) -> tuple[datetime, str] | None:
-        """Up to where the user has read; None where nothing is unread."""
+    def position(self, user_id: str, chat_id: str) -> tuple[datetime, str]:
+        """Up to where the user has read."""
         row = self.settings.get((user_id, chat_id))
-        if row is not None and row.last_read in self.messages:
-            return self.messages[row.last_read].place
-        starts = (None if row is None else row.made_at), self.chats[chat_id].large_since
-        return min(((start, "") for start in starts if start is not None), default=None)
+        if row is None or row.last_read is None:
+            return datetime.min.replace(tzinfo=UTC), ""
+        letter = self.messages.get(row.last_read)
+        return (row.changed_at, "") if letter is None else letter.place
 
     def unread(self, user_id: str, chat_id: str) -> list[Letter]:
         """The truth for an unread count."""
         position = self.position(user_id, chat_id)
         member = self.chats[chat_id].members.get(user_id)
-        if position is None or member is None:
+        if member is None:
             return []
         return [
             letter
@@ -154,13 +156,8 @@ class World:
             and letter.sender_id not in self.users[user_id].blocks
         ]
 
-    def count(self, chat_id: str, letters: list[Letter]) -> int:
-        """The number that is shown for these messages of the chat."""
-        is_large = self.chats[chat_id].large_since is not None
-        return min(len(letters), MAX_COUNT) if is_large else len(letters)
-
     def unread_count(self, user_id: str, chat_id: str) -> int:
-        return self.count(chat_id, self.unread(user_id, chat_id))
+        return min(len(self.unread(user_id, chat_id)), MAX_COUNT)
 
     def mentions(self, user_id: str, chat_id: str) -> list[Letter]:
         return [one for one in self.unread(user_id, chat_id) if one.mentioned == user_id]
@@ -172,9 +169,9 @@ class World:
         if chat.type == sdk.ChatType.CHANNEL and chat.members[user_id].role not in KEEPERS:
             return sdk.NotAllowed
         if chat.type == sdk.ChatType.PRIVATE:
-            [other] = set(chat.members) - {user_id}
-            if other in self.users[user_id].blocks or user_id in self.users[other].blocks:
-                return sdk.Blocked
+            for other in set(chat.members) - {user_id}:
+                if other in self.users[user_id].blocks or user_id in self.users[other].blocks:
+                    return sdk.Blocked
         return None
 
     def why_not_see(self, user_id: str, message_id: str) -> Error | None:
@@ -183,25 +180,43 @@ class World:
             return sdk.NotFound
         return sdk.NotFound if not letter.is_sent and letter.sender_id != user_id else None
 
-    def arrive(self, *letters: Letter) -> None:
-        """What was just sent makes a settings row for each member for whom it counts.
+    def notified(self, letter: Letter) -> list[str]:
+        """Whom to tell of the message."""
+        if not letter.is_visible or letter.is_silent:
+            return []
+        return sorted(
+            user_id
+            for user_id, member in self.chats[letter.chat_id].members.items()
+            if user_id != letter.sender_id
+            and member.joined_at <= letter.at
+            and letter.sender_id not in self.users[user_id].blocks
+            and not self.is_muted(user_id, letter.chat_id)
+        )
 
-        In a chat with many it does not, and from the first such message on the chat is large.
-        """
-        for letter in sorted(letters, key=lambda letter: letter.place):
-            chat = self.chats[letter.chat_id]
-            if chat.large_since is None and len(chat.members) > LARGE_CHAT:
-                chat.large_since = letter.at
-            if chat.large_since is not None:
-                continue
-            for user_id, member in chat.members.items():
-                counts = (
-                    user_id != letter.sender_id
-                    and letter.sender_id not in self.users[user_id].blocks
-                    and letter.at >= member.joined_at
-                )
-                if counts:
-                    self.settings.setdefault((user_id, letter.chat_id), Settings(letter.at))
+    def is_muted(self, user_id: str, chat_id: str) -> bool:
+        row = self.settings.get((user_id, chat_id))
+        return row is not None and row.is_muted
+
+    def comes_after_all(self, at: datetime, chat_id: str, now: datetime) -> bool:
+        """Whether it is a time for something new, of those that the clock can be behind."""
+        latest = now + MOST_AHEAD * MILLISECOND
+        times = [letter.at for letter in self.visible(chat_id) if letter.at <= latest]
+        return at >= now and all(at > time for time in times)
+
+    def remove_message(self, message_id: str) -> None:
+        """Out of the world, with its pins."""
+        del self.messages[message_id]
+        for account in self.users.values():
+            account.pins = {place: m for place, m in account.pins.items() if m != message_id}
+
+    def remove_user(self, user_id: str) -> None:
+        """Out of the world, with all that is theirs."""
+        del self.users[user_id]
+        for chat in self.chats.values():
+            chat.members.pop(user_id, None)
+        for letter in [one for one in self.messages.values() if one.sender_id == user_id]:
+            self.remove_message(letter.id)
+        self.settings = {key: row for key, row in self.settings.items() if key[0] != user_id}
 
 
 class Surroundings:
@@ -214,8 +229,10 @@ class Surroundings:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self._random = Random(0)
 
-    def utc_now(self) -> datetime:
+    def current_time(self) -> datetime:
         return self.now
+
+    utc_now = current_time
 
     def new_id(self) -> str:
         return str(UUID(int=self._random.getrandbits(128)))
@@ -233,6 +250,9 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.around.reset()
+        self.server = SecondWriter(self.around.utc_now, self.around.new_id)
+        #: Accounts that will go again, with all that is theirs.
+        self.guests: list[str] = []
         self.set_out()
 
     def teardown(self) -> None:
@@ -250,20 +270,20 @@ class Machine(RuleBasedStateMachine):
         return None
 
     def settle(self, user_id: str, chat_id: str) -> Settings:
-        """The settings row, made now if there was none."""
-        after_all = [letter.at + MILLISECOND for letter in self.world.in_chat(chat_id)]
-        made_at = max([self.around.now, *after_all])
-        return self.world.settings.setdefault((user_id, chat_id), Settings(made_at))
+        """The settings row, changed now; made, if there was none."""
+        row = self.world.settings.setdefault((user_id, chat_id), Settings(self.around.now))
+        row.changed_at = self.around.now
+        return row
 
     # --- what is there at the beginning ---
 
     def set_out(self) -> None:
-        """A chat that is large with one member more, and one that is large and full of messages."""
-        owner, *others = everybody = [self.create_user() for _ in range(LARGE_CHAT + 1)]
+        """A chat without messages, and one in which more are unread than are counted."""
+        owner, *others = everybody = [self.create_user() for _ in range(4)]
         for members in (others[:-1], others):
             chat = self.create_chat(owner, members, sdk.ChatType.GROUP, is_secret=False)
-        for user in everybody:
-            self.send_message(user, chat, TAGS[0], None, sdk.MessageType.TEXT, None)
+        for user in (*everybody, owner):
+            self.send_message(user, chat, TAGS[0], None, sdk.MessageType.TEXT, None, False)
 
     @initialize(target=users)
     def first_users(self) -> Any:
@@ -287,7 +307,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=users)
     def another_user(self) -> Any:
-        return multiple(*([self.create_user()] if len(self.world.users) < LARGE_CHAT + 2 else []))
+        return multiple(*([self.create_user()] if len(self.world.users) < MOST_USERS else []))
 
     def create_user(self) -> str:
         user = make_user()
@@ -337,14 +357,14 @@ class Machine(RuleBasedStateMachine):
         if result is None:
             return multiple()
         chat, is_new = result
-        known = [
-            room.id
+        known = sorted(
+            (room.created_at, room.id)
             for room in self.world.chats.values()
             if room.type == sdk.ChatType.PRIVATE
             and room.is_secret == is_secret
             and set(room.members) == {user, other}
-        ]
-        assert known == ([] if is_new else [chat.id])
+        )
+        assert [room for _, room in known[:1]] == ([] if is_new else [chat.id])
         return self.add_room(chat, user, other) if is_new else chat.id
 
     def add_room(self, chat: sdk.Chat, owner: str, *others: str) -> str:
@@ -372,7 +392,7 @@ class Machine(RuleBasedStateMachine):
             error = None if members[user].role == sdk.MemberRole.OWNER else sdk.NotAllowed
         row = self.call(error, sdk.add_member, user, chat, other, role=role)
         if row is not None and other not in members:
-            assert all(row.joined_at > letter.at for letter in self.world.in_chat(chat))
+            assert self.world.comes_after_all(row.joined_at, chat, self.around.now)
             members[other] = Membership(role, row.joined_at)
 
     @rule(user=users, chat=chats, other=users)
@@ -418,6 +438,7 @@ class Machine(RuleBasedStateMachine):
         mentioned=st.none() | users,
         type=st.sampled_from([sdk.MessageType.TEXT, sdk.MessageType.TEXT, sdk.MessageType.SYSTEM]),
         due_in=st.none() | st.none() | st.integers(-2, 4),
+        is_silent=st.booleans(),
     )
     def send_message(
         self,
@@ -427,23 +448,22 @@ class Machine(RuleBasedStateMachine):
         mentioned: str | None,
         type: sdk.MessageType,
         due_in: int | None,
+        is_silent: bool,
     ) -> Any:
         due = None if due_in is None else self.around.now + due_in * MILLISECOND
         content = f"#{tag}"
         if mentioned is not None:
             content += f" @{sdk.get_user(mentioned).username}"
         error = self.world.why_not_write(user, chat)
-        options: dict[str, Any] = {"type": type, "scheduled_for": due}
+        options: dict[str, Any] = {"type": type, "scheduled_for": due, "is_silent": is_silent}
         row = self.call(error, sdk.send_message, user, chat, content, **options)
         if row is None:
             return multiple()
-        assert all(row.created_at > letter.at for letter in self.world.in_chat(chat))
-        letter = Letter(row.id, chat, user, row.created_at, tag, mentioned)
+        assert self.world.comes_after_all(row.created_at, chat, self.around.now)
+        letter = Letter(row.id, chat, user, row.created_at, tag, mentioned, tag, is_silent)
         letter.is_system = type == sdk.MessageType.SYSTEM
         letter.due, letter.is_sent = due, due is None
         self.world.messages[row.id] = letter
-        if letter.is_sent:
-            self.world.arrive(letter)
         return row.id
 
     @rule(message=messages, user=users, chat=chats, is_same=st.booleans())
@@ -469,7 +489,7 @@ class Machine(RuleBasedStateMachine):
             error = sdk.NotAllowed
         row = self.call(error, sdk.edit_message, user, letter.chat_id, message, f"#{tag}")
         if row is not None:
-            letter.tag, letter.mentioned = tag, None
+            letter.tag, letter.mentioned, letter.text = tag, None, tag
 
     @rule(message=messages, user=users)
     def delete_message(self, message: str, user: str) -> None:
@@ -488,6 +508,7 @@ class Machine(RuleBasedStateMachine):
         if error is None:
             assert deleted != letter.is_deleted
             letter.is_deleted = True
+            letter.tag = letter.mentioned = letter.text = None
 
     @rule(later=st.integers(0, 3), limit=st.sampled_from([1, 2, 100]))
     def publish_scheduled(self, later: int, limit: int) -> None:
@@ -507,45 +528,140 @@ class Machine(RuleBasedStateMachine):
         # As many as the limit, and as many again until one was sent.
         taken = -(-(may_write.index(True) + 1) // limit) * limit if any(may_write) else None
         letters = letters[:taken]
-        newest = {letter.chat_id: self.world.in_chat(letter.chat_id)[0].at for letter in letters}
         rows = sdk.publish_scheduled(now=now, limit=limit)
+        stored = {row.id: row for row in sdk.Message.select()}
         for letter in letters:
-            letter.at = sdk.Message.get(sdk.Message.id == letter.id).created_at
-            assert letter.at >= now and letter.at > newest[letter.chat_id]
-            newest[letter.chat_id] = letter.at
+            at = stored[letter.id].created_at
+            assert self.world.comes_after_all(at, letter.chat_id, now)
             letter.is_sent = self.world.why_not_write(letter.sender_id, letter.chat_id) is None
             letter.is_deleted = not letter.is_sent
+            letter.at = at
         sent = [letter for letter in letters if letter.is_sent]
         assert [row.id for row in rows] == [
             letter.id for letter in sorted(sent, key=lambda letter: letter.place)
         ]
-        self.world.arrive(*sent)
 
-    # --- what the server does without this package ---
+    # --- what the server does meanwhile ---
 
-    @rule(target=messages, user=users, chat=chats, offset=st.integers(-3, 3))
-    def server_writes_message(self, user: str, chat: str, offset: int) -> Any:
+    @rule(
+        target=messages,
+        user=users,
+        chat=chats,
+        tag=st.sampled_from(TAGS),
+        mentioned=st.none() | users,
+        offset=st.integers(-3, 3),
+        by_socket=st.booleans(),
+    )
+    def server_sends(
+        self,
+        user: str,
+        chat: str,
+        tag: str,
+        mentioned: str | None,
+        offset: int,
+        by_socket: bool,
+    ) -> Any:
         if not self.world.is_member(user, chat):
             return multiple()
+        content = f"#{tag.title()}"
+        if mentioned is not None:
+            content += f" @{sdk.get_user(mentioned).username.upper()}"
         at = self.around.now + offset * MILLISECOND
-        row = sdk.Message.create(
-            id=self.around.new_id(), sender=user, chat=chat, is_sent=True, created_at=at
-        )
-        self.world.messages[row.id] = Letter(row.id, chat, user, at, "")
-        self.recount_all()
-        return row.id
+        send = self.server.send_by_socket if by_socket else self.server.send
+        letter = Letter(send(user, chat, content, at=at), chat, user, at, None, text=tag)
+        if not by_socket:
+            letter.tag, letter.mentioned = tag, mentioned
+        self.world.messages[letter.id] = letter
+        return letter.id
+
+    @rule(message=messages, tag=st.sampled_from(TAGS))
+    def server_edits(self, message: str, tag: str) -> None:
+        letter = self.world.messages.get(message)
+        if letter is not None and letter.is_visible:
+            self.server.edit(message, f"#{tag.title()}")
+            letter.text = tag
+
+    @rule(message=messages)
+    def server_deletes(self, message: str) -> None:
+        letter = self.world.messages.get(message)
+        if letter is not None:
+            self.server.delete(message)
+            letter.is_deleted, letter.text = True, None
 
     @rule(message=messages)
     def server_removes_message(self, message: str) -> None:
-        if self.world.messages.pop(message, None) is not None:
-            sdk.Message.delete().where(sdk.Message.id == message).execute()
-            for account in self.world.users.values():
-                account.pins = {place: m for place, m in account.pins.items() if m != message}
-            self.recount_all()
+        if message in self.world.messages:
+            self.server.remove_message(message)
+            self.world.remove_message(message)
 
-    def recount_all(self) -> None:
-        for user_id in self.world.users:
-            sdk.recount_unread(user_id)
+    @rule()
+    def server_publishes(self) -> None:
+        """With the time at which it was written, so perhaps below what was read."""
+        for letter in self.world.messages.values():
+            if letter.due is not None and letter.due <= self.around.now and not letter.is_deleted:
+                self.server.publish(letter.id)
+                letter.is_sent = True
+
+    @rule(target=messages, chat=chats)
+    def a_guest_comes_and_writes(self, chat: str) -> Any:
+        guest = self.create_user()
+        self.guests.append(guest)
+        self.server_adds_member(chat, guest)
+        if self.world.why_not_write(guest, chat) is not None:
+            return multiple()
+        return self.send_message(guest, chat, TAGS[0], None, sdk.MessageType.TEXT, None, False)
+
+    @rule()
+    def the_account_of_a_guest_goes(self) -> None:
+        if self.guests:
+            guest = self.guests.pop(0)
+            self.server.remove_account(guest)
+            self.world.remove_user(guest)
+
+    @rule(chat=chats, user=users)
+    def server_adds_member(self, chat: str, user: str) -> None:
+        """Also to a PRIVATE chat."""
+        joined_at = self.server.add_member(chat, user)
+        members = self.world.chats[chat].members
+        members.setdefault(user, Membership(sdk.MemberRole.MEMBER, joined_at))
+
+    @rule(chat=chats, user=users)
+    def server_removes_member(self, chat: str, user: str) -> None:
+        members = self.world.chats[chat].members
+        if user in members and members[user].role != sdk.MemberRole.OWNER:
+            self.server.remove_member(chat, user)
+            del members[user]
+
+    @rule(user=users, other=users, blocks=st.booleans())
+    def server_blocks(self, user: str, other: str, blocks: bool) -> None:
+        if user != other:
+            (self.server.block if blocks else self.server.unblock)(user, other)
+            blocked = self.world.users[user].blocks
+            (blocked.add if blocks else blocked.discard)(other)
+
+    @rule(user=users, chat=chats, number=st.sampled_from([0, -5, 7]))
+    def server_puts_unread(self, user: str, chat: str, number: int) -> None:
+        self.server.put_unread(user, chat, number)
+        self.settle(user, chat)
+
+    @rule(user=users, message=messages)
+    def server_marks_read(self, user: str, message: str) -> None:
+        letter = self.world.messages.get(message)
+        if letter is not None:
+            self.server.mark_read(user, letter.chat_id, message)
+            self.settle(user, letter.chat_id).last_read = message
+
+    @rule(user=users, chat=chats)
+    def server_mutes(self, user: str, chat: str) -> None:
+        self.server.mute(user, chat)
+        self.settle(user, chat).is_muted = True
+
+    @rule(user=users, chat=chats, folder=folders)
+    def server_files_away(self, user: str, chat: str, folder: str) -> None:
+        """Into a folder of whomever."""
+        if any(folder in account.folders for account in self.world.users.values()):
+            self.server.file_away(user, chat, folder)
+            self.settle(user, chat).folder = folder
 
     # --- settings ---
 
@@ -554,11 +670,11 @@ class Machine(RuleBasedStateMachine):
         error = None if self.world.is_member(user, chat) else sdk.NotFound
         row = self.call(error, sdk.mark_read, user, chat)
         if row is not None:
-            settings = self.settle(user, chat)
-            newest = self.world.visible(chat)[:1]
-            if newest and (settings.last_read is None or self.is_later(newest[0], user)):
-                settings.last_read = newest[0].id
-            assert row.unread_count == 0
+            newest = next(iter(self.world.visible(chat)), None)
+            last_read = self.world.settings.get((user, chat), Settings(self.around.now)).last_read
+            if last_read is None or (newest is not None and self.is_later(newest, user)):
+                self.settle(user, chat).last_read = None if newest is None else newest.id
+            assert row.unread_count == self.world.unread_count(user, chat) == 0
 
     @rule(user=users, message=messages)
     def mark_read(self, user: str, message: str) -> None:
@@ -566,22 +682,16 @@ class Machine(RuleBasedStateMachine):
         if letter is None:
             return
         chat = letter.chat_id
+        # One that was never sent, or could not be, has no place in the chat.
         error = None if self.world.is_member(user, chat) and letter.is_sent else sdk.NotFound
-        if not letter.is_sent and letter.is_deleted:
-            # One that was never sent, or could not be: it has no place in the chat.
-            error = sdk.NotFound
         row = self.call(error, sdk.mark_read, user, chat, message)
         if row is not None:
-            settings = self.world.settings.get((user, chat))
-            if settings is None:
+            if self.is_later(letter, user):
                 self.settle(user, chat).last_read = message
-            elif self.is_later(letter, user):
-                settings.last_read = message
             assert row.unread_count == self.world.unread_count(user, chat)
 
     def is_later(self, letter: Letter, user: str) -> bool:
-        position = self.world.position(user, letter.chat_id)
-        return position is None or letter.place > position
+        return letter.place > self.world.position(user, letter.chat_id)
 
     @rule(user=users, chat=chats, what=st.sampled_from(["mute", "unmute", "favor", "toggle"]))
     def change_settings(self, user: str, chat: str, what: str) -> None:
@@ -604,15 +714,22 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=users)
     def unmute_all_chats(self, user: str) -> None:
-        muted = [row for (owner, _), row in self.world.settings.items() if owner == user]
-        muted = [row for row in muted if row.is_muted]
+        muted = [key for key, row in self.world.settings.items() if key[0] == user and row.is_muted]
         assert sdk.unmute_all_chats(user) == len(muted)
-        for row in muted:
-            row.is_muted = False
+        for key in muted:
+            self.settle(*key).is_muted = False
 
     @rule(user=users)
     def recount_unread(self, user: str) -> None:
-        assert sdk.recount_unread(user) == 0
+        """What the server's column holds is the truth then."""
+        before = {key: row.unread_count for key, row in _stored_settings().items()}
+        truth = {key: self.world.unread_count(*key) for key in before if key[0] == user}
+        wrong = [key for key, count in truth.items() if before[key] != count]
+        assert sdk.recount_unread(user) == len(wrong)
+        for key in wrong:
+            self.settle(*key)
+        after = {key: row.unread_count for key, row in _stored_settings().items()}
+        assert after == before | {key: self.world.unread_count(*key) for key in truth}
 
     # --- folders ---
 
@@ -710,18 +827,13 @@ class Machine(RuleBasedStateMachine):
     def the_database_holds_what_the_world_says(self) -> None:
         world = self.world
         with sdk.session():
-            large = {chat.id: chat.large_since for chat in world.chats.values() if chat.large_since}
-            assert {row.chat_id: row.created_at for row in LargeChat.select()} == large
-            assert _stored_settings(large) == {
-                (user, chat): (
-                    None if chat in large else len(world.unread(user, chat)),
-                    row.last_read,
-                    row.made_at,
-                    row.is_muted,
-                    row.is_favorite,
-                    row.folder,
-                )
-                for (user, chat), row in world.settings.items()
+            stored = {
+                key: (row.last_read_message_id, row.updated_at, row.is_muted, row.folder_id)
+                for key, row in _stored_settings().items()
+            }
+            assert stored == {
+                key: (row.last_read, row.changed_at, row.is_muted, row.folder)
+                for key, row in world.settings.items()
             }
             assert {(row.chat_id, row.user_id): row.role for row in sdk.ChatMember.select()} == {
                 (chat.id, user): member.role
@@ -730,6 +842,10 @@ class Machine(RuleBasedStateMachine):
             }
             assert {(row.user_id, row.blocked_id) for row in sdk.BlockedUser.select()} == {
                 (user.id, blocked) for user in world.users.values() for blocked in user.blocks
+            }
+            letters = world.messages.values()
+            assert sdk.users_to_notify_each((one.chat_id, one.id) for one in letters) == {
+                letter.id: world.notified(letter) for letter in letters
             }
             for user in world.users:
                 self.everybody_sees_their_own(user)
@@ -748,6 +864,12 @@ class Machine(RuleBasedStateMachine):
                 reverse=True,
             )
         ]
+        assert [item.chat.id for item in sdk.list_chats(user, unread_only=True)] == [
+            item.chat.id for item in summaries if item.unread_count
+        ]
+        assert {item.chat.id for item in sdk.list_chats(user, folder_id=None)} == {
+            chat.id for chat in world.chats_of(user) if not self.is_in_a_folder(user, chat.id)
+        }
         for item in summaries:
             if item.peer is not None:
                 peer = world.users[item.peer.id]
@@ -759,29 +881,30 @@ class Machine(RuleBasedStateMachine):
         assert counts == {
             chat.id: sdk.get_chat_settings(user, chat.id).unread_count for chat in rooms
         }
-        muted = {
-            chat for (owner, chat), row in world.settings.items() if row.is_muted and owner == user
-        }
         assert sdk.unread_totals(user) == sdk.UnreadTotals(
             all=sum(counts.values()),
-            unmuted=sum(number for chat, number in counts.items() if chat not in muted),
-            mentions=sum(world.count(chat, world.mentions(user, chat)) for chat in counts),
+            unmuted=sum(
+                number for chat, number in counts.items() if not world.is_muted(user, chat)
+            ),
+            mentions=sum(min(len(world.mentions(user, chat)), MAX_COUNT) for chat in counts),
         )
         assert [pin.message_id for pin in sdk.list_pinned_messages(user)] == [
             message
             for _, message in sorted(world.users[user].pins.items(), reverse=True)
             if world.why_not_see(user, message) is None
         ]
-        open_chats = [chat.id for chat in rooms if not chat.is_secret]
-        tagged = [
-            letter
-            for chat_id in open_chats
-            for letter in world.visible(chat_id)
-            if letter.tag == TAGS[-1]
-        ]
-        assert [row.id for row in sdk.find_by_hashtag(user, TAGS[-1].upper())] == [
-            letter.id for letter in sorted(tagged, key=lambda letter: letter.place, reverse=True)
-        ][:50]
+        for chat in rooms:
+            page = [row.id for row in sdk.list_messages(user, chat.id)]
+            assert page == [letter.id for letter in world.visible(chat.id)[:50]]
+        seen = [one for chat in rooms if not chat.is_secret for one in world.visible(chat.id)]
+        seen.sort(key=lambda letter: letter.place, reverse=True)
+        for tag in TAGS:
+            tagged = [letter.id for letter in seen if letter.tag == tag]
+            assert [row.id for row in sdk.find_by_hashtag(user, tag.upper())] == tagged[:50]
+        written = [letter.id for letter in seen if letter.text == TAGS[-1]]
+        assert [row.id for row in sdk.search_messages(user, TAGS[-1].upper())] == written[:50]
+        mentioning = [letter.id for letter in seen if letter.mentioned == user]
+        assert [row.id for row in sdk.find_by_mention(user)] == mentioning[:50]
         assert [
             (item.folder.id, {chat.id for chat in item.chats}, item.unread_count)
             for item in sdk.list_folders(user)
@@ -794,6 +917,10 @@ class Machine(RuleBasedStateMachine):
         last_at = chat.members[user].joined_at if newest is None else newest.at
         return row is not None and row.is_favorite, last_at, chat.id, newest and newest.id, chat
 
+    def is_in_a_folder(self, user: str, chat: str) -> bool:
+        row = self.world.settings.get((user, chat))
+        return row is not None and row.folder in self.world.users[user].folders
+
     def content_of(self, user: str, folder: str) -> tuple[set[str], int]:
         chats = {
             chat
@@ -803,19 +930,9 @@ class Machine(RuleBasedStateMachine):
         return chats, sum(self.world.unread_count(user, chat) for chat in chats)
 
 
-def _stored_settings(large: Container[str]) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """The rows by user and chat; without the count in large chats, where nobody reads it."""
-    return {
-        (row.user_id, row.chat_id): (
-            None if row.chat_id in large else row.unread_count,
-            row.last_read_message_id,
-            row.created_at,
-            row.is_muted,
-            row.is_favorite,
-            row.folder_id,
-        )
-        for row in sdk.ChatSettings.select()
-    }
+def _stored_settings() -> dict[tuple[str, str], sdk.ChatSettings]:
+    with sdk.session():
+        return {(row.user_id, row.chat_id): row for row in sdk.ChatSettings.select()}
 
 
 @pytest.mark.slow
@@ -823,11 +940,10 @@ def _stored_settings(large: Container[str]) -> dict[tuple[str, str], tuple[Any, 
 def test_whatever_happens_everybody_sees_what_the_contract_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sdk.unread, "LARGE_CHAT", LARGE_CHAT)
     monkeypatch.setattr(sdk.unread, "MAX_COUNT", MAX_COUNT)
     around = Machine.around = Surroundings()
     for name, module in list(sys.modules.items()):
-        for own in ("utc_now", "new_id"):
+        for own in ("utc_now", "current_time", "new_id"):
             if name.startswith("stogram_sdk.") and hasattr(module, own):
                 monkeypatch.setattr(module, own, getattr(around, own))
     run_state_machine_as_test(

@@ -1,10 +1,13 @@
 """The subcommands of `stogram`.
 
 ============ ===================================================================
+migrate      applies migrations, takes them back, says which are done
 check        whether the database agrees with the models
+read_only    a look at a database that cannot change it
 script       the steps of a migration as one SQL script
 backfill     mentions and hashtags of messages that were sent before the migration
 search_index the index for searches by text, which the operator makes
-tables       the report and the progress bar of the command line
+prisma       what the server's Prisma is told, so that it finds no drift
+tables       the report, the steps and the progress bar of the command line
 ============ ===================================================================
 """

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import peewee
-
+from stogram_sdk.command.read_only import applied_migrations, read_only
 from stogram_sdk.command.search_index import parts_of_search_index
-from stogram_sdk.database import open_database
 from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.engine.failures import translated_errors
-from stogram_sdk.errors import Unavailable
-from stogram_sdk.schema.expected import expected_catalog
+from stogram_sdk.fields import time_to_text
+from stogram_sdk.ordering import MOST_AHEAD
+from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import (
     HISTORY,
@@ -28,6 +25,7 @@ from stogram_sdk.schema.migration import (
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import AddForeignKey, AddIndex, AddUnique, Step
+from stogram_sdk.schema.unread_since import KeepMoment
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def check(url: str | None = None) -> Report:
     reached.
     """
     settings = read_database_url(url)
-    with _read_only(url) as database, translated_errors():
+    with read_only(url) as database, translated_errors():
         schema = schema_of(database, settings.schema_name)
         report = Report(schema.name, settings.database, settings.schema_name)
         _Look(database, schema, report).take()
@@ -109,6 +107,7 @@ class _Look:
         self.report = report
         self.catalog = schema.catalog(database)
         self.expected = expected_catalog(schema)
+        as_later_servers_have_it(self.expected, self.catalog)
         self.migrations = shipped_migrations()
         self.obstacles: list[Obstacle] = []
         self.unreadable: set[str] = set()
@@ -121,6 +120,7 @@ class _Look:
         self._tables()
         self._constraints_and_indexes()
         self._search_index()
+        self._times_ahead()
         if not self.unreadable:
             self._rows()
 
@@ -138,7 +138,7 @@ class _Look:
                 )
                 return
         if self._is_seen_to(migration):
-            remedy = f"`pw_migrate migrate` sees to it ({migration})"
+            remedy = f"`stogram migrate` sees to it ({migration})"
             finding = Finding(area, name, what, remedy, pending=migration)
         else:
             finding = Finding(area, name, what, self._remedy(migration))
@@ -196,15 +196,12 @@ class _Look:
     def _history(self) -> None:
         done: set[str] = set()
         if HISTORY in self.catalog.tables and HISTORY not in self.unreadable:
-            rows = self.database.execute_sql(
-                f"SELECT name FROM {self.schema.quoted(HISTORY)}"
-            ).fetchall()
-            done = {name for (name,) in rows}
+            done = set(applied_migrations(self.database, self.schema))
         for name in self.migrations:
             finding = Finding("migration", name)
             if name not in done:
                 self.report.pending.append(name)
-                finding = replace(finding, what="is pending", remedy="Run `pw_migrate migrate`")
+                finding = replace(finding, what="is pending", remedy="Run `stogram migrate`")
             self.report.findings.append(finding)
 
     def _encoding(self) -> None:
@@ -222,7 +219,10 @@ class _Look:
     def _tables(self) -> None:
         for name, labels in self.expected.enums.items():
             there = self.catalog.enums.get(name)
-            what = "is missing" if there is None else _other(", ".join(labels), ", ".join(there))
+            missing = [label for label in labels if label not in (there or ())]
+            what = f"has no label {', '.join(map(repr, missing))}" if missing else ""
+            if there is None:
+                what = "is missing"
             self._add("enum type", f"enum type {name}", what)
         for table, columns in self.expected.tables.items():
             if table not in self.catalog.tables:
@@ -254,6 +254,9 @@ class _Look:
         if "MessageTag" not in self.unreadable:
             what = "" if self.catalog.has_all_tags else "are not all there"
             self._add("rows made from others", str(FillMessageTags()), what)
+        if "UnreadSince" not in self.unreadable:
+            what = "" if self.catalog.has_moment else "is missing"
+            self._add("rows made from others", str(KeepMoment()), what)
         for foreign in self.expected.foreign_keys.values():
             at = self.catalog.foreign_keys.get(foreign.name)
             what = "is missing" if at is None else _other(foreign, at)
@@ -267,6 +270,19 @@ class _Look:
         for name, what in parts.items():
             remedy = "Run `stogram search-index`" if what else ""
             self.report.findings.append(Finding("search index", name, what, remedy))
+
+    def _times_ahead(self) -> None:
+        """Messages that bear the time of a clock that is wrong: lists show them first for long."""
+        if "Message" not in self.catalog.tables or "Message" in self.unreadable:
+            return
+        ahead = datetime.now(UTC) + timedelta(milliseconds=MOST_AHEAD)
+        mark = "?" if self.schema.name == "sqlite" else "%s"
+        table = self.schema.quoted("Message")
+        rows = f'SELECT count(*) FROM {table} WHERE "createdAt" > {mark}'
+        (count,) = self.database.execute_sql(rows, (time_to_text(ahead),)).fetchone()
+        what = f"{count} are more than {MOST_AHEAD // 1000} s ahead of the clock" if count else ""
+        remedy = f'UPDATE {table} SET "createdAt" = "updatedAt" for them, and set that clock'
+        self.report.findings.append(Finding("times", "times of messages", what, what and remedy))
 
     def _rows(self) -> None:
         """The rows that a constraint would keep out, if it was there and valid.
@@ -308,29 +324,3 @@ def _row_area(step: Step) -> str | None:
 
 def _other(expected: object, found: object) -> str:
     return "" if found == expected else f"is {found}, and must be {expected}"
-
-
-@contextmanager
-def _read_only(url: str | None) -> Iterator[Any]:
-    """A connection that cannot write: not even SQLite's journal mode is changed."""
-    database, settings = open_database(url, statement_timeout=0)
-    if settings.engine == "sqlite":
-        path = Path(settings.database)
-        if not path.exists():
-            raise Unavailable(f"there is no file {settings.database}")
-        database = peewee.SqliteDatabase(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        with database.connection_context():
-            yield database
-        return
-    try:
-        with (
-            translated_errors(),
-            database.connection_context(),
-            database.limited_to(0),
-            database.atomic(),
-        ):
-            database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
-            yield database
-    finally:
-        database.close_all()

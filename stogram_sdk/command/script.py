@@ -1,4 +1,4 @@
-"""A migration as one SQL script for `psql`, from the same steps that `pw_migrate` carries out.
+"""A migration as one SQL script for `psql`, from the same steps that `stogram migrate` carries out.
 
 It can run any number of times. If there is an obstacle, it stops before anything is touched.
 """
@@ -37,7 +37,7 @@ def migration_script(name: str, migration: Migration, schema: PostgresSchema) ->
         )
     lines += [
         "-- Mark it as done:",
-        f"--   pw_migrate migrate --fake --name {name}",
+        f"--   stogram migrate --fake --name {name}",
     ]
     return "\n".join(lines) + "\n"
 

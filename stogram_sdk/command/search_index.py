@@ -69,7 +69,7 @@ def _carried_out(
             schema = schema_of(database, settings.schema_name)
             catalog = schema.catalog(database)
             if "Message" not in catalog.tables:
-                raise MigrationError('there is no table "Message": run `pw_migrate migrate` first')
+                raise MigrationError('there is no table "Message": run `stogram migrate` first')
             if isinstance(schema, PostgresSchema):
                 return on_postgres(database, schema)
             with database.atomic():
@@ -89,16 +89,20 @@ SELECT (SELECT quote_ident(n.nspname) FROM pg_extension AS e
 
 
 def _make_on_postgres(database: Any, schema: PostgresSchema) -> bool:
+    contents = postgres_indexes(f"{_extension(database)}.gin_trgm_ops")
+    # Not `all(...)` of a generator: each is made.
+    return any([_made(database, schema, name, what) for name, what in contents.items()])
+
+
+def postgres_indexes(operators: str) -> dict[str, str]:
+    """What stands behind `ON "Message"` for each of its indexes."""
     usual, odd = SEARCH_INDEXES
     text = """(coalesce(content, '') || coalesce("fileName", ''))"""
-    operators = f"{_extension(database)}.gin_trgm_ops"
     # fastupdate: its list of new rows, which are not in the index yet, would slow searches down.
-    contents = {
+    return {
         usual: f'USING gin (content {operators}, "fileName" {operators}) WITH (fastupdate = off)',
         odd: f"(\"chatId\") WHERE {text} ~ '{ODD_CHARACTERS}'",
     }
-    # A list, not a generator: `any` would stop after the first.
-    return any([_made(database, schema, name, what) for name, what in contents.items()])
 
 
 def _made(database: Any, schema: PostgresSchema, name: str, contents: str) -> bool:

@@ -1,7 +1,8 @@
-"""The report and the progress bar of the command line."""
+"""The report, the steps and the progress bar of the command line."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -45,6 +46,23 @@ def _print_areas(report: Report) -> None:
         line = f"  {area:{width}}  {counts['looked_at']:8}  {counts['wrong']:5}"
         click.secho(line, fg="red" if counts["wrong"] else None)
     click.echo()
+
+
+@contextmanager
+def steps_shown() -> Iterator[None]:
+    """Each step of a migration in a line, as it begins."""
+    log, handler = logging.getLogger("stogram_sdk.schema"), _Steps()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+class _Steps(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"    {record.getMessage()}")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Where the database is: the server's own `DATABASE_URL`, read as it is.
 
-The parameters are Prisma's; what each becomes here:
+The parameters are Prisma's. Their meaning here:
 
 =============================  ==============================================================
 parameter                      meaning here
@@ -10,7 +10,7 @@ connection_limit               how many connections the pool opens at most
 pool_timeout                   seconds to wait for a free one (0: without end)
 connect_timeout                seconds to wait for the server to accept (0: without end)
 socket_timeout                 seconds to wait for the answer to a statement (`statement_timeout`)
-lock_timeout                   seconds to wait for a lock in a transaction (ours, as is the next)
+lock_timeout                   seconds to wait for a lock in a transaction (this and the next: ours)
 idle_in_transaction_           seconds after which the server ends a transaction in which nothing
 session_timeout                is done
 max_idle_connection_lifetime   seconds after which an unused connection is not used again
@@ -55,7 +55,7 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """What `connect()` needs to know; its text never shows a password."""
+    """The settings that `connect()` needs; their text never shows a password."""
 
     engine: str
     database: str
@@ -72,7 +72,7 @@ class DatabaseSettings:
 def read_database_url(
     url: str | None = None, **options: Unpack[ConnectOptions]
 ) -> DatabaseSettings:
-    """What the URL and the options say, options first.
+    """The settings that the URL and the options give; an option goes before the URL.
 
     `url` defaults to `$STOGRAM_DATABASE_URL`, then `$DATABASE_URL`, then `sqlite:///stogram.db`.
     Raises `InvalidInput`, which never repeats the URL: it may hold a password.
@@ -170,7 +170,7 @@ def _postgresql(
 
 
 def _common(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Take out of `parameters` what is the same for both engines."""
+    """Take the settings that both engines share out of `parameters`."""
     common: dict[str, Any] = {
         name: _number(name, parameters.pop(name)) for name in _LIMITS & parameters.keys()
     }

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL say differently in a statement."""
+"""The parts of a statement that differ between SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 from peewee import SQL, ColumnBase, CommaNodeList, Node, NodeList, Select, fn
 
-from stogram_sdk.fields import AnyField
+from stogram_sdk.fields import AnyField, TextArray, tags_to_json
 
-# Leaves a foreign key free to point at the row; the stubs of Peewee know only True and False.
+# With it, foreign keys can still refer to the row. Peewee's stubs know only True and False.
 _FOR_NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
 
 
-#: The indexes for searches by text, see `command/search_index.py`; on SQLite triggers keep one.
+#: The indexes for searches by text, see `command/search_index.py`; SQLite keeps one by triggers.
 SEARCH_INDEXES = "Message_search_idx", "Message_search_odd_idx"
 #: Characters that lower() does not fold as `any_case_pattern` does, or not on every server.
 ODD_CHARACTERS = (
@@ -22,6 +22,8 @@ ODD_CHARACTERS = (
     r"\u212b\u214e\u2184\u2c00-\u2d2d\ua640-\ua69b\ua722-\ua7f6\uab53-\uabbf\ufb00-\ufb17"
     r"\U00010400-\U0001e943]"
 )
+#: Among the columns of the server: "Message" keeps tags as JSON in columns of type TEXT.
+TAGS_AS_JSON = "Message.hashtags"
 HAS_SEARCH_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'Message_search_insert'"
 
 
@@ -29,15 +31,23 @@ class Dialect(Protocol):
     """The expressions that a statement cannot write the same for both engines."""
 
     name: str
-    #: PostgreSQL takes a statement's view of the data before it waits for locks.
+    #: Whether rows are locked. PostgreSQL decides what a statement sees before it waits for locks.
     locks_rows: bool
     #: Whether a subquery in FROM can refer to the rows before it.
     has_lateral: bool
-    #: The types of columns whose values the driver gives as Python has them.
+    #: Whether one statement can write several tables.
+    writes_in_ctes: bool
+    #: Columns that a later server has added, as "Table.column".
+    server_columns: frozenset[str]
+    #: The types of columns whose values the driver returns as Python's own.
     native_types: frozenset[str]
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         """Whether the column is one of the texts of a list parameter."""
+        ...
+
+    def tags(self, texts: list[str]) -> Any:
+        """Tags as the driver writes them into a column."""
         ...
 
     def given(self, **columns: Node) -> Node:
@@ -47,13 +57,9 @@ class Dialect(Protocol):
     def given_rows(self, rows: Node, *fields: AnyField) -> Node:
         """A table named `given`, of a parameter that is `Rows`: columns named and typed as fields.
 
-        For rows that are written; PostgreSQL does not know how many they are, and so would not
-        find the best way to look them up.
+        It is for rows to write. PostgreSQL cannot estimate how many they are, so it would look them
+        up in a slow way.
         """
-        ...
-
-    def has_tag(self, column: Node, tag: Node) -> ColumnBase:
-        """Whether an array column holds the tag."""
         ...
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
@@ -65,19 +71,15 @@ class Dialect(Protocol):
         ...
 
     def search_hits(self, message: Any, terms: Node, chats: Node, limit: int) -> list[Any]:
-        """Conditions; messages that fulfil one of them, also of other chats, may have the text."""
+        """Conditions; a message with the text fulfils one of them, and others may too."""
         ...
 
     def search_finds(self, message: Any, terms: Node, limit: int) -> Node:
-        """Whether the search index finds all: it is there, and does not find too much."""
+        """Whether the search index finds all of these: it is there, and they are not too many."""
         ...
 
-    def later_of(self, first: Node, second: Node) -> Node:
-        """The later of two times, of which the second may be NULL."""
-        ...
-
-    def earlier_of(self, first: Node, second: Node) -> Node:
-        """The earlier of two times, of which the first may be NULL."""
+    def latest_of(self, first: Node, *others: Node) -> Node:
+        """The latest of several times, of which all but the first may be NULL."""
         ...
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
@@ -101,10 +103,15 @@ class SqliteDialect:
     name = "sqlite"
     locks_rows = False
     has_lateral = False
+    writes_in_ctes = False
+    server_columns: frozenset[str] = frozenset()
     native_types = frozenset({"TEXT", "INT"})
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("IN (SELECT value FROM json_each("), values, SQL("))"))
+
+    def tags(self, texts: list[str]) -> Any:
+        return TextArray(texts)
 
     def given(self, **columns: Node) -> Node:
         names = [f'c{number}."value" AS "{name}"' for number, name in enumerate(columns)]
@@ -120,14 +127,11 @@ class SqliteDialect:
         select = SQL(f"(SELECT {', '.join(columns)} FROM json_each(")
         return NodeList([select, rows, SQL(")) AS given")], glue="")
 
-    def has_tag(self, column: Node, tag: Node) -> ColumnBase:
-        return _flat(tag, SQL("IN (SELECT value FROM json_each("), column, SQL("))"))
-
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
-        return fn.LOWER(tag)
+        return fn.stogram_tag_key(tag)
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
-        # SQLite by itself is done with most texts in less time than it takes to ask Python.
+        # SQLite rules out most texts by itself, in less time than a call of Python takes.
         return (fn.INSTR(fn.LOWER(column), plain) > 0) & fn.stogram_matches(pattern, column)
 
     def search_hits(self, message: Any, terms: Node, chats: Node, limit: int) -> list[Any]:
@@ -142,11 +146,8 @@ class SqliteDialect:
         rows = 'SELECT rowid FROM "MessageTrigram" WHERE "MessageTrigram" MATCH'
         return _flat(SQL(rows), terms, SQL(f"LIMIT {limit}"))
 
-    def later_of(self, first: Node, second: Node) -> Node:
-        return fn.MAX(first, fn.COALESCE(second, first))
-
-    def earlier_of(self, first: Node, second: Node) -> Node:
-        return fn.MIN(fn.COALESCE(first, second), second)
+    def latest_of(self, first: Node, *others: Node) -> Node:
+        return fn.MAX(first, *(fn.COALESCE(other, first) for other in others))
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
         seconds = fn.printf("%.3f seconds", NodeList([count, SQL("/ 1000.0")], parens=True))
@@ -163,13 +164,23 @@ class SqliteDialect:
 
 
 class PostgresDialect:
+    """`tags_are_json`: the server keeps tags as JSON in columns of type TEXT, not in arrays."""
+
     name = "postgresql"
     locks_rows = True
     has_lateral = True
+    writes_in_ctes = True
     native_types = frozenset({"TEXT", "INT", "BOOL"})
+
+    def __init__(self, server_columns: frozenset[str] = frozenset()) -> None:
+        self.tags_are_json = TAGS_AS_JSON in server_columns
+        self.server_columns = server_columns
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
+
+    def tags(self, texts: list[str]) -> Any:
+        return tags_to_json(texts) if self.tags_are_json else TextArray(texts)
 
     def given(self, **columns: Node) -> Node:
         arrays: list[Node] = []
@@ -179,18 +190,15 @@ class PostgresDialect:
         return NodeList([SQL("unnest("), *arrays, SQL(f") AS given({names})")], glue="")
 
     def given_rows(self, rows: Node, *fields: AnyField) -> Node:
-        columns = CommaNodeList([NodeList([SQL(field.name), _TypeOf(field)]) for field in fields])
+        kind = _TextOf if self.tags_are_json else _TypeOf
+        columns = CommaNodeList([NodeList([SQL(field.name), kind(field)]) for field in fields])
         return NodeList(
             [SQL("json_to_recordset("), rows, SQL("::json) AS given("), columns, SQL(")")], glue=""
         )
 
-    def has_tag(self, column: Node, tag: Node) -> ColumnBase:
-        # `= ANY(column)` would not use the GIN index.
-        return _flat(column, SQL("@> ARRAY["), tag, SQL("]::text[]"))
-
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
-        home = f'"{schema_name}".' if schema_name else ""
-        # Whatever collation the tag brings along, the index has the default one.
+        home = _home(schema_name)
+        # The index has the default collation, and the tag may have another.
         call = SQL(f"{home}stogram_tag_key(")
         return NodeList([call, tag, SQL('::text) COLLATE "default"')], glue="")
 
@@ -206,22 +214,18 @@ class PostgresDialect:
         return [is_usual, is_odd & in_chats]
 
     def search_finds(self, message: Any, terms: Node, limit: int) -> ColumnBase:
-        schema_name = message._meta.schema
-        home = f'"{schema_name}".' if schema_name else ""
+        home = _home(message._meta.schema)
         names = ", ".join(f"to_regclass('{home}\"{name}\"')" for name in SEARCH_INDEXES)
         valid = f"SELECT count(*) FROM pg_index WHERE indexrelid IN ({names}) AND indisvalid"
-        # With the collation C only A-Z have a case; with a Turkish one, I is not i.
+        # With the collation C only A-Z have a case; with a Turkish one, I is no form of i.
         is_usual = "lower('I\u042f') = 'i\u044f'"
         return _flat(terms, SQL(f"~ '[[:alnum:]]{{3}}' AND {is_usual} AND ({valid}) = 2"))
 
-    def later_of(self, first: Node, second: Node) -> Node:
-        return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), second)
-
-    def earlier_of(self, first: Node, second: Node) -> Node:
-        return fn.LEAST(first, second)
+    def latest_of(self, first: Node, *others: Node) -> Node:
+        return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), *others)
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
-        return _flat(moment, SQL("+ interval '1 millisecond' *"), count)
+        return _flat(moment, SQL("::timestamp(3) + interval '1 millisecond' *"), count)
 
     def lower_ascii(self, column: Node) -> Node:
         return fn.LOWER(NodeList([column, SQL('COLLATE "C"')]))
@@ -233,6 +237,11 @@ class PostgresDialect:
         return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])
 
 
+def _home(schema_name: str | None) -> str:
+    """The schema's name and a dot, to put before the name of a table or function."""
+    return f'"{schema_name}".' if schema_name else ""
+
+
 class _TypeOf(ColumnBase):
     """The type of a column, as a definition of its table names it."""
 
@@ -241,6 +250,13 @@ class _TypeOf(ColumnBase):
 
     def __sql__(self, ctx: Any) -> Any:
         return ctx.sql(self.field.ddl_datatype(ctx))
+
+
+class _TextOf(_TypeOf):
+    """The same, where arrays of texts are JSON."""
+
+    def __sql__(self, ctx: Any) -> Any:
+        return ctx.literal("TEXT") if self.field.field_type == "TEXT[]" else super().__sql__(ctx)
 
 
 def _flat(*parts: Node) -> ColumnBase:

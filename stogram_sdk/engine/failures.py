@@ -1,10 +1,10 @@
-"""What goes wrong between here and the database: which `StogramError` it is, and what then.
+"""Errors of the database: the `StogramError` that each becomes, and whether the call runs again.
 
-A call may be run again by itself: up to five times when it met another transaction (SQLSTATE
-40001, 40P01) or a row that it needs was deleted at that moment (23503: now it is not found), and
-once over a new connection when its own was lost, if nothing was written or the call can be
-repeated. The logger `stogram_sdk` says so at INFO; it names SQLSTATEs and seconds, never a value, a
-statement or where the database is.
+A call runs again up to five times if it conflicted with another transaction (SQLSTATE 40001,
+40P01), or if a row that it needs was deleted at that moment (23503: the next run does not find
+it). It runs again once, over a new connection, if its connection was lost and nothing was written
+or the call can be repeated. The logger `stogram_sdk` notes each such run at INFO. It names
+SQLSTATEs and seconds, never a value, a statement or where the database is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ logger = logging.getLogger("stogram_sdk")
 logger.addHandler(logging.NullHandler())
 
 _CONFLICTS = ("40001", "40P01")
-# A statement looks for the rows that it refers to, so they were there when it began.
+# Statements look for the rows that they refer to, so these were there at their beginning.
 _ROW_IS_GONE = "23503"
 _TRIES_OF_A_CONFLICT = 5
 _TRIES_OF_A_LOSS = 2
@@ -55,10 +55,10 @@ _SQLITE_UNAVAILABLE = (
 
 
 class ConnectionLost(peewee.OperationalError):
-    """The connection ended while a statement was waiting for its answer.
+    """The connection ended while a statement waited for its answer.
 
-    `in_doubt`: the statement may have been carried out all the same, for good.
-    `silent`: it was given up, because no answer came in time.
+    `in_doubt`: the statement may have been carried out all the same.
+    `silent`: the connection was given up, because no answer came in time.
     """
 
     def __init__(self, cause: peewee.PeeweeException, *, in_doubt: bool, silent: bool) -> None:
@@ -70,7 +70,7 @@ class ConnectionLost(peewee.OperationalError):
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Let what driver, Peewee or pool raise leave as a `StogramError`, chained to its cause."""
+    """Turn errors of driver, Peewee and pool into a `StogramError`, chained to its cause."""
     try:
         yield
     except peewee.PeeweeException as error:
@@ -90,7 +90,7 @@ def is_conflict(error: BaseException) -> bool:
 def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> StogramError:
     """The `StogramError` for an error of Peewee; its text never repeats the driver's.
 
-    `repeatable`: the whole call can be made again, whatever became of this one.
+    `repeatable`: the whole call can be made again, whatever the outcome of this one.
     """
     original = _original(error)
     if isinstance(error, ConnectionLost):
@@ -121,7 +121,7 @@ def unwritable(error: Exception) -> InvalidInput:
 
 
 def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
-    """Run a whole unit of work, again if it may (see above); raises what its last run raises."""
+    """Run a whole unit of work, again if it may (see above); raises the error of its last run."""
     began = time.monotonic()
     run = 1
     while True:
@@ -137,7 +137,7 @@ def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
             f"SQLSTATE {reason}" if reason else "the connection was lost",
             run,
         )
-        # Those who met wait for different times, or they meet again.
+        # Calls that conflicted wait for different times, or they would conflict again.
         time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**run)))
 
 
@@ -179,19 +179,17 @@ def _translate_sqlite(error: peewee.PeeweeException, original: sqlite3.Error) ->
 
 
 def _table_is_missing(sqlstate: str | None) -> DatabaseError:
-    return DatabaseError(
-        "a table of Stogram is missing: run `pw_migrate migrate`", sqlstate=sqlstate
-    )
+    return DatabaseError("a table of Stogram is missing: run `stogram migrate`", sqlstate=sqlstate)
 
 
 def _of_peewee(error: BaseException) -> BaseException:
-    """Peewee's error, also where a call inside the unit has translated it already."""
+    """Peewee's error, also if a call inside the unit has translated it already."""
     if isinstance(error, Unavailable | DatabaseError) and error.__cause__:
         return error.__cause__
     return error
 
 
 def _original(error: BaseException | None) -> Any:
-    """The driver's error, of which Peewee makes its own, and sometimes of that another."""
+    """The driver's error, around which Peewee wraps its own, sometimes twice."""
     original = getattr(error, "orig", None)
     return _original(original) if isinstance(original, peewee.PeeweeException) else original

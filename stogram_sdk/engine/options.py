@@ -1,4 +1,4 @@
-"""The options of `connect()`, by what is done with them; `database_url` says what they mean."""
+"""The options of `connect()`, grouped by their use; `database_url` explains each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class LibpqNumbers(TypedDict, total=False):
-    """Whole numbers that are passed on to libpq."""
+    """Options of libpq that are whole numbers."""
 
     keepalives: int | None
     keepalives_count: int | None
@@ -16,7 +16,7 @@ class LibpqNumbers(TypedDict, total=False):
 
 
 class LibpqOptions(LibpqNumbers, total=False):
-    """What is passed on to libpq."""
+    """Options that are passed on to libpq."""
 
     application_name: str | None
     channel_binding: str | None
@@ -54,7 +54,7 @@ class WithoutEffect(TypedDict, total=False):
 
 
 class ConnectOptions(LibpqOptions, Limits, WithoutEffect, total=False):
-    """The options of `connect()`; None is as if it were not given."""
+    """The options of `connect()`; None is the same as not giving one."""
 
     connection_limit: int | None
     schema: str | None

@@ -1,10 +1,10 @@
 """A pool of connections, one for each thread that is at work.
 
-Peewee's own pool checks and opens connections while it holds the lock that every thread needs,
-so one connection into the void stops them all; here only the bookkeeping is done under the lock.
+Peewee's own pool checks and opens connections while it holds the lock that every thread needs, so
+one that gets no answer stops all threads. Here the lock is only held to keep the books.
 
-While connections are out, a thread of the pool looks after them a few times a second: it takes
-back those of threads that have ended, and has the database keep its time limits.
+While connections are in use, a thread of the pool looks after them a few times a second. It takes
+back the connections of threads that have ended, and lets the database enforce its time limits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import peewee
 
 from stogram_sdk.errors import StogramError, Unavailable
 
-# Seconds between two looks at the connections that are out, and without any before it ends.
+# Seconds between two looks at connections in use, and without any before the thread ends.
 _TICK = 0.25
 _LINGER = 10.0
 
@@ -30,9 +30,9 @@ class _Opening:
 
 
 class _OfTheParent:
-    """Stands in a forked child for the connection of a transaction, which goes on in the parent.
+    """In a forked child, the place of a connection whose transaction goes on in the parent.
 
-    A new one would write outside of the transaction.
+    A new connection would write outside that transaction.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -83,13 +83,13 @@ class PooledConnections(ABC):
         if self._state.transactions:
             raise peewee.OperationalError("Attempting to close database while transaction is open.")
         connection = self._state.conn
-        # No more of Peewee's `reset()`: all else is of a transaction, and there is none.
+        # The rest of Peewee's `reset()` is about a transaction, and there is none here.
         self._state.conn, self._state.closed = None, True
         self._give_back(connection)
         return True
 
     def close_all(self) -> None:
-        """Close this thread's connection and every idle one; those at work close when returned."""
+        """Close this thread's connection and all idle ones; others close when they come back."""
         self.close()
         with self._bookkeeping:
             self._is_closed = True
@@ -107,7 +107,7 @@ class PooledConnections(ABC):
             self._discard(connection)
 
     def forget_connections(self) -> None:
-        """Let go of all connections without a word to the server: the parent still has them."""
+        """Drop all connections without telling the server, because the parent still uses them."""
         for connection in (*self._holders, *(connection for _, connection in self._idle)):
             if not isinstance(connection, _Opening):
                 self._abandon(connection)
@@ -176,12 +176,12 @@ class PooledConnections(ABC):
                 self._watcher = watcher
 
     def _exchange(self, old: Any, new: Any) -> None:
-        """Let the thread that holds the one hold the other."""
+        """Note that the thread that holds the one now holds the other."""
         with self._bookkeeping:
             self._holders[new] = self._holders.pop(old, threading.current_thread())
 
     def _reap(self) -> bool:
-        """Take back what threads held that ended without giving it back."""
+        """Take back the connections of threads that ended without returning them."""
         ended = [held for held, thread in self._holders.items() if not thread.is_alive()]
         for held in ended:
             del self._holders[held]
@@ -216,7 +216,7 @@ class PooledConnections(ABC):
             self._look_after(held)
 
     def _open(self, waited: float) -> Any:
-        """A new connection, for a thread that has been waiting for so many seconds."""
+        """A new connection, for a thread that has waited for so many seconds already."""
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             connection = self._connect()  # type: ignore[attr-defined]  # of peewee.Database
             if self.server_version is None:
@@ -237,4 +237,4 @@ class PooledConnections(ABC):
 
     @abstractmethod
     def _abandon(self, connection: Any) -> None:
-        """Let go of a connection in a forked child."""
+        """Drop a connection in a forked child."""

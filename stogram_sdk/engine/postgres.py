@@ -1,9 +1,9 @@
 """A PostgreSQL server, or PgBouncer in front of one.
 
-How a transaction begins together with its first statement, which saves a round trip: `begin` keeps
-the text that begins it in `connection.opening`, and `execute_sql` sends it in front of the first
-statement. As long as it is kept nothing has begun: the connection may still be replaced, and
-commit and rollback have nothing to end.
+A transaction begins together with its first statement, which saves a round trip. `begin` keeps its
+opening text in `connection.opening`, and `execute_sql` sends that in front of the first statement.
+Until then nothing has begun: the connection may still be replaced, and commit and rollback have
+nothing to end.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -22,19 +23,19 @@ from stogram_sdk.engine.failures import ConnectionLost, logger, unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.time_limits import Connection, TimeLimits
 from stogram_sdk.errors import DatabaseError, Unavailable
+from stogram_sdk.fields import cut_to_milliseconds
 
 if TYPE_CHECKING:
     from stogram_sdk.engine.database_url import DatabaseSettings
 
 
-#: What `PostgresDatabase.begin` says too, for a transaction that is sent as one.
+#: The isolation level of `PostgresDatabase.begin`, for a transaction that is sent as one.
 READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
 
 
 class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
-    """Nothing here depends on the state of a session, so PgBouncer may stand in between."""
+    """A database without session state, so that PgBouncer may stand in between."""
 
-    dialect: Dialect = PostgresDialect()
     _adapter: Any  # Peewee's psycopg2, which its stubs leave out
 
     def __init__(self, settings: DatabaseSettings) -> None:
@@ -46,23 +47,31 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             **_LIBPQ_DEFAULTS | dict(settings.libpq),
         )
         self.schema_name = settings.schema_name
+        self.dialect: Dialect = PostgresDialect()
         self.statements: dict[Any, Any] = {}
         self.time_limit = settings.statement_timeout or math.inf
         self._connect_timeout: int = self.connect_params["connect_timeout"]
         lock_limit = _set_local("lock_timeout", settings.lock_timeout)
-        #: What goes before a lock and the statement that needs it, sent as one transaction.
+        #: Sent before a lock and the statement that needs it, with them as one transaction.
         self.before_locking = READ_COMMITTED + lock_limit
         self._limits_of_transaction = lock_limit + _set_local(
             "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
         )
         self._time_limits = TimeLimits()
+        #: Connections that are not in the pool's books yet, since they are being opened.
+        self._new: set[Connection] = set()
         self._before_write: str | None = None
 
-    def before_write(self) -> str:
-        """What goes before a write that is a transaction by itself, for this thread's connection.
+    def current_time(self) -> datetime:
+        """The time by the server's clock: this process's time plus the measured difference."""
+        connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+        return cut_to_milliseconds(datetime.now(UTC) + connection.server_is_ahead)
 
-        Where the database's default isolation is another than READ COMMITTED, the write would be
-        right too, but have to run again where it meets another.
+    def before_write(self) -> str:
+        """The text to send before a write that is a transaction by itself.
+
+        With a stricter default isolation the write would be right too, but would have to run again
+        after a conflict.
         """
         if self._before_write is None:
             cursor = self._send("SHOW default_transaction_isolation")
@@ -73,8 +82,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def unit(self) -> Any:
         """A transaction that begins together with its first statement: one round trip less.
 
-        For the functions of this package alone: what does not pass through `execute_sql`, such as
-        a cursor of one's own, would be outside of it.
+        It is only for the functions of this package. A statement that does not pass through
+        `execute_sql`, such as one on a cursor of one's own, would be outside the transaction.
         """
         return self.atomic(together=True)
 
@@ -82,7 +91,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         self._heal()
         connection = self._state.conn
         opening = connection.opening if connection is not None else ""
-        text = opening + sql if opening else sql  # one's own may be composed by psycopg2
+        text = opening + sql if opening else sql  # a caller's query may be composed by psycopg2
         in_doubt = not (self._state.transactions or _only_reads(sql))
         try:
             with self._told_of_loss(in_doubt=in_doubt):
@@ -90,17 +99,17 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
         finally:
-            # A value that cannot be sent leaves the opening to the next statement.
+            # The value could not be sent: the next statement sends the opening.
             if opening and connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
                 connection.opening = ""
 
     def search_terms(self, text: str) -> str | None:
-        """What the search index is asked for: the statement sees whether there is one."""
+        """The terms for the search index; the statement itself sees whether there is one."""
         return any_case_like(text)
 
     def begin(self, isolation_level: Any = None, *, together: bool = False) -> None:
         """`together`: with the first statement, see `unit`."""
-        # Each statement has to see what others committed while it waited for a lock.
+        # Each statement has to see the rows that others committed while it waited for a lock.
         level = self._adapter.isolation_level_str(isolation_level or "READ COMMITTED")
         opening = f"BEGIN ISOLATION LEVEL {level}; {self._limits_of_transaction}"
         if together:
@@ -117,13 +126,13 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             )
 
     def rollback(self) -> None:
-        # With the connection the transaction has ended as well; what went wrong before says more.
+        # The transaction has ended with the connection; the earlier error explains more.
         with suppress(ConnectionLost):
             self._end("ROLLBACK", in_doubt=False)
 
     def _end(self, command: str, *, in_doubt: bool) -> str | None:
-        """End the transaction; what the server says it did, None if nothing had begun."""
-        # Not through `cursor()`: another connection would commit nothing, and say that all is well.
+        """End the transaction. Returns the server's word for it, None if nothing had begun."""
+        # Not through `cursor()`: a new connection would commit nothing, and report success.
         connection = self._state.conn
         if connection.opening:
             connection.opening = ""
@@ -135,7 +144,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         return status
 
     def _send(self, sql: str) -> Any:
-        """The cursor of a statement that is about the session or the transaction alone."""
+        """Send a statement that is about the session or transaction; returns its cursor."""
         self._heal()
         with self._told_of_loss(in_doubt=False):
             cursor = self.cursor()  # type: ignore[no-untyped-call]  # not in the stubs
@@ -144,7 +153,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     @contextmanager
     def limited_to(self, seconds: float | None) -> Iterator[None]:
-        """Give each statement of this thread so much time, inside; None: as much as before."""
+        """Inside, limit each statement of this thread to so many seconds; None: as before."""
         before = self._state.conn.time_limit
         if seconds is not None:
             self._state.conn.time_limit = seconds or math.inf
@@ -156,7 +165,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     @contextmanager
     def pinned(self) -> Iterator[Any]:
-        """This thread's connection, with session state, inside: lost once, it stays lost."""
+        """This thread's connection, which is not replaced inside, since it holds session state."""
         connection = self.connection()  # type: ignore[no-untyped-call]  # likewise
         connection.is_pinned = True
         try:
@@ -166,7 +175,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     @contextmanager
     def _told_of_loss(self, *, in_doubt: bool) -> Iterator[None]:
-        """Raise what is sent inside and fails as Peewee's error: `ConnectionLost` if it ended."""
+        """Raise errors inside as Peewee's; as `ConnectionLost` if the connection has ended."""
         try:
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
                 yield
@@ -180,7 +189,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def _heal(self) -> None:
         """Put a new connection in the place of one that has ended, before a statement is sent.
 
-        Not once a transaction has begun, which is lost with its connection: nothing may hide that.
+        Once a transaction has begun it is lost with its connection, and nothing may hide that.
         """
         state = self._state
         lost = state.conn
@@ -197,7 +206,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         logger.info("a connection had ended: replaced by a new one")
 
     def _open(self, waited: float) -> Any:
-        # Who has waited for others to give up a silent server does not wait as long again.
+        # A thread that has waited for a silent server already does not wait as long again.
         # libpq counts whole seconds: rounded up, the last of them would come too late.
         patience = int(max(self._pool_timeout, self._connect_timeout) - waited + 0.1)
         if patience < 1:
@@ -211,13 +220,39 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             self, connection_factory=Connection, **self.connect_params | within
         )
         connection.autocommit = True
+        # PgBouncer accepts a client also while it has no server for it.
+        connection.time_limit = self._state.connect_timeout or math.inf
+        self._new.add(connection)
+        try:
+            self._learn(connection)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._new.discard(connection)
         connection.time_limit = self.time_limit
         return connection
 
+    def _learn(self, connection: Any) -> None:
+        """Ask once for what calls would ask each time: the server's clock and its later columns."""
+        home = "" if self.schema_name is None else f'"{self.schema_name}".'
+        tables = [f'{home}"{table}"' for table in ("Message", "ChatSettings")]
+        with connection.cursor() as cursor:
+            asked = datetime.now(UTC)
+            cursor.execute(_LEARN, (tables,))
+            said, columns = cursor.fetchone()
+            answered = datetime.now(UTC)
+        if not asked <= said <= answered:  # Otherwise the two clocks may agree.
+            connection.server_is_ahead = said - (asked + (answered - asked) / 2)
+        if frozenset(columns) != self.dialect.server_columns:
+            self.dialect = PostgresDialect(frozenset(columns))
+            # Not cleared: another thread may be building one for the columns that were there.
+            self.statements = {}
+
     def _look_after(self, connections: Iterable[Any]) -> None:
-        silent = self._time_limits.enforce(connections)
+        silent = self._time_limits.enforce([*connections, *self._new.copy()])
         if silent:
-            # What is idle has probably been forgotten by the same network.
+            # The same network has probably dropped the idle connections too.
             self.close_idle()
         for connection in silent:
             connection.cut()
@@ -232,6 +267,16 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.abandon()
 
 
+_LEARN = """
+SELECT clock_timestamp(), ARRAY(
+    SELECT c.relname || '.' || a.attname
+    FROM unnest(%s::text[]) AS name
+    JOIN pg_class AS c ON c.oid = to_regclass(name)
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
+    WHERE a.attname IN ('expiresAt', 'isArchived', 'notificationLevel')
+        OR a.attname = 'hashtags' AND a.atttypid = 'text'::regtype)
+"""
+
 _LIBPQ_DEFAULTS = {
     "connect_timeout": 5,
     "keepalives_idle": 30,
@@ -243,7 +288,7 @@ _LIBPQ_DEFAULTS = {
 
 
 def _set_local(name: str, seconds: float) -> str:
-    """The statement that sets a limit until the transaction ends; of 0 seconds nothing."""
+    """The statement that sets a limit until the transaction ends; empty for 0 seconds."""
     return f"SET LOCAL {name} = {max(1, round(seconds * 1000))}; " if seconds else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -13,7 +14,8 @@ from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
 from stogram_sdk.engine.failures import unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.sqlite_tags import know_all_letters
-from stogram_sdk.text import normalize_tag
+from stogram_sdk.fields import utc_now
+from stogram_sdk.text import key_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,11 +42,11 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             connection_limit=1 if in_memory else settings.connection_limit,
             max_idle_connection_lifetime=0 if in_memory else settings.max_idle_connection_lifetime,
             pool_timeout=settings.pool_timeout,
-            # 16 MB for each connection that needs them: by default it keeps 2 MB of the file, and
-            # a user in 500 chats needs more at each look at their list.
+            # Up to 16 MB for each connection. By default it keeps 2 MB of the file, and the list
+            # of a user in 500 chats needs more each time.
             pragmas={"foreign_keys": 1, "journal_mode": "wal", "cache_size": -16_000},
             timeout=settings.statement_timeout or 3600,
-            # A transaction that reads first and writes later cannot wait for another writer.
+            # Otherwise a transaction that reads first could not wait for another writer later.
             lock_type="IMMEDIATE",
             returning_clause=True,
             check_same_thread=False,
@@ -53,8 +55,12 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
 
+    def current_time(self) -> datetime:
+        """This process and the file have one clock."""
+        return utc_now()
+
     def before_write(self) -> str:
-        """What goes before a write that is a transaction by itself."""
+        """The text to send before a write that is a transaction by itself."""
         return ""
 
     def unit(self) -> Any:
@@ -62,7 +68,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         return self.atomic()
 
     def search_terms(self, text: str) -> str | None:
-        """What the search index is asked for; None where there is none, or it cannot know."""
+        """The terms for the search index; None if there is no index, or it cannot find the text."""
         connection: Any = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # likewise
             is_there = connection.execute(HAS_SEARCH_INDEX).fetchone()
@@ -85,11 +91,11 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     @contextmanager
     def limited_to(self, seconds: float | None) -> Iterator[None]:
-        """A statement works in this process: it is done when it is done."""
+        """There is no limit: a statement runs in this process until it is done."""
         yield
 
     def _look_after(self, connections: Iterable[Any]) -> None:
-        """A statement works in this process: nobody is silent."""
+        """Nothing to do: a statement runs in this process, so no server can be silent."""
 
     def _can_reuse(self, connection: Any) -> bool:
         if connection.in_transaction:
@@ -100,7 +106,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         connection.close()
 
     def _abandon(self, connection: Any) -> None:
-        # SQLite must not even close what was opened before a fork.
+        # After a fork, SQLite must not even close a connection of the parent.
         _of_the_parent.append(connection)
 
 
@@ -109,4 +115,4 @@ _of_the_parent: list[sqlite3.Connection] = []
 
 def _tag_key(tag: object) -> object:
     """SQLite's side of the function `stogram_tag_key` of PostgreSQL."""
-    return normalize_tag(tag) if isinstance(tag, str) else tag
+    return key_of(tag) if isinstance(tag, str) else tag

@@ -1,22 +1,22 @@
 """How SQLite keeps "MessageTag" in step: triggers of the file, and of each connection.
 
-A trigger of the file knows the case of A-Z only, whoever opens the file. The connections of this
-package add triggers of their own that know the case of all letters, by the function
-`stogram_tag_key`.
+The triggers of the file work for every program that opens it, but know the case of A-Z only. The
+connections of this package add triggers of their own, which know the case of all letters by the
+function `stogram_tag_key`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-#: What makes a row of "Message" have other tags.
+#: The change of a row of "Message" that can change its tags.
 UPDATE_OF_TAGS = (
     'UPDATE OF id, "chatId", "createdAt", "isDeleted", "isSent", "scheduledFor", hashtags, mentions'
 )
 
 
 def insert_tags(row: str, key: str = "lower", source: str = "") -> str:
-    """What belongs into the table for a row of "Message"; `source` is what it is selected from."""
+    """The statement that adds the tags of a row of "Message"; `source` goes into its FROM."""
 
     def tags(sign: str, column: str) -> str:
         values = f"json_each(CASE WHEN json_valid({row}.{column}) THEN {row}.{column} END)"
@@ -30,7 +30,7 @@ def insert_tags(row: str, key: str = "lower", source: str = "") -> str:
     return (
         'INSERT INTO "MessageTag" (tag, "chatId", "createdAt", "messageId")'
         f"{tags('#', 'hashtags')}\n        UNION ALL{tags('@', 'mentions')}\n"
-        # Not OR IGNORE: in a trigger, the statement that fires it has the last word on that.
+        # Not OR IGNORE: in a trigger, the conflict clause of the outer statement goes before it.
         "        ON CONFLICT DO NOTHING"
     )
 
@@ -51,7 +51,7 @@ def tag_trigger(
 
 
 def know_all_letters(connection: Any) -> None:
-    """Let a connection to a migrated file keep tags by `stogram_tag_key`, its function."""
+    """Let a connection to a migrated file keep tags by its function `stogram_tag_key`."""
     migrated = "SELECT 1 FROM sqlite_master WHERE name = 'Message_tags_updated'"
     if connection.execute(migrated).fetchone():
         tags = insert_tags("NEW", "stogram_tag_key")

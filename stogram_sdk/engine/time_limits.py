@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +43,8 @@ class Connection(psycopg2.extensions.connection):
         self.cut_due = math.inf
         #: Was cut off, because the server was silent.
         self.is_silent = False
+        #: By how much the server's clock is ahead of this process's.
+        self.server_is_ahead = timedelta()
         #: Holds session state, such as a lock: no other connection can take its place.
         self.is_pinned = False
         #: What begins the transaction that this connection is in, as long as nothing was sent.

@@ -8,11 +8,13 @@ expected     the models as such objects
 obstacles    the things that can stop a migration, each with its remedy
 steps        the steps of a migration: each sees whether it is done
 message_tags the steps that make the database keep "MessageTag" by itself
+unread_since the step that keeps the moment of the migration
 writing      the words in which a migration file writes its steps
 online       statements beside a live server: short locks, tried again
 turns        one run at a time
 migration    the steps of a migration, carried out or undone; those that are shipped
 snapshot     the models as of a migration, for `pw_migrate create --auto`
-pw_migrate   the database that the stock `pw_migrate` works on
+router       peewee-migrate's router for them
+pw_migrate   the database that is migrated, also by the stock `pw_migrate`
 ============ ===================================================================
 """

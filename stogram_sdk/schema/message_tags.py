@@ -10,10 +10,9 @@ A tag is kept with its sign, under the key that the function `stogram_tag_key` m
 makes the same key of the tag that it looks for, so case and width never matter. The function uses
 the best that the server has:
 
-* from PostgreSQL 18 on `casefold`, which agrees with `text.normalize_tag` letter by letter;
+* from PostgreSQL 18 on `casefold`, which agrees with `text.key_of` letter by letter;
 * before, upper and lower case by ICU, by the collation "pg_c_utf8" or by one of the system's;
 * without any of these, by the database's own collation, of which "C" knows the case of A-Z only.
-  The tags that this package writes are keys already, and found all the same.
 
 The triggers of SQLite are in `engine/sqlite_tags.py`.
 """
@@ -26,7 +25,7 @@ from functools import cache
 from pathlib import Path
 
 from stogram_sdk.engine.sqlite_tags import UPDATE_OF_TAGS, insert_tags, tag_trigger
-from stogram_sdk.schema.objects import Catalog
+from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
@@ -55,6 +54,16 @@ class KeepMessageTags(PlainStep):
     def at_once(self, schema: PostgresSchema) -> list[str]:
         return [_sql("tag_functions", schema), _sql("tag_triggers", schema)]
 
+    def in_transaction(self, schema: PostgresSchema) -> list[str]:
+        # The functions are made on a search_path of their own, which lasts until the commit.
+        functions, triggers = self.at_once(schema)
+        keep = "SELECT set_config('stogram.search_path', current_setting('search_path'), true)"
+        restore = (
+            "SELECT pg_catalog.set_config('search_path', "
+            "pg_catalog.current_setting('stogram.search_path'), true)"
+        )
+        return [keep, functions, restore, triggers]
+
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return [*self.undo(schema, siblings), *_SQLITE_TRIGGERS]
 
@@ -65,7 +74,10 @@ class KeepMessageTags(PlainStep):
             f'DROP TRIGGER IF EXISTS "{name}" ON {schema.quoted("Message")}'
             for name in trigger_names(schema)
         )
-        functions = ("stogram_keep_message_tags()", "stogram_message_tags", "stogram_tag_key(text)")
+        functions = (
+            *("stogram_keep_message_tags()", "stogram_message_tags"),
+            *("stogram_tag_key(text)", "stogram_json_texts(text)"),
+        )
         return [
             triggers,
             *(f"DROP FUNCTION IF EXISTS {_function(schema, each)}" for each in functions),
@@ -78,8 +90,8 @@ class FillMessageTags(PlainStep):
 
     On PostgreSQL they are written in batches of 1,000 messages with tags. Each batch is one
     transaction. It waits for a lock for at most 200 ms, so no other writer stands still, and it
-    keeps the place that it has reached, so a run that was broken off goes on there. Searches do
-    without the table until it is complete.
+    keeps the place that it has reached, so a run that was broken off goes on there. Searches by tag
+    raise `Unavailable` until the table is complete.
     """
 
     table = "Message"
@@ -92,6 +104,19 @@ class FillMessageTags(PlainStep):
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         return [_sql("fill_tags", schema)]
+
+    def in_transaction(self, schema: PostgresSchema) -> list[str]:
+        table, messages = schema.quoted("MessageTag"), schema.quoted("Message")
+        function = _function(schema, "stogram_message_tags")
+        return [
+            f"INSERT INTO {table}\n"
+            f"    SELECT tag.* FROM {messages} AS message, {function}(message) AS tag\n"
+            "    WHERE (message.hashtags <> '{}' OR message.mentions <> '{}') AND NOT EXISTS (\n"
+            f"        SELECT FROM {table} WHERE {HAS_ALL_TAGS})\n"
+            "    ON CONFLICT DO NOTHING",
+            f"DELETE FROM {table} WHERE tag = '' AND \"chatId\" = 'filling'",
+            f"INSERT INTO {table} VALUES ('', 'complete', 'epoch', '') ON CONFLICT DO NOTHING",
+        ]
 
     def online(self, schema: PostgresSchema) -> list[StepSql]:
         return [StepSql(sql, brief=False) for sql in self.at_once(schema)]

@@ -6,6 +6,7 @@ type of an enum column is the name of its enum type.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 
@@ -48,10 +49,16 @@ class Index:
     method: str = "btree"
     #: False while the index is built, and for ever if the build was broken off.
     valid: bool = True
-    #: The condition of its rows, without brackets; None if it holds all rows.
-    where: str | None = None
+    #: The condition of the rows that it holds; all if None.
+    where: str | None = field(default=None, compare=False)
+    #: The same without brackets, which each engine sets in its own way.
+    bare_where: str | None = field(init=False)
     #: Whether PostgreSQL does without it.
     only_sqlite: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        bare = self.where and re.sub(r"[()]", "", self.where).strip()
+        object.__setattr__(self, "bare_where", bare)
 
     def __str__(self) -> str:
         kind = f"{'unique ' if self.unique else ''}{self.method} ({', '.join(self.columns)})"
@@ -96,6 +103,8 @@ class Catalog:
     triggers: dict[str, str] = field(default_factory=dict)
     #: Whether "MessageTag" holds the tags of messages that are older than its triggers.
     has_all_tags: bool = False
+    #: Whether "UnreadSince" holds the moment of the migration.
+    has_moment: bool = False
 
     def column(self, table: str, column: str) -> Column | None:
         return self.tables.get(table, {}).get(column)

@@ -111,27 +111,19 @@ def other_constraint(
     )
 
 
+def is_json_of(wanted: Column, there: Column | None) -> bool:
+    """Whether a later server keeps as JSON in TEXT what the guide keeps in an array of texts."""
+    return wanted.type == "TEXT[]" and there is not None and there.type == "TEXT"
+
+
 def type_obstacle(table: str, wanted: Column, there: Column, schema: Schema) -> list[Obstacle]:
     expected = schema.column(wanted).type
-    if there.type == expected:
+    if there.type == expected or is_json_of(wanted, there):
         return []
-    name = f"column {table}.{wanted.name}"
-    if wanted.type == "TEXT[]" and there.type == "TEXT":
-        remedy = _text_to_array(table, wanted, schema)
-        return [Obstacle(name, "is TEXT, and must be TEXT[]", remedy)]
     return [
         Obstacle(
-            name,
+            f"column {table}.{wanted.name}",
             f"is {there.type}, and must be {expected}",
             "Change its type, or use the version of the server that this package is for",
         )
     ]
-
-
-def _text_to_array(table: str, wanted: Column, schema: Schema) -> str:
-    return (
-        f"This version of the server keeps JSON there. Set the field to String[] in its "
-        f"schema.prisma, and with the server stopped: ALTER TABLE {schema.quoted(table)} RENAME "
-        f'COLUMN "{wanted.name}" TO "{wanted.name}_json"; migrate again; `stogram backfill` then '
-        f"finds the values again"
-    )

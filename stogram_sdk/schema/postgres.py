@@ -24,7 +24,6 @@ _TYPES = {
     "integer": "INTEGER",
     "timestamp(3) without time zone": "TIMESTAMP(3)",
 }
-_BRACKETS = re.compile(r"[()]")
 _CAST = re.compile(r"::[\w\".() ]+(\[\])?$")
 
 _OID = "(SELECT oid FROM pg_namespace WHERE nspname = coalesce(%s, current_schema()))"
@@ -167,20 +166,24 @@ class PostgresSchema:
                 unique,
                 method,
                 valid,
-                where and _BRACKETS.sub("", where),
+                where,
             )
         catalog.enums = {name: tuple(labels) for name, labels in rows(_ENUMS)}
         catalog.triggers = dict(rows(_TRIGGERS))
-        catalog.has_all_tags = "MessageTag" in catalog.tables and self._has_all_tags(database)
+        catalog.has_all_tags = self._has_row(database, catalog, "MessageTag", HAS_ALL_TAGS)
+        catalog.has_moment = self._has_row(database, catalog, "UnreadSince", "true")
         return catalog
 
-    def _has_all_tags(self, database: Any) -> bool:
-        table = self.quoted("MessageTag")
-        may_read = "SELECT has_table_privilege(%s, 'SELECT')"
-        if not database.execute_sql(may_read, (table,)).fetchone()[0]:
+    def _has_row(self, database: Any, catalog: Catalog, table: str, condition: str) -> bool:
+        """Whether the table has such a row; not if it is not there or may not be read."""
+        if table not in catalog.tables:
             return False
-        rows = f"SELECT EXISTS (SELECT FROM {table} WHERE {HAS_ALL_TAGS})"
-        return bool(database.execute_sql(rows).fetchone()[0])
+        name = self.quoted(table)
+        may_read = "SELECT has_table_privilege(%s, 'SELECT')"
+        if not database.execute_sql(may_read, (name,)).fetchone()[0]:
+            return False
+        found = f"SELECT EXISTS (SELECT FROM {name} WHERE {condition})"
+        return bool(database.execute_sql(found).fetchone()[0])
 
 
 def may_create(database: Any, schema: PostgresSchema) -> bool:

@@ -1,14 +1,20 @@
-"""The database that `migrations/conf.py` gives to the stock `pw_migrate`: it waits for its turn."""
+"""The database that is migrated: it waits for its turn. `migrations/conf.py` gives it to the stock
+`pw_migrate`, which it then ends with one message in place of tracebacks.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from stogram_sdk.engine.database_url import read_database_url
+from stogram_sdk.engine.database_url import DatabaseSettings, read_database_url
+from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.engine.postgres import PostgresDatabase
 from stogram_sdk.engine.sqlite import SqliteDatabase
-from stogram_sdk.schema.turns import create_schema, take_file_turn, take_turn
+from stogram_sdk.errors import StogramError
+from stogram_sdk.schema.turns import prepare_schema, take_file_turn, take_turn
 
 
 def database_to_migrate() -> tuple[Any, str | None]:
@@ -16,10 +22,23 @@ def database_to_migrate() -> tuple[Any, str | None]:
 
     Its first connection waits for its turn. Raises `InvalidInput` for a URL that cannot be right.
     """
-    settings = read_database_url(statement_timeout=0)  # an index may take hours
+    settings = _settings()
     if settings.engine == "sqlite":
         return _SqliteToMigrate(settings), None
     return _PostgresToMigrate(settings), settings.schema_name
+
+
+def database_of_pw_migrate() -> tuple[Any, str | None]:
+    """The same for the stock command: an error ends the process, and its message is all it says."""
+    with _ended_by_errors():
+        settings = _settings()
+    if settings.engine == "sqlite":
+        return _SqliteOfPwMigrate(settings), None
+    return _PostgresOfPwMigrate(settings), settings.schema_name
+
+
+def _settings() -> DatabaseSettings:
+    return read_database_url(statement_timeout=0)  # an index may take hours
 
 
 class _PostgresToMigrate(PostgresDatabase):
@@ -28,7 +47,7 @@ class _PostgresToMigrate(PostgresDatabase):
         connection.time_limit = math.inf
         connection.is_pinned = True
         take_turn(connection, self.schema_name)
-        create_schema(connection, self.schema_name)
+        prepare_schema(connection, self.schema_name)
         return connection
 
 
@@ -42,3 +61,57 @@ class _SqliteToMigrate(SqliteDatabase):
 
     def keep_tags(self, connection: Any) -> None:
         """Nothing: no trigger may stand in the way of a change of the tables."""
+
+    def close_all(self) -> None:
+        super().close_all()
+        if self._file_turn is not None:
+            self._file_turn.close()
+
+
+@contextmanager
+def _ended_by_errors() -> Iterator[None]:
+    """SystemExit is no `Exception`: the router does not log it, and Python prints its text."""
+    try:
+        with translated_errors():
+            yield
+    except StogramError as error:
+        raise SystemExit(f"Error: {error}") from None
+
+
+class _EndedByErrors:
+    """Where the router opens a connection, begins a migration or asks for its history."""
+
+    _is_migrating = False
+
+    def connect(self, reuse_if_open: bool = False) -> Any:
+        with _ended_by_errors():
+            return super().connect(reuse_if_open)  # type: ignore[misc]  # Peewee's
+
+    def execute(self, query: Any, **options: Any) -> Any:
+        if self._is_migrating:
+            return super().execute(query, **options)  # type: ignore[misc]  # Peewee's
+        with _ended_by_errors():
+            return super().execute(query, **options)  # type: ignore[misc]  # Peewee's
+
+    @contextmanager
+    def transaction(self, *arguments: Any, **options: Any) -> Iterator[Any]:
+        """The outermost one is the router's; inside it, a migration may try again after errors."""
+        inner = super().transaction(*arguments, **options)  # type: ignore[misc]  # Peewee's
+        if self._is_migrating:
+            with inner as transaction:
+                yield transaction
+            return
+        self._is_migrating = True
+        try:
+            with _ended_by_errors(), inner as transaction:
+                yield transaction
+        finally:
+            self._is_migrating = False
+
+
+class _PostgresOfPwMigrate(_EndedByErrors, _PostgresToMigrate):  # type: ignore[misc]  # stubs
+    pass
+
+
+class _SqliteOfPwMigrate(_EndedByErrors, _SqliteToMigrate):  # type: ignore[misc]  # stubs
+    pass

@@ -80,10 +80,8 @@ class SqliteSchema:
             for name, columns in _UNIQUE.findall(sql):
                 names = tuple(column.strip(' "') for column in columns.split(","))
                 catalog.uniques[name] = UniqueConstraint(name, table, names)
-
-        if "MessageTag" in catalog.tables:
-            sql = f'SELECT EXISTS (SELECT 1 FROM "MessageTag" WHERE {HAS_ALL_TAGS})'
-            catalog.has_all_tags = bool(database.execute_sql(sql).fetchone()[0])
+        catalog.has_all_tags = _has_row(database, catalog, "MessageTag", HAS_ALL_TAGS)
+        catalog.has_moment = _has_row(database, catalog, "UnreadSince", "true")
         return catalog
 
     def _read_columns(self, database: Any, catalog: Catalog, table: str) -> None:
@@ -122,7 +120,7 @@ def _index_contents(database: Any, name: str) -> tuple[tuple[str, ...], str | No
     _, _, contents = sql.partition(" ON ")
     columns, _, where = contents.partition(" WHERE ")
     names = columns[columns.index("(") + 1 : columns.rindex(")")].split(",")
-    return tuple(_bare(column) for column in names), _bare_condition(where) if where else None
+    return tuple(_bare(column) for column in names), where or None
 
 
 def _bare(column: str) -> str:
@@ -130,8 +128,10 @@ def _bare(column: str) -> str:
     return column.strip().replace('"', "").replace("LOWER(", "lower(")
 
 
-def _bare_condition(where: str) -> str:
-    return where.strip().replace("(", "").replace(")", "")
+def _has_row(database: Any, catalog: Catalog, table: str, condition: str) -> bool:
+    """Whether the table is there and has such a row."""
+    found = f'SELECT EXISTS (SELECT 1 FROM "{table}" WHERE {condition})'
+    return table in catalog.tables and bool(database.execute_sql(found).fetchone()[0])
 
 
 def _pragma(database: Any, pragma: str, argument: str) -> list[Any]:

@@ -26,6 +26,7 @@ from stogram_sdk.schema.obstacles import (
     RowCount,
     RowObstacle,
     Schema,
+    is_json_of,
     missing_table,
     other_constraint,
     type_obstacle,
@@ -76,6 +77,10 @@ class Step(Protocol):
         """Its SQL inside one transaction, for tables that no client uses yet."""
         ...
 
+    def in_transaction(self, schema: PostgresSchema) -> list[str]:
+        """Its SQL inside one transaction, whatever is there: for tools that know no other way."""
+        ...
+
     def online(self, schema: PostgresSchema) -> list[StepSql]:
         """Its SQL beside a live server."""
         ...
@@ -103,6 +108,9 @@ class PlainStep(ABC):
 
     def online(self, schema: PostgresSchema) -> list[StepSql]:
         return [StepSql(sql) for sql in self.at_once(schema)]
+
+    def in_transaction(self, schema: PostgresSchema) -> list[str]:
+        return self.at_once(schema)
 
     @abstractmethod
     def at_once(self, schema: PostgresSchema) -> list[str]: ...
@@ -224,7 +232,7 @@ class AddColumn(PlainStep):
         there = catalog.column(self.table, self.column.name)
         if isinstance(schema, SqliteSchema):
             return there is not None
-        return there == self.column
+        return there == self.column or is_json_of(self.column, there)
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         there = catalog.column(self.table, self.column.name)
@@ -326,11 +334,17 @@ class AddUnique(PlainStep):
             )
         ]
 
+    def in_transaction(self, schema: PostgresSchema) -> list[str]:
+        return [part.sql for part in self._with_its_index(schema, concurrently=False)]
+
     def online(self, schema: PostgresSchema) -> list[StepSql]:
+        return self._with_its_index(schema)
+
+    def _with_its_index(self, schema: PostgresSchema, concurrently: bool = True) -> list[StepSql]:
         unique = Index(self.unique.name, self.table, self.unique.columns, unique=True)
         table = schema.quoted(self.table)
         return [
-            *_build_index(unique, schema),
+            *_build_index(unique, schema, concurrently),
             StepSql(
                 _if(
                     _no_constraint(self.unique.name, table),
@@ -353,9 +367,14 @@ class AddIndex(PlainStep):
         return f"index {self.index.name}"
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
-        return (
-            not schema.has_index(self.index) or catalog.indexes.get(self.index.name) == self.index
-        )
+        if not schema.has_index(self.index) or self._is_on_json(catalog):
+            return True
+        return catalog.indexes.get(self.index.name) == self.index
+
+    def _is_on_json(self, catalog: Catalog) -> bool:
+        """Whether it would be an index of arrays, on a column in which the server keeps JSON."""
+        column = catalog.column(self.table, self.index.columns[0])
+        return self.index.method == "gin" and column is not None and column.type == "TEXT"
 
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         if self.index.method != "gin":
@@ -383,6 +402,11 @@ class AddIndex(PlainStep):
         if not schema.has_index(self.index):
             return []
         return [_create_index(self.index, schema, "IF NOT EXISTS ")]
+
+    def in_transaction(self, schema: PostgresSchema) -> list[str]:
+        if not schema.has_index(self.index):
+            return []
+        return [part.sql for part in _build_index(self.index, schema, concurrently=False)]
 
     def online(self, schema: PostgresSchema) -> list[StepSql]:
         return _build_index(self.index, schema) if schema.has_index(self.index) else []
@@ -507,18 +531,19 @@ def _create_index(wanted: Index, schema: Schema, options: str = "") -> str:
     )
 
 
-def _build_index(wanted: Index, schema: PostgresSchema) -> list[StepSql]:
-    """Make the index without blocking a writer; one that is invalid, or differs, is replaced.
+def _build_index(wanted: Index, schema: PostgresSchema, concurrently: bool = True) -> list[StepSql]:
+    """Make the index, if `concurrently` without blocking a writer; an invalid or other one goes.
 
     A build that was broken off leaves an invalid index, which `IF NOT EXISTS` would keep for ever.
     A B-tree on an array is never used, though it can make an INSERT fail.
     """
     name, old = wanted.name, f"{wanted.name}_replaced"
+    manner = "CONCURRENTLY " if concurrently else ""
     quoted = schema.quoted(name)
     expected = ", ".join(
         "'" + schema.indexed(column).replace('"', "") + "'" for column in wanted.columns
     )
-    where = "NULL" if wanted.where is None else f"'{wanted.where}'"
+    where = "NULL" if wanted.bare_where is None else f"'{wanted.bare_where}'"
     is_other = (
         "SELECT FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid "
         "JOIN pg_am AS am ON am.oid = i.relam\n"
@@ -535,8 +560,8 @@ def _build_index(wanted: Index, schema: PostgresSchema) -> list[StepSql]:
     )
     return [
         StepSql(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),
-        StepSql(f"DROP INDEX CONCURRENTLY IF EXISTS {schema.quoted(old)}", brief=False),
-        StepSql(_create_index(wanted, schema, "CONCURRENTLY IF NOT EXISTS "), brief=False),
+        StepSql(f"DROP INDEX {manner}IF EXISTS {schema.quoted(old)}", brief=False),
+        StepSql(_create_index(wanted, schema, f"{manner}IF NOT EXISTS "), brief=False),
     ]
 
 

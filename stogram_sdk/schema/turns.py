@@ -37,6 +37,14 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.classid::bigint = (k.key >> 32) & 4294967295 AND l.objid::bigint = k.key & 4294967295
 """
 
+# Whoever finds the history there may still be stopped, but by the migration, which says more.
+_MAY_KEEP_HISTORY = """
+SELECT has_schema_privilege(home, 'CREATE') OR EXISTS (
+    SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = home AND c.relname = 'migratehistory'), current_user, home
+FROM (SELECT coalesce(%s, current_schema())) AS given(home)
+"""
+
 
 def seconds_to_wait() -> float:
     """How long to wait for another run: `STOGRAM_MIGRATE_LOCK_TIMEOUT` of the environment."""
@@ -59,7 +67,7 @@ def turn(database: Any, schema_name: str | None) -> Iterator[None]:
         with database.pinned() as connection:
             take_turn(connection, schema_name)
             try:
-                create_schema(connection, schema_name)
+                prepare_schema(connection, schema_name)
                 yield
             finally:
                 end_turn(connection, schema_name)
@@ -129,14 +137,23 @@ def take_file_turn(path: str) -> sqlite3.Connection:
     return lock
 
 
-def create_schema(connection: Any, schema_name: str | None) -> None:
-    """Make the schema that the URL names, as the server's own migrations do."""
-    if schema_name is None:
-        return
+def prepare_schema(connection: Any, schema_name: str | None) -> None:
+    """Make the schema that the URL names, as the server's own migrations would.
+
+    Raises `MigrationError` if this role cannot make the table of the history, which comes first.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,))
-        if cursor.fetchone() is None:
-            cursor.execute(f'CREATE SCHEMA "{schema_name}"')
+        if schema_name is not None:
+            cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,))
+            if cursor.fetchone() is None:
+                cursor.execute(f'CREATE SCHEMA "{schema_name}"')
+        cursor.execute(_MAY_KEEP_HISTORY, (schema_name,))
+        may, role, home = cursor.fetchone()
+        if may is False:
+            raise MigrationError(
+                f"role {role} may not create in the schema {home}: migrate as the owner of the "
+                f"tables, or GRANT CREATE ON SCHEMA {home} TO {role}"
+            )
 
 
 def _described(holder: Any) -> str:

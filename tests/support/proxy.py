@@ -1,6 +1,6 @@
-"""A TCP proxy in this process, to put between the SDK and PostgreSQL, that does what networks do.
+"""A TCP proxy in this process between the SDK and PostgreSQL, with the faults of networks.
 
-It can reset connections, swallow what is sent (with or without acknowledging it), be slow, and
+It can reset connections, swallow bytes (with or without acknowledging them), be slow, and
 cut a connection at a chosen statement. One thread moves the bytes of all connections.
 """
 
@@ -27,7 +27,7 @@ _FILTER = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
 
 
 class Silence(Enum):
-    """What becomes of bytes in a blackhole."""
+    """The fate of bytes in a blackhole."""
 
     #: Taken by the peer's kernel, read by nobody: a frozen process, a stuck load balancer.
     ACKNOWLEDGED = "acknowledged"
@@ -75,7 +75,7 @@ class Proxy:
 
     @contextmanager
     def blackhole(self, silence: Silence) -> Iterator[None]:
-        """Nothing gets through, either way; what was sent meanwhile is lost or sent again."""
+        """Let nothing through, either way; bytes sent meanwhile are lost or sent again."""
         with self._lock:
             self._silence = silence
             if silence is Silence.DROPPED:

@@ -1,4 +1,4 @@
-"""What people write in the chats of the tests: everyday sentences, in many scripts."""
+"""The texts in the chats of the tests: everyday sentences, in many scripts."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ HASHTAGS = (
     *("#花园", "#電車", "#ラーメン", "#정원", "#ბაღი", "#այգի", "#ሻይ"),
 )
 
-#: Where a sign of a hashtag is, and is none.
+#: Texts in which the sign of a hashtag begins none.
 NO_HASHTAGS = ("a#b", "##two", "&#39;", "#")
 
 CHAT_NAMES = (

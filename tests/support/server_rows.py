@@ -19,10 +19,10 @@ CONTACTS = 200
 
 #: In UTC and without a zone, as the server keeps times.
 OPENED = datetime(2025, 3, 1, 6)
-#: Nobody waits for it, whenever the tests run.
+#: So late that it is in the future whenever the tests run.
 FAR_FUTURE = datetime(2999, 1, 1)
 
-#: Usernames, and how the people call themselves. Several have the same name.
+#: Usernames and display names. Several people have the same display name.
 PEOPLE = {
     "ivan": "Иван",
     "anna": "Анна",
@@ -56,7 +56,7 @@ PEOPLE = {
     "robot": "<b>Robot</b> & 100% \\o/",
 }
 
-#: Of which a message has one or several.
+#: Tags, of which a message has one or several.
 PARTS = (
     *("content", "fileUrl", "fileName", "fileSize"),
     *("thumbnailUrl", "duration", "waveform"),
@@ -64,13 +64,13 @@ PARTS = (
 
 Row = dict[str, Any]
 
-# What COPY reads in another way.
+# The characters that COPY reads in another way.
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\t": r"\t", "\r": r"\r"})
 
 
 @cache
 def server_rows_sql() -> str:
-    """For psql, on the server's schema."""
+    """The rows as a script for psql, on the server's schema."""
     server = ServerRows(Random(2025))
     tables = {
         "User": server.users,
@@ -95,7 +95,7 @@ def _as_copied(value: Any) -> str:
 
 
 class ServerRows:
-    """All rows, made one after the other from one source of chance."""
+    """All rows, made in turn from one random generator."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -152,7 +152,7 @@ class ServerRows:
             }
 
     def _members(self) -> Iterator[Row]:
-        """The first of a chat owns it, and some of a large one are administrators."""
+        """The members of a chat: the first owns it, and some of a large one are administrators."""
         ids = [user["id"] for user in self.users]
         for number, chat in enumerate(self.chats):
             if chat["type"] == "PRIVATE":
@@ -177,7 +177,7 @@ class ServerRows:
         said: dict[str, list[str]] = {chat["id"]: [] for chat in self.chats}
         time = OPENED + timedelta(days=2)
         for number in range(MESSAGES):
-            # Several can come at one and the same moment.
+            # Several messages can have the same time.
             time += timedelta(milliseconds=self.chance.choice((0, 1, 40_000, 250_000)))
             chat_id = self.chance.choice(self.chats)["id"]
             earlier = said[chat_id]
@@ -199,7 +199,7 @@ class ServerRows:
         return bool(earlier) and self._happens(0.12)
 
     def _said(self, number: int) -> Row:
-        """What the message consists of."""
+        """The columns of a message's content."""
         kinds = ("TEXT", "IMAGE", "VOICE", "FILE", "GIF", "SYSTEM")
         [kind] = self.chance.choices(kinds, weights=(92, 2, 2, 2, 1, 1))
         url = f"/uploads/{number}"
@@ -224,7 +224,7 @@ class ServerRows:
         return {"type": kind, **dict.fromkeys(PARTS), **has}
 
     def _text(self) -> str:
-        """One sentence or two, often with hashtags and mentions before or behind."""
+        """A text: one sentence or two, often with hashtags and mentions before or after."""
         sentences = self.chance.sample(SENTENCES, 1 + self._happens(0.2))
         tags = self.chance.sample(HASHTAGS, self.chance.choice((0, 0, 1, 1, 2)))
         mentioned = [f"@{self.chance.choice(self.users)['username']}" for _ in range(2)]
@@ -237,7 +237,7 @@ class ServerRows:
         return " ".join(words)
 
     def _state(self, time: datetime) -> Row:
-        """Mostly sent at once; of the rest some wait, and some should have been sent long ago."""
+        """The state of a message: mostly sent; some wait, and some of these are long due."""
         states = ("sent", "without time", "was due", "overdue", "waits")
         [state] = self.chance.choices(states, weights=(960, 30, 4, 3, 3))
         scheduled_for = {

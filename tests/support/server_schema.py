@@ -1,6 +1,6 @@
 """The tables of a Stogram server before the migration, as facts, and the SQL that makes them.
 
-Nothing here comes from the models of the SDK: the tests hold those against it.
+Nothing here comes from the models of the SDK, because tests compare those with it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-# Columns of the server are of few kinds.
+# The few kinds of columns that the server has.
 TEXT = "TEXT NOT NULL"
 MAYBE_TEXT = "TEXT"
 MAYBE_NUMBER = "INTEGER"
@@ -19,7 +19,7 @@ TIME = "TIMESTAMP(3) NOT NULL"
 TIME_MADE = f"{TIME} DEFAULT CURRENT_TIMESTAMP"
 MAYBE_TIME = "TIMESTAMP(3)"
 
-# What happens to a row when the row that it refers to is deleted.
+# The actions on a row when the row that it refers to is deleted.
 GOES_TOO = "CASCADE"
 FORGETS_IT = "SET NULL"
 
@@ -30,12 +30,12 @@ def one_of(enum: str, default: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """Its columns after the id, and what stands on them."""
+    """A table: its columns after the id, its constraints and its indexes."""
 
     columns: Mapping[str, str]
     unique: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[str, ...] = ()
-    #: By the column: the table that it refers to, and what happens on delete.
+    #: By the column: the table that it refers to, and the action on delete.
     foreign_keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -152,7 +152,7 @@ TABLES = {
 
 
 def server_schema_sql() -> str:
-    """What the server's Prisma has made."""
+    """The SQL of the schema, as the server's Prisma makes it."""
     return ";\n".join(
         [
             *(enum_sql(name, labels) for name, labels in ENUMS.items()),
@@ -200,7 +200,7 @@ def quoted(columns: tuple[str, ...]) -> str:
 
 
 def _unique_indexes(name: str, table: Table) -> Iterator[str]:
-    """Prisma makes no constraints of them."""
+    """The unique indexes; Prisma does not make them constraints."""
     for columns in table.unique:
         index = unique_name(name, columns)
         yield f'CREATE UNIQUE INDEX "{index}" ON "{name}" ({quoted(columns)})'

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import stogram_sdk as sdk
-from tests.support.guide import TAGS_AS_TEXT, guide_sql, prisma_sql
+from tests.support.guide import LATER_COLUMNS, TAGS_AS_TEXT, guide_sql, prisma_sql
 from tests.support.postgres import PostgresServer
 from tests.support.server_rows import server_rows_sql
 from tests.support.server_schema import server_schema_sql
@@ -75,9 +75,11 @@ class Databases:
         self.before(database)
         self.strictly(database, prisma_sql())
 
-    def text(self, database: str) -> None:
+    def later(self, database: str) -> None:
+        """A later server: tags are JSON, and there are more columns, labels and tables."""
         self.before(database)
         self.strictly(database, prisma_sql(TAGS_AS_TEXT))
+        self.strictly(database, LATER_COLUMNS)
 
     def ours(self, database: str) -> None:
         self.before(database)
@@ -102,12 +104,12 @@ class Databases:
             text=True,
             check=True,
         )
-        # Since 17.6 the two are followed by a random word.
+        # From 17.6 on, these two commands are followed by a random word.
         return re.sub(r"\\(un)?restrict \w+", "", done.stdout)
 
 
 def environment(url: str, **variables: str) -> dict[str, str]:
-    """What a command needs to find the database."""
+    """The environment in which a command finds the database."""
     return {**os.environ, "STOGRAM_DATABASE_URL": url, **variables}
 
 
@@ -123,9 +125,10 @@ def run(url: str, *command: str, **variables: str) -> subprocess.CompletedProces
 
 
 def migrate_here(url: str) -> list[str]:
-    """The migrations that are applied, without a process of their own to do it: that takes longer.
+    """Apply the migrations in this process, which is faster than the command.
 
-    For tests of something else than the command. They must not be connected meanwhile.
+    It is for tests that are not about the command. They must not be connected meanwhile. Returns
+    the names of the migrations that were applied.
     """
     sdk.connect(url)
     try:

@@ -1,4 +1,4 @@
-"""What every function gives to strangers; `python -m tests.support.strangers` writes it down."""
+"""The results of every function for strangers; `python -m tests.support.strangers` writes them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {
     "unknown user": "calls with a user id that is nobody's",
 }
 
-#: The call takes nothing that sets this stranger apart.
+#: The mark for a call without an argument that could be this stranger's.
 SAME = "·"
 
 HEAD = """\
@@ -49,7 +49,7 @@ the service itself: it decides who may have their results.
 
 
 def observe(world: World) -> dict[str, dict[str, str]]:
-    """By call and by kind of stranger: what it gives."""
+    """The results, by call and by kind of stranger."""
     return {
         label: {kind: _observe(label, world, kind) for kind in world.strangers} for label in CALLS
     }

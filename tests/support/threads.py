@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def at_once(*calls: Callable[[], T]) -> list[T]:
-    """What the calls return, each from a thread of its own, released at the same moment."""
+    """The results of the calls, each from a thread of its own, released at the same moment."""
     ready = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:
@@ -33,14 +33,14 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
 
 
 def eight(call: Callable[[], T]) -> list[T]:
-    """What the call returns to eight threads at once."""
+    """The results of the call in eight threads at once."""
     return at_once(*[call] * 8)
 
 
 class Arrivals:
-    """A second thread, for what arrives while the test's own is in the middle of something.
+    """A second thread, for calls that arrive while the test's own thread is half done.
 
-    It stands on PostgreSQL's own word for whether somebody waits for a lock.
+    PostgreSQL itself says whether a call waits for a lock.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, watcher: Any) -> None:
@@ -60,7 +60,7 @@ class Arrivals:
     ) -> Future[T] | None:
         """Run `first` in a transaction; `second` arrives after its statement of that number.
 
-        None if it has not that many.
+        Returns None if `first` sends fewer statements.
         """
         arrived: list[Future[T]] = []
         with (

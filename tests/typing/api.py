@@ -47,7 +47,7 @@ def decorators_keep_the_signature() -> None:
     assert_type(in_a_transaction("a"), sdk.User)
     assert_type(again("a", times=2), sdk.User)
     # Wrong, and either checker says so.
-    in_a_session("a", limt=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    in_a_session("a", limits=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     again(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sdk.get_user(user=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
@@ -128,6 +128,7 @@ def pins_search_and_privacy() -> None:
     assert_type(sdk.find_by_mention("a"), sdk.Page[sdk.Message])
     assert_type(sdk.search_messages("a", "b"), sdk.Page[sdk.Message])
     assert_type(sdk.extract_hashtags("a"), list[str])
+    assert_type(sdk.tag_key("a"), str)
     assert_type(sdk.extract_mentions("a"), list[str])
     assert_type(sdk.get_privacy("a"), sdk.Privacy)
     assert_type(sdk.update_privacy("a", show_last_seen=False), sdk.Privacy)

@@ -2,27 +2,28 @@
 -- place that was reached, and says at last that the table is complete.
 DO $block$
 DECLARE
-    home text := quote_ident(@schema);
+    home text := pg_catalog.quote_ident(@schema);
     place text;
     next text;
     attempts int := 0;
 BEGIN
     LOOP
         BEGIN
-            PERFORM set_config('search_path', home, true);
+            PERFORM pg_catalog.set_config('search_path', home, true);
             SET LOCAL lock_timeout = '200ms';
             EXIT WHEN EXISTS (SELECT FROM "MessageTag" WHERE tag = '' AND "chatId" = 'complete');
             SELECT "messageId" INTO place FROM "MessageTag" WHERE tag = '';
             WITH batch AS MATERIALIZED (
                 SELECT message FROM "Message" AS message
-                WHERE id > coalesce(place, '') AND (hashtags <> '{}' OR mentions <> '{}')
+                WHERE id > coalesce(place, '') AND (
+                    hashtags::text NOT IN ('{}', '[]') OR mentions::text NOT IN ('{}', '[]'))
                 ORDER BY id LIMIT 1000 FOR SHARE
             ), filled AS (
                 INSERT INTO "MessageTag"
                 SELECT tag.* FROM batch, stogram_message_tags(batch.message) AS tag
                 ON CONFLICT DO NOTHING
             )
-            SELECT max((batch.message).id) INTO next FROM batch;
+            SELECT pg_catalog.max((batch.message).id) INTO next FROM batch;
             DELETE FROM "MessageTag" WHERE tag = '';
             INSERT INTO "MessageTag" VALUES (
                 '', CASE WHEN next IS NULL THEN 'complete' ELSE 'filling' END,
@@ -33,7 +34,7 @@ BEGIN
             IF attempts > 1000 THEN
                 RAISE;
             END IF;
-            PERFORM pg_sleep(0.1 + random() * 0.4);
+            PERFORM pg_catalog.pg_sleep(0.1 + pg_catalog.random() * 0.4);
         END;
         COMMIT;
     END LOOP;

@@ -1,22 +1,32 @@
 -- The triggers on "Message" that call stogram_keep_message_tags().
 DO $block$
 DECLARE
-    old_has text := $$(OLD.hashtags <> '{}' OR OLD.mentions <> '{}')$$;
-    new_has text := $$(NEW.hashtags <> '{}' OR NEW.mentions <> '{}')$$;
+    home text := pg_catalog.quote_ident(@schema);
+    -- Of an array, or of the JSON that a server may keep in a column of type TEXT.
+    none text;
+    has text;
     of_old text := '(OLD.id, OLD."chatId", OLD."createdAt", OLD."isDeleted", OLD."isSent", '
         'OLD."scheduledFor", OLD.hashtags, OLD.mentions)';
     make record;
 BEGIN
-    PERFORM set_config('search_path', quote_ident(@schema), true);
+    SELECT CASE a.atttypid WHEN 'pg_catalog.text[]'::pg_catalog.regtype THEN '{}' ELSE '[]' END
+    INTO none
+    FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = pg_catalog.to_regclass(home || '."Message"') AND a.attname = 'hashtags';
+    has := '(@row.hashtags <> ' || pg_catalog.quote_literal(none)
+        || ' OR @row.mentions <> ' || pg_catalog.quote_literal(none) || ')';
     FOR make IN SELECT * FROM (VALUES
-        ('insert', 'FOR EACH ROW WHEN (' || new_has || ')'),
-        ('update', 'FOR EACH ROW WHEN ((' || old_has || ' OR ' || new_has || ') AND '
-            || of_old || ' IS DISTINCT FROM ' || replace(of_old, 'OLD.', 'NEW.') || ')'),
-        ('delete', 'FOR EACH ROW WHEN (' || old_has || ')'),
+        ('insert', 'FOR EACH ROW WHEN ' || pg_catalog.replace(has, '@row', 'NEW')),
+        ('update', 'FOR EACH ROW WHEN ((' || pg_catalog.replace(has, '@row', 'OLD') || ' OR '
+            || pg_catalog.replace(has, '@row', 'NEW') || ') AND ' || of_old
+            || ' IS DISTINCT FROM ' || pg_catalog.replace(of_old, 'OLD.', 'NEW.') || ')'),
+        ('delete', 'FOR EACH ROW WHEN ' || pg_catalog.replace(has, '@row', 'OLD')),
         ('truncate', 'FOR EACH STATEMENT')
     ) AS given(event, which) LOOP
-        EXECUTE 'DROP TRIGGER IF EXISTS "Message_tags_' || make.event || '" ON "Message"';
+        EXECUTE 'DROP TRIGGER IF EXISTS "Message_tags_' || make.event || '" ON '
+            || home || '."Message"';
         EXECUTE 'CREATE TRIGGER "Message_tags_' || make.event || '" AFTER ' || make.event
-            || ' ON "Message" ' || make.which || ' EXECUTE FUNCTION stogram_keep_message_tags()';
+            || ' ON ' || home || '."Message" ' || make.which
+            || ' EXECUTE FUNCTION ' || home || '.stogram_keep_message_tags()';
     END LOOP;
 END $block$;

@@ -1,0 +1,48 @@
+"""A look at a database that cannot change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import peewee
+
+from stogram_sdk.database import open_database
+from stogram_sdk.engine.failures import translated_errors
+from stogram_sdk.errors import Unavailable
+from stogram_sdk.schema.migration import HISTORY
+from stogram_sdk.schema.obstacles import Schema
+
+
+@contextmanager
+def read_only(url: str | None) -> Iterator[Any]:
+    """A connection that cannot write: not even SQLite's journal mode is changed."""
+    database, settings = open_database(url, statement_timeout=0)
+    if settings.engine == "sqlite":
+        path = Path(settings.database)
+        if not path.exists():
+            raise Unavailable(f"there is no file {settings.database}")
+        database = peewee.SqliteDatabase(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        with database.connection_context():
+            yield database
+        return
+    try:
+        with (
+            translated_errors(),
+            database.connection_context(),
+            database.limited_to(0),
+            database.atomic(),
+        ):
+            database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
+            yield database
+    finally:
+        database.close_all()
+
+
+def applied_migrations(database: Any, schema: Schema) -> list[str]:
+    """What the table of the history names, in the order in which it was done."""
+    rows = database.execute_sql(f"SELECT name FROM {schema.quoted(HISTORY)} ORDER BY id")
+    return [name for (name,) in rows.fetchall()]

@@ -1,0 +1,85 @@
+"""The order of a chat's messages, and the order in which rows are locked.
+
+The messages of a chat have the order (created_at, id), and become visible in that order: a call
+that writes one locks the row of the chat, and gives the message a time later than that of every
+other message there. So a reader who has seen a message has seen all before it, and no page misses
+a message that was committed late. `Chat.updated_at` is the time of the last message, as on the
+server, which orders its list of chats by it. The next message gets a later time than that too.
+
+The server takes no locks, and dates messages by its own clock. So one of its messages may be
+committed after a reader has read a later one; it counts as read then. The same holds for all that
+is sent before the time of a message from a clock that is ahead, once a reader has read that. But
+such a time moves nothing that this package writes: times that are more than `MOST_AHEAD` ahead of
+the database's clock are ignored, and `stogram check` reports them.
+
+Rows are locked in this order, so that no two calls wait for each other:
+
+1. "User" rows, by id: by a call that makes a chat of the users, or changes a user's folders.
+2. "Chat" rows, by id: by a call that writes messages, or changes members.
+3. "ChatSettings" rows, by (chat, user): by a call that changes several of them.
+
+A statement locks the rows before another one reads them: see `AfterLocking`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import SQL, Case, Tuple
+
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User
+from stogram_sdk.statements import P, dialect
+from stogram_sdk.visibility import is_in_order
+
+#: By how many milliseconds a time may be ahead of the database's clock and still count. Clocks that
+#: somebody looks after differ by less, and so do the times of a burst of messages.
+MOST_AHEAD = 60_000
+
+
+def place_of(message: Any) -> Any:
+    """A message's place in the order of its chat."""
+    return Tuple(message.created_at, message.id)
+
+
+def next_time(chat: Any, joined: Any = None) -> Any:
+    """The time `P.now`, or the first millisecond after everything that is in the chat.
+
+    `joined`: the row of the chat, where the statement has it anyway.
+    """
+    message, member, held = Message.alias(), ChatMember.alias(), joined or Chat.alias()
+    latest = dialect().milliseconds_after(P.now, SQL(str(MOST_AHEAD)))
+
+    def newest(table: Any, time: Any, *conditions: Any) -> Any:
+        # Not MAX(): for that PostgreSQL would plan two ways each time.
+        of_chat = table.select(time).where(table.chat == chat, time <= latest, *conditions)
+        return of_chat.order_by(time.desc()).limit(1)
+
+    last_message = newest(message, message.created_at, is_in_order(message))
+    last_sent: Any = Case(None, [(held.updated_at <= latest, held.updated_at)])
+    if joined is None:
+        last_sent = held.select(last_sent).where(held.id == chat)
+    return dialect().latest_of(
+        P.now,
+        dialect().milliseconds_after(last_message, SQL("1")),
+        dialect().milliseconds_after(last_sent, SQL("1")),
+        newest(member, member.joined_at),
+    )
+
+
+def user_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "User", by id."""
+    return dialect().lock(User.select(User.id).where(*conditions).order_by(User.id))
+
+
+def chat_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "Chat", by id."""
+    return dialect().lock(Chat.select(Chat.id).where(*conditions).order_by(Chat.id))
+
+
+def settings_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "ChatSettings", by (chat, user)."""
+    return dialect().lock(
+        ChatSettings.select(ChatSettings.id)
+        .where(*conditions)
+        .order_by(ChatSettings.chat, ChatSettings.user)
+    )

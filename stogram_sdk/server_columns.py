@@ -1,0 +1,55 @@
+"""Columns that later servers have added, if the database has them.
+
+The models do not name these columns, because many databases do not have them. A new connection
+learns which are there, and statements use only those.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import SQL, BooleanField, FieldAlias, ModelAlias, TextField, fn
+
+from stogram_sdk.fields import UtcDateTimeField
+from stogram_sdk.models import ChatSettings, Message
+from stogram_sdk.statements import dialect
+
+
+def _column_of(model: Any, field: Any) -> Any:
+    field.bind(model, field.column_name, set_attribute=False)
+    return field
+
+
+_EXPIRES_AT = _column_of(Message, UtcDateTimeField(column_name="expiresAt"))
+_IS_ARCHIVED = _column_of(ChatSettings, BooleanField(column_name="isArchived"))
+_LEVEL = _column_of(ChatSettings, TextField(column_name="notificationLevel"))
+
+
+def _in(table: Any, field: Any) -> Any:
+    """The column of a table of the statement; None where the database does not have it."""
+    name = f"{field.model._meta.table_name}.{field.column_name}"
+    if name not in dialect().server_columns:
+        return None
+    if isinstance(table, ModelAlias):
+        return FieldAlias.create(table, field)  # type: ignore[no-untyped-call]  # stubs
+    return field
+
+
+def is_expired(message: Any) -> Any:
+    """Whether the time of a message is over; None if the database has no such time."""
+    expires_at = _in(message, _EXPIRES_AT)
+    if expires_at is None:
+        return None
+    return fn.COALESCE(expires_at <= SQL("(now() AT TIME ZONE 'UTC')"), SQL("false"))
+
+
+def is_archived(settings: Any) -> Any:
+    """Whether the chat is archived."""
+    archived = _in(settings, _IS_ARCHIVED)
+    return SQL("false") if archived is None else fn.COALESCE(archived, SQL("false"))
+
+
+def notification_level(settings: Any) -> Any:
+    """The level that a member has chosen: ALL, MENTIONS or MUTED; None where it is always ALL."""
+    level = _in(settings, _LEVEL)
+    return None if level is None else fn.COALESCE(level.cast("text"), "ALL")

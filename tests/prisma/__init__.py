@@ -1,0 +1,1 @@
+"""The server's own tool beside our migrations: it must find no drift."""

@@ -1,0 +1,148 @@
+"""`stogram migrate`, `rollback` and `status`: what they print, and their exit statuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import stogram_sdk as sdk
+from tests.support.states import Databases, migrate_here, pw_migrate, stogram
+
+#: Commands, in processes of their own.
+pytestmark = pytest.mark.slow
+
+NAMES = ["001_server_tables", "002_guide_features", "003_searches_and_lists"]
+NOWHERE = "postgresql://u:s3cr3t@/x?host=/nowhere"
+
+
+def said(url: str, *arguments: str, code: int = 0, **variables: str) -> list[str]:
+    """The lines of a run; a run that is refused says one thing, and not on stdout."""
+    done = stogram(url, *arguments, **variables)
+    assert done.returncode == code, done.stderr
+    if code == 0:
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("Error: ")
+    return done.stderr.splitlines()
+
+
+def marks(done: int) -> list[str]:
+    return [f"[{'x' if place < done else ' '}] {name}" for place, name in enumerate(NAMES)]
+
+
+def test_the_way_there_and_back(database_url: str) -> None:
+    """Each migration is a line, and below it each step."""
+    first = said(database_url, "migrate", "--name", "001")
+    assert first[0] == NAMES[0]
+    assert "    table User" in first
+    assert first[-1] == "1 migration applied"
+    assert said(database_url, "status") == [*marks(1), "1 migration done, 2 pending"]
+    assert said(database_url, "migrate", "--name", NAMES[0]) == [
+        "nothing to do: no migration is pending"
+    ]
+    others = said(database_url, "migrate")
+    assert [line for line in others if line[0] != " "] == [*NAMES[1:], "2 migrations applied"]
+    assert "    column Message.hashtags" in others
+    assert "    triggers that keep MessageTag" in others
+    assert said(database_url, "status") == [*marks(3), "3 migrations done, 0 pending"]
+    assert said(database_url, "migrate") == ["nothing to do: no migration is pending"]
+    back = said(database_url, "rollback", "--count", "2")
+    assert [line for line in back if line[0] != " "] == [
+        *(NAMES[2], NAMES[1]),
+        "2 migrations taken back",
+    ]
+    assert said(database_url, "rollback", "--count", "2", code=1) == [
+        "Error: cannot take back 2 migrations: 1 done"
+    ]
+    assert said(database_url, "rollback")[-1] == "1 migration taken back"
+    assert said(database_url, "rollback") == ["nothing to do: no migration is done"]
+
+
+def test_the_stock_command_goes_on_where_it_was(database_url: str) -> None:
+    said(database_url, "migrate", "--name", NAMES[0])
+    assert "Done: 1, Pending: 2" in pw_migrate(database_url, "list").stdout
+    assert pw_migrate(database_url, "migrate").returncode == 0
+    assert said(database_url, "status")[:3] == marks(3)
+    assert stogram(database_url, "check").returncode == 0
+
+
+def test_fake_changes_no_table(databases: Databases, name: str) -> None:
+    databases.prisma(name)
+    before = databases.dump(name)
+    url = databases.server.url_of(name)
+    assert said(url, "migrate", "--fake", "--name", "002") == [
+        *NAMES[:2],
+        "2 migrations noted as done",
+    ]
+    assert databases.dump(name) == before
+    assert said(url, "status")[:3] == marks(2)
+
+
+def test_status_changes_nothing(databases: Databases, name: str, tmp_path: Path) -> None:
+    databases.before(name)
+    assert said(databases.server.url_of(name), "status")[:3] == marks(0)
+    assert databases.server.execute("SELECT to_regclass('migratehistory')", name) == [(None,)]
+    file = f"sqlite:///{tmp_path}/none.db"
+    for command in ("status", "rollback"):
+        assert "there is no file" in said(file, command, code=1)[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_is_the_message_alone(databases: Databases, name: str) -> None:
+    databases.orphans(name)
+    lines = said(databases.server.url_of(name), "migrate", code=1)
+    assert lines[0] == "Error: the migration has not begun; first see to this:"
+    assert len(lines) == 8
+    assert all(line.startswith("- foreign key ") for line in lines[1:])
+
+
+def test_a_rollback_that_would_lose_data_is_refused(database_url: str) -> None:
+    migrate_here(database_url)
+    sdk.connect(database_url)
+    user = sdk.create_user("anna@example.com", "anna", password_hash="x")
+    sdk.create_folder(user.id, "work")
+    sdk.close()
+    refused = said(database_url, "rollback", "--count", "2", code=1)
+    assert refused[0].startswith("Error: this would lose 1 rows of Folder. Make a backup")
+    assert len(refused) == 1
+    assert said(database_url, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")[0] == NAMES[1]
+
+
+@pytest.mark.parametrize("command", ["migrate", "rollback", "status"])
+def test_a_server_that_is_not_there_is_one_line(command: str) -> None:
+    line = "Error: the database cannot be reached, or does not let this user in"
+    assert said(NOWHERE, command, code=1) == [line]
+
+
+@pytest.mark.parametrize("command", ["migrate", "rollback", "list"])
+def test_so_it_is_with_the_stock_command(command: str) -> None:
+    done = pw_migrate(NOWHERE, command)
+    line = "Error: the database cannot be reached, or does not let this user in"
+    assert (done.returncode, done.stderr.splitlines()) == (1, [line])
+
+
+def test_a_migration_of_a_later_version(databases: Databases, name: str) -> None:
+    url = databases.server.url_of(name)
+    migrate_here(url)
+    databases.strictly(
+        name, "INSERT INTO migratehistory (name, migrated_at) VALUES ('009_later', now())"
+    )
+    assert "does not have 009_later" in said(url, "rollback", code=1)[0]
+    assert said(url, "status")[3] == "[x] 009_later"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["migrate", "--name", "007"], ["rollback", "--count", "0"], ["migrate", "now"]]
+)
+def test_what_is_not_understood_is_usage(arguments: list[str]) -> None:
+    done = stogram(NOWHERE, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage: " in done.stderr
+
+
+def test_version_and_help() -> None:
+    assert stogram("", "--version").stdout == f"stogram_sdk {sdk.__version__}\n"
+    assert "Exit status: 0" in stogram("", "-h").stdout
+    assert "--fake" in stogram("", "migrate", "-h").stdout
