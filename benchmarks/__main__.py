@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg2
-from rich.console import Console
-from rich.progress import track
 
 from benchmarks.by_hand import ByHand
 from benchmarks.calls import TAGGED, calls, prepare
@@ -28,7 +26,7 @@ from benchmarks.others import others
 from benchmarks.report import print_figures
 from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN, RESULTS
 from benchmarks.server import filled_server
-from benchmarks.timing import Call, percentiles, times_in_turns
+from benchmarks.timing import Call, percentiles, times_in_turns, told
 from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.models import new_id
 
@@ -68,12 +66,11 @@ def _measure(url: str, messages: int, seconds: float, only: str) -> dict[str, An
 
     def measure(calls: dict[str, Call]) -> dict[str, Any]:
         figures: dict[str, Any] = {}
-        console = Console(stderr=True)
-        for name, ours in track(calls.items(), "Measuring", len(calls), console=console):
-            contestants: dict[str, Call] = {OURS: ours}
+        for name in told(calls):
+            contestants: dict[str, Call] = {OURS: calls[name]}
             with ExitStack() as stack:
                 if elsewhere is not None:
-                    by_hand = stack.enter_context(closing(ByHand(ours, url)))
+                    by_hand = stack.enter_context(closing(ByHand(calls[name], url)))
                     contestants |= {BY_HAND: by_hand, **elsewhere.get(name, {})}
                     if name == "send_message, tags" and messages <= _LARGEST_COPY:
                         contestants |= _plain_inserts(url)

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from benchmarks.results import BY_HAND, GUIDE, OURS, PLAIN, read_import_times, read_sizes
+from benchmarks.tables import table
 
 #: The figures of one result: by call and contestant.
 Calls = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -127,21 +128,18 @@ _BARS = (
 
 def bar_in_markdown(results: Sequence[dict[str, Any]]) -> str:
     """What each may cost, and the worst that was measured; bold what is above."""
-    lines = [
-        f"| what | at most | {' | '.join(f'{size:,} messages' for size in _SIZES)} |",
-        f"| --- | ---: |{' ---: |' * len(_SIZES)}",
-    ]
+    rows = []
     for bar in _BARS:
         found = {
             each["messages"]: each["calls"] for each in results if each["engine"] == bar.engine
         }
         cells = [_cell(bar, found.get(size), found.get(_SIZES[0])) for size in _SIZES]
-        lines.append(f"| {bar.what} | {bar.at_most:g} {bar.unit} | {' | '.join(cells)} |")
+        rows.append([bar.what, f"{bar.at_most:g} {bar.unit}", *cells])
     times = read_import_times()
     if times:
         ratio = _shown(times["stogram_sdk"] / times["peewee, psycopg2"], _IMPORT)
-        lines.append(f"| `import stogram_sdk` | {_IMPORT:g} x `peewee, psycopg2` | {ratio} | |")
-    return "\n".join(lines) + "\n"
+        rows.append(["`import stogram_sdk`", f"{_IMPORT:g} x `peewee, psycopg2`", ratio, ""])
+    return table(["what", "at most", *(f"{size:,} messages" for size in _SIZES)], rows)
 
 
 def _cell(bar: _Bar, calls: Calls | None, smallest: Calls | None) -> str:
@@ -161,14 +159,11 @@ def others_in_markdown(result: dict[str, Any]) -> str:
     """The medians of those calls that all contestants make, side by side."""
     calls = {name: times for name, times in result["calls"].items() if "Django" in times}
     contestants = list(next(iter(calls.values())))
-    lines = [
-        f"| median, ms, {result['messages']:,} messages | {' | '.join(contestants)} |",
-        f"| --- |{' ---: |' * len(contestants)}",
-    ]
-    for name, times in calls.items():
-        medians = " | ".join(f"{times[who]['median']:.2f}" for who in contestants)
-        lines.append(f"| `{name}` | {medians} |")
-    return "\n".join(lines) + "\n"
+    rows = (
+        [f"`{name}`", *(f"{times[who]['median']:.2f}" for who in contestants)]
+        for name, times in calls.items()
+    )
+    return table([f"median, ms, {result['messages']:,} messages", *contestants], rows)
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 A tag is in one message of five, some in many and most in few (Zipf). Two users look at it all:
 `MANY` is in 500 chats, `FEW` in 20. The tag `popular` is everywhere; `elsewhere` is as popular,
 but in no chat of theirs; `rare` is in 20 messages. So it is with the names that are mentioned.
+`READER` is in the 500 busiest groups, and says nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ FIRST = datetime(2016, 1, 1, tzinfo=UTC)
 PERIOD = timedelta(days=3650)
 MANY, FEW = "user-many", "user-few"
 CHATS_OF_MANY, CHATS_OF_FEW = 500, 20
+#: Who has much that is unread, see `benchmarks.unread`, and whom they block.
+READER = "user-reading"
+CHATS_OF_READER = 500
+BLOCKED_BY_READER = tuple(f"user-{number}" for number in range(10, 15))
 #: Whom `MANY` blocks.
 BLOCKED = "user-9"
 TAGS = 5_000
@@ -41,7 +46,7 @@ SEARCHED_WORDS = {"common": "word1", "rare": "needle", "absent": "unwritten"}
 
 
 #: How many members the chats of `sized_chat` have, and how many chats the users of `user_in_chats`.
-MEMBERS = (10, 30, 100, 1_000, 10_000, 100_000)
+MEMBERS = (2, 10, 30, 100, 1_000, 10_000, 100_000)
 CHATS = (1, 10, 100, 500, 1_000)
 
 
@@ -71,6 +76,11 @@ class World:
     of_many: set[int] = field(default_factory=set)
     of_few: set[int] = field(default_factory=set)
 
+    @property
+    def groups(self) -> list[str]:
+        """The busiest first."""
+        return [chat for chat, kind in self.chats if kind == "GROUP"]
+
 
 def make_world(messages: int) -> World:
     chance = random.Random(messages)
@@ -91,11 +101,12 @@ def make_world(messages: int) -> World:
 
 def _others(chance: random.Random, world: World) -> tuple[list[str], dict[str, list[str]]]:
     """Who else is there, and the chats of each: they write nothing."""
-    groups = [chat for chat, kind in world.chats if kind == "GROUP"]
+    groups = world.groups
     chats_of = {user_in_chats(count): chance.sample(groups, count) for count in CHATS}
     sizes = [(size, sized_chat(size)) for size in MEMBERS]
     for number in range(2, max(MEMBERS) + 1):
         chats_of[f"member_{number}"] = [chat for size, chat in sizes if number <= size]
+    chats_of[READER] = groups[:CHATS_OF_READER]
     return list(chats_of), chats_of | {MANY: [chat for _, chat in sizes]}
 
 
@@ -199,15 +210,31 @@ def other_rows(world: World) -> Iterator[tuple[str, tuple[str, ...], list[tuple[
             for chat in chats
         ],
     )
+    yield (
+        "BlockedUser",
+        ("id", "userId", "blockedId"),
+        [(f"{READER}/{user}", READER, user) for user in BLOCKED_BY_READER],
+    )
     columns = ("id", "userId", "chatId", "unreadCount", "isMuted", "isFavorite")
     times = ("createdAt", "updatedAt")
-    yield (
-        "ChatSettings",
-        columns + times,
-        [
-            (f"{user}/{number}", user, f"chat-{number}", number % 3, number % 7 == 0,
-             number % 50 == 0, _time(FIRST + PERIOD), now)
-            for user, chats in ((MANY, world.of_many), (FEW, world.of_few))
-            for number in sorted(chats)
-        ],
-    )  # fmt: skip
+    yield "ChatSettings", columns + times, [*_settings(world, chats_of)]
+
+
+def _settings(world: World, chats_of: dict[str, list[str]]) -> Iterator[tuple[Any, ...]]:
+    """What the users who look have set, and the rows of the members of `sized_chat`.
+
+    Of the small ones: most of all rows would else be those of one chat.
+    """
+    times = _time(FIRST + PERIOD), _time(FIRST)
+    for user, chats in ((MANY, world.of_many), (FEW, world.of_few)):
+        for number in sorted(chats):
+            values = f"chat-{number}", number % 3, number % 7 == 0, number % 50 == 0
+            yield (f"{user}/{number}", user, *values, *times)
+    for number, chat in enumerate(chats_of[READER]):
+        values = chat, 0, number % 7 == 0, number % 50 == 0
+        yield (f"{READER}/{chat}", READER, *values, *times)
+    for size in MEMBERS:
+        if size <= 1_000:
+            for number in range(2, size + 1):
+                user, chat = f"member_{number}", sized_chat(size)
+                yield (f"{user}/{chat}", user, chat, 0, False, False, *times)

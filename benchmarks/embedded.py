@@ -12,7 +12,7 @@ from peewee_migrate import Router
 
 import stogram_sdk
 from benchmarks.data import make_world
-from benchmarks.load import load_sqlite
+from benchmarks.load import load_sqlite, read_as_counted
 from stogram_sdk.database import current_database, session
 from stogram_sdk.schema.migration import migrations_directory
 
@@ -32,6 +32,7 @@ def filled_file(messages: int, kept: Path | None) -> Iterator[str]:
                 router.run("002_guide_features")
                 load_sqlite(current_database().connection(), make_world(messages))
             stogram_sdk.migrate()
+            read_as_counted()
             with session():
                 current_database().execute_sql("ANALYZE")
             is_filled.touch()

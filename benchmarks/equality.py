@@ -66,7 +66,7 @@ def _id_of(row: Any) -> Any:
 
 _RESET = """
 UPDATE "ChatSettings" SET "isMuted" = false, "isFavorite" = false, "folderId" = NULL,
-    "unreadCount" = 7, "lastReadMessageId" = NULL
+    "unreadCount" = 0, "lastReadMessageId" = NULL
     WHERE "userId" = %(user)s AND "chatId" = %(chat)s;
 DELETE FROM "BlockedUser" WHERE "userId" = %(user)s AND "blockedId" = %(blocked)s;
 DELETE FROM "PinnedMessage" WHERE "userId" = %(user)s AND "messageId" = %(message)s;

@@ -1,4 +1,4 @@
-"""Filling a database with the rows of `data`, by COPY."""
+"""Filling a database with the rows of `data`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from benchmarks.data import MESSAGE_COLUMNS, World, message_rows, other_rows
+import stogram_sdk
+from benchmarks.data import FEW, MANY, MESSAGE_COLUMNS, World, message_rows, other_rows
+from stogram_sdk.database import current_database, session
 
 
 class _Lines:
@@ -57,3 +59,28 @@ def load_sqlite(connection: Any, world: World) -> None:
         )
         connection.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', values)
     connection.commit()
+
+
+def leave_unread(user_id: str, number: int, *conditions: str) -> None:
+    """Let the user have read all but so many messages of others, in each chat; at least the first.
+
+    In those of their rows that fulfil the conditions.
+    """
+    theirs = f"""SELECT id FROM "Message" WHERE "chatId" = "ChatSettings"."chatId"
+        AND NOT "isDeleted" AND ("isSent" OR "scheduledFor" IS NULL) AND "senderId" <> '{user_id}'
+        ORDER BY "createdAt" """
+    rows = " AND ".join([f""" "userId" = '{user_id}' """, *conditions])
+    with session(statement_timeout=0):
+        current_database().execute_sql(
+            f"""UPDATE "ChatSettings" SET "lastReadMessageId" = coalesce(
+                ({theirs} DESC, id DESC LIMIT 1 OFFSET {number}), ({theirs}, id LIMIT 1)
+            ) WHERE {rows}"""
+        )
+
+
+def read_as_counted() -> None:
+    """Let the users who look have read so far that their rows' counts are right."""
+    for user_id in (MANY, FEW):
+        for number in range(3):
+            leave_unread(user_id, number, f'"unreadCount" = {number}')
+        stogram_sdk.recount_unread(user_id)

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.large_server import large_server
+from benchmarks.tables import table
 from tests.support.guide import prisma_sql
 from tests.support.postgres import PostgresServer
 from tests.support.states import PROJECT, Databases, environment
@@ -62,7 +61,6 @@ def main() -> None:
     arguments.add_argument("--messages", type=int, default=1_000_000)
     arguments.add_argument("--picture", type=Path)
     options = arguments.parse_args()
-    console = Console()
     runs: list[Run] = []
     with large_server(options.messages) as (server, template):
         for with_open_transaction in (False, True):
@@ -71,8 +69,8 @@ def main() -> None:
                     run = Run(name, with_open_transaction)
                     measure(server, database, run, migrate)
                     runs.append(run)
-                    console.print(summary(run))
-    console.print(table_of(runs, options.messages))
+                    print(summary(run))
+    print(table_of(runs, options.messages))
     if options.picture:
         draw(runs, options.picture)
 
@@ -204,19 +202,19 @@ def summary(run: Run) -> str:
     )
 
 
-def table_of(runs: list[Run], messages: int) -> Table:
-    table = Table(title=f"The longest standstill, with {messages:,} messages")
-    for heading in ("another transaction", "migration", "takes (s)", "write (ms)", "read (ms)"):
-        table.add_column(heading, justify="left" if heading[0] in "am" else "right")
-    for run in runs:
-        table.add_row(
+def table_of(runs: list[Run], messages: int) -> str:
+    rows = (
+        (
             f"open for {OPEN_SECONDS:.0f} s" if run.with_open_transaction else "none",
             run.name,
             f"{run.ended - run.began:.1f}",
             f"{run.longest(run.writes):,.0f}",
             f"{run.longest(run.reads):,.0f}",
         )
-    return table
+        for run in runs
+    )
+    headings = f"{messages:,} messages: another transaction", "migration", "takes, s"
+    return table([*headings, "longest write, ms", "longest read, ms"], rows, texts=2)
 
 
 def draw(runs: list[Run], picture: Path) -> None:

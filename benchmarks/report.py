@@ -7,24 +7,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.bar import bar_in_markdown, others_in_markdown
 from benchmarks.growth import draw_growth
-from benchmarks.results import BY_HAND, OURS, read_results
+from benchmarks.results import BY_HAND, OURS, read_results, read_unread
+from benchmarks.tables import table
+from benchmarks.unread import unread_in_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 _HEADINGS = ("median", "p95", "p99", "ratio")
 
 
 def print_figures(result: dict[str, Any]) -> None:
-    table = Table("call", title=f"{result['messages']:,} messages on {result['engine']}, ms")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="right")
-    for row in _rows(result["calls"]):
-        table.add_row(*row)
-    Console(width=110).print(table)
+    print(f"{result['messages']:,} messages on {result['engine']}\n")
+    print(_table(result["calls"], _HEADINGS))
+
+
+def _table(calls: dict[str, Any], headings: Sequence[str]) -> str:
+    rows = (
+        (f"&nbsp;&nbsp;{name.strip()}" if name.startswith(" ") else f"`{name}`", *numbers)
+        for name, *numbers in _rows(calls)
+    )
+    cut = (row[: 1 + len(headings)] for row in rows)
+    return table(["call, ms", *headings], cut)
 
 
 def _rows(calls: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -47,12 +51,7 @@ def figures_in_markdown(results: Sequence[dict[str, Any]]) -> str:
         title = f"{engine}, {result['messages']:,} messages"
         parts += ["<details>", f"<summary>{title}</summary>", ""]
         headings = _HEADINGS if result["engine"] == "postgresql" else _HEADINGS[:3]
-        parts.append(f"| call, ms | {' | '.join(headings)} |")
-        parts.append(f"| --- |{' ---: |' * len(headings)}")
-        for name, *numbers in _rows(result["calls"]):
-            label = f"&nbsp;&nbsp;{name.strip()}" if name.startswith(" ") else f"`{name}`"
-            parts.append(f"| {label} | {' | '.join(numbers[: len(headings)])} |")
-        parts += ["", "</details>", ""]
+        parts += [_table(result["calls"], headings), "</details>", ""]
     return "\n".join(parts)
 
 
@@ -62,6 +61,7 @@ def with_figures(document: str, results: Sequence[dict[str, Any]]) -> str:
     small_enough = [each for each in on_postgres if each["messages"] <= 1_000_000]
     document = _with(document, "bar", bar_in_markdown(results))
     document = _with(document, "others", others_in_markdown((small_enough or on_postgres)[-1]))
+    document = _with(document, "unread", unread_in_markdown(read_unread()))
     return _with(document, "figures", figures_in_markdown(results))
 
 

@@ -11,6 +11,8 @@ RESULTS = Path(__file__).parent / "results"
 IMPORTS = RESULTS / "imports.json"
 #: The same calls in two sizes of database, in turns.
 SIZES = RESULTS / "sizes.json"
+#: What unread counts cost, by engine and size.
+UNREAD = RESULTS / "unread"
 OURS = "stogram_sdk"
 #: psycopg2 with the same SQL.
 BY_HAND = "psycopg2 by hand"
@@ -21,7 +23,16 @@ PLAIN = "plain INSERT, with 003 and MessageTag"
 
 def read_results() -> list[dict[str, Any]]:
     """All of benchmarks/results: PostgreSQL first, and what is larger later."""
-    results = [json.loads(path.read_text()) for path in RESULTS.glob("*-*.json")]
+    return _read(RESULTS)
+
+
+def read_unread() -> list[dict[str, Any]]:
+    """The same of `UNREAD`."""
+    return _read(UNREAD)
+
+
+def _read(directory: Path) -> list[dict[str, Any]]:
+    results = [json.loads(path.read_text()) for path in directory.glob("*-*.json")]
     return sorted(results, key=lambda result: (result["engine"], result["messages"]))
 
 

@@ -14,7 +14,7 @@ from peewee_migrate import Router
 
 import stogram_sdk
 from benchmarks.data import make_world
-from benchmarks.load import load_postgres
+from benchmarks.load import load_postgres, read_as_counted
 from stogram_sdk.database import current_database, session
 from stogram_sdk.schema.migration import migrations_directory
 from tests.support.postgres import Cluster, server_binaries
@@ -31,24 +31,32 @@ _DURABLE = (
 
 
 @contextmanager
+def started(directory: Path) -> Iterator[str]:
+    """The URL of a server that keeps what it commits, in the directory."""
+    cluster = Cluster(directory, server_binaries(directory), *_DURABLE)
+    cluster.start()
+    try:
+        yield f"postgresql://postgres@/postgres?host={directory}"
+    finally:
+        cluster.stop("fast")
+
+
+@contextmanager
 def filled_server(messages: int, kept: Path | None) -> Iterator[str]:
     """The URL of the database; in the directory `kept` it is there for the next run."""
     directory = kept or Path(tempfile.mkdtemp(prefix="stogram-bench-"))
     directory.mkdir(parents=True, exist_ok=True)
     is_filled = directory / "filled"
     try:
-        cluster = Cluster(directory, server_binaries(directory), *_DURABLE)
-        cluster.start()
-        try:
-            url = f"postgresql://postgres@/postgres?host={directory}"
+        with started(directory) as url:
             stogram_sdk.connect(url)
-            if not is_filled.exists():
-                _fill(url, messages)
-                is_filled.touch()
-            yield url
-        finally:
-            stogram_sdk.close()
-            cluster.stop("fast")
+            try:
+                if not is_filled.exists():
+                    _fill(url, messages)
+                    is_filled.touch()
+                yield url
+            finally:
+                stogram_sdk.close()
     finally:
         if kept is None:
             shutil.rmtree(directory, ignore_errors=True)
@@ -71,6 +79,7 @@ def _fill(url: str, messages: int) -> None:
             f"migration 003 on them in {time.perf_counter() - loaded:.0f} s"
         )
         connection.commit()
+        read_as_counted()
         connection.autocommit = True
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("CHECKPOINT")

@@ -14,12 +14,10 @@ from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from rich.progress import track
-
 from benchmarks.calls import calls, prepare
 from benchmarks.results import SIZES
 from benchmarks.server import filled_server
-from benchmarks.timing import percentiles, timed, times_in_turns
+from benchmarks.timing import percentiles, timed, times_in_turns, told
 
 #: The calls that must not grow; a name that begins so.
 _CALLS = ("find_by_hashtag, ", "find_by_mention, ", "list_chats, 500 chats")
@@ -37,9 +35,7 @@ def main() -> None:
             for size, kept in zip(options.messages, options.keep, strict=True)
         }
         names = next(database.names for database in databases.values())
-        figures = {
-            name: _compared(name, databases, options.seconds) for name in track(names, "Measuring")
-        }
+        figures = {name: _compared(name, databases, options.seconds) for name in told(names)}
     SIZES.write_text(json.dumps({"messages": options.messages, "calls": figures}, indent=1) + "\n")
 
 

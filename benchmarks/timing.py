@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Call = Callable[[], Any]
@@ -47,3 +48,23 @@ def percentiles(times: list[float]) -> dict[str, float]:
         name: round(times[min(len(times) - 1, len(times) * percent // 100)], 4)
         for name, percent in at.items()
     }
+
+
+def costs(taken: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+    """Of how long calls took, and how long client and server were at work, see `sender.cost_of`."""
+    took, client, server = zip(*taken, strict=True)
+    times = percentiles(sorted(took))
+    return {
+        "median": times["median"],
+        "p95": times["p95"],
+        # The mean: the kernel may count a part of one call to the next.
+        "CPU of client": round(sum(client) / len(client), 4),
+        "CPU of server": round(sum(server) / len(server), 4),
+    }
+
+
+def told(names: Iterable[str]) -> Iterator[str]:
+    """The names; each is printed when its turn comes."""
+    for name in names:
+        print(name, file=sys.stderr)
+        yield name
