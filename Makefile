@@ -8,7 +8,7 @@ SIZES := 10000 100000 1000000
 LARGE := 10000000
 SECONDS := 1
 
-.PHONY: demo test quick test-pgbouncer test-settings test-strict test-sdist check check-package \
+.PHONY: demo test coverage quick test-prisma test-pgbouncer test-settings test-strict test-sdist check check-package \
 	soak bench bench-large clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
@@ -19,30 +19,46 @@ $(VENV)/installed: setup.cfg pyproject.toml
 # An embedded database, migrated, and a first look around.
 demo: $(VENV)/installed
 	rm -f demo.db*
-	DATABASE_URL=$(SQLITE) STOGRAM_DATABASE_URL= $(VENV)/bin/pw_migrate migrate
+	DATABASE_URL=$(SQLITE) STOGRAM_DATABASE_URL= $(VENV)/bin/stogram migrate
 	DATABASE_URL=$(SQLITE) STOGRAM_DATABASE_URL= $(RUN) examples/quickstart.py
 
 # The whole suite, on SQLite and on a PostgreSQL server that the tests start.
 test: $(VENV)/installed
-	$(RUN) -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+	$(RUN) -m pytest -n 2 --dist worksteal
 
-# Without what kills processes, waits, or repeats many times: for between two changes.
+# The same with a look at which lines it runs, which takes twice as long.
+coverage: $(VENV)/installed
+	$(RUN) -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=95
+
+# Without what starts or kills processes, waits, or repeats many times: between two changes.
 quick: $(VENV)/installed
-	$(RUN) -m pytest -n 2 -m "not slow"
+	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow"
 
 # The whole suite through PgBouncer in transaction mode; what the faults need stands by itself.
 test-pgbouncer: $(VENV)/installed
-	STOGRAM_TEST_PGBOUNCER=pgbouncer $(RUN) -m pytest -n 2 --ignore tests/test_faults.py \
+	STOGRAM_TEST_PGBOUNCER=pgbouncer $(RUN) -m pytest -n 2 --dist worksteal --ignore tests/test_faults.py \
 		--ignore tests/test_soak.py
 
 # The same on a server whose sessions have another time zone and another isolation level.
 test-settings: $(VENV)/installed
 	STOGRAM_TEST_PG_OPTIONS="timezone=Europe/Moscow default_transaction_isolation=serializable" \
-		$(RUN) -m pytest -n 2 --ignore tests/test_faults.py --ignore tests/test_soak.py
+		$(RUN) -m pytest -n 2 --dist worksteal --ignore tests/test_faults.py --ignore tests/test_soak.py
+
+# Prisma's own tools beside the migrations: they must find no drift. Needs Node.js and npm, and a
+# PostgreSQL before 18: STOGRAM_TEST_PG_BIN=/usr/lib/postgresql/15/bin make test-prisma
+test-prisma: $(VENV)/prisma/node_modules
+	$(RUN) -m tests.prisma $(VENV)/prisma
+
+# The binaries that its scripts would download are not needed.
+$(VENV)/prisma/node_modules: $(VENV)/installed tests/prisma/package.json
+	mkdir -p $(VENV)/prisma
+	cp tests/prisma/package.json $(VENV)/prisma
+	cd $(VENV)/prisma && npm install --ignore-scripts --no-audit --no-fund --no-package-lock
+	touch $@
 
 # The same with every warning an error: none of ours, no connection or file left open.
 test-strict: $(VENV)/installed
-	PYTHONWARNINGS=error PYTHONDEVMODE=1 $(RUN) -m pytest -n 2 -W error
+	PYTHONWARNINGS=error PYTHONDEVMODE=1 $(RUN) -m pytest -n 2 --dist worksteal -W error
 
 # 1,000 faults in a row under load, some ten minutes: see tests/support/soak.py.
 soak: $(VENV)/installed
@@ -81,11 +97,14 @@ bench: $(VENV)/benchmarks
 	for size in $(SIZES); do \
 		$(RUN) -m benchmarks --messages $$size --seconds $(SECONDS) || exit 1; done
 	$(RUN) -m benchmarks --engine sqlite --messages $(lastword $(SIZES)) --seconds $(SECONDS)
+	for engine in postgresql sqlite; do \
+		$(RUN) -m benchmarks.unread --engine $$engine --messages $(lastword $(SIZES)) || exit 1; done
 	$(RUN) -m benchmarks.import_time
 	$(RUN) -m benchmarks.report
 
 bench-large: $(VENV)/benchmarks
 	$(RUN) -m benchmarks --messages $(LARGE) --seconds $(SECONDS)
+	$(RUN) -m benchmarks.unread --messages $(LARGE) --only reading
 	$(RUN) -m benchmarks.sizes --messages $(lastword $(SIZES)) $(LARGE) --seconds $(SECONDS)
 	$(RUN) -m benchmarks.report
 
