@@ -13,6 +13,9 @@ import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
 from tests.support.postgres import PostgresServer
 
+#: Whole databases, made and filled.
+pytestmark = pytest.mark.slow
+
 MESSAGES, CHATS, USERS = 4_000, 60, 400
 _USER, _CHAT = "user-1", "chat-1"
 

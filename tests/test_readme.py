@@ -98,6 +98,7 @@ def test_code_prints_what_it_should(ran: Ran) -> None:
 
 
 @both
+@pytest.mark.slow
 def test_flask_service(ran: Ran) -> None:
     anna, chat = ran.names["anna"], ran.names["chat"]
     client = ran.names["app"].test_client()
@@ -114,6 +115,7 @@ def test_flask_service(ran: Ran) -> None:
 
 
 @both
+@pytest.mark.slow
 def test_fastapi_service(ran: Ran) -> None:
     from fastapi.testclient import TestClient
 
@@ -129,6 +131,7 @@ def test_fastapi_service(ran: Ran) -> None:
 
 
 @both
+@pytest.mark.slow
 def test_each_error_has_a_code(ran: Ran) -> None:
     unavailable = ran.names["http_code"](sdk.Unavailable("no answer"))
     other = ran.names["http_code"](sdk.DatabaseError("?"))

@@ -15,6 +15,9 @@ from tests.support.contract import CALLS, Scene, outcome, undone
 from tests.support.postgres import PostgresServer
 from tests.support.states import Databases
 
+#: Whole databases, made and filled.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sample(postgres_server: PostgresServer) -> Iterator[None]:

@@ -23,6 +23,9 @@ from stogram_sdk.schema.unread_since import KeepMoment
 from tests.support.postgres import PostgresServer
 from tests.support.states import Databases, migrate_here, pw_migrate
 
+#: Whole databases, made and changed.
+pytestmark = pytest.mark.slow
+
 
 def catalog_of(url: str) -> Catalog:
     """Everything in the database but the history of migrations."""

@@ -25,6 +25,9 @@ from tests.test_plans import _plan as plan
 from tests.test_plans import _sent_by as sent_by
 from tests.test_search import ANY_CASE, found
 
+#: Whole databases, made and changed.
+pytestmark = pytest.mark.slow
+
 _BEGINNING = sdk.search._BEGINNING
 
 
@@ -101,9 +104,9 @@ def test_each_character_is_found_in_each_of_its_cases() -> None:
     file = sqlite3.connect(":memory:")
     file.execute("CREATE VIRTUAL TABLE texts USING fts5(text, detail=none, tokenize='trigram')")
     for character in map(chr, range(0x20000)):
-        query = any_case_trigrams(f"ab{character}cd")
         forms = {character.lower(), character.upper(), character.title(), character.casefold()}
         if len(forms | {character}) > 1:
+            query = any_case_trigrams(f"ab{character}cd")
             assert query is not None
             for form in forms:
                 file.execute("DELETE FROM texts")

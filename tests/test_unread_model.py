@@ -36,7 +36,7 @@ from stogram_sdk.ordering import MOST_AHEAD
 from tests.support.factories import make_user
 from tests.support.second_writer import SecondWriter
 
-EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "10"))
 STEPS = 30
 
 #: So few that it is met in the middle of a sequence.
