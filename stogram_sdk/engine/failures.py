@@ -3,8 +3,9 @@
 A call runs again up to five times if it conflicted with another transaction (SQLSTATE 40001,
 40P01), or if a row that it needs was deleted at that moment (23503: the next run does not find
 it). It runs again once, over a new connection, if its connection was lost and nothing was written
-or the call can be repeated. The logger `stogram_sdk` notes each such run at INFO. It names
-SQLSTATEs and seconds, never a value, a statement or where the database is.
+or the call can be repeated, and if the server has become read-only (25006). The logger
+`stogram_sdk` notes each such run at INFO. It names SQLSTATEs and seconds, never a value, a
+statement or where the database is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import peewee
 import psycopg2
 
+from stogram_sdk.engine.unreachable import unreachable
 from stogram_sdk.errors import DatabaseError, InvalidInput, StogramError, Unavailable
 
 T = TypeVar("T")
@@ -39,19 +41,39 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 # After a longer silence the network is to blame, and a second try would only double the wait.
 _SOON = 2.0
 
-# SQLSTATE classes and codes after which the same call may well succeed: connection exceptions,
-# too many connections, lock timeout, query canceled, shutdown and recovery, idle in transaction.
-_UNAVAILABLE = ("08", "53300", "55P03", "57", "25P03", "25P04")
+#: The server became a standby, or was told to take no writes.
+READ_ONLY = "25006"
 
-# The same of SQLite: the file is busy or locked, or cannot be read, written or opened now.
-_SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_SQLITE_UNAVAILABLE = (
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-)
+# SQLSTATE classes and codes after which the same call may well succeed later. The longest that
+# fits says what is the matter.
+_UNAVAILABLE = {
+    **dict.fromkeys(_CONFLICTS, "another transaction was in the way of this one"),
+    "08": "the connection to the database failed",
+    READ_ONLY: "the server only reads now, as a standby does after a failover",
+    "25P03": "the transaction was idle for too long (idle_in_transaction_session_timeout)",
+    "25P04": "the transaction took too long (transaction_timeout)",
+    "53": "the server is short of something",
+    "53100": "the server's disk is full",
+    "53200": "the server is out of memory",
+    "53300": "the server has too many connections",
+    "55P03": "another transaction holds a lock for too long (lock_timeout)",
+    "57": "the server is shutting down, starting, or had to break off",
+    "57014": "the statement was canceled, or took too long (statement_timeout)",
+    "58": "the server cannot read or write its files",
+}
+# Whether the statement was carried out is not known: transaction resolution unknown.
+_IN_DOUBT = ("08007", "40003")
+
+# The same of SQLite, by its primary codes.
+_SQLITE_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: "another writer holds the database for too long",
+    sqlite3.SQLITE_LOCKED: "another writer holds the database for too long",
+    sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory",
+    sqlite3.SQLITE_READONLY: "the database file is read-only",
+}
 
 
 class ConnectionLost(peewee.OperationalError):
@@ -96,15 +118,14 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
     if isinstance(error, ConnectionLost):
         return _lost(error, repeatable)
     if isinstance(original, sqlite3.Error):
-        return _translate_sqlite(error, original)
+        return _translate_sqlite(original, repeatable)
     sqlstate = sqlstate_of(error)
-    if sqlstate is not None and (sqlstate in _CONFLICTS or sqlstate.startswith(_UNAVAILABLE)):
-        return Unavailable(
-            f"the database did not do it in time or is not ready (SQLSTATE {sqlstate})",
-            sqlstate=sqlstate,
-        )
+    if sqlstate in _IN_DOUBT:
+        return _in_doubt(f"the connection failed (SQLSTATE {sqlstate})", repeatable, sqlstate)
+    if reason := _longest_that_fits(sqlstate or ""):
+        return Unavailable(f"{reason} (SQLSTATE {sqlstate})", sqlstate=sqlstate)
     if sqlstate is None and isinstance(original, psycopg2.OperationalError):
-        return Unavailable("the database cannot be reached, or does not let this user in")
+        return unreachable(original)
     if sqlstate is None and isinstance(original, psycopg2.InterfaceError):
         return Unavailable("the connection to the database was lost; nothing was written")
     if sqlstate == "42P01":
@@ -146,33 +167,49 @@ def _tries(error: BaseException, repeatable: bool, began: float) -> int:
     error = _of_peewee(error)
     if is_conflict(error):
         return _TRIES_OF_A_CONFLICT
+    if sqlstate_of(error) == READ_ONLY:
+        return _TRIES_OF_A_LOSS
     if isinstance(error, ConnectionLost) and (repeatable or not error.in_doubt):
         soon = not error.silent and time.monotonic() - began < _SOON
         return _TRIES_OF_A_LOSS if soon else 1
     return 1
 
 
+def _longest_that_fits(sqlstate: str) -> str | None:
+    """What is the matter, if the same call may well succeed later."""
+    starts = (sqlstate[:length] for length in (5, 2))
+    return next((_UNAVAILABLE[start] for start in starts if start in _UNAVAILABLE), None)
+
+
 def _lost(error: ConnectionLost, repeatable: bool) -> Unavailable:
     what = "the database did not answer in time" if error.silent else "the connection was lost"
-    if not error.in_doubt:
-        so = "nothing was written"
-    elif repeatable:
-        so = "make the call again, it can be repeated"
-    else:
+    sqlstate = sqlstate_of(error)
+    if error.in_doubt:
+        return _in_doubt(what, repeatable, sqlstate)
+    return Unavailable(f"{what}: nothing was written", sqlstate=sqlstate)
+
+
+def _in_doubt(what: str, repeatable: bool, sqlstate: str | None = None) -> Unavailable:
+    so = "make the call again, it can be repeated"
+    if not repeatable:
         so = "whether it was carried out is not known"
-    return Unavailable(
-        f"{what}: {so}",
-        safe_to_retry=repeatable or not error.in_doubt,
-        sqlstate=sqlstate_of(error),
-    )
+    return Unavailable(f"{what}: {so}", safe_to_retry=repeatable, sqlstate=sqlstate)
 
 
-def _translate_sqlite(error: peewee.PeeweeException, original: sqlite3.Error) -> StogramError:
-    code = getattr(original, "sqlite_errorcode", 0) & 0xFF  # without the extension
-    if code in _SQLITE_BUSY:
-        return Unavailable("another writer holds the database for too long; nothing was written")
+def _translate_sqlite(original: sqlite3.Error, repeatable: bool) -> StogramError:
+    extended = getattr(original, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if extended == sqlite3.SQLITE_BUSY_SNAPSHOT:
+        return Unavailable(
+            "a query of this thread is half read, and others have written since: read all its "
+            "rows or close its cursor, then write; nothing was written"
+        )
     if code in _SQLITE_UNAVAILABLE:
-        return Unavailable("the database file cannot be opened, read or written; nothing was")
+        return Unavailable(f"{_SQLITE_UNAVAILABLE[code]}; nothing was written")
+    if code == sqlite3.SQLITE_IOERR:
+        return _in_doubt("the database file cannot be read or written", repeatable)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseError("the file is damaged, or no SQLite database")
     if "no such table" in str(original):
         return _table_is_missing(None)
     return DatabaseError("the database refused a statement")
