@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -59,8 +59,9 @@ def _unit_of_work(
 ) -> Callable[..., R]:
     """Give a function a connection while it runs, and run it again where `failures` says so.
 
-    Inside the caller's transaction it runs once, as a part of that. An error leaves it as a
-    `StogramError`, and the caller decides whether to start over.
+    Inside the caller's transaction it runs once, as a part of that. An error undoes what the call
+    did and leaves it as a `StogramError`; the transaction stays usable, and the caller decides
+    whether to go on or to start over.
     """
 
     @wraps(function)
@@ -71,7 +72,8 @@ def _unit_of_work(
             can_repeat = kwargs.get(repeatable_with) is not None
         try:
             if database.in_transaction():
-                return function(*args, **kwargs)
+                with database.unit():
+                    return function(*args, **kwargs)
             opened = database.connect(reuse_if_open=True)
             try:
                 return run_again(partial(function, *args, **kwargs), repeatable=can_repeat)
@@ -103,6 +105,11 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
 
 
 def atomic() -> AbstractContextManager[None]:
-    """A transaction for the statements of one function; a savepoint inside the caller's."""
-    unit: AbstractContextManager[None] = current_database().unit()
+    """A transaction for the statements of one function.
+
+    Inside one of the caller the call has its savepoint, and needs no other.
+    """
+    database = current_database()
+    unit: AbstractContextManager[None]
+    unit = nullcontext() if database.in_transaction() else database.unit()
     return unit

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
 import peewee
+import psycopg2
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.database import current_database
 from stogram_sdk.paging import write_cursor
 from tests.support.contract import (
     CALLS,
@@ -38,6 +41,9 @@ READS = ("blocked_", "extract_", "find_", "get_", "is_", "list_", "search_", "ta
 
 def is_read(label: str) -> bool:
     return label.startswith((*READS, "users_", "visible_"))
+
+
+every_write = pytest.mark.parametrize("label", [label for label in CALLS if not is_read(label)])
 
 
 def test_there_is_a_call_of_every_public_function() -> None:
@@ -73,6 +79,79 @@ def test_a_call_is_undone_with_the_transaction_of_the_caller(label: str, world: 
         outcome(label, world.scene)
         assert (stored_rows() == before) == is_read(label), "what reads never writes"
     assert stored_rows() == before
+
+
+TABLES = sorted({model._meta.table_name for model in sdk.MODELS})
+
+
+def refuse_writes(table: str) -> None:
+    """Let this transaction's statements that write the table end with an error."""
+    if current_database().dialect.name == "sqlite":
+        for event in ("INSERT", "UPDATE", "DELETE"):
+            sdk.db.execute_sql(
+                f'CREATE TEMP TRIGGER "refuse_{event}" AFTER {event} ON "{table}"'
+                " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            )
+        return
+    sdk.db.execute_sql(
+        "CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '23514'; END $$;"
+        f'CREATE TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON "{table}"'
+        " FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse()"
+    )
+
+
+def goes_on(label: str, world: World, before: dict[str, Any]) -> type[Exception] | None:
+    """What a call raises in a transaction of the caller, which has written and writes again."""
+    raised = None
+    sdk.db.execute_sql("CREATE TEMP TABLE own (n INT)")
+    sdk.db.execute_sql("INSERT INTO own VALUES (1)")
+    try:
+        make_call(label, world.scene)
+    except sdk.StogramError as error:
+        raised = type(error)
+        assert stored_rows() == before, "a part of the call has stayed"
+    sdk.db.execute_sql("INSERT INTO own VALUES (2)")
+    assert sdk.db.execute_sql("SELECT sum(n) FROM own").fetchall() == [(3,)]
+    return raised
+
+
+@every_write
+def test_the_callers_transaction_goes_on_after_a_statement_was_refused(
+    label: str, world: World
+) -> None:
+    before, raised = stored_rows(), []
+    for table in TABLES:
+        with undone():
+            refuse_writes(table)
+            raised.append(goes_on(label, world, before))
+    # It does not write every table, but at least one.
+    assert set(raised) == {None, sdk.DatabaseError}
+
+
+@pytest.fixture
+def locked_tables(migrated_postgres: str) -> Iterator[None]:
+    """Somebody else holds all tables, so that nobody writes."""
+    connection = psycopg2.connect(migrated_postgres)
+    try:
+        names = ", ".join(f'"{table}"' for table in TABLES)
+        connection.cursor().execute(f"LOCK TABLE {names} IN EXCLUSIVE MODE")
+        yield
+    finally:
+        connection.close()
+
+
+# On SQLite a transaction that has begun is the only one that writes, and waits for nobody.
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
+@every_write
+def test_the_callers_transaction_goes_on_after_it_waited_too_long(
+    label: str, world: World, locked_tables: None
+) -> None:
+    before = stored_rows()
+    for limit in ("lock_timeout", "statement_timeout"):
+        with undone():
+            sdk.db.execute_sql(f"SET LOCAL {limit} = 20")
+            assert goes_on(label, world, before) is sdk.Unavailable
 
 
 class Built(Exception):

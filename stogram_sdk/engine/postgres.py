@@ -1,9 +1,13 @@
 """A PostgreSQL server, or PgBouncer in front of one.
 
 A transaction begins together with its first statement, which saves a round trip. `begin` keeps its
-opening text in `connection.opening`, and `execute_sql` sends that in front of the first statement.
+opening text in `connection.opening`, and the cursor sends that in front of the first statement.
 Until then nothing has begun: the connection may still be replaced, and commit and rollback have
 nothing to end.
+
+Inside a transaction of the caller each call has a savepoint, which its first statement brings along
+and the next statement after the call releases. So a call that fails leaves the transaction usable,
+and one that succeeds sends nothing more.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import peewee
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
 from stogram_sdk.any_case import any_case_like
 from stogram_sdk.engine.dialects import Dialect, PostgresDialect
-from stogram_sdk.engine.failures import ConnectionLost, logger, unwritable
+from stogram_sdk.engine.failures import READ_ONLY, ConnectionLost, logger, sqlstate_of, unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.time_limits import Connection, TimeLimits
 from stogram_sdk.errors import DatabaseError, Unavailable
@@ -80,28 +84,46 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         return self._before_write
 
     def unit(self) -> Any:
-        """A transaction that begins together with its first statement: one round trip less.
+        """A transaction or a savepoint that begins together with its first statement."""
+        return self._savepoint() if self.in_transaction() else self.atomic(together=True)
 
-        It is only for the functions of this package. A statement that does not pass through
-        `execute_sql`, such as one on a cursor of one's own, would be outside the transaction.
-        """
-        return self.atomic(together=True)
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        if self._state.conn.get_transaction_status() == TRANSACTION_STATUS_INERROR:
+            yield
+            return
+        self._state.conn.depth += 1
+        name = f"stogram_{self._state.conn.depth}"
+        self._state.conn.savepoints += f"SAVEPOINT {name}; "
+        succeeded = False
+        try:
+            yield
+            succeeded = True
+        finally:
+            self._end_savepoint(name, succeeded)
+
+    def _end_savepoint(self, name: str, succeeded: bool) -> None:
+        connection = self._state.conn
+        connection.depth -= 1
+        unsent = connection.savepoints.removesuffix(f"SAVEPOINT {name}; ")
+        if unsent != connection.savepoints:  # Nothing was sent that could be undone.
+            connection.savepoints = unsent
+        elif succeeded:
+            connection.savepoints += f"RELEASE SAVEPOINT {name}; "
+        else:
+            # What is inside of it goes with it.
+            connection.savepoints = ""
+            with suppress(ConnectionLost):
+                self._send(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
 
     def execute_sql(self, sql: Any, params: Any = None) -> Any:
         self._heal()
-        connection = self._state.conn
-        opening = connection.opening if connection is not None else ""
-        text = opening + sql if opening else sql  # a caller's query may be composed by psycopg2
         in_doubt = not (self._state.transactions or _only_reads(sql))
         try:
             with self._told_of_loss(in_doubt=in_doubt):
-                return super().execute_sql(text, params)  # type: ignore[no-untyped-call]  # stubs
+                return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
-        finally:
-            # The value could not be sent: the next statement sends the opening.
-            if opening and connection.get_transaction_status() != TRANSACTION_STATUS_IDLE:
-                connection.opening = ""
 
     def search_terms(self, text: str) -> str | None:
         """The terms for the search index; the statement itself sees whether there is one."""
@@ -134,6 +156,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         """End the transaction. Returns the server's word for it, None if nothing had begun."""
         # Not through `cursor()`: a new connection would commit nothing, and report success.
         connection = self._state.conn
+        connection.savepoints = ""
         if connection.opening:
             connection.opening = ""
             return None
@@ -181,6 +204,9 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 yield
         except peewee.PeeweeException as error:
             connection = self._state.conn
+            if sqlstate_of(error) == READ_ONLY:
+                connection.is_read_only = True
+                self.close_idle()  # They lead to the same server.
             if connection is None or not connection.closed:
                 raise
             silent = connection.is_silent
@@ -199,7 +225,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             return
         connection = self._open(0)
         connection.time_limit = lost.time_limit
-        connection.opening = lost.opening
+        connection.opening, connection.savepoints = lost.opening, lost.savepoints
+        connection.depth = lost.depth
         self._exchange(lost, connection)
         state.conn = connection
         self._discard(lost)
@@ -258,7 +285,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             connection.cut()
 
     def _can_reuse(self, connection: Any) -> bool:
-        return not connection.was_canceled() and self._adapter.is_connection_reusable(connection)
+        return not connection.is_spent() and self._adapter.is_connection_reusable(connection)
 
     def _discard(self, connection: Any) -> None:
         connection.close()

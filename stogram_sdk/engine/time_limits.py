@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg2.extensions
+from psycopg2.sql import Composable
 
 from stogram_sdk.engine.failures import logger
 
@@ -47,8 +48,13 @@ class Connection(psycopg2.extensions.connection):
         self.server_is_ahead = timedelta()
         #: Holds session state, such as a lock: no other connection can take its place.
         self.is_pinned = False
+        #: Its server only reads, as a standby does; a new connection may find another server.
+        self.is_read_only = False
         #: What begins the transaction that this connection is in, as long as nothing was sent.
         self.opening = ""
+        #: What sets or releases savepoints, and is sent with the next statement.
+        self.savepoints = ""
+        self.depth = 0
         self._closing = threading.Lock()
         # libpq may close its own descriptor at any moment, and another file get the same number.
         self._ours = socket.socket(fileno=os.dup(self.fileno()))
@@ -58,7 +64,11 @@ class Connection(psycopg2.extensions.connection):
     def is_usable(self) -> bool:
         """Whether a statement may be sent; asks the kernel, not the server."""
         # Between statements a server has nothing to say: what can be read is the end.
-        return not (self.closed or self.was_canceled() or self._poll.poll(0))
+        return not (self.closed or self.is_spent() or self._poll.poll(0))
+
+    def is_spent(self) -> bool:
+        """Whether nobody may have it after this transaction."""
+        return self.is_read_only or self.was_canceled()
 
     def was_canceled(self) -> bool:
         """Whether a statement of it took too long."""
@@ -102,18 +112,26 @@ class Connection(psycopg2.extensions.connection):
 
 
 class Cursor(psycopg2.extensions.cursor):
-    """Notes on its connection when the answer is due."""
+    """Sends what is to be sent first, and notes on its connection when the answer is due."""
 
     __slots__ = ()
     connection: Connection
 
     def execute(self, sql: Any, parameters: Any = None) -> None:
         connection = self.connection
+        before = connection.opening + connection.savepoints
+        if before:
+            if isinstance(sql, Composable):
+                sql = sql.as_string(self)
+            sql = before.encode() + sql if isinstance(sql, bytes) else before + sql
         connection.answer_due = time.monotonic() + connection.time_limit
         try:
             super().execute(sql, parameters)
         finally:
             connection.answer_due = math.inf
+            # A value that cannot be sent leaves no query: the next statement sends it all.
+            if before and self.query is not None:
+                connection.opening = connection.savepoints = ""
 
 
 class TimeLimits:
