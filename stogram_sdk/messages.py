@@ -89,7 +89,7 @@ def _insert_message() -> Any:
     }
     new = (
         _place_to_write_in(P.chat_id, P.sender_id)
-        .where(P.reply_to_id.is_null() | fn.EXISTS(_answered()))
+        .where((fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(_answered()))
         .select(*columns.values())
     )
     return Message.insert_from(new, list(columns)).on_conflict(

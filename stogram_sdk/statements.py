@@ -22,9 +22,10 @@ such as the chat of all its messages, they share one instance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
+from stogram_sdk.engine.prepared import Placeholder, Prepared, prepared
 from stogram_sdk.fields import Rows, Tags, TextArray, rows_to_json, time_to_text
 
 
@@ -42,7 +44,7 @@ class Parameter(ColumnBase):
         self.name = name
 
     def __sql__(self, ctx: Any) -> Any:
-        return ctx.value(_Placeholder(self.name), converter=False)
+        return ctx.value(Placeholder(self.name), converter=False)
 
 
 class _Parameters:
@@ -57,10 +59,6 @@ def dialect() -> Dialect:
     """The dialect of the connected database, for the functions that build statements."""
     found: Dialect = current_database().dialect
     return found
-
-
-class _Placeholder(str):
-    """The place of a value among the parameters of a statement; the text is its name."""
 
 
 class AfterLocking(NamedTuple):
@@ -111,16 +109,18 @@ class Statement:
         return int(self._execute(self._compiled(), values).rowcount)
 
     def sql(self) -> str:
-        """The text, as it is sent inside a transaction to the database that is connected."""
-        return self._compiled().sql
+        """The text, as it is planned by the database that is connected."""
+        return self._compiled().plain.sql
 
     def _execute(self, compiled: _Compiled, values: dict[str, Any]) -> Any:
         database = current_database()
+        is_prepared = compiled.prepared and database.has_prepared(compiled.prepared)
+        form = compiled.short if is_prepared else compiled.plain
         return database.execute_sql(
-            compiled.sql if database.in_transaction() else compiled.alone,
+            form.sql if database.in_transaction() else form.alone,
             [
-                _bind(values[slot], database) if type(slot) is _Placeholder else slot
-                for slot in compiled.slots
+                _bind(values[slot], database) if type(slot) is Placeholder else slot
+                for slot in form.slots
             ],
         )
 
@@ -198,12 +198,20 @@ class _Part(NamedTuple):
         return read
 
 
-class _Compiled(NamedTuple):
+class _Form(NamedTuple):
     """`alone` is the text to send outside a transaction, where the statement is one by itself."""
 
     sql: str
     alone: str
     slots: tuple[Any, ...]
+
+
+class _Compiled(NamedTuple):
+    """`short` is the form to send once the connection has `prepared` what it executes."""
+
+    plain: _Form
+    short: _Form
+    prepared: tuple[Prepared, ...]
     parts: tuple[_Part, ...]
 
     def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
@@ -222,18 +230,19 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
     else:
         queries = [built]
         before_alone = "" if isinstance(built, Select) else database.before_write()
-    texts, slots = [], []
-    for query in queries:
-        text, parameters = database.get_sql_context().sql(query).query()
-        texts.append(text)
-        slots += parameters
-    sql = "; ".join(texts)
+    plain = [database.get_sql_context().sql(query).query() for query in queries]
+    planned = [prepared(*query) for query in plain] if database.prepares else []
     return _Compiled(
-        sql,
-        before_alone + sql,
-        tuple(slots),
+        _form(before_alone, plain),
+        _form(before_alone, [(each.execute, each.slots) for each in planned]),
+        tuple(planned),
         _parts(getattr(queries[-1], "_returning", ()), database.dialect.native_types),
     )
+
+
+def _form(before_alone: str, queries: Sequence[tuple[str, Iterable[Any]]]) -> _Form:
+    sql = "; ".join(text for text, _ in queries)
+    return _Form(sql, before_alone + sql, tuple(chain.from_iterable(slots for _, slots in queries)))
 
 
 def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Part, ...]:

@@ -66,6 +66,7 @@ class DatabaseSettings:
     lock_timeout: float = 5
     idle_in_transaction_session_timeout: float = 60
     max_idle_connection_lifetime: float = 300
+    prepare: bool = True
     libpq: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 

@@ -25,6 +25,7 @@ from stogram_sdk.any_case import any_case_like
 from stogram_sdk.engine.dialects import Dialect, PostgresDialect
 from stogram_sdk.engine.failures import READ_ONLY, ConnectionLost, logger, sqlstate_of, unwritable
 from stogram_sdk.engine.pool import PooledConnections
+from stogram_sdk.engine.prepared import READING, Prepared
 from stogram_sdk.engine.time_limits import Connection, TimeLimits
 from stogram_sdk.errors import DatabaseError, Unavailable
 from stogram_sdk.fields import cut_to_milliseconds
@@ -52,6 +53,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         )
         self.schema_name = settings.schema_name
         self.dialect: Dialect = PostgresDialect()
+        self.prepares = settings.prepare
         self.statements: dict[Any, Any] = {}
         self.time_limit = settings.statement_timeout or math.inf
         self._connect_timeout: int = self.connect_params["connect_timeout"]
@@ -124,6 +126,20 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
+
+    def has_prepared(self, statements: Iterable[Prepared]) -> bool:
+        """Whether this thread's connection can execute them; it prepares those that it lacks."""
+        self._heal()
+        connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+        if connection.prepared is None:
+            return False
+        for statement in statements:
+            if statement.name not in connection.prepared:
+                # Not by `execute_sql`: it need not be in the transaction that is about to begin.
+                with self._told_of_loss(in_doubt=False):
+                    connection.cursor().execute(statement.prepare, statement.constants)
+                connection.prepared.add(statement.name)
+        return True
 
     def search_terms(self, text: str) -> str | None:
         """The terms for the search index; the statement itself sees whether there is one."""
@@ -267,10 +283,13 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         with connection.cursor() as cursor:
             asked = datetime.now(UTC)
             cursor.execute(_LEARN, (tables,))
-            said, columns = cursor.fetchone()
+            said, backend, columns = cursor.fetchone()
             answered = datetime.now(UTC)
         if not asked <= said <= answered:  # Otherwise the two clocks may agree.
             connection.server_is_ahead = said - (asked + (answered - asked) / 2)
+        # A pooler tells its clients another number, and lends each statement another connection.
+        if self.prepares and backend == connection.info.backend_pid:
+            connection.prepared = set()
         if frozenset(columns) != self.dialect.server_columns:
             self.dialect = PostgresDialect(frozenset(columns))
             # Not cleared: another thread may be building one for the columns that were there.
@@ -295,7 +314,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
 
 _LEARN = """
-SELECT clock_timestamp(), ARRAY(
+SELECT clock_timestamp(), pg_backend_pid(), ARRAY(
     SELECT c.relname || '.' || a.attname
     FROM unnest(%s::text[]) AS name
     JOIN pg_class AS c ON c.oid = to_regclass(name)
@@ -319,5 +338,8 @@ def _set_local(name: str, seconds: float) -> str:
     return f"SET LOCAL {name} = {max(1, round(seconds * 1000))}; " if seconds else ""
 
 
+_READS = "SELECT", f"EXECUTE {READING}"
+
+
 def _only_reads(sql: Any) -> bool:
-    return isinstance(sql, str) and sql.startswith("SELECT") and ";" not in sql
+    return isinstance(sql, str) and sql.startswith(_READS) and ";" not in sql

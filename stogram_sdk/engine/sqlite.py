@@ -28,6 +28,8 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     dialect: Dialect = SqliteDialect()
     schema_name = None
+    #: The driver itself keeps the statements that it has sent, ready to run again.
+    prepares = False
     field_types = peewee.SqliteDatabase.field_types | {
         "ENUM": "TEXT",
         "TEXT[]": "TEXT",

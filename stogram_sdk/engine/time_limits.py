@@ -55,6 +55,8 @@ class Connection(psycopg2.extensions.connection):
         #: What sets or releases savepoints, and is sent with the next statement.
         self.savepoints = ""
         self.depth = 0
+        #: The names of the statements that are prepared on it; None where none may be.
+        self.prepared: set[str] | None = None
         self._closing = threading.Lock()
         # libpq may close its own descriptor at any moment, and another file get the same number.
         self._ours = socket.socket(fileno=os.dup(self.fileno()))

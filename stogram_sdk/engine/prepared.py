@@ -1,0 +1,60 @@
+"""Statements that PostgreSQL plans once for each connection: PREPARE, and EXECUTE at each call.
+
+Planning is most of what a short statement costs. The names are never used again in this process,
+so a statement that is built anew, for other columns, gets a new one. A PREPARE is sent by itself
+and without the values of a call: the server shows its whole message in "pg_prepared_statements".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, NamedTuple
+
+#: How the names begin, of those that only read and of the others.
+READING, WRITING = "stogram_read_", "stogram_write_"
+
+_NUMBERS = count(1)
+
+
+class Placeholder(str):
+    """The place of a value among the parameters of a statement; the text is its name."""
+
+    __slots__ = ()
+
+
+class Prepared(NamedTuple):
+    """`prepare` is sent with the `constants`, then `execute` with the values of the `slots`."""
+
+    name: str
+    prepare: str
+    constants: tuple[Any, ...]
+    execute: str
+    slots: tuple[Placeholder, ...]
+
+
+def prepared(text: str, slots: Sequence[Any]) -> Prepared:
+    """The two forms of a statement, whose `%s` stand for the slots: placeholders and constants.
+
+    The constants become a part of the text, since they help to plan it.
+    """
+    numbers: dict[Placeholder, int] = {}
+    constants = []
+    first, *pieces = text.split("%s")
+    planned = [first]
+    for slot, piece in zip(slots, pieces, strict=True):
+        if type(slot) is Placeholder:
+            planned.append(f"${numbers.setdefault(slot, len(numbers) + 1)}")
+        else:
+            planned.append("%s")
+            constants.append(slot)
+        planned.append(piece)
+    name = f"{READING if text.startswith('SELECT') else WRITING}{next(_NUMBERS)}"
+    values = f"({', '.join(['%s'] * len(numbers))})" if numbers else ""
+    return Prepared(
+        name,
+        f"PREPARE {name} AS {''.join(planned)}",
+        tuple(constants),
+        f"EXECUTE {name}{values}",
+        tuple(numbers),
+    )
