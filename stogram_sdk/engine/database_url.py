@@ -18,8 +18,10 @@ sslmode, sslaccept             libpq's `sslmode`; `sslaccept=strict` is `verify-
 sslcert                        the server's CA certificate, libpq's `sslrootcert`; with `sslkey`
                                beside it, the client's own certificate, as libpq means it
 sslidentity, sslpassword       a PKCS#12 file, which libpq cannot read: an error says how to convert
-pgbouncer,                     accepted, without effect: nothing here depends on session state or
-statement_cache_size           on prepared statements
+prepare                        whether statements are prepared, which saves most of their planning;
+                               never through a pooler, which is found out by itself
+pgbouncer,                     `pgbouncer=true` and `statement_cache_size=0` are the same as
+statement_cache_size           `prepare=false`
 host, hostaddr,                passed on to libpq, as are `sslrootcert`, `sslkey`,
 application_name, options      `target_session_attrs`, `tcp_user_timeout` and `keepalives...`
 =============================  ==============================================================
@@ -38,7 +40,7 @@ from stogram_sdk.engine.options import (
     LibpqNumbers,
     LibpqOptions,
     Limits,
-    WithoutEffect,
+    Preparing,
 )
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.validation import valid_text
@@ -49,7 +51,7 @@ DEFAULT_URL = "sqlite:///stogram.db"
 _LIBPQ = LibpqOptions.__optional_keys__
 _LIBPQ_NUMBERS = LibpqNumbers.__optional_keys__
 _LIMITS = Limits.__optional_keys__
-_WITHOUT_EFFECT = WithoutEffect.__optional_keys__
+_PREPARING = Preparing.__optional_keys__
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -133,8 +135,7 @@ def _postgresql(
     schema_name = parameters.pop("schema", None) or None
     if schema_name is not None and '"' in valid_text(schema_name, "schema", maximum=63):
         raise InvalidInput("schema must be a plain name without quotes", field="schema")
-    for name in _WITHOUT_EFFECT & parameters.keys():
-        del parameters[name]
+    prepare = _prepare(**{name: parameters.pop(name) for name in _PREPARING & parameters.keys()})
     if "sslidentity" in parameters:
         raise InvalidInput(
             "sslidentity names a PKCS#12 file, which libpq cannot read: convert it with `openssl "
@@ -165,6 +166,7 @@ def _postgresql(
         engine="postgresql",
         database=database,
         schema_name=schema_name,
+        prepare=prepare,
         libpq={name: value for name, value in libpq.items() if value not in (None, "")},
         **common,
     )
@@ -185,6 +187,20 @@ def _common(parameters: dict[str, Any]) -> dict[str, Any]:
             raise InvalidInput("connection_limit must be at least 1", field="connection_limit")
         common["connection_limit"] = int(limit)
     return common
+
+
+def _prepare(prepare: Any = True, pgbouncer: Any = False, statement_cache_size: Any = None) -> bool:
+    size = (
+        1 if statement_cache_size is None else _number("statement_cache_size", statement_cache_size)
+    )
+    return _flag("prepare", prepare) and not _flag("pgbouncer", pgbouncer) and size > 0
+
+
+def _flag(name: str, value: Any) -> bool:
+    flag = {"true": True, "false": False}.get(str(value).lower())
+    if flag is None:
+        raise InvalidInput(f"{name} must be true or false", field=name)
+    return flag
 
 
 def _number(name: str, value: Any) -> float:

@@ -41,12 +41,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 # After a longer silence the network is to blame, and a second try would only double the wait.
 _SOON = 2.0
 
+#: What was prepared on the connection is gone (DISCARD ALL), or has other types than a column now.
+OUTDATED = "26000", "0A000"
 #: The server became a standby, or was told to take no writes.
 READ_ONLY = "25006"
 
 # SQLSTATE classes and codes after which the same call may well succeed later. The longest that
 # fits says what is the matter.
 _UNAVAILABLE = {
+    **dict.fromkeys(OUTDATED, "what the connection had prepared does not hold any more"),
     **dict.fromkeys(_CONFLICTS, "another transaction was in the way of this one"),
     "08": "the connection to the database failed",
     READ_ONLY: "the server only reads now, as a standby does after a failover",
@@ -106,7 +109,7 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 def is_conflict(error: BaseException) -> bool:
     """Whether two transactions were in each other's way and this one should run again."""
-    return sqlstate_of(error) in (*_CONFLICTS, _ROW_IS_GONE)
+    return sqlstate_of(error) in (*_CONFLICTS, *OUTDATED, _ROW_IS_GONE)
 
 
 def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> StogramError:

@@ -46,14 +46,15 @@ class Limits(TypedDict, total=False):
     statement_timeout: float | None
 
 
-class WithoutEffect(TypedDict, total=False):
-    """Options that Prisma needs and this package does not."""
+class Preparing(TypedDict, total=False):
+    """Whether statements are prepared; the last two are Prisma's."""
 
+    prepare: bool | None
     pgbouncer: bool | None
     statement_cache_size: int | None
 
 
-class ConnectOptions(LibpqOptions, Limits, WithoutEffect, total=False):
+class ConnectOptions(LibpqOptions, Limits, Preparing, total=False):
     """The options of `connect()`; None is the same as not giving one."""
 
     connection_limit: int | None

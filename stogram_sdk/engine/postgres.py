@@ -23,7 +23,14 @@ from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
 from stogram_sdk.any_case import any_case_like
 from stogram_sdk.engine.dialects import Dialect, PostgresDialect
-from stogram_sdk.engine.failures import READ_ONLY, ConnectionLost, logger, sqlstate_of, unwritable
+from stogram_sdk.engine.failures import (
+    OUTDATED,
+    READ_ONLY,
+    ConnectionLost,
+    logger,
+    sqlstate_of,
+    unwritable,
+)
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.prepared import READING, Prepared
 from stogram_sdk.engine.time_limits import Connection, TimeLimits
@@ -220,8 +227,10 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 yield
         except peewee.PeeweeException as error:
             connection = self._state.conn
-            if sqlstate_of(error) == READ_ONLY:
-                connection.is_read_only = True
+            sqlstate = sqlstate_of(error)
+            if sqlstate == READ_ONLY or sqlstate in OUTDATED:
+                connection.is_unfit = True
+            if sqlstate == READ_ONLY:
                 self.close_idle()  # They lead to the same server.
             if connection is None or not connection.closed:
                 raise

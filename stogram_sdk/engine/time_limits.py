@@ -48,8 +48,9 @@ class Connection(psycopg2.extensions.connection):
         self.server_is_ahead = timedelta()
         #: Holds session state, such as a lock: no other connection can take its place.
         self.is_pinned = False
-        #: Its server only reads, as a standby does; a new connection may find another server.
-        self.is_read_only = False
+        #: Its server only reads, as a standby does, or has forgotten what was prepared: a new
+        #: connection is better.
+        self.is_unfit = False
         #: What begins the transaction that this connection is in, as long as nothing was sent.
         self.opening = ""
         #: What sets or releases savepoints, and is sent with the next statement.
@@ -70,7 +71,7 @@ class Connection(psycopg2.extensions.connection):
 
     def is_spent(self) -> bool:
         """Whether nobody may have it after this transaction."""
-        return self.is_read_only or self.was_canceled()
+        return self.is_unfit or self.was_canceled()
 
     def was_canceled(self) -> bool:
         """Whether a statement of it took too long."""

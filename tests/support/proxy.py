@@ -24,6 +24,8 @@ _SO_ATTACH_FILTER = 26
 _SO_DETACH_FILTER = 27
 _DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
 _FILTER = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
+# The protocol's BackendKeyData: its length, the number of the process, and the key to cancel with.
+_SERVER_PROCESS = re.compile(rb"(K\0\0[\0\1].)....", re.DOTALL)
 
 
 class Silence(Enum):
@@ -57,6 +59,8 @@ class Proxy:
         self._silence: Silence | None = None
         self._cut: tuple[re.Pattern[bytes], Cut] | None = None
         self.delay = 0.0
+        #: As poolers do, tell clients another number of their server process than the server's own.
+        self.hides_the_server = False
         self._is_running = True
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -159,6 +163,8 @@ class Proxy:
                 self._end(source, reset=True)
                 return
             self._answers_to_cut.add(target)
+        if self.hides_the_server and target in self._clients:
+            data = _SERVER_PROCESS.sub(rb"\g<1>1234", data)
         try:
             target.sendall(data)
         except OSError:
