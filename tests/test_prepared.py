@@ -129,8 +129,9 @@ def test_a_unit_in_which_it_was_discarded_runs_again(direct: None) -> None:
             current_database().execute_sql("DEALLOCATE ALL")
         assert sdk.find_user(ivan.username) == ivan
 
-    unit()
     with sdk.session():
+        assert sdk.find_user(ivan.username) == ivan
+        unit()
         assert [sdk.User.get_or_none(id=user.id) is not None for user in runs] == [False, True]
 
 
