@@ -76,14 +76,15 @@ class ByHand:
             sent = stack.enter_context(_noting_what_is_sent(database))
             # Some calls send less inside a transaction of their caller.
             alone = patch.object(database, "in_transaction", lambda: False)
-            with database.atomic() as transaction, alone:
+            plain = patch.object(database, "has_prepared", lambda statements: False)
+            with database.atomic() as transaction, alone, plain:
                 call()
                 transaction.rollback()
         self._makers = {str(number): make for number, (_, make) in enumerate(made)}
         numbers = {value: str(number) for number, (value, _) in enumerate(made)}
         compiled = database.statements.values()
-        parts = {each.sql: each.parts for each in compiled}
-        without_settings = {each.alone: each.sql for each in compiled}
+        parts = {each.plain.sql: each.parts for each in compiled}
+        without_settings = {each.plain.alone: each.plain.sql for each in compiled}
         statements = []
         for text, values in sent:
             sql = without_settings.get(text, text)

@@ -206,6 +206,7 @@ def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field:
 
 def test_every_option_with_a_type_is_known() -> None:
     values = dict.fromkeys(sdk.ConnectOptions.__optional_keys__, "1")
+    values |= {"prepare": "true", "pgbouncer": "false"}
     values |= {"sslmode": "require", "sslaccept": "strict"}
     assert read_database_url(POSTGRES, **cast(sdk.ConnectOptions, values)).schema_name == "1"
 

@@ -75,6 +75,9 @@ def filled_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield url
 
 
+_STATEMENTS = "SELECT", "WITH", "INSERT", "UPDATE", "EXECUTE"
+
+
 def _sent_by(call: Callable[[], object]) -> list[tuple[str, Any]]:
     """Statements and parameters; locks that are sent together with one are apart from it."""
     db = current_database()
@@ -82,7 +85,7 @@ def _sent_by(call: Callable[[], object]) -> list[tuple[str, Any]]:
     execute = db.execute_sql
 
     def noting(sql: str, params: Any = None, *rest: Any, **options: Any) -> Any:
-        if sql.rpartition("; ")[2].startswith(("SELECT", "WITH", "INSERT", "UPDATE")):
+        if sql.rpartition("; ")[2].startswith(_STATEMENTS):
             sent.append((sql, list(params or ())))
         return execute(sql, params, *rest, **options)
 
@@ -103,6 +106,7 @@ def _plan(sql: str, params: list[Any]) -> str:
         )
     with db.atomic() as transaction:
         db.execute_sql("SET LOCAL enable_seqscan = off")
+        db.execute_sql("SET LOCAL plan_cache_mode = force_generic_plan")
         *before, last = sql.split("; ")
         used = sum(text.count("%s") for text in before)
         rows = db.execute_sql(f"EXPLAIN {last}", params[used:]).fetchall()
@@ -167,14 +171,19 @@ NAMES = list(_calls())
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", ["sqlite", "postgres", "postgres, prepared"])
 def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
-    sdk.connect(request.getfixturevalue(f"filled_{engine}"))
+    database, _, prepared = engine.partition(", ")
+    url = request.getfixturevalue(f"filled_{database}")
+    sdk.connect(url, **({} if database == "sqlite" else {"prepare": bool(prepared)}))
     call, *expected = _calls()[name]
     with session():
         plans = [_plan(*sent) for sent in _sent_by(call)]
+    assert plans
     sdk.close()
     text = "\n".join(plans)
+    if prepared:  # A plan for any value names none.
+        expected = [{index.partition("'")[0] for index in indexes} for indexes in expected]
     missing = {index for index in expected[engine == "sqlite"] if index not in text}
     assert not missing, text
     # Whole tables are read by nobody; for some plans of PostgreSQL a Chat is cheap enough.

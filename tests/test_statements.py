@@ -106,7 +106,7 @@ def test_a_lock_is_sent_with_its_query_where_rows_are_locked(engine: str) -> Non
     with sdk.transaction(), sent_statements() as sent:
         assert locked.first(user_id=ivan.id) == ivan
     assert len(sent) == 1
-    assert ("FOR NO KEY UPDATE; SELECT" in sent[0]) == (engine == "postgresql")
+    assert ("FOR NO KEY UPDATE; SELECT" in locked.sql()) == (engine == "postgresql")
 
 
 def test_a_statement_counts_the_rows_it_wrote(engine: str) -> None:
