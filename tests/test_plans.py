@@ -175,7 +175,7 @@ NAMES = list(_calls())
 def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
     database, _, prepared = engine.partition(", ")
     url = request.getfixturevalue(f"filled_{database}")
-    sdk.connect(url, **({} if database == "sqlite" else {"prepare": bool(prepared)}))
+    sdk.connect(url, prepare=None if database == "sqlite" else bool(prepared))
     call, *expected = _calls()[name]
     with session():
         plans = [_plan(*sent) for sent in _sent_by(call)]
