@@ -33,6 +33,7 @@ def main() -> None:
 def migrate(name: str | None, fake: bool) -> None:
     """Apply the migrations that are pending; names each one and each of its steps.
 
+    Functions and triggers of earlier ones are made anew where they are not those of this package.
     It can be stopped at any time and started again: what is done stays done. If something is in the
     way it says so before anything is touched.
     """
@@ -41,9 +42,14 @@ def migrate(name: str | None, fake: bool) -> None:
 
     last = _migrations_named(name)[-1]
     with _errors_in_one_line(), steps_shown():
-        applied = run(click.echo, last=last, fake=fake)
+        applied, renewed = run(click.echo, last=last, fake=fake)
     verb = "noted as done" if fake else "applied"
-    click.echo(_how_many(applied, verb) if applied else "nothing to do: no migration is pending")
+    if renewed and not applied:
+        click.echo(f"no migration was pending; {len(renewed)} steps of earlier ones were done anew")
+    else:
+        click.echo(
+            _how_many(applied, verb) if applied else "nothing to do: no migration is pending"
+        )
 
 
 @main.command()

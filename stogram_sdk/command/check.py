@@ -27,6 +27,9 @@ from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import AddForeignKey, AddIndex, AddUnique, Step
 from stogram_sdk.schema.unread_since import KeepMoment
 
+#: The steps that `stogram migrate` does again when no migration is pending.
+_RENEWED = (str(KeepMessageTags()), str(FillMessageTags()))
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -141,7 +144,7 @@ class _Look:
             remedy = f"`stogram migrate` sees to it ({migration})"
             finding = Finding(area, name, what, remedy, pending=migration)
         else:
-            finding = Finding(area, name, what, self._remedy(migration))
+            finding = Finding(area, name, what, self._remedy(name, migration))
         self.report.findings.append(finding)
 
     def _add_obstacles(
@@ -169,7 +172,9 @@ class _Look:
             return False
         return bool(self.migrations[name].to_do(self.schema, self.catalog))
 
-    def _remedy(self, migration: str | None) -> str:
+    def _remedy(self, name: str, migration: str | None) -> str:
+        if name in _RENEWED:
+            return "Run `stogram migrate`: it makes them anew"
         if self.schema.name == "sqlite":
             return "Go back to a backup, or move the rows into a new, migrated file"
         if migration is not None and not self.migrations[migration].foundation:
@@ -248,8 +253,10 @@ class _Look:
             there = self.catalog.indexes.get(index.name)
             what = "is missing" if there is None else _other(index, there)
             self._add("index", f"index {index.name}", what)
-        missing = self.expected.triggers.keys() - self.catalog.triggers.keys()
-        what = f"{', '.join(sorted(missing))}: missing or disabled" if missing else ""
+        missing = sorted(self.expected.triggers.keys() - self.catalog.triggers.keys())
+        what = f"{', '.join(missing)}: missing or disabled" if missing else ""
+        if not (missing or self.catalog.keeps_tags):
+            what = "or their functions are not those of this package"
         self._add("triggers", str(KeepMessageTags()), what)
         if "MessageTag" not in self.unreadable:
             what = "" if self.catalog.has_all_tags else "are not all there"

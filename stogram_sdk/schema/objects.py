@@ -101,7 +101,9 @@ class Catalog:
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: The table of each trigger.
     triggers: dict[str, str] = field(default_factory=dict)
-    #: Whether "MessageTag" holds the tags of messages that are older than its triggers.
+    #: Whether the functions and triggers that keep "MessageTag" are those of this package.
+    keeps_tags: bool = False
+    #: Whether "MessageTag" says that it holds every tag, and a sample of both tables agrees.
     has_all_tags: bool = False
     #: Whether "UnreadSince" holds the moment of the migration.
     has_moment: bool = False

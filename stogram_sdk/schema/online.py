@@ -44,7 +44,13 @@ ORDER BY a.xact_start LIMIT 1
 
 @contextmanager
 def outside_transaction(database: Any) -> Iterator[None]:
-    """Leave the transaction that peewee-migrate has opened, and be back in one at the end."""
+    """Leave the transaction that peewee-migrate has opened, and be back in one at the end.
+
+    SQLite makes all of a migration in that transaction.
+    """
+    if database.dialect.name == "sqlite" or not database.in_transaction():
+        yield
+        return
     transaction = database.pop_transaction()
     database.commit()
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stogram_sdk.engine.sqlite_tags import FILE_TRIGGERS, tags_of
 from stogram_sdk.fields import SQLITE_DEFAULTS
 from stogram_sdk.schema.objects import (
     HAS_ALL_TAGS,
@@ -26,6 +27,18 @@ _TYPES = {"BOOLEAN": "INTEGER", "INTEGER": "INTEGER"}
 # PRAGMAs do not tell the names of constraints.
 _UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')
 _FOREIGN_KEY = re.compile(r'CONSTRAINT "([^"]+)" FOREIGN KEY \("([^"]+)"\)')
+
+
+# Whether "MessageTag" holds what the messages say, as far as 10,000 rows of each table tell. Keys
+# are not compared: another program writes them without the case of letters other than A-Z.
+_SAMPLED = f"""
+WITH made (tag, chat, created, message) AS ({
+    tags_of("m", source='(SELECT * FROM "Message" ORDER BY "createdAt" DESC LIMIT 10000) AS m, ')
+})
+SELECT NOT EXISTS (SELECT 1 FROM made WHERE message NOT IN (SELECT "messageId" FROM "MessageTag"))
+    AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM "MessageTag" WHERE tag <> '' LIMIT 10000)
+        WHERE "messageId" NOT IN (SELECT id FROM "Message"))
+"""
 
 
 class SqliteSchema:
@@ -68,8 +81,10 @@ class SqliteSchema:
     def catalog(self, database: Any) -> Catalog:
         """The contents of the file now."""
         catalog = Catalog()
-        triggers = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
-        catalog.triggers = dict(database.execute_sql(triggers).fetchall())
+        triggers = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
+        there = database.execute_sql(triggers).fetchall()
+        catalog.triggers = {name: table for name, table, _ in there}
+        catalog.keeps_tags = FILE_TRIGGERS.items() <= {name: sql for name, _, sql in there}.items()
         tables = database.execute_sql(
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
@@ -80,7 +95,9 @@ class SqliteSchema:
             for name, columns in _UNIQUE.findall(sql):
                 names = tuple(column.strip(' "') for column in columns.split(","))
                 catalog.uniques[name] = UniqueConstraint(name, table, names)
-        catalog.has_all_tags = _has_row(database, catalog, "MessageTag", HAS_ALL_TAGS)
+        catalog.has_all_tags = _has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
+            not catalog.keeps_tags or bool(database.execute_sql(_SAMPLED).fetchone()[0])
+        )
         catalog.has_moment = _has_row(database, catalog, "UnreadSince", "true")
         return catalog
 
