@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from stogram_sdk.command.read_only import applied_migrations, read_only
 from stogram_sdk.command.search_index import parts_of_search_index
 from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.engine.failures import translated_errors
-from stogram_sdk.fields import time_to_text
+from stogram_sdk.fields import time_to_text, utc_now
 from stogram_sdk.ordering import MOST_AHEAD
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
@@ -282,8 +282,10 @@ class _Look:
         """Messages that bear the time of a clock that is wrong: lists show them first for long."""
         if "Message" not in self.catalog.tables or "Message" in self.unreadable:
             return
-        ahead = datetime.now(UTC) + timedelta(milliseconds=MOST_AHEAD)
-        mark = "?" if self.schema.name == "sqlite" else "%s"
+        on_sqlite = self.schema.name == "sqlite"
+        now = utc_now() if on_sqlite else self.database.current_time()
+        ahead = now + timedelta(milliseconds=MOST_AHEAD)
+        mark = "?" if on_sqlite else "%s"
         table = self.schema.quoted("Message")
         rows = f'SELECT count(*) FROM {table} WHERE "createdAt" > {mark}'
         (count,) = self.database.execute_sql(rows, (time_to_text(ahead),)).fetchone()

@@ -114,6 +114,9 @@ class Migration:
                 f"this would lose {', '.join(losses)}. Make a backup (pg_dump), then set "
                 f"{ALLOW_DATA_LOSS}=1 to go on"
             )
+        for step in self.steps:
+            if step.loses and step.is_done(catalog, schema):
+                log.info("%s", step.loses)
         if isinstance(schema, SqliteSchema):
             for step in self._undoable(schema, catalog):
                 for sql in step.undo(schema, self.steps):
@@ -245,9 +248,19 @@ def migrations_directory() -> Path:
 
 
 def shipped_migrations() -> dict[str, Migration]:
-    """Each migration of this package by its name, in the order in which they are applied."""
-    files = sorted(migrations_directory().glob("[0-9][0-9][0-9]_*.py"))
-    return {file.stem: runpy.run_path(str(file))["MIGRATION"] for file in files}
+    """Each migration of this package by its name, in the order in which they are applied.
+
+    Raises `MigrationError` for a file that is none of them.
+    """
+    shipped: dict[str, Any] = {}
+    for file in sorted(migrations_directory().glob("[0-9][0-9][0-9]_*.py")):
+        shipped[file.stem] = runpy.run_path(str(file)).get("MIGRATION")
+        if shipped[file.stem] is None:
+            raise MigrationError(
+                f"{file} is no migration of this package: move it to a directory of your "
+                "application (docs/migrations.md, Tables of your own)"
+            )
+    return shipped
 
 
 def obstacles_of(

@@ -196,7 +196,7 @@ class PostgresSchema:
         catalog.has_all_tags = self._has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
             not catalog.keeps_tags
             or not self._may_read(database, "Message")
-            or self._ask(database, self.sql("tag_sampled"))
+            or self._ask(database, f"({self.sql('tag_sampled')})")
         )
         catalog.has_moment = self._has_row(database, catalog, "UnreadSince", "true")
         return catalog

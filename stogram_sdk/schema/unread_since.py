@@ -27,6 +27,10 @@ class KeepMoment(Step):
     """
 
     table = "UnreadSince"
+    loses = (
+        "the moment of the migration goes: the next one takes its own. What is unread until then "
+        "for members who have read nothing yet counts as read"
+    )
 
     def __str__(self) -> str:
         return "moment of the migration"

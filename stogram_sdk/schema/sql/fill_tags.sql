@@ -14,7 +14,7 @@ BEGIN
             SET LOCAL lock_timeout = '200ms';
             SELECT "messageId" INTO place FROM "MessageTag" WHERE tag = '' AND "chatId" = 'filling';
             IF place IS NULL THEN
-                EXIT WHEN (SELECT count(*) FROM "MessageTag" WHERE tag = '') = 1 AND @sampled;
+                EXIT WHEN (SELECT count(*) FROM "MessageTag" WHERE tag = '') = 1 AND (@sampled);
                 TRUNCATE "MessageTag";
             END IF;
             WITH batch AS MATERIALIZED (

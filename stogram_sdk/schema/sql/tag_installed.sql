@@ -7,7 +7,8 @@ SELECT pg_catalog.md5(pg_catalog.string_agg(part, '|' ORDER BY part)) FROM (
         'stogram_message_tags', 'stogram_tag_key')
     UNION ALL
     SELECT pg_catalog.concat_ws('|', t.tgname, t.tgenabled, t.tgtype, p.proname,
-        pg_catalog."substring"(pg_catalog.pg_get_triggerdef(t.oid), ' WHEN (.*) EXECUTE '))
+        pg_catalog.translate(pg_catalog."substring"(  -- a dump sets brackets in its own way
+            pg_catalog.pg_get_triggerdef(t.oid), ' WHEN (.*) EXECUTE '), '()', ''))
     FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
     WHERE t.tgrelid = pg_catalog.to_regclass(pg_catalog.quote_ident(@schema) || '."Message"')
         AND pg_catalog.starts_with(t.tgname, 'Message_tags_')

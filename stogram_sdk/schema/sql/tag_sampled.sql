@@ -1,5 +1,5 @@
 -- Whether "MessageTag" holds what the messages say, as far as some 1,000 pages of each table tell.
-(NOT EXISTS (
+SELECT NOT EXISTS (
     SELECT FROM @prefix"Message" AS message TABLESAMPLE SYSTEM (LEAST(100, 819200000.0
             / GREATEST(1, pg_catalog.pg_relation_size('@prefix"Message"'::pg_catalog.regclass)))),
         @prefixstogram_message_tags(message) AS made
@@ -13,4 +13,4 @@ AND NOT EXISTS (
     WHERE kept.tag <> '' AND NOT EXISTS (
         SELECT FROM @prefix"Message" AS message, @prefixstogram_message_tags(message) AS made
         WHERE message.id = kept."messageId" AND made.tag = kept.tag
-            AND made."chatId" = kept."chatId" AND made."createdAt" = kept."createdAt")))
+            AND made."chatId" = kept."chatId" AND made."createdAt" = kept."createdAt"))
