@@ -14,7 +14,6 @@ from stogram_sdk.command.backfill import backfill
 from stogram_sdk.command.check import check
 from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.database import db, session
-from stogram_sdk.models import MessageTag, UnreadSince
 from tests.support.contract import CALLS, build_world, outcome, undone
 from tests.support.postgres import PostgresServer
 from tests.support.states import PROJECT, Databases, migrate_here, pw_migrate, stogram
@@ -48,9 +47,12 @@ def contents(url: str) -> list[Any]:
     sdk.connect(url)
     with session():
         found = [
-            sorted(map(tuple, MessageTag.select().tuples())),
-            list(UnreadSince.select().tuples()),
-            sorted(map(tuple, sdk.Message.select(sdk.Message.id, sdk.Message.content).tuples())),
+            sorted(db.execute_sql(f"SELECT {columns} FROM {table}").fetchall())
+            for columns, table in (
+                ("*", '"MessageTag"'),
+                ("*", '"UnreadSince"'),
+                ("id, content, hashtags", '"Message"'),
+            )
         ]
     sdk.close()
     return found

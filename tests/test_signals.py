@@ -82,7 +82,7 @@ def test_while_an_index_is_built(databases: Databases, name: str, number: signal
     """CREATE INDEX CONCURRENTLY waits for every older snapshot."""
     url = databases.server.url_of(name)
     databases.before(name)
-    working = "query LIKE 'CREATE INDEX CONCURRENTLY%' AND state = 'active'"
+    working = "query LIKE 'CREATE%INDEX CONCURRENTLY%' AND state = 'active'"
     with held(url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_am"):
         process = begin(url, "migrate")
         wait_until(url, f"{working} AND datname = '{name}'")

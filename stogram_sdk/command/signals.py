@@ -71,15 +71,13 @@ def _come_back_while_waiting() -> None:
 
     def wait(connection: Any) -> None:
         limit = math.inf
-        if (
-            connection.status == extensions.STATUS_SETUP
-        ):  # libpq keeps it only where it waits itself
+        if connection.status == extensions.STATUS_SETUP:  # libpq has no limit where others wait
             limit = float(extensions.parse_dsn(connection.dsn).get("connect_timeout", 0)) or limit
         deadline = time.monotonic() + limit
         try:
             while (state := connection.poll()) != extensions.POLL_OK:
-                mine, none = [connection], []
-                reads, writes = (mine, none) if state == extensions.POLL_READ else (none, mine)
+                reads = [connection] * (state == extensions.POLL_READ)
+                writes = [connection] * (state == extensions.POLL_WRITE)
                 left = None if limit == math.inf else max(0, deadline - time.monotonic())
                 if select.select(reads, writes, [], left) == ([], [], []):
                     raise psycopg2.OperationalError("timeout expired")
