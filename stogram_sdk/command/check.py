@@ -122,6 +122,7 @@ class _Look:
         self._obstacles()
         self._tables()
         self._constraints_and_indexes()
+        self._made_from_others()
         self._search_index()
         self._times_ahead()
         if not self.unreadable:
@@ -240,19 +241,19 @@ class _Look:
                 self._add("column", f"column {table}.{column.name}", what)
 
     def _constraints_and_indexes(self) -> None:
-        for key in self.expected.primary_keys.values():
-            found = self.catalog.primary_keys.get(key.name)
-            if key.table in self.catalog.tables:
-                what = "" if found == key else f"is not the key of {key.table}"
-                self._add("primary key", f"primary key {key.name}", what)
-        for unique in self.expected.uniques.values():
-            constraint = self.catalog.uniques.get(unique.name)
-            what = "" if constraint == unique else "is missing or of other columns"
-            self._add("unique constraint", f"unique constraint {unique.name}", what)
-        for index in self.expected.indexes.values():
-            there = self.catalog.indexes.get(index.name)
-            what = "is missing" if there is None else _other(index, there)
-            self._add("index", f"index {index.name}", what)
+        kinds: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+            "primary key": (self.expected.primary_keys, self.catalog.primary_keys),
+            "unique constraint": (self.expected.uniques, self.catalog.uniques),
+            "index": (self.expected.indexes, self.catalog.indexes),
+            "foreign key": (self.expected.foreign_keys, self.catalog.foreign_keys),
+        }
+        for kind, (expected, there) in kinds.items():
+            for name, wanted in expected.items():
+                if kind != "primary key" or wanted.table in self.catalog.tables:
+                    what = _other(wanted, there[name]) if name in there else "is missing"
+                    self._add(kind, f"{kind} {name}", what)
+
+    def _made_from_others(self) -> None:
         missing = sorted(self.expected.triggers.keys() - self.catalog.triggers.keys())
         what = f"{', '.join(missing)}: missing or disabled" if missing else ""
         if not (missing or self.catalog.keeps_tags):
@@ -264,10 +265,6 @@ class _Look:
         if "UnreadSince" not in self.unreadable:
             what = "" if self.catalog.has_moment else "is missing"
             self._add("rows made from others", str(KeepMoment()), what)
-        for foreign in self.expected.foreign_keys.values():
-            at = self.catalog.foreign_keys.get(foreign.name)
-            what = "is missing" if at is None else _other(foreign, at)
-            self._add("foreign key", f"foreign key {foreign.name}", what)
 
     def _search_index(self) -> None:
         parts = parts_of_search_index(self.schema, self.catalog)

@@ -15,8 +15,8 @@ from stogram_sdk.schema.objects import (
     ForeignKey,
     Index,
     PrimaryKey,
+    SchemaWords,
     UniqueConstraint,
-    bare_column,
 )
 
 # format_type() says it at length where DDL has a short word.
@@ -97,7 +97,7 @@ _ACTIONS = {
 }
 
 
-class PostgresSchema:
+class PostgresSchema(SchemaWords):
     """One schema of a PostgreSQL database: without a name, the schema of the session."""
 
     name = "postgresql"
@@ -106,6 +106,7 @@ class PostgresSchema:
         self.schema_name = schema_name
         #: What stands before a name as SQL: the schema, if one was named.
         self.prefix = f'"{schema_name}".' if schema_name else ""
+        self._home = f"'{schema_name}'" if schema_name else "current_schema()"
 
     def quoted(self, name: str) -> str:
         """A table, type or index as SQL, with its schema if one was named."""
@@ -123,19 +124,11 @@ class PostgresSchema:
         """Whether such an index exists on this engine at all."""
         return not index.only_sqlite
 
-    def indexed(self, column: str) -> str:
-        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
-        bare = bare_column(column)
-        return f'"{column}"' if bare == column else f'lower("{bare}" COLLATE "C")'
+    def default(self, value: str) -> str:
+        return value
 
-    def definition(self, column: Column) -> str:
-        """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
-        words = [f'"{column.name}"', self.type(column.type)]
-        if not column.nullable:
-            words.append("NOT NULL")
-        if column.default is not None:
-            words.append(f"DEFAULT {column.default}")
-        return " ".join(words)
+    def lower(self, column: str) -> str:
+        return f'lower("{column}" COLLATE "C")'
 
     def sql(self, name: str) -> str:
         """A file of `sql/` for this schema; a word with an `@` stands for one of its parts.
@@ -146,7 +139,7 @@ class PostgresSchema:
             "installed": _file("tag_installed"),
             "sampled": _file("tag_sampled"),
             "shipped": _shipped(),
-            "schema": f"'{self.schema_name}'" if self.schema_name else "current_schema()",
+            "schema": self._home,
             "prefix": self.prefix,
         }
         text = _file(name)
@@ -193,33 +186,29 @@ class PostgresSchema:
         catalog.enums = {name: tuple(labels) for name, labels in rows(_ENUMS)}
         catalog.triggers = dict(rows(_TRIGGERS))
         catalog.keeps_tags = self._keeps_tags(database)
-        catalog.has_all_tags = self._has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
-            not catalog.keeps_tags
-            or not self._may_read(database, "Message")
-            or self._ask(database, f"({self.sql('tag_sampled')})")
+        catalog.has_all_tags = self.has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
+            not catalog.keeps_tags or self._sample_agrees(database)
         )
-        catalog.has_moment = self._has_row(database, catalog, "UnreadSince", "true")
+        catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
         return catalog
 
-    def _has_row(self, database: Any, catalog: Catalog, table: str, condition: str) -> bool:
-        """Whether the table has such a row; not if it is not there or may not be read."""
-        if table not in catalog.tables or not self._may_read(database, table):
-            return False
-        return self._ask(database, f"EXISTS (SELECT FROM {self.quoted(table)} WHERE {condition})")
-
-    def _may_read(self, database: Any, table: str) -> bool:
-        return self._ask(database, f"has_table_privilege('{self.quoted(table)}', 'SELECT')")
+    def may_read(self, database: Any, table: str) -> bool:
+        return self.ask(database, f"has_table_privilege('{self.quoted(table)}', 'SELECT')")
 
     def _keeps_tags(self, database: Any) -> bool:
         """Whether the comment notes that this package made what is installed."""
         keeper = f"to_regprocedure('{self.prefix}stogram_keep_message_tags()')"
         note = f"'{_shipped()} ' || ({self.sql('tag_installed')})"
-        return self._ask(
-            database, f"coalesce(obj_description({keeper}, 'pg_proc') = {note}, false)"
-        )
+        return self.ask(database, f"coalesce(obj_description({keeper}, 'pg_proc') = {note}, false)")
 
-    def _ask(self, database: Any, condition: str) -> bool:
-        return bool(database.execute_sql(f"SELECT {condition}").fetchone()[0])
+    def _sample_agrees(self, database: Any) -> bool:
+        """Whether "MessageTag" agrees with the messages; also if they may not be read."""
+        if not self.may_read(database, "Message"):
+            return True
+        with database.atomic():  # the functions find each other on the path
+            path = f"set_config('search_path', quote_ident({self._home}), true)"
+            database.execute_sql(f"SELECT {path}")
+            return self.ask(database, f"({self.sql('tag_sampled')})")
 
 
 @cache
