@@ -25,6 +25,7 @@ from psycopg2 import extensions
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: Seconds for the statement to be canceled and the connection to be closed.
 _TIME_TO_END = 1.5
+_STOPPED = "Stopped. What is done stays done; run it again to go on."
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def ended_by_signals() -> Iterator[None]:
     except BaseException:
         if not caught:
             raise
-        click.echo("Stopped. What is done stays done; run it again to go on.", err=True)
+        click.echo(_STOPPED, err=True)
         raise SystemExit(128 + caught[0]) from None
     finally:
         signal.set_wakeup_fd(-1)
@@ -63,6 +64,7 @@ def _end_for_certain(woken: int) -> None:
     os.close(woken)
     if number:
         time.sleep(_TIME_TO_END)
+        click.echo(_STOPPED, err=True)
         os._exit(128 + number[0])
 
 

@@ -27,7 +27,7 @@ _TYPES = {
     "integer": "INTEGER",
     "timestamp(3) without time zone": "TIMESTAMP(3)",
 }
-_CAST = re.compile(r"::[\w\".() ]+(\[\])?$")
+_CAST = re.compile(r'::("[^"]+"|[\w.() ])+(\[\])?$')
 
 _OID = "(SELECT oid FROM pg_namespace WHERE nspname = coalesce(%s, current_schema()))"
 
