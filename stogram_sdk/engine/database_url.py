@@ -133,8 +133,8 @@ def _postgresql(
     schema_name = parameters.pop("schema", None) or None
     if schema_name is not None and not _is_plain(schema_name):
         raise InvalidInput(
-            "schema must be a name of letters, digits, _ - and . that takes at most 63 bytes, and "
-            "not one of pg_...",
+            "schema must be a name of letters, digits, spaces, _ - and . that takes at most 63 "
+            "bytes, and not one of pg_...",
             field="schema",
         )
     for name in _WITHOUT_EFFECT & parameters.keys():
@@ -177,7 +177,7 @@ def _postgresql(
 def _is_plain(schema_name: Any) -> bool:
     """Whether the name has no sign that a statement, a driver or a shell gives a meaning."""
     name = valid_text(schema_name, "schema", maximum=63)
-    return bool(re.fullmatch(r"(?!pg_)[\w.-]+", name)) and len(name.encode()) <= 63
+    return bool(re.fullmatch(r"(?!pg_)[\w .-]+", name)) and len(name.encode()) <= 63
 
 
 def _common(parameters: dict[str, Any]) -> dict[str, Any]:
