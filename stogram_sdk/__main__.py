@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -33,17 +33,23 @@ def main() -> None:
 def migrate(name: str | None, fake: bool) -> None:
     """Apply the migrations that are pending; names each one and each of its steps.
 
+    Functions and triggers of earlier ones are made anew where they are not those of this package.
     It can be stopped at any time and started again: what is done stays done. If something is in the
     way it says so before anything is touched.
     """
     from stogram_sdk.command.migrate import migrate as run
     from stogram_sdk.command.tables import steps_shown
 
-    last = _migrations_named(name)[-1]
     with _errors_in_one_line(), steps_shown():
-        applied = run(click.echo, last=last, fake=fake)
+        last = _migrations_named(name)[-1]
+        applied, renewed = run(click.echo, last=last, fake=fake)
     verb = "noted as done" if fake else "applied"
-    click.echo(_how_many(applied, verb) if applied else "nothing to do: no migration is pending")
+    if renewed and not applied:
+        click.echo(f"no migration was pending; {len(renewed)} steps of earlier ones were done anew")
+    else:
+        click.echo(
+            _how_many(applied, verb) if applied else "nothing to do: no migration is pending"
+        )
 
 
 @main.command()
@@ -123,7 +129,11 @@ def sql(name: str | None, rollback: bool) -> None:
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Only say how many messages would change.")
-@click.option("--since", metavar="TIME", help="Only messages sent or changed since: 10m, 2h, 3d.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Only messages sent or changed in this time: 10m, 2h, 3d. It reads the table once.",
+)
 def backfill(dry_run: bool, since: str | None) -> None:
     """Find the mentions and hashtags of messages from before the migration, or of the server.
 
@@ -134,7 +144,7 @@ def backfill(dry_run: bool, since: str | None) -> None:
     from stogram_sdk.command.tables import progress
 
     with _errors_in_one_line(), progress("messages") as advance:
-        result = run(dry_run=dry_run, since=_time_ago(since), advance=advance)
+        result = run(dry_run=dry_run, since=_time(since), advance=advance)
     verb = "would change" if dry_run else "changed"
     click.echo(f"{result.looked_at} messages looked at, {result.changed} {verb}")
 
@@ -155,15 +165,15 @@ def search_index(drop: bool) -> None:
     click.echo(f"the search index {f'was {done}' if changed else already}")
 
 
-def _time_ago(text: str | None) -> datetime | None:
-    """The time that `10m`, `2h` or `3d` ago was."""
+def _time(text: str | None) -> timedelta | None:
+    """`10m`, `2h` or `3d`, as a time."""
     if text is None:
         return None
     units = {"m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], text[-1:]
     if not number.isdecimal() or unit not in units:
         raise click.BadParameter("it is a number of minutes, hours or days: 10m, 2h, 3d")
-    return datetime.now(UTC) - timedelta(**{units[unit]: int(number)})
+    return timedelta(**{units[unit]: int(number)})
 
 
 @main.command()
@@ -182,13 +192,13 @@ def prisma(directory: Path | None, search_index: bool) -> None:
     """
     from stogram_sdk.command.prisma import migration_sql, schema_lines, write
 
-    if directory is None:
-        click.echo("// schema.prisma: add what is not there yet\n")
-        click.echo(schema_lines(search_index=search_index))
-        click.echo("-- migrations/<time>_stogram_sdk/migration.sql\n")
-        click.echo(migration_sql(search_index=search_index), nl=False)
-        return
     with _errors_in_one_line():
+        if directory is None:
+            click.echo("// schema.prisma: add what is not there yet\n")
+            click.echo(schema_lines(search_index=search_index))
+            click.echo("-- migrations/<time>_stogram_sdk/migration.sql\n")
+            click.echo(migration_sql(search_index=search_index), nl=False)
+            return
         written = write(directory, search_index=search_index)
     click.echo(f"amended {written.schema}, and wrote {written.migration}")
     click.echo("Where `stogram migrate` has run, tell Prisma that it is done:")
@@ -213,8 +223,11 @@ def _how_many(migrations: list[str], verb: str) -> str:
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
+    from stogram_sdk.command.signals import ended_by_signals
+
     try:
-        yield
+        with ended_by_signals():
+            yield
     except StogramError as error:
         raise click.ClickException(str(error)) from error
 

@@ -30,6 +30,8 @@ from tests.support.states import PROJECT, Databases, environment, migrate_here, 
 #: Commands, in processes of their own.
 pytestmark = pytest.mark.slow
 
+HOUR = timedelta(hours=1)
+
 CONTENTS = [
     "nothing",
     None,
@@ -149,12 +151,11 @@ def test_what_the_server_stored_stays_and_what_is_missing_is_added(messages: str
 
 
 def test_since_a_time_only_what_was_sent_or_changed(messages: str) -> None:
-    soon = utc_now() + timedelta(hours=1)
     with session():
-        later = {"updated_at": soon + timedelta(hours=1), "content": "#edited"}
+        later = {"updated_at": utc_now() + 2 * HOUR, "content": "#edited"}
         sdk.Message.update(**later).where(sdk.Message.id == "m0").execute()
-    assert backfill(messages, since=soon) == Backfilled(looked_at=1, changed=1)
-    assert backfill(messages, since=soon, dry_run=True) == Backfilled(looked_at=1, changed=0)
+    assert backfill(messages, since=-HOUR) == Backfilled(looked_at=1, changed=1)
+    assert backfill(messages, since=-HOUR, dry_run=True) == Backfilled(looked_at=1, changed=0)
     with session():
         assert sdk.Message.get(sdk.Message.id == "m0").hashtags == ["edited"]
         assert sdk.Message.get(sdk.Message.id == "m2").hashtags == []

@@ -139,12 +139,12 @@ DAMAGE = {
     "primary key": (
         'ALTER TABLE "Reaction" DROP CONSTRAINT "Reaction_pkey"',
         "primary key Reaction_pkey",
-        "is not the key of Reaction",
+        "is missing",
     ),
     "unique constraint": (
         'ALTER TABLE "BlockedUser" DROP CONSTRAINT "BlockedUser_userId_blockedId_key"',
         "unique constraint BlockedUser_userId_blockedId_key",
-        "is missing or of other columns",
+        "is missing",
     ),
     "index": ('DROP INDEX "Message_chatId_idx"', "index Message_chatId_idx", "is missing"),
     "index, its method": (

@@ -12,8 +12,8 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import db, session
+from stogram_sdk.engine.sqlite_tags import _FORGET
 from stogram_sdk.models import MessageTag
-from stogram_sdk.schema.message_tags import _SQLITE_FORGET
 from tests.support.factories import (
     LONG_AGO,
     after,
@@ -147,11 +147,11 @@ def test_keeping_it_never_reads_through_it(ann: sdk.User, chat: sdk.Chat) -> Non
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_keeping_it_on_sqlite_never_reads_through_it() -> None:
     """SQLite does not tell the plan of a trigger: this is what it runs."""
-    forget = _SQLITE_FORGET.replace("OLD.id", "'message'")
+    forget = _FORGET.replace("OLD.id", "'message'")
     with session():
         triggers = db.execute_sql("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         plan = db.execute_sql(f"EXPLAIN QUERY PLAN {forget}").fetchall()
-    assert sum(_SQLITE_FORGET in sql for (sql,) in triggers) == 2
+    assert sum(_FORGET in sql for (sql,) in triggers) == 2
     assert [step for *_, step in plan] == [
         "SEARCH MessageTag USING INDEX MessageTag_messageId_idx (messageId=?)"
     ]

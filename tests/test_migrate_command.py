@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import stogram_sdk as sdk
-from tests.support.states import Databases, migrate_here, pw_migrate, stogram
+from tests.support.states import PROJECT, Databases, migrate_here, pw_migrate, stogram
 
 #: Commands, in processes of their own.
 pytestmark = pytest.mark.slow
@@ -146,3 +148,44 @@ def test_version_and_help() -> None:
     assert stogram("", "--version").stdout == f"stogram_sdk {sdk.__version__}\n"
     assert "Exit status: 0" in stogram("", "-h").stdout
     assert "--fake" in stogram("", "migrate", "-h").stdout
+
+
+MAKE_NOTHING = ("migrations", "sql", "prisma")
+NEED_A_DATABASE = ("status", "check", "rollback", "backfill", "search-index")
+
+
+@pytest.mark.parametrize("command", [*MAKE_NOTHING, *NEED_A_DATABASE])
+def test_no_command_makes_a_file_that_nobody_asked_for(tmp_path: Path, command: str) -> None:
+    """Without a URL the database would be stogram.db where one is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "stogram_sdk", command],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin", "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+    )
+    assert list(tmp_path.iterdir()) == []
+    if command in NEED_A_DATABASE:
+        assert (done.returncode, done.stderr) == (
+            1,
+            "Error: there is no file stogram.db: run `stogram migrate` first\n",
+        )
+
+
+@pytest.mark.parametrize("variable", ["STOGRAM_MIGRATE_LOCK_TIMEOUT", "STOGRAM_MIGRATE_PATIENCE"])
+@pytest.mark.parametrize("given", ["abc", "-1", "nan", "inf"])
+def test_a_variable_that_is_no_time_is_one_line(
+    databases: Databases, name: str, variable: str, given: str
+) -> None:
+    databases.before(name)
+    url = databases.server.url_of(name)
+    line = f"Error: {variable} must be a number of seconds, not {given!r}"
+    assert said(url, "migrate", code=1, **{variable: given}) == [line]
+    stock = pw_migrate(url, "migrate", **{variable: given})
+    assert (stock.returncode, stock.stderr.splitlines()[-1]) == (1, line)
+
+
+def test_a_rollback_says_what_is_lost_with_the_moment(database_url: str) -> None:
+    migrate_here(database_url)
+    back = said(database_url, "rollback")
+    assert any("the moment of the migration goes: the next one takes its own" in x for x in back)

@@ -10,17 +10,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import stogram_sdk as sdk
 from stogram_sdk.command.backfill import backfill
 from stogram_sdk.command.check import check
+from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.database import db, session
+from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.turns import seconds_to_wait
 from tests.support.postgres import PostgresServer
@@ -387,12 +392,12 @@ def test_no_password_is_ever_shown(postgres_server: PostgresServer, name: str) -
     wrong_host = f"postgresql://u:{secret}@/{name}?host=/nowhere"
     wrong_parameter = f"{url}&colour=red"
     said = {}
-    for given, code in [(url, 0), (wrong_host, 1), (wrong_parameter, 1)]:
+    for tried, code in [(url, 0), (wrong_host, 1), (wrong_parameter, 1)]:
         for command in (["list"], ["migrate", "-v", "-v"]):
-            run = pw_migrate(given, *command)
+            run = pw_migrate(tried, *command)
             assert run.returncode == code
-            said[given] = run.stdout + run.stderr
-            assert "s3cr3t" not in said[given]
+            said[tried] = run.stdout + run.stderr
+            assert "s3cr3t" not in said[tried]
     assert "unknown parameter 'colour'" in said[wrong_parameter]
     assert name in said[url]
 
@@ -541,9 +546,9 @@ def test_the_second_run_on_sqlite_says_so(tmp_path: Path) -> None:
     assert migrate_here(url) == NAMES
 
 
-@pytest.mark.parametrize("given", ["soon", "-1", "nan", "inf"])
-def test_a_time_to_wait_that_is_none(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.setenv("STOGRAM_MIGRATE_LOCK_TIMEOUT", given)
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf"])
+def test_a_time_to_wait_that_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("STOGRAM_MIGRATE_LOCK_TIMEOUT", value)
     with pytest.raises(sdk.InvalidInput, match="STOGRAM_MIGRATE_LOCK_TIMEOUT"):
         seconds_to_wait()
 
@@ -747,3 +752,112 @@ def test_a_server_in_a_schema_of_its_own(databases: Databases, name: str) -> Non
     databases.strictly(name, 'TRUNCATE stogram."PinnedMessage"')
     assert migrate_here(url) == NAMES
     assert check(url).is_right
+
+
+HOSTILE = [
+    "o'brien",
+    "100%",
+    "a$block$b",
+    'a"b',
+    "a\\b",
+    "a;b",
+    "a:b",
+    "a\nb",
+    "pg_x",
+    "ё" * 32,
+]
+
+
+@pytest.mark.parametrize("schema", HOSTILE)
+def test_a_name_of_a_schema_that_can_be_misread_is_refused(schema: str) -> None:
+    with pytest.raises(sdk.InvalidInput, match="schema must be a name of"):
+        read_database_url("postgresql://u@h/d", schema=schema)
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=70))
+def test_any_name_of_a_schema_is_plain_or_refused(schema: str) -> None:
+    try:
+        settings = read_database_url("postgresql://u@h/d", schema=schema)
+    except sdk.InvalidInput:
+        return
+    assert settings.schema_name == schema
+    assert len(schema.encode()) <= 63
+    assert not set(schema) & set("\"'%$\\;:/@{}()\t\n")
+
+
+@pytest.mark.parametrize("schema", ["my-server", "a b", "Команда.1", "SELECT", "1", "--", "ß" * 31])
+def test_a_schema_of_any_name_that_is_taken_works(
+    databases: Databases, name: str, schema: str
+) -> None:
+    url = databases.server.url_of(name, schema=quote(schema))
+    assert migrate_here(url) == NAMES
+    fill(url)
+    assert check(url).is_right
+    assert backfill(url).looked_at == 0
+    make_search_index(url)
+    drop_search_index(url)
+    sdk.connect(url)
+    user = sdk.create_user("ann@example.com", "ann", password_hash="x")
+    chat = sdk.create_chat(user.id, sdk.ChatType.GROUP, name="all")
+    sent = sdk.send_message(user.id, chat.id, "#One")
+    assert [found.id for found in sdk.find_by_hashtag(user.id, "one")] == [sent.id]
+    sdk.close()
+    script = stogram(url, "sql").stdout
+    databases.strictly(name, script)
+    assert check(url).is_right
+    assert stogram(url, "rollback").returncode == 0
+    assert stogram(url, "migrate").returncode == 0
+
+
+@pytest.mark.parametrize("path", ["o'brien", "a$block$b", "100%"])
+def test_the_default_schema_of_a_role_may_have_any_name(
+    databases: Databases, name: str, path: str
+) -> None:
+    databases.server.execute(f'''CREATE SCHEMA "{path}"''', name)
+    databases.server.execute(f'''ALTER DATABASE "{name}" SET search_path = "{path}"''', name)
+    url = databases.server.url_of(name)
+    assert migrate_here(url) == NAMES
+    fill(url)
+    assert check(url).is_right
+    databases.strictly(name, stogram(url, "sql").stdout)
+    assert check(url).is_right
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_beside_writers_under_a_stricter_isolation(
+    databases: Databases, filled: str, isolation: str
+) -> None:
+    """By the command, and by its SQL: rows with tags change all the time while 003 lists them."""
+    for by_hand in (False, True):
+        with databases.server.database(filled) as new:
+            url = databases.server.url_of(new)
+            level = f"SET default_transaction_isolation = '{isolation}'"
+            databases.server.execute(f'ALTER DATABASE "{new}" {level}')
+            sdk.connect(url)
+            assert stogram(url, "migrate", "--name", "002").returncode == 0
+            databases.server.execute("""UPDATE "Message" SET hashtags = ARRAY['one']""", new)
+            stop = threading.Event()
+            writers = [threading.Thread(target=edit_until, args=(url, stop)) for _ in range(2)]
+            for writer in writers:
+                writer.start()
+            try:
+                if by_hand:
+                    databases.strictly(new, stogram(url, "sql", "003").stdout)
+                assert stogram(url, "migrate").returncode == 0
+            finally:
+                stop.set()
+                for writer in writers:
+                    writer.join()
+                sdk.close()
+            assert check(url).is_right
+
+
+def edit_until(url: str, stop: threading.Event) -> None:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    edit = """UPDATE "Message" SET hashtags = ARRAY[md5(random()::text)]
+        WHERE id IN (SELECT id FROM "Message" ORDER BY random() LIMIT 20)"""
+    while not stop.is_set():
+        with suppress(psycopg2.errors.SerializationFailure, psycopg2.errors.DeadlockDetected):
+            connection.cursor().execute(edit)
+    connection.close()

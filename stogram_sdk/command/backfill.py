@@ -6,8 +6,8 @@ one transaction, which also keeps the place that was reached. So a run can be st
 and goes on there, and two runs at once take turns. A message is written only if tags are missing.
 It is locked first, and read again: no edit is ever overwritten.
 
-A run with `since` looks at the messages that were sent or changed after a time, and keeps no place:
-it is for what the server edits and sends by socket. It reads the table once, since no index knows
+A run with `since` looks at the messages that were sent or changed of late, and keeps no place: it
+is for what the server edits and sends by socket. It reads the table once, since no index knows
 when a message was changed.
 """
 
@@ -16,13 +16,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 import peewee
 
-from stogram_sdk.database import open_database
+from stogram_sdk.command.read_only import open_existing
 from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.fields import tags_to_json, texts_from_json, time_to_text
@@ -49,16 +49,16 @@ def backfill(
     url: str | None = None,
     *,
     dry_run: bool = False,
-    since: datetime | None = None,
+    since: timedelta | None = None,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> Backfilled:
     """Store the mentions and hashtags that `stogram_sdk.text` finds in each message's content.
 
-    With `since` (aware) only of messages that were sent or changed from then on.
+    With `since` only of messages that were sent or changed in that time, by the database's clock.
     `advance` is called after each batch: (how many messages were looked at, of how many).
     Returns the counts of this run. Raises `MigrationError` if the columns are not there yet.
     """
-    database, settings = open_database(url, statement_timeout=0)
+    database, settings = open_existing(url)
     try:
         with translated_errors(), database.connection_context(), database.limited_to(0):
             schema = schema_of(database, settings.schema_name)
@@ -120,7 +120,7 @@ class _DryRun:
     """Reads every message and writes none."""
 
     def __init__(
-        self, database: Any, schema: Schema, type_of_tags: str, since: datetime | None = None
+        self, database: Any, schema: Schema, type_of_tags: str, since: timedelta | None = None
     ) -> None:
         self.database = database
         self.schema = schema
@@ -130,7 +130,7 @@ class _DryRun:
         self.values: list[str] = []
         if since is not None:
             self.conditions.append('("createdAt" >= %s OR "updatedAt" >= %s)')
-            self.values += [time_to_text(since)] * 2
+            self.values += [time_to_text(database.current_time() - since)] * 2
         self.messages = schema.quoted("Message")
         self.place_table = schema.quoted(PLACE)
 

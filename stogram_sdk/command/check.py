@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from stogram_sdk.command.read_only import applied_migrations, read_only
 from stogram_sdk.command.search_index import parts_of_search_index
 from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.engine.failures import translated_errors
-from stogram_sdk.fields import time_to_text
+from stogram_sdk.fields import time_to_text, utc_now
 from stogram_sdk.ordering import MOST_AHEAD
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
@@ -26,6 +26,9 @@ from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import AddForeignKey, AddIndex, AddUnique, Step
 from stogram_sdk.schema.unread_since import KeepMoment
+
+#: The steps that `stogram migrate` does again when no migration is pending.
+_RENEWED = (str(KeepMessageTags()), str(FillMessageTags()))
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class _Look:
         self._obstacles()
         self._tables()
         self._constraints_and_indexes()
+        self._made_from_others()
         self._search_index()
         self._times_ahead()
         if not self.unreadable:
@@ -141,7 +145,7 @@ class _Look:
             remedy = f"`stogram migrate` sees to it ({migration})"
             finding = Finding(area, name, what, remedy, pending=migration)
         else:
-            finding = Finding(area, name, what, self._remedy(migration))
+            finding = Finding(area, name, what, self._remedy(name, migration))
         self.report.findings.append(finding)
 
     def _add_obstacles(
@@ -169,7 +173,9 @@ class _Look:
             return False
         return bool(self.migrations[name].to_do(self.schema, self.catalog))
 
-    def _remedy(self, migration: str | None) -> str:
+    def _remedy(self, name: str, migration: str | None) -> str:
+        if name in _RENEWED:
+            return "Run `stogram migrate`: it makes them anew"
         if self.schema.name == "sqlite":
             return "Go back to a backup, or move the rows into a new, migrated file"
         if migration is not None and not self.migrations[migration].foundation:
@@ -235,21 +241,23 @@ class _Look:
                 self._add("column", f"column {table}.{column.name}", what)
 
     def _constraints_and_indexes(self) -> None:
-        for key in self.expected.primary_keys.values():
-            found = self.catalog.primary_keys.get(key.name)
-            if key.table in self.catalog.tables:
-                what = "" if found == key else f"is not the key of {key.table}"
-                self._add("primary key", f"primary key {key.name}", what)
-        for unique in self.expected.uniques.values():
-            constraint = self.catalog.uniques.get(unique.name)
-            what = "" if constraint == unique else "is missing or of other columns"
-            self._add("unique constraint", f"unique constraint {unique.name}", what)
-        for index in self.expected.indexes.values():
-            there = self.catalog.indexes.get(index.name)
-            what = "is missing" if there is None else _other(index, there)
-            self._add("index", f"index {index.name}", what)
-        missing = self.expected.triggers.keys() - self.catalog.triggers.keys()
-        what = f"{', '.join(sorted(missing))}: missing or disabled" if missing else ""
+        kinds: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+            "primary key": (self.expected.primary_keys, self.catalog.primary_keys),
+            "unique constraint": (self.expected.uniques, self.catalog.uniques),
+            "index": (self.expected.indexes, self.catalog.indexes),
+            "foreign key": (self.expected.foreign_keys, self.catalog.foreign_keys),
+        }
+        for kind, (expected, there) in kinds.items():
+            for name, wanted in expected.items():
+                if kind != "primary key" or wanted.table in self.catalog.tables:
+                    what = _other(wanted, there[name]) if name in there else "is missing"
+                    self._add(kind, f"{kind} {name}", what)
+
+    def _made_from_others(self) -> None:
+        missing = sorted(self.expected.triggers.keys() - self.catalog.triggers.keys())
+        what = f"{', '.join(missing)}: missing or disabled" if missing else ""
+        if not (missing or self.catalog.keeps_tags):
+            what = "or their functions are not those of this package"
         self._add("triggers", str(KeepMessageTags()), what)
         if "MessageTag" not in self.unreadable:
             what = "" if self.catalog.has_all_tags else "are not all there"
@@ -257,10 +265,6 @@ class _Look:
         if "UnreadSince" not in self.unreadable:
             what = "" if self.catalog.has_moment else "is missing"
             self._add("rows made from others", str(KeepMoment()), what)
-        for foreign in self.expected.foreign_keys.values():
-            at = self.catalog.foreign_keys.get(foreign.name)
-            what = "is missing" if at is None else _other(foreign, at)
-            self._add("foreign key", f"foreign key {foreign.name}", what)
 
     def _search_index(self) -> None:
         parts = parts_of_search_index(self.schema, self.catalog)
@@ -275,8 +279,10 @@ class _Look:
         """Messages that bear the time of a clock that is wrong: lists show them first for long."""
         if "Message" not in self.catalog.tables or "Message" in self.unreadable:
             return
-        ahead = datetime.now(UTC) + timedelta(milliseconds=MOST_AHEAD)
-        mark = "?" if self.schema.name == "sqlite" else "%s"
+        on_sqlite = self.schema.name == "sqlite"
+        now = utc_now() if on_sqlite else self.database.current_time()
+        ahead = now + timedelta(milliseconds=MOST_AHEAD)
+        mark = "?" if on_sqlite else "%s"
         table = self.schema.quoted("Message")
         rows = f'SELECT count(*) FROM {table} WHERE "createdAt" > {mark}'
         (count,) = self.database.execute_sql(rows, (time_to_text(ahead),)).fetchone()

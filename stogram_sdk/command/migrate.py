@@ -14,7 +14,7 @@ from stogram_sdk.command.read_only import applied_migrations, read_only
 from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import MigrationError
-from stogram_sdk.schema.migration import HISTORY, schema_of, shipped_migrations
+from stogram_sdk.schema.migration import HISTORY, renew, schema_of, shipped_migrations
 from stogram_sdk.schema.pw_migrate import database_to_migrate
 
 if TYPE_CHECKING:
@@ -44,10 +44,13 @@ def status() -> Status:
     return Status(done, [name for name in shipped_migrations() if name not in done])
 
 
-def migrate(begin: Begin, *, last: str | None = None, fake: bool = False) -> list[str]:
+def migrate(
+    begin: Begin, *, last: str | None = None, fake: bool = False
+) -> tuple[list[str], list[str]]:
     """Apply what is pending, up to and including `last`; with `fake`, only say that it is done.
 
-    Returns the names of those that were applied. Raises `MigrationError` as `migrate()` does.
+    Returns the names of those that were applied, and the steps of others that were done anew.
+    Raises `MigrationError` as `migrate()` does.
     """
     applied: list[str] = []
     with _router() as router:
@@ -59,7 +62,7 @@ def migrate(begin: Begin, *, last: str | None = None, fake: bool = False) -> lis
         for name in pending:
             begin(name)
             applied += router.run(name, fake=fake)
-    return applied
+        return applied, [] if fake else renew(router.database)
 
 
 def rollback(begin: Begin, *, count: int = 1) -> list[str]:

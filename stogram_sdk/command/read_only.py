@@ -1,4 +1,4 @@
-"""A look at a database that cannot change it."""
+"""A database that is there, and a look at it that cannot change it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,30 @@ from typing import Any
 import peewee
 
 from stogram_sdk.database import open_database
+from stogram_sdk.engine.database_url import DatabaseSettings
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import Unavailable
 from stogram_sdk.schema.migration import HISTORY
 from stogram_sdk.schema.obstacles import Schema
 
 
+def open_existing(url: str | None) -> tuple[Any, DatabaseSettings]:
+    """The database that the URL names, for statements without a limit of time.
+
+    Raises `Unavailable` if it is a file that is not there: SQLite would make it.
+    """
+    database, settings = open_database(url, statement_timeout=0)
+    if settings.engine == "sqlite" and not Path(settings.database).exists():
+        raise Unavailable(f"there is no file {settings.database}: run `stogram migrate` first")
+    return database, settings
+
+
 @contextmanager
 def read_only(url: str | None) -> Iterator[Any]:
     """A connection that cannot write: not even SQLite's journal mode is changed."""
-    database, settings = open_database(url, statement_timeout=0)
+    database, settings = open_existing(url)
     if settings.engine == "sqlite":
         path = Path(settings.database)
-        if not path.exists():
-            raise Unavailable(f"there is no file {settings.database}")
         database = peewee.SqliteDatabase(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         with database.connection_context():
             yield database

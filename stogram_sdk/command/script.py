@@ -14,8 +14,12 @@ from stogram_sdk.schema.steps import AddColumn, Step, StepSql
 
 _ALLOW = "stogram.allow_data_loss"
 
-# The limits that a role sets for a service are too short for a migration: an index may take hours.
-_LIMITS = ("SET statement_timeout = 0;", f"SET lock_timeout = '{LOCK_TIMEOUT}';")
+# What a role or a database sets for a service does not fit a migration: see `schema/turns.py`.
+_SETTINGS = (
+    "SET statement_timeout = 0;",
+    "SET default_transaction_isolation = 'read committed';",
+    f"SET lock_timeout = '{LOCK_TIMEOUT}';",
+)
 
 
 def migration_script(name: str, migration: Migration, schema: PostgresSchema) -> str:
@@ -23,7 +27,7 @@ def migration_script(name: str, migration: Migration, schema: PostgresSchema) ->
     lines = [
         f"-- {name}: apply with psql -v ON_ERROR_STOP=1. If a lock cannot be had in time it stops;",
         "-- run it again then: what is done already is left alone.",
-        *_LIMITS,
+        *_SETTINGS,
         *_guard(_obstacles(migration, schema)),
     ]
     if migration.foundation:
@@ -47,7 +51,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
     history = schema.quoted(HISTORY)
     lines = [
         f"-- Takes back {name}: apply with psql -v ON_ERROR_STOP=1.",
-        *_LIMITS,
+        *_SETTINGS,
         *(["", "BEGIN;"] if migration.foundation else []),
         *_guard([*_later_ones(name, history), *_losses(migration, schema)]),
     ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.database import open_database
+from stogram_sdk.command.read_only import open_existing
 from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
 from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
@@ -58,7 +58,7 @@ def _carried_out(
     on_postgres: Callable[[Any, PostgresSchema], bool],
     on_sqlite: Callable[[Any, dict[str, str]], bool],
 ) -> bool:
-    database, settings = open_database(url, statement_timeout=0)
+    database, settings = open_existing(url)
     try:
         with (
             translated_errors(),

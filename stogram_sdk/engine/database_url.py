@@ -30,6 +30,7 @@ application_name, options      `target_session_attrs`, `tcp_user_timeout` and `k
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Unpack
@@ -133,8 +134,12 @@ def _postgresql(
         raise InvalidInput("the database URL names no database: .../name", field="url")
     common = _common(parameters)
     schema_name = parameters.pop("schema", None) or None
-    if schema_name is not None and '"' in valid_text(schema_name, "schema", maximum=63):
-        raise InvalidInput("schema must be a plain name without quotes", field="schema")
+    if schema_name is not None and not _is_plain(schema_name):
+        raise InvalidInput(
+            "schema must be a name of letters, digits, spaces, _ - and . that takes at most 63 "
+            "bytes, and not one of pg_...",
+            field="schema",
+        )
     prepare = _prepare(**{name: parameters.pop(name) for name in _PREPARING & parameters.keys()})
     if "sslidentity" in parameters:
         raise InvalidInput(
@@ -170,6 +175,12 @@ def _postgresql(
         libpq={name: value for name, value in libpq.items() if value not in (None, "")},
         **common,
     )
+
+
+def _is_plain(schema_name: Any) -> bool:
+    """Whether the name has no sign that a statement, a driver or a shell gives a meaning."""
+    name = valid_text(schema_name, "schema", maximum=63)
+    return bool(re.fullmatch(r"(?!pg_)[\w .-]+", name)) and len(name.encode()) <= 63
 
 
 def _common(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ UPDATE_OF_TAGS = (
 )
 
 
-def insert_tags(row: str, key: str = "lower", source: str = "") -> str:
-    """The statement that adds the tags of a row of "Message"; `source` goes into its FROM."""
+def tags_of(row: str, key: str = "lower", source: str = "") -> str:
+    """The rows of "MessageTag" for a row of "Message", as SQL; `source` goes into its FROM."""
 
     def tags(sign: str, column: str) -> str:
         values = f"json_each(CASE WHEN json_valid({row}.{column}) THEN {row}.{column} END)"
@@ -27,9 +27,14 @@ def insert_tags(row: str, key: str = "lower", source: str = "") -> str:
         WHERE given.value IS NOT NULL AND NOT {row}."isDeleted"
             AND ({row}."isSent" OR {row}."scheduledFor" IS NULL)"""
 
+    return f"{tags('#', 'hashtags')}\n        UNION ALL{tags('@', 'mentions')}\n"
+
+
+def insert_tags(row: str, key: str = "lower", source: str = "") -> str:
+    """The statement that adds them."""
     return (
         'INSERT INTO "MessageTag" (tag, "chatId", "createdAt", "messageId")'
-        f"{tags('#', 'hashtags')}\n        UNION ALL{tags('@', 'mentions')}\n"
+        f"{tags_of(row, key, source)}"
         # Not OR IGNORE: in a trigger, the conflict clause of the outer statement goes before it.
         "        ON CONFLICT DO NOTHING"
     )
@@ -48,6 +53,18 @@ def tag_trigger(
         f'CREATE {kind} "{name}" {timing} {event} ON {of}"Message" FOR EACH ROW\n'
         f"BEGIN\n    {action};\nEND"
     )
+
+
+_FORGET = 'DELETE FROM "MessageTag" WHERE "messageId" = OLD.id'
+
+#: The statements that make the triggers of the file, by the names of these. One for an update
+#: removes the old tags: BEFORE it, so that the rows which a connection's own triggers add stay.
+FILE_TRIGGERS = {
+    "Message_tags_insert": tag_trigger("INSERT", insert_tags("NEW")),
+    "Message_tags_update": tag_trigger(UPDATE_OF_TAGS, _FORGET, timing="BEFORE"),
+    "Message_tags_updated": tag_trigger(UPDATE_OF_TAGS, insert_tags("NEW")),
+    "Message_tags_delete": tag_trigger("DELETE", _FORGET),
+}
 
 
 def know_all_letters(connection: Any) -> None:

@@ -53,7 +53,7 @@ def expected_catalog(schema: Schema, models: Iterable[Any] = (*MODELS, *SIDE_TAB
             index = _index(made)
             if schema.has_index(index):
                 catalog.indexes[index.name] = index
-    catalog.has_all_tags = catalog.has_moment = True
+    catalog.keeps_tags = catalog.has_all_tags = catalog.has_moment = True
     catalog.triggers = dict.fromkeys(trigger_names(schema), "Message")
     return catalog
 

@@ -6,6 +6,11 @@ and so does the step that fills the table. A distributed database has no trigger
 of a message sends `INSERT INTO "MessageTag" SELECT t.* FROM "Message" AS m,
 stogram_message_tags(m) AS t WHERE ... ON CONFLICT DO NOTHING` with the write.
 
+Where the functions and triggers are not those of this package, `stogram migrate` makes them anew.
+It then fills the table from its beginning, for rows may be missing. On PostgreSQL the comment on
+the trigger function notes what was made: a checksum of the files in `sql/`, and one of the catalog.
+SQLite keeps the text of a trigger.
+
 A tag is kept with its sign, under the key that the function `stogram_tag_key` makes of it. A search
 makes the same key of the tag that it looks for, so case and width never matter. The function uses
 the best that the server has:
@@ -21,55 +26,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-from stogram_sdk.engine.sqlite_tags import UPDATE_OF_TAGS, insert_tags, tag_trigger
+from stogram_sdk.engine.sqlite_tags import FILE_TRIGGERS, insert_tags
 from stogram_sdk.schema.objects import HAS_ALL_TAGS, Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import PlainStep, Step, StepSql
+from stogram_sdk.schema.steps import Step, StepSql
 
 
 def trigger_names(schema: Schema) -> list[str]:
     """The triggers on "Message"; on SQLite "update" removes old tags, "updated" adds new ones."""
-    events = ["insert", "update", "delete"]
-    events.append("updated" if isinstance(schema, SqliteSchema) else "truncate")
-    return [f"Message_tags_{event}" for event in events]
+    if isinstance(schema, SqliteSchema):
+        return list(FILE_TRIGGERS)
+    return [f"Message_tags_{event}" for event in ("insert", "update", "delete", "truncate")]
 
 
 @dataclass(frozen=True)
-class KeepMessageTags(PlainStep):
+class KeepMessageTags(Step):
     """The triggers, and on PostgreSQL the functions that they use."""
 
     table = "Message"
+    is_renewed = True
 
     def __str__(self) -> str:
         return "triggers that keep MessageTag"
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
-        return all(name in catalog.triggers for name in trigger_names(schema))
+        return catalog.keeps_tags
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        return [_sql("tag_functions", schema), _sql("tag_triggers", schema)]
+        return [schema.sql(f"tag_{part}") for part in ("changes", "functions", "triggers")]
 
     def in_transaction(self, schema: PostgresSchema) -> list[str]:
         # The functions are made on a search_path of their own, which lasts until the commit.
-        functions, triggers = self.at_once(schema)
+        changes, functions, triggers = self.at_once(schema)
         keep = "SELECT set_config('stogram.search_path', current_setting('search_path'), true)"
         restore = (
             "SELECT pg_catalog.set_config('search_path', "
             "pg_catalog.current_setting('stogram.search_path'), true)"
         )
-        return [keep, functions, restore, triggers]
+        return [changes, keep, functions, restore, triggers]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
-        return [*self.undo(schema, siblings), *_SQLITE_TRIGGERS]
+        return [*self.undo(schema, siblings), *FILE_TRIGGERS.values(), _NOT_COMPLETE]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
         if isinstance(schema, SqliteSchema):
-            return [f'DROP TRIGGER IF EXISTS "{name}"' for name in trigger_names(schema)]
+            return [f'DROP TRIGGER IF EXISTS main."{name}"' for name in trigger_names(schema)]
         triggers = "; ".join(
             f'DROP TRIGGER IF EXISTS "{name}" ON {schema.quoted("Message")}'
             for name in trigger_names(schema)
@@ -80,12 +84,12 @@ class KeepMessageTags(PlainStep):
         )
         return [
             triggers,
-            *(f"DROP FUNCTION IF EXISTS {_function(schema, each)}" for each in functions),
+            *(f"DROP FUNCTION IF EXISTS {schema.prefix}{each}" for each in functions),
         ]
 
 
 @dataclass(frozen=True)
-class FillMessageTags(PlainStep):
+class FillMessageTags(Step):
     """The tags of the messages that are older than the triggers.
 
     On PostgreSQL they are written in batches of 1,000 messages with tags. Each batch is one
@@ -95,6 +99,7 @@ class FillMessageTags(PlainStep):
     """
 
     table = "Message"
+    is_renewed = True
 
     def __str__(self) -> str:
         return "rows of MessageTag"
@@ -103,14 +108,14 @@ class FillMessageTags(PlainStep):
         return catalog.has_all_tags
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        return [_sql("fill_tags", schema)]
+        return [schema.sql("fill_tags")]
 
     def in_transaction(self, schema: PostgresSchema) -> list[str]:
         table, messages = schema.quoted("MessageTag"), schema.quoted("Message")
-        function = _function(schema, "stogram_message_tags")
         return [
             f"INSERT INTO {table}\n"
-            f"    SELECT tag.* FROM {messages} AS message, {function}(message) AS tag\n"
+            f"    SELECT tag.* FROM {messages} AS message,\n"
+            f"        {schema.prefix}stogram_message_tags(message) AS tag\n"
             "    WHERE (message.hashtags <> '{}' OR message.mentions <> '{}') AND NOT EXISTS (\n"
             f"        SELECT FROM {table} WHERE {HAS_ALL_TAGS})\n"
             "    ON CONFLICT DO NOTHING",
@@ -125,36 +130,10 @@ class FillMessageTags(PlainStep):
         return list(_SQLITE_FILL)
 
 
-def _function(schema: PostgresSchema, call: str) -> str:
-    return f'"{schema.schema_name}".{call}' if schema.schema_name else call
-
-
-def _sql(name: str, schema: PostgresSchema) -> str:
-    """A file of `sql/`, in which `@schema` stands for the name of the schema, as a text.
-
-    The driver takes a percent sign for a parameter, so there is none in these files.
-    """
-    home = "current_schema()" if schema.schema_name is None else f"'{schema.schema_name}'"
-    return _file(name).replace("@schema", home)
-
-
-@cache
-def _file(name: str) -> str:
-    path = Path(__file__).with_name("sql") / f"{name}.sql"
-    return path.read_text("utf-8").rstrip(";\n")
-
-
-_SQLITE_FORGET = 'DELETE FROM "MessageTag" WHERE "messageId" = OLD.id'
-
-_SQLITE_TRIGGERS = (
-    tag_trigger("INSERT", insert_tags("NEW")),
-    # BEFORE: the rows that the triggers of a connection add must stay.
-    tag_trigger(UPDATE_OF_TAGS, _SQLITE_FORGET, timing="BEFORE"),
-    tag_trigger(UPDATE_OF_TAGS, insert_tags("NEW")),
-    tag_trigger("DELETE", _SQLITE_FORGET),
-)
+_NOT_COMPLETE = """DELETE FROM "MessageTag" WHERE tag = ''"""
 
 _SQLITE_FILL = (
+    'DELETE FROM "MessageTag"',
     insert_tags("message", "stogram_tag_key", '"Message" AS message, '),
-    """INSERT OR IGNORE INTO "MessageTag" VALUES ('', 'complete', '1970-01-01', '')""",
+    """INSERT INTO "MessageTag" VALUES ('', 'complete', '1970-01-01', '')""",
 )

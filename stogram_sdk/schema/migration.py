@@ -18,6 +18,7 @@ from typing import Any
 import peewee
 
 from stogram_sdk.errors import MigrationError
+from stogram_sdk.schema import online
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
@@ -53,14 +54,16 @@ class Migration:
             return
         schema = schema_of(database, history_schema_name())
         catalog = schema.catalog(database)
-        stop_for(obstacles_of(self._and_those_to_come(), database, schema, catalog))
+        done, pending = _done_and_pending()
+        coming = [self, *(each for each in pending if each != self)]
+        stop_for(obstacles_of(coming, database, schema, catalog))
         to_do = self.to_do(schema, catalog)
-        if isinstance(schema, SqliteSchema):
-            self._apply_on_sqlite(database, schema, to_do)
-        elif self.foundation:
+        if self.foundation and isinstance(schema, PostgresSchema):
             self._lay_foundation(database, schema, to_do)
         else:
-            self._apply_online(database, schema, to_do)
+            with online.outside_transaction(database):
+                self._carry_out(database, schema, to_do)
+                _renew(done, database, schema)
         self._verify(schema, schema.catalog(database))
 
     def to_do(self, schema: Schema, catalog: Catalog) -> list[Step]:
@@ -111,6 +114,9 @@ class Migration:
                 f"this would lose {', '.join(losses)}. Make a backup (pg_dump), then set "
                 f"{ALLOW_DATA_LOSS}=1 to go on"
             )
+        for step in self.steps:
+            if step.loses and step.is_done(catalog, schema):
+                log.info("%s", step.loses)
         if isinstance(schema, SqliteSchema):
             for step in self._undoable(schema, catalog):
                 for sql in step.undo(schema, self.steps):
@@ -123,20 +129,17 @@ class Migration:
         counts = [rows for step in self.steps for rows in step.losses(schema)]
         return [lost for rows in counts if (lost := rows.ask(database, catalog))]
 
-    def _and_those_to_come(self) -> list[Migration]:
-        from peewee_migrate.models import MigrateHistory
-
-        done = {row.name for row in MigrateHistory.select()}
-        pending = [each for name, each in shipped_migrations().items() if name not in done]
-        return [self, *(each for each in pending if each != self)]
-
-    def _apply_on_sqlite(self, database: Any, schema: SqliteSchema, to_do: list[Step]) -> None:
-        for step in to_do:
+    def _carry_out(self, database: Any, schema: Schema, steps: list[Step]) -> None:
+        for step in steps:
+            if isinstance(schema, PostgresSchema):
+                self._do_online(database, schema, step)
+                continue
             statements = step.on_sqlite(schema, self.steps)
             if statements:  # none for a constraint: it comes with its table
                 log.info("%s", step)
-            for sql in statements:
-                database.execute_sql(_marked(sql) if self.foundation else sql)
+            with database.atomic():
+                for sql in statements:
+                    database.execute_sql(_marked(sql) if self.foundation else sql)
 
     def _lay_foundation(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
         for step in to_do:
@@ -147,21 +150,17 @@ class Migration:
         history = schema.quoted(history_table())
         database.execute_sql(f"COMMENT ON TABLE {history} IS {comment}")
 
-    def _apply_online(self, database: Any, schema: PostgresSchema, to_do: list[Step]) -> None:
-        from stogram_sdk.schema.online import outside_transaction, run_online
-
-        with outside_transaction(database):
-            for step in to_do:
-                log.info("%s", step)
-                for part in step.online(schema):
-                    try:
-                        run_online(database, part, schema.quoted(step.table or ""))
-                    except peewee.IntegrityError:
-                        # The rows came after the look at the start. The driver's text holds their
-                        # values, which no error of this package may show.
-                        catalog = schema.catalog(database)
-                        stop_for(rows_in_the_way(database, schema, catalog, [step], []))
-                        raise
+    def _do_online(self, database: Any, schema: PostgresSchema, step: Step) -> None:
+        log.info("%s", step)
+        for part in step.online(schema):
+            try:
+                online.run_online(database, part, schema.quoted(step.table or ""))
+            except peewee.IntegrityError:
+                # The rows came after the look at the start. The driver's text holds their values,
+                # which no error of this package may show.
+                catalog = schema.catalog(database)
+                stop_for(rows_in_the_way(database, schema, catalog, [step], []))
+                raise
 
     def _verify(self, schema: Schema, catalog: Catalog) -> None:
         left = [str(step) for step in self.to_do(schema, catalog)]
@@ -175,13 +174,11 @@ class Migration:
         return [step for step in reversed(self.steps) if step.is_done(catalog, schema)]
 
     def _undo_online(self, database: Any, schema: PostgresSchema) -> None:
-        from stogram_sdk.schema.online import outside_transaction, run_online
-
-        with outside_transaction(database):
+        with online.outside_transaction(database):
             for step in reversed(self.steps):
                 for sql in step.undo(schema, self.steps):
                     log.info("undo %s", step)
-                    run_online(database, StepSql(sql), schema.quoted(step.table or ""))
+                    online.run_online(database, StepSql(sql), schema.quoted(step.table or ""))
 
     def _remove_foundation(self, database: Any, schema: Schema, catalog: Catalog) -> None:
         tables = [step.table for step in self.steps if isinstance(step, CreateTable)]
@@ -210,6 +207,39 @@ class Migration:
             database.execute_sql(f"COMMENT ON TABLE {schema.quoted(history_table())} IS NULL")
 
 
+def renew(database: Any) -> list[str]:
+    """Do those steps of done migrations again that are not as this package makes them any more.
+
+    Returns their names; nothing is written if there are none. Raises `MigrationError` if this role
+    may not.
+    """
+    done, _ = _done_and_pending()
+    return _renew(done, database, schema_of(database, history_schema_name()))
+
+
+def _renew(migrations: list[Migration], database: Any, schema: Schema) -> list[str]:
+    renewed = []
+    for migration in migrations:
+        for step in migration.steps:
+            # Each is asked after the one before it was done: that may have undone it.
+            if step.is_renewed and not step.is_done(catalog := schema.catalog(database), schema):
+                if isinstance(schema, PostgresSchema):
+                    stop_for(missing_rights(database, schema, catalog, [step]))
+                migration._carry_out(database, schema, [step])
+                renewed.append(str(step))
+    return renewed
+
+
+def _done_and_pending() -> tuple[list[Migration], list[Migration]]:
+    """The shipped migrations that the history of the running router names, and the others."""
+    from peewee_migrate.models import MigrateHistory
+
+    names = {row.name for row in MigrateHistory.select()}
+    shipped = shipped_migrations().items()
+    done = [migration for name, migration in shipped if name in names]
+    return done, [migration for name, migration in shipped if name not in names]
+
+
 def migrations_directory() -> Path:
     """The directory of the shipped migrations: in the package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
@@ -218,9 +248,19 @@ def migrations_directory() -> Path:
 
 
 def shipped_migrations() -> dict[str, Migration]:
-    """Each migration of this package by its name, in the order in which they are applied."""
-    files = sorted(migrations_directory().glob("[0-9][0-9][0-9]_*.py"))
-    return {file.stem: runpy.run_path(str(file))["MIGRATION"] for file in files}
+    """Each migration of this package by its name, in the order in which they are applied.
+
+    Raises `MigrationError` for a file that is none of them.
+    """
+    shipped: dict[str, Any] = {}
+    for file in sorted(migrations_directory().glob("[0-9][0-9][0-9]_*.py")):
+        shipped[file.stem] = runpy.run_path(str(file)).get("MIGRATION")
+        if shipped[file.stem] is None:
+            raise MigrationError(
+                f"{file} is no migration of this package: move it to a directory of your "
+                "application (docs/migrations.md, Tables of your own)"
+            )
+    return shipped
 
 
 def obstacles_of(

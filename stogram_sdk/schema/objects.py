@@ -7,7 +7,9 @@ type of an enum column is the name of its enum type.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class Catalog:
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: The table of each trigger.
     triggers: dict[str, str] = field(default_factory=dict)
-    #: Whether "MessageTag" holds the tags of messages that are older than its triggers.
+    #: Whether the functions and triggers that keep "MessageTag" are those of this package.
+    keeps_tags: bool = False
+    #: Whether "MessageTag" says that it holds every tag, and a sample of both tables agrees.
     has_all_tags: bool = False
     #: Whether "UnreadSince" holds the moment of the migration.
     has_moment: bool = False
@@ -113,3 +117,48 @@ class Catalog:
 def bare_column(indexed: str) -> str:
     """The column of an index, without `lower( )`."""
     return indexed.removeprefix("lower(").removesuffix(")")
+
+
+class SchemaWords(ABC):
+    """What the engines have in common: their words for a column, and questions to a table."""
+
+    @abstractmethod
+    def quoted(self, name: str) -> str:
+        """A table or index as SQL."""
+
+    @abstractmethod
+    def type(self, name: str) -> str:
+        """A column's type as SQL."""
+
+    @abstractmethod
+    def default(self, value: str) -> str:
+        """A column's default as SQL."""
+
+    @abstractmethod
+    def lower(self, column: str) -> str:
+        """The column in lower case, of A-Z alone."""
+
+    @abstractmethod
+    def may_read(self, database: Any, table: str) -> bool:
+        """Whether this role may read the table."""
+
+    def indexed(self, column: str) -> str:
+        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
+        bare = bare_column(column)
+        return f'"{column}"' if bare == column else self.lower(bare)
+
+    def definition(self, column: Column) -> str:
+        """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
+        null = "" if column.nullable else " NOT NULL"
+        default = "" if column.default is None else f" DEFAULT {self.default(column.default)}"
+        return f'"{column.name}" {self.type(column.type)}{null}{default}'
+
+    def has_row(self, database: Any, catalog: Catalog, table: str, condition: str) -> bool:
+        """Whether the table has such a row; not if it is not there or may not be read."""
+        if table not in catalog.tables or not self.may_read(database, table):
+            return False
+        rows = f"SELECT 1 FROM {self.quoted(table)} WHERE {condition}"
+        return self.ask(database, f"EXISTS ({rows})")
+
+    def ask(self, database: Any, condition: str) -> bool:
+        return bool(database.execute_sql(f"SELECT {condition}").fetchone()[0])

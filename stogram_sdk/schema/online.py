@@ -8,7 +8,6 @@ pause.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +17,14 @@ from typing import Any, TypeVar
 import peewee
 
 from stogram_sdk.engine.failures import sqlstate_of
-from stogram_sdk.errors import InvalidInput, MigrationError
+from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.steps import StepSql
+from stogram_sdk.schema.turns import seconds_from
 
 LOCK_TIMEOUT = "200ms"
 # Seconds: the longest pause before the second attempt, and before any attempt.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 PATIENCE_VARIABLE = "STOGRAM_MIGRATE_PATIENCE"
-_DEFAULT_PATIENCE = 600.0
 
 T = TypeVar("T")
 
@@ -44,7 +43,13 @@ ORDER BY a.xact_start LIMIT 1
 
 @contextmanager
 def outside_transaction(database: Any) -> Iterator[None]:
-    """Leave the transaction that peewee-migrate has opened, and be back in one at the end."""
+    """Leave the transaction that peewee-migrate has opened, and be back in one at the end.
+
+    SQLite makes all of a migration in that transaction.
+    """
+    if database.dialect.name == "sqlite" or not database.in_transaction():
+        yield
+        return
     transaction = database.pop_transaction()
     database.commit()
     try:
@@ -104,13 +109,7 @@ def retry_while_locked(database: Any, unit: Callable[[], T]) -> T:
 
 def patience() -> float:
     """How many seconds to go on trying, from the environment: `STOGRAM_MIGRATE_PATIENCE`."""
-    given = os.environ.get(PATIENCE_VARIABLE, str(_DEFAULT_PATIENCE))
-    try:
-        return float(given)
-    except ValueError:
-        raise InvalidInput(
-            f"{PATIENCE_VARIABLE} must be a number of seconds, not {given!r}"
-        ) from None
+    return seconds_from(PATIENCE_VARIABLE, 600)
 
 
 def _holder(database: Any, table: str) -> str:

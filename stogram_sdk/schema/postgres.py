@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from stogram_sdk.schema.objects import (
@@ -12,8 +15,8 @@ from stogram_sdk.schema.objects import (
     ForeignKey,
     Index,
     PrimaryKey,
+    SchemaWords,
     UniqueConstraint,
-    bare_column,
 )
 
 # format_type() says it at length where DDL has a short word.
@@ -24,7 +27,7 @@ _TYPES = {
     "integer": "INTEGER",
     "timestamp(3) without time zone": "TIMESTAMP(3)",
 }
-_CAST = re.compile(r"::[\w\".() ]+(\[\])?$")
+_CAST = re.compile(r'::("[^"]+"|[\w.() ])+(\[\])?$')
 
 _OID = "(SELECT oid FROM pg_namespace WHERE nspname = coalesce(%s, current_schema()))"
 
@@ -94,17 +97,20 @@ _ACTIONS = {
 }
 
 
-class PostgresSchema:
+class PostgresSchema(SchemaWords):
     """One schema of a PostgreSQL database: without a name, the schema of the session."""
 
     name = "postgresql"
 
     def __init__(self, schema_name: str | None = None) -> None:
         self.schema_name = schema_name
+        #: What stands before a name as SQL: the schema, if one was named.
+        self.prefix = f'"{schema_name}".' if schema_name else ""
+        self._home = f"'{schema_name}'" if schema_name else "current_schema()"
 
     def quoted(self, name: str) -> str:
         """A table, type or index as SQL, with its schema if one was named."""
-        return f'"{self.schema_name}"."{name}"' if self.schema_name else f'"{name}"'
+        return f'{self.prefix}"{name}"'
 
     def type(self, name: str) -> str:
         """A column's type as SQL; an enum type belongs to the schema."""
@@ -118,19 +124,28 @@ class PostgresSchema:
         """Whether such an index exists on this engine at all."""
         return not index.only_sqlite
 
-    def indexed(self, column: str) -> str:
-        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
-        bare = bare_column(column)
-        return f'"{column}"' if bare == column else f'lower("{bare}" COLLATE "C")'
+    def default(self, value: str) -> str:
+        return value
 
-    def definition(self, column: Column) -> str:
-        """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
-        words = [f'"{column.name}"', self.type(column.type)]
-        if not column.nullable:
-            words.append("NOT NULL")
-        if column.default is not None:
-            words.append(f"DEFAULT {column.default}")
-        return " ".join(words)
+    def lower(self, column: str) -> str:
+        return f'lower("{column}" COLLATE "C")'
+
+    def sql(self, name: str) -> str:
+        """A file of `sql/` for this schema; a word with an `@` stands for one of its parts.
+
+        The driver takes a percent sign for a parameter, so there is none in these files.
+        """
+        parts = {
+            "installed": _file("tag_installed"),
+            "sampled": _file("tag_sampled"),
+            "shipped": _shipped(),
+            "schema": self._home,
+            "prefix": self.prefix,
+        }
+        text = _file(name)
+        for word, part in parts.items():
+            text = text.replace(f"@{word}", part)
+        return text
 
     def catalog(self, database: Any) -> Catalog:
         """The contents of the schema now."""
@@ -170,20 +185,41 @@ class PostgresSchema:
             )
         catalog.enums = {name: tuple(labels) for name, labels in rows(_ENUMS)}
         catalog.triggers = dict(rows(_TRIGGERS))
-        catalog.has_all_tags = self._has_row(database, catalog, "MessageTag", HAS_ALL_TAGS)
-        catalog.has_moment = self._has_row(database, catalog, "UnreadSince", "true")
+        catalog.keeps_tags = self._keeps_tags(database)
+        catalog.has_all_tags = self.has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
+            not catalog.keeps_tags or self._sample_agrees(database)
+        )
+        catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
         return catalog
 
-    def _has_row(self, database: Any, catalog: Catalog, table: str, condition: str) -> bool:
-        """Whether the table has such a row; not if it is not there or may not be read."""
-        if table not in catalog.tables:
-            return False
-        name = self.quoted(table)
-        may_read = "SELECT has_table_privilege(%s, 'SELECT')"
-        if not database.execute_sql(may_read, (name,)).fetchone()[0]:
-            return False
-        found = f"SELECT EXISTS (SELECT FROM {name} WHERE {condition})"
-        return bool(database.execute_sql(found).fetchone()[0])
+    def may_read(self, database: Any, table: str) -> bool:
+        return self.ask(database, f"has_table_privilege('{self.quoted(table)}', 'SELECT')")
+
+    def _keeps_tags(self, database: Any) -> bool:
+        """Whether the comment notes that this package made what is installed."""
+        keeper = f"to_regprocedure('{self.prefix}stogram_keep_message_tags()')"
+        note = f"'{_shipped()} ' || ({self.sql('tag_installed')})"
+        return self.ask(database, f"coalesce(obj_description({keeper}, 'pg_proc') = {note}, false)")
+
+    def _sample_agrees(self, database: Any) -> bool:
+        """Whether "MessageTag" agrees with the messages; also if they may not be read."""
+        if not self.may_read(database, "Message"):
+            return True
+        with database.atomic():  # the functions find each other on the path
+            path = f"set_config('search_path', quote_ident({self._home}), true)"
+            database.execute_sql(f"SELECT {path}")
+            return self.ask(database, f"({self.sql('tag_sampled')})")
+
+
+@cache
+def _file(name: str) -> str:
+    return (Path(__file__).with_name("sql") / f"{name}.sql").read_text("utf-8").rstrip(";\n")
+
+
+def _shipped() -> str:
+    """The checksum of what makes the functions and triggers of this package."""
+    made = _file("tag_functions") + _file("tag_triggers")
+    return hashlib.sha256(made.encode()).hexdigest()[:32]
 
 
 def may_create(database: Any, schema: PostgresSchema) -> bool:

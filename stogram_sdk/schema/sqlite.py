@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stogram_sdk.engine.sqlite_tags import FILE_TRIGGERS, tags_of
 from stogram_sdk.fields import SQLITE_DEFAULTS
 from stogram_sdk.schema.objects import (
     HAS_ALL_TAGS,
@@ -17,8 +18,8 @@ from stogram_sdk.schema.objects import (
     ForeignKey,
     Index,
     PrimaryKey,
+    SchemaWords,
     UniqueConstraint,
-    bare_column,
 )
 
 _TYPES = {"BOOLEAN": "INTEGER", "INTEGER": "INTEGER"}
@@ -28,7 +29,19 @@ _UNIQUE = re.compile(r'CONSTRAINT "([^"]+)" UNIQUE \(([^)]+)\)')
 _FOREIGN_KEY = re.compile(r'CONSTRAINT "([^"]+)" FOREIGN KEY \("([^"]+)"\)')
 
 
-class SqliteSchema:
+# Whether "MessageTag" holds what the messages say, as far as 10,000 rows of each table tell. Keys
+# are not compared: another program writes them without the case of letters other than A-Z.
+_SAMPLED = f"""
+WITH made (tag, chat, created, message) AS ({
+    tags_of("m", source='(SELECT * FROM "Message" ORDER BY "createdAt" DESC LIMIT 10000) AS m, ')
+})
+SELECT NOT EXISTS (SELECT 1 FROM made WHERE message NOT IN (SELECT "messageId" FROM "MessageTag"))
+    AND NOT EXISTS (SELECT 1 FROM (SELECT * FROM "MessageTag" WHERE tag <> '' LIMIT 10000)
+        WHERE "messageId" NOT IN (SELECT id FROM "Message"))
+"""
+
+
+class SqliteSchema(SchemaWords):
     """A SQLite file."""
 
     name = "sqlite"
@@ -51,25 +64,25 @@ class SqliteSchema:
         """Whether such an index exists on this engine at all."""
         return index.method == "btree"
 
-    def indexed(self, column: str) -> str:
-        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
-        bare = bare_column(column)
-        return f'"{column}"' if bare == column else f'lower("{bare}")'
+    def type(self, name: str) -> str:
+        return _TYPES.get(name, "TEXT")
 
-    def definition(self, column: Column) -> str:
-        """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
-        words = [f'"{column.name}"', _TYPES.get(column.type, "TEXT")]
-        if not column.nullable:
-            words.append("NOT NULL")
-        if column.default is not None:
-            words.append(f"DEFAULT {SQLITE_DEFAULTS.get(column.default, column.default)}")
-        return " ".join(words)
+    def default(self, value: str) -> str:
+        return SQLITE_DEFAULTS.get(value, value)
+
+    def lower(self, column: str) -> str:
+        return f'lower("{column}")'
+
+    def may_read(self, database: Any, table: str) -> bool:
+        return True
 
     def catalog(self, database: Any) -> Catalog:
         """The contents of the file now."""
         catalog = Catalog()
-        triggers = "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
-        catalog.triggers = dict(database.execute_sql(triggers).fetchall())
+        triggers = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
+        there = database.execute_sql(triggers).fetchall()
+        catalog.triggers = {name: table for name, table, _ in there}
+        catalog.keeps_tags = FILE_TRIGGERS.items() <= {name: sql for name, _, sql in there}.items()
         tables = database.execute_sql(
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
@@ -80,8 +93,10 @@ class SqliteSchema:
             for name, columns in _UNIQUE.findall(sql):
                 names = tuple(column.strip(' "') for column in columns.split(","))
                 catalog.uniques[name] = UniqueConstraint(name, table, names)
-        catalog.has_all_tags = _has_row(database, catalog, "MessageTag", HAS_ALL_TAGS)
-        catalog.has_moment = _has_row(database, catalog, "UnreadSince", "true")
+        catalog.has_all_tags = self.has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
+            not catalog.keeps_tags or self.ask(database, f"({_SAMPLED})")
+        )
+        catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
         return catalog
 
     def _read_columns(self, database: Any, catalog: Catalog, table: str) -> None:
@@ -126,12 +141,6 @@ def _index_contents(database: Any, name: str) -> tuple[tuple[str, ...], str | No
 def _bare(column: str) -> str:
     """`lower("username")` as `lower(username)`."""
     return column.strip().replace('"', "").replace("LOWER(", "lower(")
-
-
-def _has_row(database: Any, catalog: Catalog, table: str, condition: str) -> bool:
-    """Whether the table is there and has such a row."""
-    found = f'SELECT EXISTS (SELECT 1 FROM "{table}" WHERE {condition})'
-    return table in catalog.tables and bool(database.execute_sql(found).fetchone()[0])
 
 
 def _pragma(database: Any, pragma: str, argument: str) -> list[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from stogram_sdk.schema.objects import (
     Catalog,
@@ -47,83 +47,59 @@ class StepSql:
     brief: bool = True
 
 
-class Step(Protocol):
+class Step(ABC):
     """One change of the schema."""
 
-    @property
-    def table(self) -> str | None:
-        """The table that it changes; if it exists, it must belong to the role that migrates."""
-        ...
+    if TYPE_CHECKING:  # a property here would be the default of the fields of that name
 
-    def __str__(self) -> str: ...
+        @property
+        def table(self) -> str | None:
+            """The table that it changes; a table that is there must belong to who migrates."""
 
+    #: Whether `stogram migrate` does it again where it is not as this package makes it any more.
+    is_renewed = False
+    #: What is lost with the step, though no rows are that somebody wrote; none if empty.
+    loses = ""
+
+    @abstractmethod
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
         """Whether the schema is as it should be after this step."""
-        ...
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         """The things that stop the step, and that it does not put right."""
-        ...
+        return []
 
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         """The rows that can stop the step, as long as it is not done."""
-        ...
+        return []
 
     def losses(self, schema: Schema) -> list[RowCount]:
         """The rows whose data would be lost if the step was taken back."""
-        ...
+        return []
 
+    @abstractmethod
     def at_once(self, schema: PostgresSchema) -> list[str]:
         """Its SQL inside one transaction, for tables that no client uses yet."""
-        ...
 
     def in_transaction(self, schema: PostgresSchema) -> list[str]:
         """Its SQL inside one transaction, whatever is there: for tools that know no other way."""
-        ...
+        return self.at_once(schema)
 
     def online(self, schema: PostgresSchema) -> list[StepSql]:
         """Its SQL beside a live server."""
-        ...
+        return [StepSql(sql) for sql in self.at_once(schema)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         """Its SQL on SQLite, where the constraints of a table are part of `CREATE TABLE`."""
-        ...
+        return []
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
         """The SQL that takes the step back; none if its table is taken back with it."""
-        ...
-
-
-class PlainStep(ABC):
-    """The answers that most steps have in common."""
-
-    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
-        return []
-
-    def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
-        return []
-
-    def losses(self, schema: Schema) -> list[RowCount]:
-        return []
-
-    def online(self, schema: PostgresSchema) -> list[StepSql]:
-        return [StepSql(sql) for sql in self.at_once(schema)]
-
-    def in_transaction(self, schema: PostgresSchema) -> list[str]:
-        return self.at_once(schema)
-
-    @abstractmethod
-    def at_once(self, schema: PostgresSchema) -> list[str]: ...
-
-    def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
-        return []
-
-    def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
         return []
 
 
 @dataclass(frozen=True)
-class CreateEnum(PlainStep):
+class CreateEnum(Step):
     name: str
     labels: tuple[str, ...]
     table = None
@@ -157,7 +133,7 @@ class CreateEnum(PlainStep):
 
 
 @dataclass(frozen=True)
-class CreateTable(PlainStep):
+class CreateTable(Step):
     table: str
     contents: tuple[Column, ...]
     #: The columns of its primary key; the first one if none are named.
@@ -221,7 +197,7 @@ class CreateTable(PlainStep):
 
 
 @dataclass(frozen=True)
-class AddColumn(PlainStep):
+class AddColumn(Step):
     table: str
     column: Column
 
@@ -287,7 +263,7 @@ class AddColumn(PlainStep):
 
 
 @dataclass(frozen=True)
-class AddUnique(PlainStep):
+class AddUnique(Step):
     unique: UniqueConstraint
 
     @property
@@ -356,7 +332,7 @@ class AddUnique(PlainStep):
 
 
 @dataclass(frozen=True)
-class AddIndex(PlainStep):
+class AddIndex(Step):
     index: Index
 
     @property
@@ -432,7 +408,7 @@ class AddIndex(PlainStep):
 
 
 @dataclass(frozen=True)
-class AddForeignKey(PlainStep):
+class AddForeignKey(Step):
     key: ForeignKey
 
     @property

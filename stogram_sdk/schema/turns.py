@@ -6,6 +6,7 @@ database. Either ends with its process, however that ends.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -16,16 +17,17 @@ from typing import Any
 from stogram_sdk.errors import InvalidInput, MigrationError
 
 WAIT_VARIABLE = "STOGRAM_MIGRATE_LOCK_TIMEOUT"
-_DEFAULT_WAIT = 30.0
 _PAUSE = 0.1
 
-# A role or a URL sets these limits for the statements of a service; an index may take hours.
-_LIMITS = (
-    "statement_timeout",
-    "lock_timeout",
-    "idle_in_transaction_session_timeout",
-    "transaction_timeout",
-)
+# A role, a database or a URL sets these for the statements of a service. But an index may take
+# hours; and a step that commits on its way goes on in a transaction of the default isolation.
+_SETTINGS = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "transaction_timeout": "0",
+    "default_transaction_isolation": "read committed",
+}
 
 _KEY = "hashtextextended('stogram_sdk migrates ' || coalesce(%s, current_schema()), 0)"
 
@@ -48,15 +50,18 @@ FROM (SELECT coalesce(%s, current_schema())) AS given(home)
 
 def seconds_to_wait() -> float:
     """How long to wait for another run: `STOGRAM_MIGRATE_LOCK_TIMEOUT` of the environment."""
-    given = os.environ.get(WAIT_VARIABLE)
-    if given is None:
-        return _DEFAULT_WAIT
+    return seconds_from(WAIT_VARIABLE, 30)
+
+
+def seconds_from(variable: str, default: float) -> float:
+    """What the variable of the environment says. Raises `InvalidInput` if that is no time."""
+    given = os.environ.get(variable, default)
     try:
         seconds = float(given)
     except ValueError:
         seconds = -1
     if not 0 <= seconds < float("inf"):
-        raise InvalidInput(f"{WAIT_VARIABLE} must be a number of seconds, not {given!r}")
+        raise InvalidInput(f"{variable} must be a number of seconds, not {given!r}")
     return seconds
 
 
@@ -82,7 +87,7 @@ def turn(database: Any, schema_name: str | None) -> Iterator[None]:
 
 
 def take_turn(connection: Any, schema_name: str | None) -> None:
-    """Wait until this PostgreSQL session has the turn, and lift its time limits.
+    """Wait until this PostgreSQL session has the turn, with the settings that a migration needs.
 
     It polls. A statement that waited for the lock would be an open transaction; `CREATE INDEX
     CONCURRENTLY` of the other session would wait for it, and neither would ever end.
@@ -91,8 +96,9 @@ def take_turn(connection: Any, schema_name: str | None) -> None:
     deadline = time.monotonic() + seconds_to_wait()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)",
-            (list(_LIMITS),),
+            "SELECT set_config(name, value, false) FROM json_each_text(%s) AS given(name, value) "
+            "WHERE name IN (SELECT name FROM pg_settings)",
+            (json.dumps(_SETTINGS),),
         )
         while True:
             cursor.execute(f"SELECT pg_try_advisory_lock({_KEY})", (schema_name,))
@@ -109,10 +115,10 @@ def take_turn(connection: Any, schema_name: str | None) -> None:
 
 
 def end_turn(connection: Any, schema_name: str | None) -> None:
-    """Give the lock back, and the session its time limits."""
+    """Give the lock back, and the session its settings."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_unlock({_KEY})", (schema_name,))
-        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s)", (list(_LIMITS),))
+        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s)", (list(_SETTINGS),))
         for (name,) in cursor.fetchall():
             cursor.execute(f"RESET {name}")
 

@@ -9,7 +9,7 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import PlainStep, Step
+from stogram_sdk.schema.steps import Step
 
 _NOW = {
     "postgresql": "date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC')",
@@ -20,13 +20,17 @@ _ALWAYS = {"postgresql": "'0001-01-01'", "sqlite": "'0001-01-01 00:00:00.000'"}
 
 
 @dataclass(frozen=True)
-class KeepMoment(PlainStep):
+class KeepMoment(Step):
     """The one row of "UnreadSince": the time by the database's clock when this step is done.
 
     It is kept once: done again, it changes nothing.
     """
 
     table = "UnreadSince"
+    loses = (
+        "the moment of the migration goes: the next one takes its own. What is unread until then "
+        "for members who have read nothing yet counts as read"
+    )
 
     def __str__(self) -> str:
         return "moment of the migration"

@@ -1,5 +1,6 @@
 -- The tags of the messages that are older than the triggers. The row with the empty tag keeps the
--- place that was reached, and says at last that the table is complete.
+-- place that was reached, and says at last that the table is complete. It is taken at its word as far
+-- as a sample goes.
 DO $block$
 DECLARE
     home text := pg_catalog.quote_ident(@schema);
@@ -11,8 +12,11 @@ BEGIN
         BEGIN
             PERFORM pg_catalog.set_config('search_path', home, true);
             SET LOCAL lock_timeout = '200ms';
-            EXIT WHEN EXISTS (SELECT FROM "MessageTag" WHERE tag = '' AND "chatId" = 'complete');
-            SELECT "messageId" INTO place FROM "MessageTag" WHERE tag = '';
+            SELECT "messageId" INTO place FROM "MessageTag" WHERE tag = '' AND "chatId" = 'filling';
+            IF place IS NULL THEN
+                EXIT WHEN (SELECT count(*) FROM "MessageTag" WHERE tag = '') = 1 AND (@sampled);
+                TRUNCATE "MessageTag";
+            END IF;
             WITH batch AS MATERIALIZED (
                 SELECT message FROM "Message" AS message
                 WHERE id > coalesce(place, '') AND (

@@ -1,4 +1,5 @@
--- The triggers on "Message" that call stogram_keep_message_tags().
+-- The triggers on "Message" that call stogram_keep_message_tags(), if its comment does not note that
+-- they are there. Then "MessageTag" may lack rows: without its mark it is filled from the beginning.
 DO $block$
 DECLARE
     home text := pg_catalog.quote_ident(@schema);
@@ -8,7 +9,11 @@ DECLARE
     of_old text := '(OLD.id, OLD."chatId", OLD."createdAt", OLD."isDeleted", OLD."isSent", '
         'OLD."scheduledFor", OLD.hashtags, OLD.mentions)';
     make record;
+    keeper text := home || '.stogram_keep_message_tags()';
 BEGIN
+    IF pg_catalog.obj_description(keeper::pg_catalog.regprocedure, 'pg_proc') IS NOT NULL THEN
+        RETURN;
+    END IF;
     SELECT CASE a.atttypid WHEN 'pg_catalog.text[]'::pg_catalog.regtype THEN '{}' ELSE '[]' END
     INTO none
     FROM pg_catalog.pg_attribute AS a
@@ -27,6 +32,9 @@ BEGIN
             || home || '."Message"';
         EXECUTE 'CREATE TRIGGER "Message_tags_' || make.event || '" AFTER ' || make.event
             || ' ON ' || home || '."Message" ' || make.which
-            || ' EXECUTE FUNCTION ' || home || '.stogram_keep_message_tags()';
+            || ' EXECUTE FUNCTION ' || keeper;
     END LOOP;
+    EXECUTE 'COMMENT ON FUNCTION ' || keeper || ' IS '
+        || pg_catalog.quote_literal('@shipped ' || (@installed));
+    EXECUTE 'DELETE FROM ' || home || $q$."MessageTag" WHERE tag = ''$q$;
 END $block$;

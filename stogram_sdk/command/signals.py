@@ -1,0 +1,91 @@
+"""Ctrl-C (SIGINT) and SIGTERM end a command within two seconds.
+
+Python carries out a signal between two steps of its own, but a driver may wait in one of them for
+hours. While psycopg2 waits it is made to come back to Python, and what the server is at is then
+canceled there. Whatever else does not come back in time is left where it is: a command may be
+killed at any moment, and the next run goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import psycopg2
+from psycopg2 import extensions
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Seconds for the statement to be canceled and the connection to be closed.
+_TIME_TO_END = 1.5
+_STOPPED = "Stopped. What is done stays done; run it again to go on."
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let a signal end what is inside, with one line and the exit status that shells know."""
+    caught: list[int] = []
+
+    def end(number: int, frame: Any) -> None:
+        if not caught:  # a second one must not disturb the end
+            caught.append(number)
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in _SIGNALS}
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    threading.Thread(target=_end_for_certain, args=(woken,), daemon=True).start()
+    _come_back_while_waiting()
+    try:
+        yield
+    except BaseException:
+        if not caught:
+            raise
+        click.echo(_STOPPED, err=True)
+        raise SystemExit(128 + caught[0]) from None
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(wake)
+
+
+def _end_for_certain(woken: int) -> None:
+    """Wait for a signal, and then end the process if it does not do so by itself."""
+    number = os.read(woken, 1)
+    os.close(woken)
+    if number:
+        time.sleep(_TIME_TO_END)
+        click.echo(_STOPPED, err=True)
+        os._exit(128 + number[0])
+
+
+def _come_back_while_waiting() -> None:
+    """Have psycopg2 wait in Python, where a signal is carried out, in this process."""
+
+    def wait(connection: Any) -> None:
+        limit = math.inf
+        if connection.status == extensions.STATUS_SETUP:  # libpq has no limit where others wait
+            limit = float(extensions.parse_dsn(connection.dsn).get("connect_timeout", 0)) or limit
+        deadline = time.monotonic() + limit
+        try:
+            while (state := connection.poll()) != extensions.POLL_OK:
+                reads = [connection] * (state == extensions.POLL_READ)
+                writes = [connection] * (state == extensions.POLL_WRITE)
+                left = None if limit == math.inf else max(0, deadline - time.monotonic())
+                if select.select(reads, writes, [], left) == ([], [], []):
+                    raise psycopg2.OperationalError("timeout expired")
+        except BaseException:
+            if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE:
+                connection.ask_to_cancel()
+            raise
+
+    extensions.set_wait_callback(wait)
