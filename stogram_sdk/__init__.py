@@ -34,6 +34,7 @@ from stogram_sdk.errors import (
     MigrationError,
     NotAllowed,
     NotFound,
+    NotLoaded,
     StogramError,
     Unavailable,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "MigrationError",
     "NotAllowed",
     "NotFound",
+    "NotLoaded",
     "Page",
     "PinnedMessage",
     "Privacy",

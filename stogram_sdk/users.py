@@ -11,6 +11,7 @@ from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
 from stogram_sdk.models import User, new_id
 from stogram_sdk.operations import operation
+from stogram_sdk.rows import ACCOUNT
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
@@ -41,7 +42,7 @@ def _create_user() -> Any:
             taken.select(taken.id).where(dialect().lower_ascii(taken.username) == P.username_key)
         )
     )
-    insert = User.insert_from(new, list(columns)).on_conflict("nothing").returning(User)
+    insert = User.insert_from(new, list(columns)).on_conflict("nothing").returning(*ACCOUNT)
     # A lock on the name: the unique index would let two calls make `Ivan` and `ivan`.
     return after_locking(insert, dialect().lock_name(P.username_key))
 
