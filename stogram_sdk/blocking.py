@@ -95,7 +95,7 @@ def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
 
     That includes the messages that they have written before. In groups their messages stay
     visible. In the private chat of the two, neither can write.
-    Returns the row and whether it was made by this call. Raises `NotFound` if there is no such
+    Returns the row, with `user` and `blocked`, and whether it was made by this call. Raises `NotFound` if there is no such
     user, `InvalidInput`, also for oneself.
     """
     valid_id(user_id, "user_id")

@@ -74,7 +74,7 @@ class NotLoaded(StogramError):
     """
 
     def __init__(self, entity: str, id: str | None, field: str, instead: str) -> None:
-        text = f"{field} was not read with this {entity}: {instead} reads it"
+        text = f"{field} was not read with this {entity}; to read it, call {instead}"
         super().__init__(text, entity=entity, id=id, field=field)
 
 

@@ -302,7 +302,8 @@ def send_message(
     With a `message_id` of your own, the call can be repeated when its outcome is not known: the
     same id is one message, and the second call returns it as it is.
 
-    Returns the row. Raises `NotFound` for a chat the sender is not in and for a `reply_to_id` that
+    Returns the row, with `sender`, `chat` and `reply_to`; the last is the message that is answered,
+    as long as it is visible. Raises `NotFound` for a chat the sender is not in and for a `reply_to_id` that
     is no visible message there, `NotAllowed` in a CHANNEL, `Blocked` in a PRIVATE chat,
     `AlreadyExists` for the id of another message, `InvalidInput`.
     """
@@ -338,18 +339,17 @@ def _write(values: dict[str, Any]) -> Message | None:
     now = current_time()
     if dialect().writes_in_ctes:
         alone = not current_database().in_transaction()
-        return _sent(_send_message.variant(alone=alone).first(now=now, **values))
+        row = _send_message.variant(alone=alone).first(now=now, **values)
+        return row and _written(row)
     with atomic():
-        sent = _sent(_send_message.variant(alone=False).first(now=now, **values))
-        if sent is not None and sent.is_sent:
-            _move_chats_up.run(message_ids=[sent.id])
-    return sent
+        row = _send_message.variant(alone=False).first(now=now, **values)
+        if row is not None and row[0].is_sent:
+            _move_chats_up.run(message_ids=[row[0].id])
+    return row and _written(row)
 
 
-def _sent(row: Any) -> Message | None:
-    """The message of a row, whose chat was read before it got the message's time."""
-    if row is None:
-        return None
+def _written(row: Any) -> Message:
+    """The message of a row, whose chat was read before it got the time of the message."""
     message = read_message(row)
     if message.is_sent:
         message.chat.updated_at = message.created_at
@@ -405,7 +405,7 @@ def _why_not_sent(
 def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> Message:
     """Change the text of one's own message; its mentions and hashtags are found again.
 
-    It stays read for the members who have read it. Returns the row. Raises `NotFound` for a message
+    It stays read for the members who have read it. Returns the row as `send_message` does. Raises `NotFound` for a message
     that the user does not see (also a deleted one), `NotAllowed` for a message of somebody else or
     of type SYSTEM, `InvalidInput`.
     """
@@ -460,9 +460,10 @@ def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
 def list_messages(
     user_id: str, chat_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Message]:
-    """The visible messages of a chat with sender and chat, the newest first.
+    """The visible messages of a chat, the newest first, each as `send_message` returns it.
 
-    `sender` holds id, username and display name. Raises `NotFound` for a chat the user is not in,
+    `sender` holds id, username and display name, `chat` is whole. `reply_to` is the visible message
+    that is answered, with its sender, or None. Raises `NotFound` for a chat the user is not in,
     `InvalidInput`.
     """
     valid_id(user_id, "user_id")
@@ -486,14 +487,15 @@ def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[
     sender may no longer write there (has left, was blocked) is marked as deleted instead. `now`
     (aware) defaults to the current time of the database. `limit` is how many are taken at once
     (1 to 100), the earliest first.
-    Returns the messages that were sent, in their new order; none if no more are due.
+    Returns the messages that were sent, each as `send_message` returns it, in their new order; none
+    if no more are due.
     Raises `InvalidInput`.
     """
     moment = current_time() if now is None else valid_time(now, "now")
     valid_limit(limit)
     while due := _due_messages.all(now=moment, limit=limit):
         if sent := _publish_due(due, moment):
-            return sorted(sent, key=lambda message: (message.created_at, message.id))
+            return sent
         # Another caller was faster, or no sender may write any more: look for further messages.
     return []
 
@@ -501,10 +503,9 @@ def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[
 def _publish_due(due: list[Message], now: datetime) -> list[Message]:
     chat_ids = sorted({message.chat_id for message in due})
     with atomic():
-        rows = _publish.all(
-            message_ids=[message.id for message in due], chat_ids=chat_ids, now=now
-        )
-        sent = [message for message in map(read_message, rows) if message.is_sent]
+        rows = _publish.all(message_ids=[message.id for message in due], chat_ids=chat_ids, now=now)
+        rows = sorted(rows, key=lambda row: (row[0].created_at, row[0].id))
+        sent = [message for message in map(_written, rows) if message.is_sent]
         if sent:
             _move_chats_up.run(message_ids=[message.id for message in sent])
     return sent

@@ -98,9 +98,7 @@ def _list_pinned_messages(in_chat: bool = False) -> Query:
     if in_chat:
         conditions.append(PinnedMessage.chat == P.chat_id)
     return (
-        PinnedMessage.select(
-            *message_columns(), *PinnedMessage._meta.sorted_fields, *person(owner)
-        )
+        PinnedMessage.select(*message_columns(), *PinnedMessage._meta.sorted_fields, *person(owner))
         .join(
             Message,
             on=((Message.chat == PinnedMessage.chat) & (Message.id == PinnedMessage.message)),
@@ -118,7 +116,7 @@ def _list_pinned_messages(in_chat: bool = False) -> Query:
 def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMessage, bool]:
     """Pin a message of the chat for oneself: a visible one that is not of type SYSTEM.
 
-    Returns the row and whether it was made by this call. Raises `NotFound` for a message the user
+    Returns the row, with `user`, `chat` and `message`, and whether it was made by this call. Raises `NotFound` for a message the user
     does not see there, `InvalidInput`.
     """
     ids = _ids(user_id, chat_id, message_id)
@@ -152,7 +150,7 @@ def unpin_all_messages(user_id: str, chat_id: str) -> int:
 def list_pinned_messages(
     user_id: str, *, chat_id: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[PinnedMessage]:
-    """One's pins, the latest first, each with its `message` (with sender and chat).
+    """One's pins, the latest first, each as `pin_message` returns it.
 
     Without `chat_id` the pins of all chats are listed. Deleted messages and chats that the user
     has left do not show. Raises `NotFound` for a chat the user is not in, `InvalidInput`.

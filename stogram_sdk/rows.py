@@ -13,10 +13,14 @@ A user in a relation has an id, a username and a display name; a chat is whole.
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, overload
 
+from stogram_sdk.errors import InvalidInput
 from stogram_sdk.models import (
     SECRETS,
+    BaseModel,
     BlockedUser,
     Chat,
     ChatMember,
@@ -25,8 +29,10 @@ from stogram_sdk.models import (
     PinnedMessage,
     User,
 )
+from stogram_sdk.paging import Page
 from stogram_sdk.sealing import seal
 from stogram_sdk.statements import Related, attach
+from stogram_sdk.validation import shown
 from stogram_sdk.visibility import is_visible
 
 #: An account as `create_user` returns it.
@@ -65,11 +71,13 @@ def answered_by(message: Any) -> Related:
     """The message that is answered, with its sender, if it can be seen."""
     reply, sender = Message.alias(), User.alias()
     columns = [getattr(reply, field.name) for field in Message._meta.sorted_fields]
-    return Related(
+    found = (
         reply.select(*columns, *person(sender))
         .join(sender, on=(sender.id == reply.sender))
-        .where(reply.id == message.reply_to, reply.chat == message.chat, is_visible(reply))
+        .where(reply.id == message.reply_to)
     )
+    # Not in WHERE: PostgreSQL might then look for it among all the messages of the chat.
+    return Related(found, (reply.chat == message.chat) & is_visible(reply))
 
 
 def read_message(row: tuple[Any, ...]) -> Message:
@@ -132,3 +140,55 @@ def _chat(chat_id: Any) -> Related:
     chat: Any = Chat.alias()
     columns = [getattr(chat, field.name) for field in Chat._meta.sorted_fields]
     return Related(chat.select(*columns).where(chat.id == chat_id))
+
+
+@overload
+def to_dict(result: BaseModel | Page[Any]) -> dict[str, Any]: ...
+
+
+@overload
+def to_dict(result: object) -> Any: ...
+
+
+def to_dict(result: Any) -> Any:
+    """What a function has returned, as data that `json.dumps` takes.
+
+    A row becomes a dict of exactly what was read with it, under the names of the attributes, but
+    without secrets. A named tuple becomes a dict too, a `Page` becomes
+    `{"items": [...], "next_cursor": ...}`; `(row, created)`, lists and sets become lists. Times are
+    ISO 8601 in UTC, as JavaScript writes them: `2024-03-01T12:00:00.000Z`. Enums are their text.
+    Raises `InvalidInput` for anything else.
+    """
+    match result:
+        case BaseModel():
+            return _row_to_dict(result)
+        case Page():
+            return {"items": [to_dict(row) for row in result], "next_cursor": result.next_cursor}
+        case tuple() if hasattr(result, "_asdict"):
+            return to_dict(result._asdict())
+        case dict():
+            return {key: to_dict(each) for key, each in result.items()}
+        case list() | tuple():
+            return [to_dict(each) for each in result]
+        case set():
+            return sorted(result)
+        case datetime() if result.tzinfo is not None:
+            text = result.astimezone(UTC).isoformat(timespec="milliseconds")
+            return text.replace("+00:00", "Z")
+        case Enum():
+            return result.value
+        case None | bool() | int() | str():
+            return result
+    raise InvalidInput(
+        f"result must be what a function of stogram_sdk has returned, not {shown(result)}",
+        field="result",
+    )
+
+
+def _row_to_dict(row: BaseModel) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for field in row._meta.sorted_fields:
+        if field.name in row.__data__ and field not in SECRETS:
+            name = getattr(field, "object_id_name", field.name)
+            data[name] = to_dict(row.__data__[field.name])
+    return data | {name: to_dict(related) for name, related in row.__rel__.items()}

@@ -15,7 +15,7 @@ from stogram_sdk.errors import NotLoaded
 
 R = TypeVar("R", bound=peewee.Model)
 
-#: What to call for an attribute; otherwise, for a relation to the model.
+#: What to call for an attribute; or else for the columns of a model, and for relations to it.
 _CALLS = {
     "Chat.members": "list_members()",
     "Chat.messages": "list_messages()",
@@ -31,7 +31,7 @@ _CALLS = {
     "User.folders": "list_folders()",
     "User.memberships": "list_chats()",
     "User.pinned_messages": "list_pinned_messages()",
-    "User": "visible_profiles(), or get_user() for the service itself,",
+    "User": "get_user(), or visible_profiles() for what another user may see",
 }
 
 

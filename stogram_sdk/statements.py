@@ -16,8 +16,9 @@ at the first call on each database, and kept as text.
 
 The rows have the shape of the selected columns. Neighbouring columns of one model (or alias) make
 one instance, or None where the first of them is NULL; a `Related` is a row of its own, or None; any
-other expression is a value. A row of one such part is that part, a row of several is a tuple. If several rows share a row of the database,
-such as the chat of all its messages, they share one instance. Every instance is sealed.
+other expression is a value. A row of one such part is that part, a row of several is a tuple. If
+several rows share a row of the database, such as the chat of all its messages, they share one
+instance. Every instance is sealed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
+from peewee import Case, ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
@@ -84,17 +85,21 @@ def after_locking(query: Query, *lock: Query) -> Query | AfterLocking:
 
 
 class Related(ColumnBase):
-    """A row of other tables as one value of a row: `query` finds it, or nothing.
+    """A row of other tables as one value of a row: what `query` finds, if `shown` is true of it.
 
     RETURNING cannot join. A list has one of these where few of its rows have such a row.
     """
 
-    def __init__(self, query: Any) -> None:
+    def __init__(self, query: Any, shown: Any = None) -> None:
         self.query = query
+        self.shown = shown
         self.columns = query._returning
 
     def __sql__(self, ctx: Any) -> Any:
-        return ctx.sql(self.query.select(dialect().json_array(*self.columns)))
+        value: Any = dialect().json_array(*self.columns)
+        if self.shown is not None:
+            value = Case(None, [(self.shown, value)])
+        return ctx.sql(self.query.select(value))
 
 
 class Statement:

@@ -76,7 +76,7 @@ def create_user(
     """Make an account. `password_hash` is stored as it is, so the caller hashes the password.
 
     The username has 3 to 30 of `A-Za-z0-9_`; no other may differ from it by case only.
-    Returns the row. Raises `AlreadyExists` (its `field` says whether e-mail or username is
+    Returns the row, without the secrets of the account. Raises `AlreadyExists` (its `field` says whether e-mail or username is
     taken), `InvalidInput`.
     """
     valid_text(email, "email", maximum=254)
@@ -104,7 +104,10 @@ def create_user(
 
 @operation
 def get_user(user_id: str) -> User:
-    """The account with this id, with everything in it: for the service, not for other users.
+    """The whole account with this id: for the service, not to be shown to others.
+
+    That includes the password hash, which a login needs, the e-mail, the token and the push
+    subscription.
 
     Raises `NotFound`, `InvalidInput`.
     """
@@ -116,7 +119,7 @@ def get_user(user_id: str) -> User:
 
 @operation
 def find_user(username: str) -> User | None:
-    """The account with this username in any case of A-Z, or None.
+    """The whole account with this username in any case of A-Z, as `get_user` returns it, or None.
 
     The server may have made two that differ by case only: then the one written exactly so is
     returned, else the older one. Raises `InvalidInput`.
