@@ -93,10 +93,10 @@ def _list_blocked_users() -> Query:
 def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
     """Block a user: none of their messages counts as unread any more, and none notifies.
 
-    That includes the messages that they have written before. In groups their messages stay
-    visible. In the private chat of the two, neither can write.
-    Returns the row, with `user` and `blocked`, and whether it was made by this call. Raises `NotFound` if there is no such
-    user, `InvalidInput`, also for oneself.
+    That includes the messages that they have written before. In groups their messages stay visible.
+    In the private chat of the two, neither can write. Returns the row, with `user` and `blocked`,
+    and whether it was made by this call. Raises `NotFound` if there is no such user,
+    `InvalidInput`, also for oneself.
     """
     valid_id(user_id, "user_id")
     if valid_id(blocked_id, "blocked_id") == user_id:

@@ -143,9 +143,9 @@ def add_member(
 ) -> ChatMember:
     """Add a user to a group or channel: by its owner and admins; only the owner adds an ADMIN.
 
-    Returns the row, with `user` and `chat`; a user who is in the chat already stays as they are. For a new member, earlier
-    messages count as read. Raises `NotFound` for a chat the user is not in and for an
-    unknown member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+    Returns the row, with `user` and `chat`; a user who is in the chat already stays as they are.
+    For a new member, earlier messages count as read. Raises `NotFound` for a chat the user is not
+    in and for an unknown member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

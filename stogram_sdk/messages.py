@@ -303,9 +303,9 @@ def send_message(
     same id is one message, and the second call returns it as it is.
 
     Returns the row, with `sender`, `chat` and `reply_to`; the last is the message that is answered,
-    as long as it is visible. Raises `NotFound` for a chat the sender is not in and for a `reply_to_id` that
-    is no visible message there, `NotAllowed` in a CHANNEL, `Blocked` in a PRIVATE chat,
-    `AlreadyExists` for the id of another message, `InvalidInput`.
+    as long as it is visible. Raises `NotFound` for a chat the sender is not in and for a
+    `reply_to_id` that is no visible message there, `NotAllowed` in a CHANNEL, `Blocked` in a
+    PRIVATE chat, `AlreadyExists` for the id of another message, `InvalidInput`.
     """
     valid_id(sender_id, "sender_id")
     valid_id(chat_id, "chat_id")
@@ -405,9 +405,9 @@ def _why_not_sent(
 def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> Message:
     """Change the text of one's own message; its mentions and hashtags are found again.
 
-    It stays read for the members who have read it. Returns the row as `send_message` does. Raises `NotFound` for a message
-    that the user does not see (also a deleted one), `NotAllowed` for a message of somebody else or
-    of type SYSTEM, `InvalidInput`.
+    It stays read for the members who have read it. Returns the row as `send_message` does. Raises
+    `NotFound` for a message that the user does not see (also a deleted one), `NotAllowed` for a
+    message of somebody else or of type SYSTEM, `InvalidInput`.
     """
     values = _ids(user_id, chat_id, message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)

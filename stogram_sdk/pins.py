@@ -116,8 +116,8 @@ def _list_pinned_messages(in_chat: bool = False) -> Query:
 def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMessage, bool]:
     """Pin a message of the chat for oneself: a visible one that is not of type SYSTEM.
 
-    Returns the row, with `user`, `chat` and `message`, and whether it was made by this call. Raises `NotFound` for a message the user
-    does not see there, `InvalidInput`.
+    Returns the row, with `user`, `chat` and `message`, and whether it was made by this call. Raises
+    `NotFound` for a message the user does not see there, `InvalidInput`.
     """
     ids = _ids(user_id, chat_id, message_id)
     row = _pin_message.first(id=new_id(), now=current_time(), **ids)

@@ -75,9 +75,9 @@ def create_user(
 ) -> User:
     """Make an account. `password_hash` is stored as it is, so the caller hashes the password.
 
-    The username has 3 to 30 of `A-Za-z0-9_`; no other may differ from it by case only.
-    Returns the row, without the secrets of the account. Raises `AlreadyExists` (its `field` says whether e-mail or username is
-    taken), `InvalidInput`.
+    The username has 3 to 30 of `A-Za-z0-9_`; no other may differ from it by case only. Returns the
+    row, without the secrets of the account. Raises `AlreadyExists` (its `field` says whether e-mail
+    or username is taken), `InvalidInput`.
     """
     valid_text(email, "email", maximum=254)
     if not re.fullmatch(_EMAIL, email):
