@@ -26,6 +26,10 @@ _CALLS = {
     "Folder.chat_settings": "list_folders()",
     "Message.pins": "list_pinned_messages()",
     "Message.reply_to": "list_messages()",
+    **{
+        f"User.{name}": "get_user()"
+        for name in ("email", "password", "push_subscription", "verification_token")
+    },
     "User.blocks": "list_blocked_users()",
     "User.chat_settings": "list_chats()",
     "User.folders": "list_folders()",

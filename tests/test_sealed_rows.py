@@ -279,10 +279,9 @@ def test_the_error_says_what_and_what_to_do(scene: Scene) -> None:
     message = sdk.list_messages(scene.actor, scene.chat)[0]
     with pytest.raises(sdk.NotLoaded) as error:
         _ = message.sender.email
-    assert str(error.value) == (
-        "email was not read with this user; to read it, call get_user(), or visible_profiles() "
-        "for what another user may see"
-    )
+    assert str(error.value) == "email was not read with this user; to read it, call get_user()"
+    with pytest.raises(sdk.NotLoaded, match=r"visible_profiles\(\) for what another user may see"):
+        _ = message.sender.bio
     with pytest.raises(sdk.NotLoaded, match=r"Reaction.select\(\).where\(Reaction.message == "):
         _ = message.reactions
 
