@@ -362,6 +362,12 @@ def test_named_tuples_pairs_lists_and_sets_are_data_too(scene: Scene) -> None:
     assert sdk.to_dict(east) == sdk.to_dict(east.astimezone(UTC)) == "2024-03-01T00:00:00.000Z"
 
 
+def test_data_of_a_query_of_ones_own_hold_no_secret_either(scene: Scene) -> None:
+    with sdk.session():
+        data = sdk.to_dict(sdk.User.get_by_id(scene.actor))
+    assert data.keys() == {*sdk.User._meta.fields} - SECRETS
+
+
 @pytest.mark.parametrize("value", [b"bytes", object(), sdk.User, datetime(2024, 1, 1)])
 def test_what_no_function_returns_is_refused(value: Any) -> None:
     with pytest.raises(sdk.InvalidInput, match="result must be"):
