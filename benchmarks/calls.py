@@ -31,7 +31,7 @@ IMPORTED_AT = datetime(2020, 1, 1, tzinfo=UTC)
 #: Public functions that are not measured, and why.
 NOT_MEASURED = {
     **dict.fromkeys(
-        ("extract_hashtags", "extract_mentions", "tag_key"), "text alone, without a database"
+        ("extract_hashtags", "extract_mentions", "tag_key", "to_dict"), "without a database"
     ),
     **dict.fromkeys(("connect", "close", "migrate"), "once in the life of a service"),
     **dict.fromkeys(("session", "transaction", "retrying"), "around other calls"),

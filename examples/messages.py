@@ -3,6 +3,8 @@
 Run it with `python examples/messages.py`.
 """
 
+import json
+
 from _people import new_user
 
 from stogram_sdk import (
@@ -16,6 +18,7 @@ from stogram_sdk import (
     list_messages,
     migrate,
     send_message,
+    to_dict,
 )
 
 connect()
@@ -43,6 +46,7 @@ print("Sent twice under one id, one message:", first.id == second.id)
 
 edited = edit_message(anna.id, chat.id, question.id, "Who waters the #cucumbers?")
 print(f"Edited: {edited.content} Hashtags now: {edited.hashtags}")
+print("Its sender, for a client:", json.dumps(to_dict(edited.sender)))
 try:
     edit_message(ivan.id, chat.id, question.id, "Nobody!")
 except NotAllowed as error:

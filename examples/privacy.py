@@ -24,8 +24,8 @@ anna, ivan, maria = new_user("Anna"), new_user("Ivan"), new_user("Maria")
 
 # What the SDK has no function for is a query of Peewee; `session()` gives it a connection.
 with session():
-    ivan.avatar, ivan.status = "/uploads/ivan.jpg", UserStatus.ONLINE
-    ivan.save(only=[User.avatar, User.status])
+    changes = User.update(avatar="/uploads/ivan.jpg", status=UserStatus.ONLINE)
+    changes.where(User.id == ivan.id).execute()
 
 print("At first all is shown:", get_privacy(ivan.id))
 print("After a change:", update_privacy(ivan.id, show_last_seen=False, show_online_status=False))

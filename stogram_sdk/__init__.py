@@ -34,6 +34,7 @@ from stogram_sdk.errors import (
     MigrationError,
     NotAllowed,
     NotFound,
+    NotLoaded,
     StogramError,
     Unavailable,
 )
@@ -89,6 +90,7 @@ from stogram_sdk.pins import (
 )
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
+from stogram_sdk.rows import to_dict
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
 from stogram_sdk.users import create_user, find_user, get_user
@@ -123,6 +125,7 @@ __all__ = [
     "MigrationError",
     "NotAllowed",
     "NotFound",
+    "NotLoaded",
     "Page",
     "PinnedMessage",
     "Privacy",
@@ -180,6 +183,7 @@ __all__ = [
     "session",
     "set_favorite",
     "tag_key",
+    "to_dict",
     "toggle_favorite",
     "transaction",
     "unblock_user",

@@ -12,6 +12,7 @@ from stogram_sdk.models import BlockedUser, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.rows import block_columns, read_block
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit
 
@@ -28,7 +29,7 @@ def _block_user() -> Query:
     insert = BlockedUser.insert_from(both, fields).on_conflict(
         "nothing", conflict_target=[BlockedUser.user, BlockedUser.blocked]
     )
-    return insert.returning(BlockedUser)
+    return insert.returning(*block_columns())
 
 
 @statement
@@ -51,7 +52,7 @@ def _block_of_user() -> Query:
     other = User.alias()
     block = (BlockedUser.user == User.id) & (BlockedUser.blocked == other.id)
     return (
-        User.select(User.id, other.id, *BlockedUser._meta.sorted_fields)
+        User.select(User.id, other.id, *block_columns())
         .join(other, JOIN.LEFT_OUTER, on=(other.id == P.blocked_id))
         .join_from(User, BlockedUser, JOIN.LEFT_OUTER, on=block)
         .where(User.id == P.user_id)
@@ -92,27 +93,27 @@ def _list_blocked_users() -> Query:
 def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
     """Block a user: none of their messages counts as unread any more, and none notifies.
 
-    That includes the messages that they have written before. In groups their messages stay
-    visible. In the private chat of the two, neither can write.
-    Returns the row and whether it was made by this call. Raises `NotFound` if there is no such
-    user, `InvalidInput`, also for oneself.
+    That includes the messages that they have written before. In groups their messages stay visible.
+    In the private chat of the two, neither can write. Returns the row, with `user` and `blocked`,
+    and whether it was made by this call. Raises `NotFound` if there is no such user,
+    `InvalidInput`, also for oneself.
     """
     valid_id(user_id, "user_id")
     if valid_id(blocked_id, "blocked_id") == user_id:
         raise InvalidInput("a user cannot block themselves", field="blocked_id")
     pair = {"user_id": user_id, "blocked_id": blocked_id}
     while True:
-        block: BlockedUser | None = _block_user.first(id=new_id(), now=current_time(), **pair)
-        if block is not None:
-            return block, True
+        row = _block_user.first(id=new_id(), now=current_time(), **pair)
+        if row is not None:
+            return read_block(*row), True
         found = _block_of_user.first(**pair)
         if found is None:
             raise NotFound("user", user_id)
-        _, other, block = found
+        _, other, *row = found
         if other is None:
             raise NotFound("user", blocked_id)
-        if block is not None:
-            return block, False
+        if row[0] is not None:
+            return read_block(*row), False
         # Another caller has just taken back the block that was found.
 
 

@@ -26,9 +26,9 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import user_lock
 from stogram_sdk.paging import START, Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
-from stogram_sdk.rows import SENDER, Sender, default_settings
+from stogram_sdk.rows import Sender, answered_by, default_settings, person, read_message
 from stogram_sdk.server_columns import is_archived as is_archived_in
-from stogram_sdk.statements import P, after_locking, attach, dialect, statement
+from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import (
     has_unread_after,
     read_place,
@@ -229,7 +229,8 @@ def _list_chats(**filters: Any) -> Query:
             *Chat._meta.sorted_fields,
             *ChatSettings._meta.sorted_fields,
             *Message._meta.sorted_fields,
-            *SENDER,
+            *person(Sender),
+            answered_by(Message),
             listed.c.favorite,
             listed.c.last_at,
             unread_after(
@@ -367,17 +368,17 @@ def list_chats(
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(
-        rows, limit, "chats", lambda row: (bool(row[4]), time_from_database(row[5]), row[0].id)
+        rows, limit, "chats", lambda row: (bool(row[5]), time_from_database(row[6]), row[0].id)
     )
     return Page([_summary(user_id, row) for row in page], page.next_cursor)
 
 
 def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
-    chat, settings, message, sender = row[:4]
+    chat, settings, message, sender, answered = row[:5]
     if settings is None:
         settings = default_settings(user_id, chat.id)
     if message is not None:
-        attach(message, sender=sender, chat=chat)
+        read_message((message, sender, chat, answered))
     peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
-    settings.unread_count = row[6]
-    return ChatSummary(chat, attach(settings, chat=chat), settings.unread_count, message, peer)
+    settings.unread_count = row[7]
+    return ChatSummary(chat, settings, settings.unread_count, message, peer)

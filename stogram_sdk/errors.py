@@ -5,6 +5,7 @@
     StogramError
     ├── InvalidInput (also a ValueError)   an argument cannot be right, whatever the database has
     ├── NotFound                           missing, or not for this user: the two look the same
+    ├── NotLoaded                          an attribute of a row that was not read with it
     ├── NotAllowed                         the user sees it, but their role is too low
     ├── Blocked                            one of the two has blocked the other
     ├── AlreadyExists                      an e-mail, a username or an id is taken
@@ -64,6 +65,17 @@ class NotFound(StogramError):
 
     def __init__(self, entity: str, id: str) -> None:
         super().__init__(f"no such {entity} for this user: {id!r}", entity=entity, id=id)
+
+
+class NotLoaded(StogramError):
+    """A row does not hold this attribute; the text names the call that reads it.
+
+    `entity`, `id` and `field` are the row and the attribute.
+    """
+
+    def __init__(self, entity: str, id: str | None, field: str, instead: str) -> None:
+        text = f"{field} was not read with this {entity}; to read it, call {instead}"
+        super().__init__(text, entity=entity, id=id, field=field)
 
 
 class NotAllowed(StogramError):

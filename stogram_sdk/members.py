@@ -15,6 +15,7 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.statements import P, after_locking, statement
 from stogram_sdk.users import get_user
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit
@@ -60,12 +61,14 @@ def _add_member(role: str) -> Any:
     insert = ChatMember.insert_from(new, fields).on_conflict(
         "nothing", conflict_target=[ChatMember.user, ChatMember.chat]
     )
-    return after_locking(insert.returning(ChatMember), chat_lock(Chat.id == P.chat_id))
+    return after_locking(insert.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
 def _get_member() -> Query:
-    return ChatMember.select().where(ChatMember.user == P.member_id, ChatMember.chat == P.chat_id)
+    return ChatMember.select(*member_columns()).where(
+        ChatMember.user == P.member_id, ChatMember.chat == P.chat_id
+    )
 
 
 @statement
@@ -140,9 +143,9 @@ def add_member(
 ) -> ChatMember:
     """Add a user to a group or channel: by its owner and admins; only the owner adds an ADMIN.
 
-    Returns the row; a user who is in the chat already stays as they are. For a new member, earlier
-    messages count as read. Raises `NotFound` for a chat the user is not in and for an
-    unknown member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+    Returns the row, with `user` and `chat`; a user who is in the chat already stays as they are.
+    For a new member, earlier messages count as read. Raises `NotFound` for a chat the user is not
+    in and for an unknown member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -150,7 +153,7 @@ def add_member(
     if valid_enum(MemberRole, role, "role") == MemberRole.OWNER:
         raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
     with atomic():
-        member: ChatMember | None = _add_member.variant(role=MemberRole(role).value).first(
+        row = _add_member.variant(role=MemberRole(role).value).first(
             id=new_id(),
             user_id=user_id,
             chat_id=chat_id,
@@ -158,16 +161,16 @@ def add_member(
             role=MemberRole(role).value,
             now=current_time(),
         )
-        if member is not None:
-            return member
+        if row is not None:
+            return read_member(*row)
         # Inside the transaction, which holds the chat: the obstacle cannot have gone meanwhile.
         actor = require_keeper(user_id, chat_id, "add members")
         _require_group(actor.chat_type, chat_id)
-        member = _get_member.first(member_id=member_id, chat_id=chat_id)
-        if member is None:
+        row = _get_member.first(member_id=member_id, chat_id=chat_id)
+        if row is None:
             get_user(member_id)
             raise NotAllowed("only the owner makes admins", entity="chat", id=chat_id)
-        return member
+        return read_member(*row)
 
 
 @operation

@@ -18,7 +18,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType,
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
+from stogram_sdk.rows import Sender, message_columns, read_message, written_message
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.text import extract_hashtags, extract_mentions
 from stogram_sdk.unread import raise_unread_counts
@@ -58,14 +58,13 @@ def _send_message(alone: bool) -> Any:
     insert = _insert_message()
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
-        return after_locking(insert.returning(Message), lock)
+        return after_locking(insert.returning(*written_message()), lock)
     sent = insert.returning(Message).cte("sent")
     writes = [sent, _move_up(sent, P.chat_id).cte("moved")]
     if alone:
         writes.append(raise_unread_counts(sent).cte("raised"))
-    columns = Message.alias("sent")
-    fields = [getattr(columns, field.name) for field in Message._meta.sorted_fields]
-    return after_locking(Select([sent], fields).with_cte(*writes), lock)
+    columns = written_message(Message.alias("sent"))
+    return after_locking(Select([sent], columns).with_cte(*writes), lock)
 
 
 def _insert_message() -> Any:
@@ -130,7 +129,9 @@ def _move_chats_up() -> Query:
 
 @statement
 def _get_message() -> Query:
-    return Message.select().where(Message.chat == P.chat_id, Message.id == P.message_id)
+    return Message.select(*written_message()).where(
+        Message.chat == P.chat_id, Message.id == P.message_id
+    )
 
 
 @statement
@@ -184,7 +185,7 @@ def _edit_message() -> Query:
             ~Message.is_deleted,
             is_member(P.user_id, P.chat_id),
         )
-        .returning(Message)
+        .returning(*written_message())
     )
 
 
@@ -216,7 +217,7 @@ def _delete_message() -> Query:
 @statement
 def _list_messages() -> Query:
     return (
-        Message.select(*MESSAGE_WITH_RELATIONS)
+        Message.select(*message_columns())
         .join(Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
         .where(
@@ -272,7 +273,7 @@ def _publish() -> Any:
         .where(Message.chat == placed.c.chatId, Message.id == placed.c.id, _is_due())
     )
     return after_locking(
-        update.returning(Message), chat_lock(dialect().is_one_of(Chat.id, P.chat_ids))
+        update.returning(*written_message()), chat_lock(dialect().is_one_of(Chat.id, P.chat_ids))
     )
 
 
@@ -301,9 +302,10 @@ def send_message(
     With a `message_id` of your own, the call can be repeated when its outcome is not known: the
     same id is one message, and the second call returns it as it is.
 
-    Returns the row. Raises `NotFound` for a chat the sender is not in and for a `reply_to_id` that
-    is no visible message there, `NotAllowed` in a CHANNEL, `Blocked` in a PRIVATE chat,
-    `AlreadyExists` for the id of another message, `InvalidInput`.
+    Returns the row, with `sender`, `chat` and `reply_to`; the last is the message that is answered,
+    as long as it is visible. Raises `NotFound` for a chat the sender is not in and for a
+    `reply_to_id` that is no visible message there, `NotAllowed` in a CHANNEL, `Blocked` in a
+    PRIVATE chat, `AlreadyExists` for the id of another message, `InvalidInput`.
     """
     valid_id(sender_id, "sender_id")
     valid_id(chat_id, "chat_id")
@@ -334,17 +336,24 @@ def send_message(
 
 def _write(values: dict[str, Any]) -> Message | None:
     """Write the message and return it; None if something is in the way."""
-    sent: Message | None
     now = current_time()
     if dialect().writes_in_ctes:
         alone = not current_database().in_transaction()
-        sent = _send_message.variant(alone=alone).first(now=now, **values)
-        return sent
+        row = _send_message.variant(alone=alone).first(now=now, **values)
+        return row and _written(row)
     with atomic():
-        sent = _send_message.variant(alone=False).first(now=now, **values)
-        if sent is not None and sent.is_sent:
-            _move_chats_up.run(message_ids=[sent.id])
-    return sent
+        row = _send_message.variant(alone=False).first(now=now, **values)
+        if row is not None and row[0].is_sent:
+            _move_chats_up.run(message_ids=[row[0].id])
+    return row and _written(row)
+
+
+def _written(row: Any) -> Message:
+    """The message of a row, whose chat was read before it got the time of the message."""
+    message = read_message(row)
+    if message.is_sent:
+        message.chat.updated_at = message.created_at
+    return message
 
 
 def content_columns(
@@ -379,9 +388,9 @@ def _why_not_sent(
     None if nothing is in the way any more.
     """
     if message_id is not None:
-        sent: Message | None = _get_message.first(chat_id=chat_id, message_id=message_id)
-        if sent is not None and sent.sender_id == sender_id:
-            return sent
+        row = _get_message.first(chat_id=chat_id, message_id=message_id)
+        if row is not None and row[0].sender_id == sender_id:
+            return read_message(row)
     require_writer(sender_id, chat_id)
     if message_id is not None and _id_is_taken.first(message_id=message_id) is not None:
         raise AlreadyExists("message", "id", message_id)
@@ -396,24 +405,24 @@ def _why_not_sent(
 def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> Message:
     """Change the text of one's own message; its mentions and hashtags are found again.
 
-    It stays read for the members who have read it. Returns the row. Raises `NotFound` for a message
-    that the user does not see (also a deleted one), `NotAllowed` for a message of somebody else or
-    of type SYSTEM, `InvalidInput`.
+    It stays read for the members who have read it. Returns the row as `send_message` does. Raises
+    `NotFound` for a message that the user does not see (also a deleted one), `NotAllowed` for a
+    message of somebody else or of type SYSTEM, `InvalidInput`.
     """
     values = _ids(user_id, chat_id, message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
-    message: Message | None = _edit_message.first(
+    row = _edit_message.first(
         content=content,
         mentions=Tags(extract_mentions(content)),
         hashtags=Tags(extract_hashtags(content)),
         now=current_time(),
         **values,
     )
-    if message is None:
+    if row is None:
         if _look_at(**values)[2].is_deleted:
             raise NotFound("message", message_id)
         raise NotAllowed("only the sender edits a message", entity="message", id=message_id)
-    return message
+    return read_message(row)
 
 
 @operation
@@ -451,9 +460,10 @@ def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
 def list_messages(
     user_id: str, chat_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Message]:
-    """The visible messages of a chat with sender and chat, the newest first.
+    """The visible messages of a chat, the newest first, each as `send_message` returns it.
 
-    `sender` holds id, username and display name. Raises `NotFound` for a chat the user is not in,
+    `sender` holds id, username and display name, `chat` is whole. `reply_to` is the visible message
+    that is answered, with its sender, or None. Raises `NotFound` for a chat the user is not in,
     `InvalidInput`.
     """
     valid_id(user_id, "user_id")
@@ -465,7 +475,7 @@ def list_messages(
     )
     if not rows:
         require_member(user_id, chat_id)
-    messages = [message_with_relations(row) for row in rows]
+    messages = [read_message(row) for row in rows]
     return make_page(messages, limit, "messages", lambda row: (row.created_at, row.id))
 
 
@@ -477,14 +487,15 @@ def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[
     sender may no longer write there (has left, was blocked) is marked as deleted instead. `now`
     (aware) defaults to the current time of the database. `limit` is how many are taken at once
     (1 to 100), the earliest first.
-    Returns the messages that were sent, in their new order; none if no more are due.
+    Returns the messages that were sent, each as `send_message` returns it, in their new order; none
+    if no more are due.
     Raises `InvalidInput`.
     """
     moment = current_time() if now is None else valid_time(now, "now")
     valid_limit(limit)
     while due := _due_messages.all(now=moment, limit=limit):
         if sent := _publish_due(due, moment):
-            return sorted(sent, key=lambda message: (message.created_at, message.id))
+            return sent
         # Another caller was faster, or no sender may write any more: look for further messages.
     return []
 
@@ -492,10 +503,9 @@ def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[
 def _publish_due(due: list[Message], now: datetime) -> list[Message]:
     chat_ids = sorted({message.chat_id for message in due})
     with atomic():
-        published: list[Message] = _publish.all(
-            message_ids=[message.id for message in due], chat_ids=chat_ids, now=now
-        )
-        sent = [message for message in published if message.is_sent]
+        rows = _publish.all(message_ids=[message.id for message in due], chat_ids=chat_ids, now=now)
+        rows = sorted(rows, key=lambda row: (row[0].created_at, row[0].id))
+        sent = [message for message in map(_written, rows) if message.is_sent]
         if sent:
             _move_chats_up.run(message_ids=[message.id for message in sent])
     return sent

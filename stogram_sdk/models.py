@@ -8,7 +8,7 @@ camelCase columns; every constraint and index carries the name that Prisma makes
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -29,6 +29,7 @@ from peewee import (
 )
 
 from stogram_sdk.database import db
+from stogram_sdk.errors import StogramError
 from stogram_sdk.fields import (
     EnumTextField,
     Reference,
@@ -36,6 +37,7 @@ from stogram_sdk.fields import (
     UtcDateTimeField,
     utc_now,
 )
+from stogram_sdk.sealing import make_sealable
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -140,10 +142,28 @@ def _tags(column_name: str) -> Field[list[str]]:
 
 
 class BaseModel(Model):
+    #: Whether it is a row that a function has returned, see `sealing`.
+    _is_sealed = False
+    #: The secrets of a whole account: apart from the columns, so that no copy of those has them.
+    _secrets: Mapping[str, str | None] = {}
+
     class Meta:
         database = db
         legacy_table_names = False
         primary_key = False  # replaced by each model
+
+    def save(self, force_insert: bool = False, only: Any = None) -> Any:
+        """Peewee's own; refused for a row that a function has returned.
+
+        It would write the whole row back as it was read, over what others have changed since.
+        """
+        if self._is_sealed:
+            name = type(self).__name__
+            raise StogramError(
+                "a row that a function returned is not saved, since others may have changed it: "
+                f"call the function for the change, or {name}.update(...).where(...).execute()"
+            )
+        return super().save(force_insert, only)
 
 
 class User(BaseModel):
@@ -182,6 +202,10 @@ class User(BaseModel):
 
     class Meta:
         table_name = "User"
+
+
+#: What only a whole account holds.
+SECRETS = frozenset({User.password, User.verification_token, User.push_subscription})
 
 
 class Chat(BaseModel):
@@ -512,6 +536,9 @@ _index(PinnedMessage.chat)
 # For the triggers that remove the tags of a message. Those of a SQLite file do not know the keys
 # that a connection has given them. Those of PostgreSQL do, and use the primary key.
 _index(MessageTag.message_id, kind=SqliteIndex)
+
+for _model in MODELS:
+    make_sealable(_model)
 
 
 def _use_schema(database: Any) -> None:

@@ -9,11 +9,11 @@ from peewee import JOIN, Query, Tuple, fn
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage, new_id
+from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
-from stogram_sdk.statements import P, attach, statement
+from stogram_sdk.rows import Sender, message_columns, person, pin_columns, read_pin
+from stogram_sdk.statements import P, statement
 from stogram_sdk.validation import valid_id, valid_limit
 from stogram_sdk.visibility import is_member, is_visible
 
@@ -48,7 +48,7 @@ def _pin_message() -> Query:
             "nothing",
             conflict_target=[PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat],
         )
-        .returning(PinnedMessage)
+        .returning(*pin_columns())
     )
 
 
@@ -67,7 +67,7 @@ def _pin_of_member() -> Query:
         Message.chat == P.chat_id, Message.id == P.message_id, _is_pinnable()
     )
     return (
-        ChatMember.select(ChatMember.id, *PinnedMessage._meta.sorted_fields)
+        ChatMember.select(ChatMember.id, *pin_columns())
         .join(PinnedMessage, JOIN.LEFT_OUTER, on=(_is_pin() & fn.EXISTS(pinnable)))
         .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
     )
@@ -88,6 +88,7 @@ def _unpin_all_messages() -> Query:
 @statement
 def _list_pinned_messages(in_chat: bool = False) -> Query:
     place = Tuple(PinnedMessage.pinned_at, PinnedMessage.id)
+    owner = User.alias()
     conditions = [
         PinnedMessage.user == P.user_id,
         is_member(P.user_id, PinnedMessage.chat),
@@ -97,13 +98,14 @@ def _list_pinned_messages(in_chat: bool = False) -> Query:
     if in_chat:
         conditions.append(PinnedMessage.chat == P.chat_id)
     return (
-        PinnedMessage.select(*MESSAGE_WITH_RELATIONS, *PinnedMessage._meta.sorted_fields)
+        PinnedMessage.select(*message_columns(), *PinnedMessage._meta.sorted_fields, *person(owner))
         .join(
             Message,
             on=((Message.chat == PinnedMessage.chat) & (Message.id == PinnedMessage.message)),
         )
         .join(Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .join_from(PinnedMessage, owner, on=(owner.id == PinnedMessage.user))
         .where(*conditions)
         .order_by(PinnedMessage.pinned_at.desc(), PinnedMessage.id.desc())
         .limit(P.limit)
@@ -114,20 +116,20 @@ def _list_pinned_messages(in_chat: bool = False) -> Query:
 def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMessage, bool]:
     """Pin a message of the chat for oneself: a visible one that is not of type SYSTEM.
 
-    Returns the row and whether it was made by this call. Raises `NotFound` for a message the user
-    does not see there, `InvalidInput`.
+    Returns the row, with `user`, `chat` and `message`, and whether it was made by this call. Raises
+    `NotFound` for a message the user does not see there, `InvalidInput`.
     """
     ids = _ids(user_id, chat_id, message_id)
-    pin: PinnedMessage | None = _pin_message.first(id=new_id(), now=current_time(), **ids)
-    if pin is not None:
-        return pin, True
+    row = _pin_message.first(id=new_id(), now=current_time(), **ids)
+    if row is not None:
+        return read_pin(*row), True
     found = _pin_of_member.first(**ids)
     if found is None:
         raise NotFound("chat", chat_id)
-    _, pin = found
-    if pin is None:
+    _, *row = found
+    if row[0] is None:
         raise NotFound("message", message_id)
-    return pin, False
+    return read_pin(*row), False
 
 
 @operation
@@ -148,7 +150,7 @@ def unpin_all_messages(user_id: str, chat_id: str) -> int:
 def list_pinned_messages(
     user_id: str, *, chat_id: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[PinnedMessage]:
-    """One's pins, the latest first, each with its `message` (with sender and chat).
+    """One's pins, the latest first, each as `pin_message` returns it.
 
     Without `chat_id` the pins of all chats are listed. Deleted messages and chats that the user
     has left do not show. Raises `NotFound` for a chat the user is not in, `InvalidInput`.
@@ -162,10 +164,7 @@ def list_pinned_messages(
     )
     if not rows and chat_id is not None:
         require_member(user_id, chat_id)
-    pins: list[PinnedMessage] = []
-    for row in rows:
-        message = message_with_relations(row)
-        pins.append(attach(row[3], message=message, chat=message.chat))
+    pins = [read_pin(pin, user, message) for *message, pin, user in rows]
     return make_page(pins, limit, "pinned_messages", lambda pin: (pin.pinned_at, pin.id))
 
 

@@ -1,32 +1,194 @@
-"""Rows as the lists return them."""
+"""Rows as the functions return them: each with all its own columns, and with these relations.
+
+============== ===============================================================================
+message        `sender`, `chat`, and `reply_to`, the visible message that it answers, or None
+the answered   `sender` and `chat`
+pinned message `user`, `chat` and `message`
+member         `user` and `chat`
+block          `user` and `blocked`
+============== ===============================================================================
+
+A user in a relation has an id, a username and a display name; a chat is whole.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, overload
 
-from stogram_sdk.models import Chat, ChatSettings, Message, User
-from stogram_sdk.statements import attach
-
-#: The sender of a message in a list, with the columns that are read. `visible_profiles` gives the
-#: rest of what the viewer may see.
-Sender: Any = User.alias()
-SENDER = (Sender.id, Sender.username, Sender.display_name)
-
-#: The columns of a list of messages: each message with its sender and its chat.
-MESSAGE_WITH_RELATIONS = (
-    *Message._meta.sorted_fields,
-    *SENDER,
-    *Chat._meta.sorted_fields,
+from stogram_sdk.errors import InvalidInput
+from stogram_sdk.models import (
+    SECRETS,
+    BaseModel,
+    BlockedUser,
+    Chat,
+    ChatMember,
+    ChatSettings,
+    Message,
+    PinnedMessage,
+    User,
 )
+from stogram_sdk.paging import Page
+from stogram_sdk.sealing import seal
+from stogram_sdk.statements import Related, attach
+from stogram_sdk.validation import shown
+from stogram_sdk.visibility import is_visible
+
+#: An account as `create_user` returns it.
+ACCOUNT = tuple(field for field in User._meta.sorted_fields if field not in SECRETS)
+
+#: The sender of a message in a list. `visible_profiles` gives the rest of what a viewer may see.
+Sender: Any = User.alias()
 
 
-def message_with_relations(row: tuple[Any, ...]) -> Message:
-    """The message of a row that begins with `MESSAGE_WITH_RELATIONS`."""
-    message, sender, chat = row[:3]
-    found: Message = attach(message, sender=sender, chat=chat)
-    return found
+def person(user: Any) -> tuple[Any, ...]:
+    """The columns of a user in a relation."""
+    return user.id, user.username, user.display_name
+
+
+def message_columns() -> tuple[Any, ...]:
+    """The columns of a message in a list that joins `Sender` and `Chat`."""
+    return (
+        *Message._meta.sorted_fields,
+        *person(Sender),
+        *Chat._meta.sorted_fields,
+        answered_by(Message),
+    )
+
+
+def written_message(message: Any = Message) -> tuple[Any, ...]:
+    """The same for RETURNING, or of another table with the columns of a message."""
+    return (
+        *(getattr(message, field.name) for field in Message._meta.sorted_fields),
+        _person(message.sender),
+        _chat(message.chat),
+        answered_by(message),
+    )
+
+
+def answered_by(message: Any) -> Related:
+    """The message that is answered, with its sender, if it can be seen."""
+    reply, sender = Message.alias(), User.alias()
+    columns = [getattr(reply, field.name) for field in Message._meta.sorted_fields]
+    found = (
+        reply.select(*columns, *person(sender))
+        .join(sender, on=(sender.id == reply.sender))
+        .where(reply.id == message.reply_to)
+    )
+    # Not in WHERE: PostgreSQL might then look for it among all the messages of the chat.
+    return Related(found, (reply.chat == message.chat) & is_visible(reply))
+
+
+def read_message(row: tuple[Any, ...]) -> Message:
+    """The message of a row that begins with `message_columns` or `written_message`."""
+    message: Message
+    message, sender, chat, answered = row[:4]
+    reply = None
+    if answered is not None:
+        reply, its_sender = answered
+        attach(reply, sender=its_sender, chat=chat)
+    return attach(message, sender=sender, chat=chat, reply_to=reply)
+
+
+def pin_columns() -> tuple[Any, ...]:
+    message = (
+        Message.select(*message_columns())
+        .join(Sender, on=(Sender.id == Message.sender))
+        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .where(Message.id == PinnedMessage.message)
+    )
+    fields = PinnedMessage._meta.sorted_fields
+    return *fields, _person(PinnedMessage.user), Related(message)
+
+
+def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> PinnedMessage:
+    message = read_message(message_row)
+    return attach(pin, user=user, message=message, chat=message.chat)
+
+
+def member_columns() -> tuple[Any, ...]:
+    fields = ChatMember._meta.sorted_fields
+    return *fields, _person(ChatMember.user), _chat(ChatMember.chat)
+
+
+def read_member(member: ChatMember, user: User, chat: Chat) -> ChatMember:
+    return attach(member, user=user, chat=chat)
+
+
+def block_columns() -> tuple[Any, ...]:
+    fields = BlockedUser._meta.sorted_fields
+    return *fields, _person(BlockedUser.user), _person(BlockedUser.blocked)
+
+
+def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
+    return attach(block, user=user, blocked=blocked)
 
 
 def default_settings(user_id: str, chat_id: str) -> ChatSettings:
     """The settings of a chat without a row: nothing is set; they are not stored."""
-    return ChatSettings(id=None, user=user_id, chat=chat_id, created_at=None, updated_at=None)
+    absent = dict.fromkeys(("id", "folder", "last_read_message_id", "created_at", "updated_at"))
+    return seal(ChatSettings(user=user_id, chat=chat_id, **absent))
+
+
+def _person(user_id: Any) -> Related:
+    user: Any = User.alias()
+    return Related(user.select(*person(user)).where(user.id == user_id))
+
+
+def _chat(chat_id: Any) -> Related:
+    chat: Any = Chat.alias()
+    columns = [getattr(chat, field.name) for field in Chat._meta.sorted_fields]
+    return Related(chat.select(*columns).where(chat.id == chat_id))
+
+
+@overload
+def to_dict(result: BaseModel | Page[Any]) -> dict[str, Any]: ...
+
+
+@overload
+def to_dict(result: object) -> Any: ...
+
+
+def to_dict(result: Any) -> Any:
+    """What a function has returned, as data that `json.dumps` takes.
+
+    A row becomes a dict of exactly what was read with it, under the names of the attributes, but
+    without secrets. A named tuple becomes a dict too, a `Page` becomes
+    `{"items": [...], "next_cursor": ...}`; `(row, created)`, lists and sets become lists. Times are
+    ISO 8601 in UTC, as JavaScript writes them: `2024-03-01T12:00:00.000Z`. Enums are their text.
+    Raises `InvalidInput` for anything else.
+    """
+    match result:
+        case BaseModel():
+            return _row_to_dict(result)
+        case Page():
+            return {"items": [to_dict(row) for row in result], "next_cursor": result.next_cursor}
+        case tuple() if hasattr(result, "_asdict"):
+            return to_dict(result._asdict())
+        case dict():
+            return {key: to_dict(each) for key, each in result.items()}
+        case list() | tuple():
+            return [to_dict(each) for each in result]
+        case set():
+            return sorted(result)
+        case datetime() if result.tzinfo is not None:
+            text = result.astimezone(UTC).isoformat(timespec="milliseconds")
+            return text.replace("+00:00", "Z")
+        case Enum():
+            return result.value
+        case None | bool() | int() | str():
+            return result
+    raise InvalidInput(
+        f"result must be what a function of stogram_sdk has returned, not {shown(result)}",
+        field="result",
+    )
+
+
+def _row_to_dict(row: BaseModel) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for field in row._meta.sorted_fields:
+        if field.name in row.__data__ and field not in SECRETS:
+            name = getattr(field, "object_id_name", field.name)
+            data[name] = to_dict(row.__data__[field.name])
+    return data | {name: to_dict(related) for name, related in row.__rel__.items()}

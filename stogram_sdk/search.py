@@ -20,7 +20,7 @@ from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import MESSAGE_WITH_RELATIONS, Sender, message_with_relations
+from stogram_sdk.rows import Sender, message_columns, read_message
 from stogram_sdk.server_columns import is_expired
 from stogram_sdk.statements import P, Statement, dialect, statement
 from stogram_sdk.tags import signed_key, tags_are_complete
@@ -74,7 +74,7 @@ def _tagged(sign: str, word: Any, in_chat: bool) -> Query:
     state = Select(columns=[tags_are_complete().alias("is_complete")]).alias("state")
     is_found = (Message.chat == found.c.chat_id) & (Message.id == found.c.messageId)
     return (
-        Message.select(state.c.is_complete, *MESSAGE_WITH_RELATIONS)
+        Message.select(state.c.is_complete, *message_columns())
         .from_(
             Join(state, found, JOIN.LEFT_OUTER, on=SQL("true"))
             .join(Message, JOIN.LEFT_OUTER, on=is_found)
@@ -214,7 +214,7 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     found += [recent.select(recent.c.createdAt, recent.c.id), older]
     page = reduce(or_, found).order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
     return (
-        Message.select(*MESSAGE_WITH_RELATIONS)
+        Message.select(*message_columns())
         .with_cte(*ctes)
         .join_from(Message, page, on=(Message.id == page.c.id))
         .join_from(Message, Sender, on=(Sender.id == Message.sender))
@@ -457,5 +457,5 @@ def _rows(
 def _page(rows: list[Any], user_id: str, chat_id: str | None, limit: int) -> Page[Message]:
     if not rows and chat_id is not None:
         require_member(user_id, chat_id)
-    messages = [message_with_relations(row) for row in rows]
+    messages = [read_message(row) for row in rows]
     return make_page(messages, limit, "found", lambda row: (row.created_at, row.id))

@@ -15,26 +15,31 @@ Peewee spends some 300 microseconds on such a query, more than the database does
 at the first call on each database, and kept as text.
 
 The rows have the shape of the selected columns. Neighbouring columns of one model (or alias) make
-one instance, or None where the first of them is NULL; any other expression is a value. A row of one
-such part is that part, a row of several is a tuple. If several rows share a row of the database,
-such as the chat of all its messages, they share one instance.
+one instance, or None where the first of them is NULL; a `Related` is a row of its own, or None; any
+other expression is a value. A row of one such part is that part, a row of several is a tuple. If
+several rows share a row of the database, such as the chat of all its messages, they share one
+instance. Every instance is sealed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from peewee import ColumnBase, Field, FieldAlias, Model, Query, Select
+from peewee import Case, ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
 from stogram_sdk.engine.prepared import Placeholder, Prepared, prepared
 from stogram_sdk.fields import Rows, Tags, TextArray, rows_to_json, time_to_text
+from stogram_sdk.models import SECRETS
+
+R = TypeVar("R", bound=Model)
 
 
 class Parameter(ColumnBase):
@@ -77,6 +82,24 @@ class AfterLocking(NamedTuple):
 def after_locking(query: Query, *lock: Query) -> Query | AfterLocking:
     """The query, run once the locks are held; `lock` are selects made by `Dialect.lock`."""
     return AfterLocking(lock, query) if dialect().locks_rows else query
+
+
+class Related(ColumnBase):
+    """A row of other tables as one value of a row: what `query` finds, if `shown` is true of it.
+
+    RETURNING cannot join. A list has one of these where few of its rows have such a row.
+    """
+
+    def __init__(self, query: Any, shown: Any = None) -> None:
+        self.query = query
+        self.shown = shown
+        self.columns = query._returning
+
+    def __sql__(self, ctx: Any) -> Any:
+        value: Any = dialect().json_array(*self.columns)
+        if self.shown is not None:
+            value = Case(None, [(self.shown, value)])
+        return ctx.sql(self.query.select(value))
 
 
 class Statement:
@@ -139,7 +162,7 @@ def statement(build: Callable[..., Any]) -> Statement:
     return Statement(build)
 
 
-def attach(row: Any, **related: Any) -> Any:
+def attach(row: R, **related: Any) -> R:
     """Set the rows that a row's foreign keys name, as a join of Peewee does."""
     row.__rel__.update(related)
     return row
@@ -168,19 +191,38 @@ class _Part(NamedTuple):
     model: type[Model] | None
     names: tuple[str, ...]
     converters: tuple[tuple[str, Callable[[Any], Any]], ...]
+    secrets: tuple[str, ...]
     #: Whether the first column tells one instance from another.
     has_key: bool
+    #: The parts of a value that is a row of another table, see `Related`.
+    related: tuple[_Part, ...]
 
-    def reader(self) -> Callable[[tuple[Any, ...]], Any]:
+    def reader(self) -> Callable[[Sequence[Any]], Any]:
         """A function that reads this part of each row of one result."""
-        model = self.model
-        if model is None:
-            return itemgetter(self.start)
-        start, stop, _, names, converters, has_key = self
-        columns = slice(start, stop)
+        if self.related:
+            return self._related_reader()
+        if self.model is not None:
+            return self._instance_reader(self.model)
+        return itemgetter(self.start)
+
+    def _related_reader(self) -> Callable[[Sequence[Any]], Any]:
+        start = self.start
+        read_values = _row_reader(self.related)
+
+        def read(row: Sequence[Any]) -> Any:
+            values = row[start]
+            if values is None:
+                return None
+            return read_values(json.loads(values) if isinstance(values, str) else values)
+
+        return read
+
+    def _instance_reader(self, model: type[Model]) -> Callable[[Sequence[Any]], Any]:
+        start, names, converters, secrets = self.start, self.names, self.converters, self.secrets
+        has_key, columns = self.has_key, slice(start, self.stop)
         instances: dict[Any, Any] = {None: None}
 
-        def read(row: tuple[Any, ...]) -> Any:
+        def read(row: Sequence[Any]) -> Any:
             key = row[start]
             if key in instances:
                 return instances[key]
@@ -191,6 +233,9 @@ class _Part(NamedTuple):
             instance.__data__ = data
             instance.__rel__ = {}
             instance._dirty = set()
+            instance._is_sealed = True
+            if secrets:
+                instance._secrets = {name: data.pop(name) for name in secrets}
             if has_key:
                 instances[key] = instance
             return instance
@@ -217,10 +262,15 @@ class _Compiled(NamedTuple):
     def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
         if not rows:
             return []
-        readers = [part.reader() for part in self.parts]
-        if len(readers) == 1:
-            return list(map(readers[0], rows))
-        return [tuple([read(row) for read in readers]) for row in rows]
+        return list(map(_row_reader(self.parts), rows))
+
+
+def _row_reader(parts: tuple[_Part, ...]) -> Callable[[Sequence[Any]], Any]:
+    """A function that reads each row of one result: to a tuple, unless there is only one part."""
+    readers = [part.reader() for part in parts]
+    if len(readers) == 1:
+        return readers[0]
+    return lambda row: tuple([read(row) for read in readers])
 
 
 def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
@@ -246,7 +296,8 @@ def _form(before_alone: str, queries: Sequence[tuple[str, Iterable[Any]]]) -> _F
 
 
 def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Part, ...]:
-    columns = [_source(node) for node in selected or ()]
+    nodes = list(selected or ())
+    columns = [_source(node) for node in nodes]
     parts: list[_Part] = []
     start = 0
     while start < len(columns):
@@ -255,6 +306,7 @@ def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Par
         while source is not None and stop < len(columns) and columns[stop][0] is source:
             stop += 1
         fields = [field for _, field in columns[start:stop] if field is not None]
+        related = nodes[start].columns if isinstance(nodes[start], Related) else None
         parts.append(
             _Part(
                 start,
@@ -266,7 +318,9 @@ def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Par
                     for field in fields
                     if (convert := _converter(field, native_types))
                 ),
+                tuple(field.name for field in fields if field in SECRETS),
                 bool(fields) and fields[0].primary_key,
+                _parts(related, native_types),
             )
         )
         start = stop

@@ -11,6 +11,7 @@ from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
 from stogram_sdk.models import User, new_id
 from stogram_sdk.operations import operation
+from stogram_sdk.rows import ACCOUNT
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
@@ -41,7 +42,7 @@ def _create_user() -> Any:
             taken.select(taken.id).where(dialect().lower_ascii(taken.username) == P.username_key)
         )
     )
-    insert = User.insert_from(new, list(columns)).on_conflict("nothing").returning(User)
+    insert = User.insert_from(new, list(columns)).on_conflict("nothing").returning(*ACCOUNT)
     # A lock on the name: the unique index would let two calls make `Ivan` and `ivan`.
     return after_locking(insert, dialect().lock_name(P.username_key))
 
@@ -74,9 +75,9 @@ def create_user(
 ) -> User:
     """Make an account. `password_hash` is stored as it is, so the caller hashes the password.
 
-    The username has 3 to 30 of `A-Za-z0-9_`; no other may differ from it by case only.
-    Returns the row. Raises `AlreadyExists` (its `field` says whether e-mail or username is
-    taken), `InvalidInput`.
+    The username has 3 to 30 of `A-Za-z0-9_`; no other may differ from it by case only. Returns the
+    row, without the secrets of the account. Raises `AlreadyExists` (its `field` says whether e-mail
+    or username is taken), `InvalidInput`.
     """
     valid_text(email, "email", maximum=254)
     if not re.fullmatch(_EMAIL, email):
@@ -103,7 +104,10 @@ def create_user(
 
 @operation
 def get_user(user_id: str) -> User:
-    """The account with this id, with everything in it: for the service, not for other users.
+    """The whole account with this id: for the service, not to be shown to others.
+
+    That includes the password hash, which a login needs, the e-mail, the token and the push
+    subscription.
 
     Raises `NotFound`, `InvalidInput`.
     """
@@ -115,7 +119,7 @@ def get_user(user_id: str) -> User:
 
 @operation
 def find_user(username: str) -> User | None:
-    """The account with this username in any case of A-Z, or None.
+    """The whole account with this username in any case of A-Z, as `get_user` returns it, or None.
 
     The server may have made two that differ by case only: then the one written exactly so is
     returned, else the older one. Raises `InvalidInput`.

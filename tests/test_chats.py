@@ -169,7 +169,7 @@ def test_a_line_of_the_list_is_complete_in_one_statement(ivan: sdk.User, olga: s
             (
                 line.chat.name,
                 line.settings.is_muted,
-                line.settings.chat.id,
+                line.settings.chat_id,
                 line.unread_count,
                 line.last_message
                 and (line.last_message.content, line.last_message.sender.username),

@@ -44,6 +44,7 @@ ERRORS = [
     sdk.MigrationError("stopped"),
     sdk.NotAllowed("no", entity="chat", id="c1"),
     sdk.NotFound("chat", "c1"),
+    sdk.NotLoaded("user", "u1", "email", "get_user()"),
     sdk.StogramError("text"),
     sdk.Unavailable("away", safe_to_retry=False, sqlstate="57P01"),
 ]

@@ -228,3 +228,16 @@ def test_what_is_past_its_time_cannot_be_answered(
     with pytest.raises(sdk.NotFound) as refused:
         make_message(ivan, chat, reply_to_id=gone.id)
     assert (refused.value.entity, refused.value.id) == ("message", gone.id)
+
+
+def test_what_is_past_its_time_is_not_shown_by_its_answers(
+    anna: sdk.User, ivan: sdk.User, chat: sdk.Chat
+) -> None:
+    gone = make_message(anna, chat, "gone")
+    answer = make_message(ivan, chat, reply_to_id=gone.id)
+    assert answer.reply_to is not None and answer.reply_to.content == "gone"
+    past = (utc_now() - timedelta(hours=1)).replace(tzinfo=None)
+    execute('UPDATE "Message" SET "expiresAt" = %s WHERE id = %s', past, gone.id)
+    (listed,) = sdk.list_messages(anna.id, chat.id)
+    assert listed.reply_to is None
+    assert sdk.edit_message(ivan.id, chat.id, answer.id, "new").reply_to is None

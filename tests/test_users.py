@@ -18,10 +18,9 @@ def test_an_account_is_stored_as_it_was_given() -> None:
         "Ivan@Example.com", "Ivan_1", password_hash="$2b$10$hash", display_name="Иван 👋"
     )
     for user in (made, sdk.get_user(made.id)):
-        assert (user.email, user.username, user.password, user.display_name) == (
+        assert (user.email, user.username, user.display_name) == (
             "Ivan@Example.com",
             "Ivan_1",
-            "$2b$10$hash",
             "Иван 👋",
         )
         assert before <= user.created_at <= datetime.now(UTC)
@@ -34,6 +33,9 @@ def test_an_account_is_stored_as_it_was_given() -> None:
             None,
         )
         assert user.show_online_status and user.show_profile_photo and user.show_last_seen
+    assert sdk.get_user(made.id).password == "$2b$10$hash"
+    with pytest.raises(sdk.NotLoaded):
+        _ = made.password
 
 
 def test_a_username_is_found_in_any_case() -> None:

@@ -62,6 +62,10 @@ class Dialect(Protocol):
         """
         ...
 
+    def json_array(self, *columns: Node) -> Node:
+        """The columns as one value in JSON."""
+        ...
+
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         """The key under which the database keeps a tag, see `schema/message_tags.py`."""
         ...
@@ -126,6 +130,9 @@ class SqliteDialect:
         columns = [f"json_extract(value, '$.{field.name}') AS {field.name}" for field in fields]
         select = SQL(f"(SELECT {', '.join(columns)} FROM json_each(")
         return NodeList([select, rows, SQL(")) AS given")], glue="")
+
+    def json_array(self, *columns: Node) -> Node:
+        return fn.json_array(*columns)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         return fn.stogram_tag_key(tag)
@@ -195,6 +202,9 @@ class PostgresDialect:
         return NodeList(
             [SQL("json_to_recordset("), rows, SQL("::json) AS given("), columns, SQL(")")], glue=""
         )
+
+    def json_array(self, *columns: Node) -> Node:
+        return fn.json_build_array(*columns)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         home = _home(schema_name)

@@ -19,7 +19,7 @@ from stogram_sdk.fields import utc_now
 from tests.support.factories import make_chat, make_message, make_user
 
 #: The public functions that ask the database nothing by themselves.
-NOT_CALLS = {"close", "connect", "migrate", "retrying", "session", "transaction"}
+NOT_CALLS = {"close", "connect", "migrate", "retrying", "session", "to_dict", "transaction"}
 
 
 @dataclass(frozen=True)

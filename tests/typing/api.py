@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import assert_type
+from typing import Any, assert_type
 
 import stogram_sdk as sdk
 
@@ -133,6 +133,12 @@ def pins_search_and_privacy() -> None:
     assert_type(sdk.get_privacy("a"), sdk.Privacy)
     assert_type(sdk.update_privacy("a", show_last_seen=False), sdk.Privacy)
     assert_type(sdk.visible_profiles("a", ["b"]), list[sdk.Profile])
+
+
+def data_for_json(page: sdk.Page[sdk.Message], totals: sdk.UnreadTotals) -> None:
+    assert_type(sdk.to_dict(page), dict[str, Any])
+    assert_type(sdk.to_dict(page[0]), dict[str, Any])
+    assert_type(sdk.to_dict(totals), Any)
 
 
 # --- Errors ---
