@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SQL, Case, Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
-from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.errors import InvalidInput
 from stogram_sdk.fields import time_from_database
 from stogram_sdk.folders import require_folder
+from stogram_sdk.membership import require_addable
 from stogram_sdk.models import (
+    BlockedUser,
     Chat,
     ChatMember,
     ChatSettings,
@@ -35,7 +37,6 @@ from stogram_sdk.unread import (
     settings_of,
     unread_after,
 )
-from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     UNSET,
@@ -65,7 +66,7 @@ class ChatSummary(NamedTuple):
 
 
 @statement
-def _create_chat() -> Any:
+def _create_chat(despite_blocks: bool) -> Any:
     columns = {
         Chat.id: P.id,
         Chat.type: P.type,
@@ -77,6 +78,11 @@ def _create_chat() -> Any:
     }
     known = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.user_ids))
     new = Select(columns=list(columns.values())).where(known == P.user_count)
+    if not despite_blocks:
+        blockers = BlockedUser.select(BlockedUser.id).where(
+            BlockedUser.blocked == P.owner_id, dialect().is_one_of(BlockedUser.user, P.user_ids)
+        )
+        new = new.where(~fn.EXISTS(blockers))
     insert = Chat.insert_from(new, list(columns)).returning(Chat)
     return after_locking(insert, user_lock(dialect().is_one_of(User.id, P.user_ids)))
 
@@ -136,7 +142,7 @@ def create_chat(
 
     A PRIVATE chat takes exactly one other member, and two users have only one: if it is there
     already, it is returned as it is. Returns the row. Raises `NotFound` for an unknown user,
-    `InvalidInput`.
+    `Blocked` if somebody has blocked the owner and the chat is not PRIVATE, `InvalidInput`.
     """
     valid_id(owner_id, "owner_id")
     chat_type = valid_enum(ChatType, type, "type")
@@ -192,11 +198,19 @@ def _open_private_chat(
 def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) -> Chat:
     now = current_time()
     users = [owner_id, *others]
-    chat: Chat | None = _create_chat.first(
-        id=new_id(), type=type.value, user_ids=users, user_count=len(users), now=now, **details
-    )
-    if chat is None:
-        raise NotFound("user", unknown_users(users)[0])
+    chat: Chat | None = None
+    while chat is None:
+        chat = _create_chat.variant(despite_blocks=type == ChatType.PRIVATE).first(
+            id=new_id(),
+            type=type.value,
+            owner_id=owner_id,
+            user_ids=users,
+            user_count=len(users),
+            now=now,
+            **details,
+        )
+        if chat is None:
+            require_addable(owner_id, users)
     for role, user_ids in ((MemberRole.OWNER, [owner_id]), (MemberRole.MEMBER, others)):
         if user_ids:
             ids = [new_id() for _ in user_ids]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from peewee import Query
 
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
-from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole
-from stogram_sdk.statements import P, statement
-from stogram_sdk.visibility import is_blocked_in_private, place_in
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
+from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.visibility import has_blocked, is_blocked_in_private, place_in
 
 #: Who may add and remove members, delete messages of others and write in a CHANNEL.
 CHAT_KEEPERS = (MemberRole.OWNER.value, MemberRole.ADMIN.value)
@@ -31,6 +31,26 @@ def _membership() -> Query:
         is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
     )
     return place
+
+
+@statement
+def _known_users() -> Query:
+    """The users among the ids, each with whether they have blocked the actor."""
+    return User.select(User.id, has_blocked(User.id, P.actor_id)).where(
+        dialect().is_one_of(User.id, P.user_ids)
+    )
+
+
+def require_addable(actor_id: str, user_ids: list[str]) -> None:
+    """Raise `NotFound` for an unknown user, `Blocked` for one who has blocked the actor."""
+    rows = _known_users.all(actor_id=actor_id, user_ids=user_ids)
+    blockers = {user.id: bool(is_blocked) for user, is_blocked in rows}
+    for user_id in user_ids:
+        if user_id not in blockers:
+            raise NotFound("user", user_id)
+    for user_id in user_ids:
+        if blockers[user_id]:
+            raise Blocked("this user has blocked the one who adds", entity="user", id=user_id)
 
 
 def require_member(user_id: str, chat_id: str) -> Membership:

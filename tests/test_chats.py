@@ -76,6 +76,21 @@ def test_an_unknown_member_is_named_and_nothing_is_made(ivan: sdk.User, olga: sd
 # --- Private chats ---
 
 
+@pytest.mark.parametrize("type", [sdk.ChatType.GROUP, sdk.ChatType.CHANNEL])
+def test_who_has_blocked_the_owner_is_in_no_chat_that_they_make(
+    ivan: sdk.User, olga: sdk.User, type: sdk.ChatType
+) -> None:
+    nina = make_user()
+    sdk.block_user(olga.id, ivan.id)
+    with pytest.raises(sdk.Blocked) as error:
+        make_chat(ivan, nina, olga, type=type)
+    assert (error.value.entity, error.value.id) == ("user", olga.id)
+    assert sdk.Chat.select().count() == 0
+    assert set(roles_in(make_chat(olga, nina, ivan, type=type))) == {ivan.id, olga.id, nina.id}
+    sdk.unblock_user(olga.id, ivan.id)
+    assert set(roles_in(make_chat(ivan, olga, type=type))) == {ivan.id, olga.id}
+
+
 def test_two_users_have_one_private_chat_whoever_opens_it(ivan: sdk.User, olga: sdk.User) -> None:
     chat, created = sdk.open_private_chat(ivan.id, olga.id)
     assert created and chat.type is sdk.ChatType.PRIVATE

@@ -97,7 +97,7 @@ class Call:
 
 #: By the name of the function, with one way of calling it in brackets.
 CALLS: dict[str, Call] = {
-    "add_member": Call("actor chat newcomer", {"role": "role"}),
+    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=3),
     "block_user": Call("actor newcomer", gives="made", again="there"),
     "blocked_among": Call("actor others"),
     "create_chat": Call(
@@ -112,7 +112,7 @@ CALLS: dict[str, Call] = {
     ),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
-    "edit_message": Call("actor chat message text"),
+    "edit_message": Call("actor chat message text", second_looks=2),
     "extract_hashtags": Call("text", statements=0, gives="nothing", again="nothing"),
     "tag_key": Call("hashtag", statements=0),
     "extract_mentions": Call("text", statements=0, gives="nothing", again="nothing"),
@@ -142,6 +142,7 @@ CALLS: dict[str, Call] = {
     "mute_chat": Call("actor other_chat"),
     "open_private_chat": Call("actor newcomer", statements=5, gives="made", again="there"),
     "pin_message": Call("actor chat message", gives="made", again="there"),
+    "post_system_message": Call("chat text", statements=2, more_on_sqlite=1, repeats=False),
     "publish_scheduled": Call("", {"now": "soon"}, statements=3, again="nothing"),
     "recount_unread": Call("actor", gives="1", again="0"),
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
