@@ -65,16 +65,20 @@ def require_member(user_id: str, chat_id: str) -> Membership:
 def require_keeper(user_id: str, chat_id: str, what: str) -> Membership:
     """The place of an owner or admin. Raises `NotFound` or `NotAllowed` for others."""
     membership = require_member(user_id, chat_id)
+    _require_role_of_keeper(membership, chat_id, what)
+    return membership
+
+
+def _require_role_of_keeper(membership: Membership, chat_id: str, what: str) -> None:
     if membership.role not in CHAT_KEEPERS:
         raise NotAllowed(f"only the owner and admins {what}", entity="chat", id=chat_id)
-    return membership
 
 
 def require_writer(user_id: str, chat_id: str) -> Membership:
     """The place of one who may write. Raises `NotFound`, `NotAllowed` or `Blocked` for others."""
     membership = require_member(user_id, chat_id)
     if membership.chat_type == ChatType.CHANNEL:
-        require_keeper(user_id, chat_id, "write in a channel")
+        _require_role_of_keeper(membership, chat_id, "write in a channel")
     if membership.is_blocked:
         raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
     return membership
