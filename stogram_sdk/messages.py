@@ -408,7 +408,8 @@ def content_columns(
         content = None
     if content is None and file_url is None:
         raise InvalidInput("a message needs content or a file_url", field="content")
-    text = valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH) or ""
+    content = valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH)
+    text = content or ""
     if file_size is not None:
         valid_count(file_size, "file_size", maximum=_MAX_INTEGER)
     return {

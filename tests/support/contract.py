@@ -124,7 +124,9 @@ CALLS: dict[str, Call] = {
     "get_chat_settings": Call("actor chat"),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
-    "import_messages": Call("actor chat history", second_looks=2, gives="2", again="0"),
+    "import_messages": Call(
+        "actor chat history", statements=2, second_looks=2, gives="2", again="0"
+    ),
     "is_blocked": Call("actor other", gives="True", again="True"),
     "is_blocked_either": Call("actor other", gives="True", again="True"),
     "leave_chat": Call("actor chat", statements=2, gives="True", again="False"),
@@ -348,8 +350,8 @@ def build_world(extra: int = 0) -> World:
 
 def author(scene: Scene, user: sdk.User, message: sdk.Message, **others: str) -> Scene:
     """The scene as seen by the one who wrote the message, who sends it once more."""
-    ids = dict.fromkeys(("message", "pinned", "message_id"), message.id)
-    return replace(scene, actor=user.id, **ids, **others)
+    ids: dict[str, Any] = dict.fromkeys(("message", "pinned", "message_id"), message.id)
+    return replace(scene, actor=user.id, **ids | others)
 
 
 def stored_rows() -> dict[str, list[tuple[Any, ...]]]:
