@@ -55,7 +55,7 @@ class ChatSummary(NamedTuple):
     """A line of the chat list.
 
     `last_message`, with its sender, is None in a chat without messages. `peer` is the other member
-    of a PRIVATE chat, as the user may see them, and None in other chats.
+    of a PRIVATE chat, as the user may see them: None in other chats, and if that account is gone.
     """
 
     chat: Chat
@@ -220,8 +220,9 @@ def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) ->
     return chat
 
 
-#: A place before every chat of the list: favorites first, then by last message, then by id.
-_START = (True, *START)
+#: A place before every chat of the list: favorites first, then by last message, then by id. The
+#: last part is the time up to which messages count for the places.
+_START = (True, *START, START[0])
 
 
 @statement
@@ -249,6 +250,7 @@ def _list_chats(**filters: Any) -> Query:
             unread_after(
                 read_place(ChatSettings, listed.c.id), P.user_id, listed.c.id, listed.c.joined_at
             ),
+            chats.select(fn.MAX(chats.c.last_at)),
             *profile_columns(peer, P.user_id),
         )
         .join(listed, on=(Chat.id == listed.c.id))
@@ -292,7 +294,9 @@ def _chats_of_user(
         mine.select(
             mine.chat.alias("id"),
             favorite.alias("favorite"),
-            fn.COALESCE(_newest_in(mine.chat, "created_at"), mine.joined_at).alias("last_at"),
+            fn.COALESCE(_newest_in(mine.chat, "created_at", P.until), mine.joined_at).alias(
+                "last_at"
+            ),
             mine.joined_at.alias("joined_at"),
         )
         .join(settings, JOIN.LEFT_OUTER, on=settings_of(mine, settings))
@@ -323,12 +327,17 @@ def _page_of(chats: Any) -> Any:
     )
 
 
-def _newest_in(chat: Any, what: str) -> Any:
-    """A column of the newest visible message of the chat."""
+def _newest_in(chat: Any, what: str, until: Any = None) -> Any:
+    """A column of the newest visible message of the chat, of those up to a time."""
     message = Message.alias()
+    shown = (
+        is_visible(message)
+        if until is None
+        else is_visible(message) & (message.created_at <= until)
+    )
     return (
         message.select(getattr(message, what))
-        .where(message.chat == chat, is_visible(message))
+        .where(message.chat == chat, shown)
         .order_by(message.created_at.desc(), message.id.desc())
         .limit(1)
     )
@@ -347,6 +356,11 @@ def list_chats(
     cursor: str | None = None,
 ) -> Page[ChatSummary]:
     """The user's chats: favorites first, then by the time of the last message.
+
+    The pages after a first one keep its order: a message that arrives meanwhile moves no chat, so
+    each chat that was there is on one of them, and on one only; those that come are on the next
+    first page. What changes a place itself shows: a chat that becomes a favorite or none, whose
+    last message is deleted, or whose history is imported meanwhile, stands at its new place.
 
     A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
     the chats that are in no folder; a filter that is not given does not apply. Later servers let
@@ -369,19 +383,25 @@ def list_chats(
     if is_secret is not UNSET:
         variant["is_secret"] = True
         values["is_secret"] = valid_flag(is_secret, "is_secret")
-    favorite, before, before_id = read_cursor(cursor, "chats", _START)
+    favorite, before, before_id, until = read_cursor(cursor, "chats", _START)
     rows = _list_chats.variant(**variant).all(
         user_id=user_id,
         favorite=favorite,
         before=before,
         before_id=before_id,
+        until=until,
         limit=limit + 1,
         **values,
     )
+    if cursor is None and rows:
+        until = time_from_database(rows[0][7])
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(
-        rows, limit, "chats", lambda row: (bool(row[4]), time_from_database(row[5]), row[0].id)
+        rows,
+        limit,
+        "chats",
+        lambda row: (bool(row[4]), time_from_database(row[5]), row[0].id, until),
     )
     return Page([_summary(user_id, row) for row in page], page.next_cursor)
 

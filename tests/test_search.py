@@ -177,7 +177,7 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def test_the_longest_text_can_be_searched(ivan: sdk.User, chat: sdk.Chat) -> None:
-    for text in ("я" * 1024, "ss" * 512, "%" * 1024, "ﬃ" * 1024):
+    for text in ("я" * 1024, "ss" * 512, "%" * 1024, "ﬃ" * 1024, "ế" * 1024):
         make_message(ivan, chat, text.upper())
         make_message(ivan, chat, text[:-1])
         assert found(ivan, text) == [text.upper()]

@@ -55,14 +55,17 @@ class KeepMessageTags(PlainStep):
         return [_sql("tag_functions", schema), _sql("tag_triggers", schema)]
 
     def in_transaction(self, schema: PostgresSchema) -> list[str]:
-        # The functions are made on a search_path of their own, which lasts until the commit.
+        # Both are made on a search_path of their own, which lasts until the commit.
         functions, triggers = self.at_once(schema)
-        keep = "SELECT set_config('stogram.search_path', current_setting('search_path'), true)"
+        keep = (
+            "SELECT pg_catalog.set_config('stogram.search_path', "
+            "pg_catalog.current_setting('search_path'), true)"
+        )
         restore = (
             "SELECT pg_catalog.set_config('search_path', "
             "pg_catalog.current_setting('stogram.search_path'), true)"
         )
-        return [keep, functions, restore, triggers]
+        return [keep, functions, triggers, restore]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return [*self.undo(schema, siblings), *_SQLITE_TRIGGERS]
@@ -111,7 +114,8 @@ class FillMessageTags(PlainStep):
         return [
             f"INSERT INTO {table}\n"
             f"    SELECT tag.* FROM {messages} AS message, {function}(message) AS tag\n"
-            "    WHERE (message.hashtags <> '{}' OR message.mentions <> '{}') AND NOT EXISTS (\n"
+            "    WHERE (message.hashtags OPERATOR(pg_catalog.<>) '{}'\n"
+            "        OR message.mentions OPERATOR(pg_catalog.<>) '{}') AND NOT EXISTS (\n"
             f"        SELECT FROM {table} WHERE {HAS_ALL_TAGS})\n"
             "    ON CONFLICT DO NOTHING",
             f"DELETE FROM {table} WHERE tag = '' AND \"chatId\" = 'filling'",
@@ -134,7 +138,9 @@ def _sql(name: str, schema: PostgresSchema) -> str:
 
     The driver takes a percent sign for a parameter, so there is none in these files.
     """
-    home = "current_schema()" if schema.schema_name is None else f"'{schema.schema_name}'"
+    home = (
+        "pg_catalog.current_schema()" if schema.schema_name is None else f"'{schema.schema_name}'"
+    )
     return _file(name).replace("@schema", home)
 
 
