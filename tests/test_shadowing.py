@@ -1,8 +1,8 @@
 """Whoever may create in a schema gains nothing by it: no name that the owner calls is theirs.
 
 For every function and operator that the owner's blocks and functions name, others of that name are
-made in the schema of the tables and in public, which fit the arguments better. Each of them raises a
-flag in the server's log when it is called. Then the blocks run again, and the triggers.
+made in the schema of the tables and in public, which fit the arguments better. Each of them raises
+a flag in the server's log when it is called. Then the blocks run again, and the triggers.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def owned(server: PostgresServer) -> Iterator[str]:
 def work(server: PostgresServer, name: str) -> None:
     """The blocks that the owner runs, and all that sets off a trigger."""
     schema = PostgresSchema("app")
+    server.execute('DELETE FROM "MessageTag"', name)
     for step in (KeepMessageTags(), FillMessageTags()):
         for sql in step.at_once(schema):
             server.execute(sql, name)
