@@ -118,6 +118,7 @@ def _writes(prepared: Prepared) -> dict[str, Call]:
             for size in MEMBERS
         },
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
+        "post_system_message": partial(sdk.post_system_message, _CHAT, "hello"),
         "edit_message": partial(sdk.edit_message, MANY, _CHAT, prepared.messages[0], TAGGED),
         "import_messages, 100": import_messages,
         "create_chat, 3 members": partial(

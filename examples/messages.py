@@ -17,6 +17,7 @@ from stogram_sdk import (
     edit_message,
     list_messages,
     migrate,
+    post_system_message,
     send_message,
     to_dict,
 )
@@ -43,6 +44,9 @@ send_message(
 first = send_message(anna.id, chat.id, "Thank you!", message_id=f"client-{chat.id}-1")
 second = send_message(anna.id, chat.id, "Thank you!", message_id=f"client-{chat.id}-1")
 print("Sent twice under one id, one message:", first.id == second.id)
+
+# For the service itself: no user sends a message of this type.
+post_system_message(chat.id, "The garden is open.")
 
 edited = edit_message(anna.id, chat.id, question.id, "Who waters the #cucumbers?")
 print(f"Edited: {edited.content} Hashtags now: {edited.hashtags}")

@@ -54,6 +54,7 @@ from stogram_sdk.messages import (
     delete_message,
     edit_message,
     list_messages,
+    post_system_message,
     publish_scheduled,
     send_message,
 )
@@ -172,6 +173,7 @@ __all__ = [
     "mute_chat",
     "open_private_chat",
     "pin_message",
+    "post_system_message",
     "publish_scheduled",
     "recount_unread",
     "remove_from_folder",

@@ -1,4 +1,4 @@
-"""Finding a text in any case of its letters, the same on both engines.
+"""Finding a text in any case of its letters and in any composition, the same on both engines.
 
 The locale of a PostgreSQL database may know the case of ASCII letters only, and SQLite's LIKE knows
 no others. So neither is asked. Three letters show why a letter has more than two forms:
@@ -10,14 +10,18 @@ sought  finds                         why
 i       i, I, ı, İ, and i with a dot  Turkish has four letters i, which count as one here
 k       k, K, and the kelvin sign K   a sign of another kind has the letter as its lower case
 ======  ============================  ======================================================
+
+A text is sought in its composed form (NFC), and every letter stands for all its canonically equal
+spellings: "й" is also "и" with a breve, as macOS writes names of files, and a syllable of Hangul
+its letters. So texts are stored as they came, and a search in ASCII costs nothing for it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
-from itertools import groupby
+from functools import cache, lru_cache
+from itertools import groupby, permutations
 
 #: More than these make a query of FTS5 slower, not better.
 _MOST_FORMS, _MOST_TRIGRAMS = 30, 30
@@ -31,15 +35,16 @@ _DOT_ABOVE = "\u0307"
 def any_case_pattern(text: str) -> str:
     """A regular expression that finds the text in any case, the same in Python and PostgreSQL.
 
-    Every letter becomes the class of its own case forms.
+    Every letter becomes the class of its own case forms, in each of their spellings.
     """
     pattern = ""
     for letter in _letters(text):
-        spelled = "".join(map(_any_case, letter))
+        spelled = ["".join(map(_any_case, parts)) for parts in _parted(letter)]
         if len(letter) == 1:
-            pattern += spelled
+            pattern += spelled[0]
         else:
-            pattern += f"(?:{spelled}|[{_case_forms()[letter]}])"
+            spelled.append(_any_spelling(_forms(letter)))
+            pattern += f"(?:{'|'.join(dict.fromkeys(spelled))})"
     return pattern
 
 
@@ -51,14 +56,18 @@ def plain_part(text: str) -> str:
     forms = _case_forms()
     runs = groupby(
         _letters(text),
-        lambda letter: len(letter) == 1 and (forms.get(letter) or letter).isascii(),
+        lambda letter: (
+            len(letter) == 1
+            and (forms.get(letter) or letter).isascii()
+            and letter not in _equal_characters()
+        ),
     )
     return max(("".join(run) for is_plain, run in runs if is_plain), key=len, default="")
 
 
 def any_case_like(text: str) -> str:
     """A pattern for PostgreSQL's ILIKE, which finds the text in rows without odd characters."""
-    return "%" + re.sub(r"([\\%_])", r"\\\1", _fold(text)) + "%"
+    return "%" + re.sub(r"([\\%_])", r"\\\1", _composed(text)) + "%"
 
 
 def any_case_trigrams(text: str) -> str | None:
@@ -85,7 +94,7 @@ def matches(pattern: str, text: str | None) -> bool:
 
 def _letters(text: str) -> list[str]:
     """The folded text in pieces: each character, or the text that one character may stand for."""
-    folded = _fold(text)
+    folded = _composed(text)
     letters: list[str] = []
     place = 0
     while place < len(folded):
@@ -98,16 +107,35 @@ def _letter_at(folded: str, place: int) -> str:
     """The longest piece there that one character may stand for; else the character itself."""
     for length in range(_LONGEST_LETTER, 1, -1):
         piece = folded[place : place + length]
-        if len(piece) == length and piece in _case_forms():
+        if len(piece) == length and (piece in _case_forms() or piece in _equal_characters()):
             return piece
     return folded[place]
 
 
 def _any_case(folded: str) -> str:
-    if folded in _case_forms():
-        # The dot of a Turkish İ becomes a character of its own in lower case.
-        return f"[{_case_forms()[folded]}]" + (f"{_DOT_ABOVE}?" if folded == "i" else "")
-    return folded if folded.isalnum() or ord(folded) > 127 else f"\\{folded}"
+    if folded.isascii() and not folded.isalnum() and folded not in _equal_characters():
+        return f"\\{folded}"
+    # The dot of a Turkish İ becomes a character of its own in lower case.
+    dot = f"{_DOT_ABOVE}?" if folded == "i" else ""
+    return _any_spelling(_forms(folded)) + dot
+
+
+def _forms(letter: str) -> str:
+    """The characters that stand for the letter, or for the piece of several."""
+    alone = letter if len(letter) == 1 else ""
+    return _case_forms().get(letter, alone) + _equal_characters().get(letter, "")
+
+
+def _any_spelling(characters: str) -> str:
+    """The pattern of any of the characters, in each of its spellings."""
+    heads: dict[str, str] = {}
+    for character in characters:
+        for spelled in sorted(_canonical_spellings(character)):
+            heads[spelled[1:]] = heads.get(spelled[1:], "") + spelled[0]
+    if list(heads) == [""] and len(heads[""]) == 1:
+        return heads[""]
+    classes = [f"[{firsts}]{marks}" for marks, firsts in heads.items()]
+    return classes[0] if len(classes) == 1 else f"(?:{'|'.join(classes)})"
 
 
 def _spellings(letter: str) -> set[str]:
@@ -116,8 +144,13 @@ def _spellings(letter: str) -> set[str]:
         spelled = {""}
         for character in letter:
             spelled = {start + end for start in spelled for end in _spellings(character)}
-        return spelled | set(_case_forms()[letter])
-    forms = {_simply_folded(form) for form in _case_forms().get(letter, letter)}
+        equal = {each for form in _forms(letter) for each in _canonical_spellings(form)}
+        return spelled | {"".join(map(_simply_folded, each)) for each in equal}
+    forms = {
+        "".join(map(_simply_folded, spelled))
+        for form in _forms(letter)
+        for spelled in _canonical_spellings(form)
+    }
     return forms | {form + _DOT_ABOVE for form in forms} if letter == "i" else forms
 
 
@@ -126,6 +159,50 @@ def _simply_folded(character: str) -> str:
     folded = character.casefold()
     is_old = unicodedata.ucd_3_2_0.category(character) != "Cn"
     return folded if len(folded) == 1 and is_old else character
+
+
+def _composed(text: str) -> str:
+    """The text as it is sought: composed and without case."""
+    # Not composed first: that would put the iota of Greek below a letter before its accent. What
+    # is composed then may be parted again by its case.
+    return _fold(unicodedata.normalize("NFC", _fold(text)))
+
+
+def _parted(letter: str) -> list[str]:
+    """The piece of folded text, and what it can be composed to in part."""
+    composed = unicodedata.normalize("NFC", letter)
+    if len(letter) == 1 or len(composed) > 1:
+        return [letter]
+    return [letter, *sorted(_canonical_spellings(composed) - {letter})]
+
+
+@lru_cache(maxsize=4096)
+def _canonical_spellings(character: str) -> set[str]:
+    """All texts that are canonically equal to the composed character, itself among them."""
+    parted = unicodedata.normalize("NFD", character)
+    spelled = {character, *_equal_characters().get(character, "")}
+    base, marks = parted[0], parted[1:]
+    for order in set(permutations(marks)) if marks else ():
+        if unicodedata.normalize("NFD", base + "".join(order)) != parted:
+            continue
+        for count in range(len(order) + 1):
+            head = unicodedata.normalize("NFC", base + "".join(order[:count]))
+            if len(head) == 1:
+                spelled.add(head + "".join(order[count:]))
+    return spelled
+
+
+@cache
+def _equal_characters() -> dict[str, str]:
+    """For a composed text, the characters that are the same: the sign for ohm is an omega."""
+    equal: dict[str, str] = {}
+    for character in map(chr, range(0x30000)):  # none beyond these is composed of others
+        parts = unicodedata.decomposition(character)
+        if parts and "<" not in parts:
+            composed = unicodedata.normalize("NFC", character)
+            if composed != character:
+                equal[composed] = equal.get(composed, "") + character
+    return equal
 
 
 def _fold(text: str) -> str:

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SQL, Case, Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
-from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.errors import InvalidInput
 from stogram_sdk.fields import time_from_database
 from stogram_sdk.folders import require_folder
+from stogram_sdk.membership import require_addable
 from stogram_sdk.models import (
+    BlockedUser,
     Chat,
     ChatMember,
     ChatSettings,
@@ -35,7 +37,6 @@ from stogram_sdk.unread import (
     settings_of,
     unread_after,
 )
-from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     UNSET,
@@ -54,7 +55,7 @@ class ChatSummary(NamedTuple):
     """A line of the chat list.
 
     `last_message`, with its sender, is None in a chat without messages. `peer` is the other member
-    of a PRIVATE chat, as the user may see them, and None in other chats.
+    of a PRIVATE chat, as the user may see them: None in other chats, and if that account is gone.
     """
 
     chat: Chat
@@ -65,7 +66,7 @@ class ChatSummary(NamedTuple):
 
 
 @statement
-def _create_chat() -> Any:
+def _create_chat(despite_blocks: bool) -> Any:
     columns = {
         Chat.id: P.id,
         Chat.type: P.type,
@@ -77,6 +78,11 @@ def _create_chat() -> Any:
     }
     known = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.user_ids))
     new = Select(columns=list(columns.values())).where(known == P.user_count)
+    if not despite_blocks:
+        blockers = BlockedUser.select(BlockedUser.id).where(
+            BlockedUser.blocked == P.owner_id, dialect().is_one_of(BlockedUser.user, P.user_ids)
+        )
+        new = new.where(~fn.EXISTS(blockers))
     insert = Chat.insert_from(new, list(columns)).returning(Chat)
     return after_locking(insert, user_lock(dialect().is_one_of(User.id, P.user_ids)))
 
@@ -136,7 +142,7 @@ def create_chat(
 
     A PRIVATE chat takes exactly one other member, and two users have only one: if it is there
     already, it is returned as it is. Returns the row. Raises `NotFound` for an unknown user,
-    `InvalidInput`.
+    `Blocked` if somebody has blocked the owner and the chat is not PRIVATE, `InvalidInput`.
     """
     valid_id(owner_id, "owner_id")
     chat_type = valid_enum(ChatType, type, "type")
@@ -192,11 +198,19 @@ def _open_private_chat(
 def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) -> Chat:
     now = current_time()
     users = [owner_id, *others]
-    chat: Chat | None = _create_chat.first(
-        id=new_id(), type=type.value, user_ids=users, user_count=len(users), now=now, **details
-    )
-    if chat is None:
-        raise NotFound("user", unknown_users(users)[0])
+    chat: Chat | None = None
+    while chat is None:
+        chat = _create_chat.variant(despite_blocks=type == ChatType.PRIVATE).first(
+            id=new_id(),
+            type=type.value,
+            owner_id=owner_id,
+            user_ids=users,
+            user_count=len(users),
+            now=now,
+            **details,
+        )
+        if chat is None:
+            require_addable(owner_id, users)
     for role, user_ids in ((MemberRole.OWNER, [owner_id]), (MemberRole.MEMBER, others)):
         if user_ids:
             ids = [new_id() for _ in user_ids]
@@ -206,8 +220,9 @@ def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) ->
     return chat
 
 
-#: A place before every chat of the list: favorites first, then by last message, then by id.
-_START = (True, *START)
+#: A place before every chat of the list: favorites first, then by last message, then by id. The
+#: last part is the time up to which messages count for the places.
+_START = (True, *START, START[0])
 
 
 @statement
@@ -236,6 +251,7 @@ def _list_chats(**filters: Any) -> Query:
             unread_after(
                 read_place(ChatSettings, listed.c.id), P.user_id, listed.c.id, listed.c.joined_at
             ),
+            chats.select(fn.MAX(chats.c.last_at)),
             *profile_columns(peer, P.user_id),
         )
         .join(listed, on=(Chat.id == listed.c.id))
@@ -279,7 +295,9 @@ def _chats_of_user(
         mine.select(
             mine.chat.alias("id"),
             favorite.alias("favorite"),
-            fn.COALESCE(_newest_in(mine.chat, "created_at"), mine.joined_at).alias("last_at"),
+            fn.COALESCE(_newest_in(mine.chat, "created_at", P.until), mine.joined_at).alias(
+                "last_at"
+            ),
             mine.joined_at.alias("joined_at"),
         )
         .join(settings, JOIN.LEFT_OUTER, on=settings_of(mine, settings))
@@ -310,12 +328,17 @@ def _page_of(chats: Any) -> Any:
     )
 
 
-def _newest_in(chat: Any, what: str) -> Any:
-    """A column of the newest visible message of the chat."""
+def _newest_in(chat: Any, what: str, until: Any = None) -> Any:
+    """A column of the newest visible message of the chat, of those up to a time."""
     message = Message.alias()
+    shown = (
+        is_visible(message)
+        if until is None
+        else is_visible(message) & (message.created_at <= until)
+    )
     return (
         message.select(getattr(message, what))
-        .where(message.chat == chat, is_visible(message))
+        .where(message.chat == chat, shown)
         .order_by(message.created_at.desc(), message.id.desc())
         .limit(1)
     )
@@ -334,6 +357,11 @@ def list_chats(
     cursor: str | None = None,
 ) -> Page[ChatSummary]:
     """The user's chats: favorites first, then by the time of the last message.
+
+    The pages after a first one keep its order: a message that arrives meanwhile moves no chat, so
+    each chat that was there is on one of them, and on one only; those that come are on the next
+    first page. What changes a place itself shows: a chat that becomes a favorite or none, whose
+    last message is deleted, or whose history is imported meanwhile, stands at its new place.
 
     A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
     the chats that are in no folder; a filter that is not given does not apply. Later servers let
@@ -356,19 +384,25 @@ def list_chats(
     if is_secret is not UNSET:
         variant["is_secret"] = True
         values["is_secret"] = valid_flag(is_secret, "is_secret")
-    favorite, before, before_id = read_cursor(cursor, "chats", _START)
+    favorite, before, before_id, until = read_cursor(cursor, "chats", _START)
     rows = _list_chats.variant(**variant).all(
         user_id=user_id,
         favorite=favorite,
         before=before,
         before_id=before_id,
+        until=until,
         limit=limit + 1,
         **values,
     )
+    if cursor is None and rows:
+        until = time_from_database(rows[0][7])
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(
-        rows, limit, "chats", lambda row: (bool(row[5]), time_from_database(row[6]), row[0].id)
+        rows,
+        limit,
+        "chats",
+        lambda row: (bool(row[5]), time_from_database(row[6]), row[0].id, until),
     )
     return Page([_summary(user_id, row) for row in page], page.next_cursor)
 

@@ -89,9 +89,11 @@ class Blocked(StogramError):
 class AlreadyExists(StogramError):
     """The value is taken by another row."""
 
-    def __init__(self, entity: str, field: str, value: str) -> None:
-        super().__init__(f"{entity} with this {field} already exists", entity=entity, field=field)
-        self.id = value if field == "id" else None
+    def __init__(
+        self, entity: str, field: str, id: str | None = None, message: str | None = None
+    ) -> None:
+        message = message or f"{entity} with this {field} already exists"
+        super().__init__(message, entity=entity, field=field, id=id)
 
 
 class Unavailable(StogramError):

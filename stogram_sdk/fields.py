@@ -37,6 +37,14 @@ def cut_to_milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def plain_time(moment: datetime) -> datetime:
+    """The moment in UTC, cut to milliseconds, without the ways of a subclass of datetime."""
+    utc = moment.astimezone(UTC)
+    day = utc.year, utc.month, utc.day
+    milliseconds = utc.microsecond // 1000
+    return datetime(*day, utc.hour, utc.minute, utc.second, milliseconds * 1000, UTC)
+
+
 def time_to_text(moment: datetime) -> str:
     """The one form in which a time is sent to either database.
 
@@ -47,7 +55,7 @@ def time_to_text(moment: datetime) -> str:
         raise InvalidInput(
             f"a time must be aware, such as datetime.now(UTC), not {moment!r}", field="time"
         )
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", timespec="milliseconds")
+    return plain_time(moment).replace(tzinfo=None).isoformat(" ", timespec="milliseconds")
 
 
 def time_from_database(value: datetime | str | None) -> datetime | None:

@@ -3,19 +3,24 @@
 Imported messages keep the times at which they were written there, so they take their places among
 the messages of the chat. A reader who has passed such a place does not see them arrive. They are
 unread for the members who had read only earlier messages.
+
+Messages of one moment keep the order in which they are given: each takes the next millisecond, also
+after those of that moment that an earlier call has written. The order of a chat has no other room
+for it, since the ids are the caller's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from peewee import SQL, Query, Select, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
-from stogram_sdk.fields import Rows
+from stogram_sdk.fields import Rows, time_from_database, time_to_text
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
 from stogram_sdk.messages import content_columns
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
@@ -32,7 +37,9 @@ from stogram_sdk.validation import (
     valid_list,
     valid_time,
 )
-from stogram_sdk.visibility import is_blocked_in_private, is_sent, place_in
+from stogram_sdk.visibility import is_blocked_in_private, is_in_order, is_sent, place_in
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class ImportedMessage(NamedTuple):
@@ -68,6 +75,39 @@ _GIVEN = (
     Message.mentions,
     Message.hashtags,
 )
+
+
+@statement
+def _last_from() -> Any:
+    """Of the times at which the chat has a message: each with the last of the row that it begins.
+
+    A row has a message in every millisecond. The chat stays locked.
+    """
+    message, there, following = Message.alias(), Message.alias(), Message.alias()
+    # Nothing is added: so a text becomes a time.
+    time = dialect().milliseconds_after(SQL('given."time"'), SQL("0"))
+    next_one = dialect().milliseconds_after(message.created_at, SQL("1"))
+    goes_on = following.select(following.id).where(
+        following.chat == P.chat_id, following.created_at == next_one, is_in_order(following)
+    )
+    is_taken = there.select(there.id).where(
+        there.chat == P.chat_id, there.created_at == time, is_in_order(there)
+    )
+    last = (
+        message.select(message.created_at)
+        .where(
+            message.chat == P.chat_id,
+            message.created_at >= time,
+            is_in_order(message),
+            ~fn.EXISTS(goes_on),
+        )
+        .order_by(message.created_at)
+        .limit(1)
+    )
+    taken = Select((dialect().given(time=P.times),), [SQL('given."time"'), last]).where(
+        fn.EXISTS(is_taken)
+    )
+    return after_locking(taken, chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -117,7 +157,8 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
     more. An answered message is one of these, or was sent in the chat. Mentions and hashtags are
     found. Nobody is notified; a message is unread for a member who has read only earlier ones. A
     message whose id is there already, of the same sender, stays as it is. So an import can be
-    repeated.
+    repeated. Messages of one millisecond keep the order given: each comes a millisecond later than
+    the one before, and all come after those of that millisecond that are there.
 
     Returns how many were written by this call. Raises `NotFound` for a chat the user is not in, an
     unknown sender and an unknown `reply_to_id`, `NotAllowed` by role, `Blocked` in a PRIVATE chat,
@@ -133,6 +174,7 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
     sender_ids = sorted({row["sender"] for row in rows})
     answered_ids = sorted({row["reply_to"] for row in rows} - {*to_write, None})
     with atomic():
+        _put_in_order(chat_id, rows)
         written: list[Message] = _import_messages.all(
             user_id=user_id,
             chat_id=chat_id,
@@ -148,6 +190,19 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
         if len(written) < len(rows):
             _require_written(chat_id, rows, sender_ids, answered_ids)
     return len(written)
+
+
+def _put_in_order(chat_id: str, rows: list[dict[str, Any]]) -> None:
+    """Give each row a time of its own, as near to the one that it has as can be."""
+    times = {time_to_text(row["created_at"]) for row in rows}
+    taken = _last_from.all(chat_id=chat_id, times=sorted(times))
+    last_from = {time: time_from_database(last) for time, last in taken}
+    last = datetime.min.replace(tzinfo=UTC)
+    for row in sorted(rows, key=itemgetter("created_at")):
+        time = row["created_at"]
+        if there := last_from.get(time_to_text(time)):
+            last = max(last, there)
+        row["created_at"] = last = max(time, last + _MILLISECOND)
 
 
 def _require_importer(user_id: str, chat_id: str) -> None:
@@ -190,13 +245,12 @@ def _row(message: ImportedMessage, now: datetime) -> dict[str, Any]:
         created_at = valid_time(message.created_at, "created_at")
         if created_at > now:
             raise InvalidInput("created_at must not be in the future", field="created_at")
-        if message.reply_to_id is not None:
-            valid_id(message.reply_to_id, "reply_to_id")
+        reply_to = message.reply_to_id
         return {
             "id": valid_id(message.id, "id"),
             "sender": valid_id(message.sender_id, "sender_id"),
             "created_at": created_at,
-            "reply_to": message.reply_to_id,
+            "reply_to": None if reply_to is None else valid_id(reply_to, "reply_to_id"),
             "is_edited": valid_flag(message.is_edited, "is_edited"),
             **content_columns(
                 message.content,

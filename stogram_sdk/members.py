@@ -8,8 +8,13 @@ from typing import Any, NamedTuple
 from peewee import Case, Query, Tuple, fn
 
 from stogram_sdk.database import current_time
-from stogram_sdk.errors import InvalidInput, NotAllowed
-from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_member
+from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed
+from stogram_sdk.membership import (
+    CHAT_KEEPERS,
+    require_addable,
+    require_keeper,
+    require_member,
+)
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
@@ -17,9 +22,8 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.statements import P, after_locking, statement
-from stogram_sdk.users import get_user
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit
-from stogram_sdk.visibility import is_member
+from stogram_sdk.visibility import has_blocked, is_member
 
 _OWNER, _ADMIN, _MEMBER = (role.value for role in MemberRole)
 
@@ -49,6 +53,7 @@ def _add_member(role: str) -> Any:
             actor.chat == P.chat_id,
             actor.role.in_(CHAT_KEEPERS if role == _MEMBER else [_OWNER]),
             Chat.type != ChatType.PRIVATE.value,
+            ~has_blocked(User.id, actor.user),
         )
     )
     fields = [
@@ -143,34 +148,59 @@ def add_member(
 ) -> ChatMember:
     """Add a user to a group or channel: by its owner and admins; only the owner adds an ADMIN.
 
-    Returns the row, with `user` and `chat`; a user who is in the chat already stays as they are.
-    For a new member, earlier messages count as read. Raises `NotFound` for a chat the user is not
-    in and for an unknown member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+    Returns the row, with `user` and `chat`, also of a user who is in the chat already. For a new
+    member, earlier messages count as read. Raises `NotFound` for a chat the user is not in and for
+    an unknown member, `NotAllowed` by role and for a PRIVATE chat, `Blocked` if the new member has
+    blocked the user, `AlreadyExists` for a member with another role, who keeps that, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
     valid_id(member_id, "member_id")
-    if valid_enum(MemberRole, role, "role") == MemberRole.OWNER:
+    new_role = valid_enum(MemberRole, role, "role")
+    if new_role == MemberRole.OWNER:
         raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
     with atomic():
-        row = _add_member.variant(role=MemberRole(role).value).first(
-            id=new_id(),
-            user_id=user_id,
-            chat_id=chat_id,
-            member_id=member_id,
-            role=MemberRole(role).value,
-            now=current_time(),
-        )
-        if row is not None:
-            return read_member(*row)
-        # Inside the transaction, which holds the chat: the obstacle cannot have gone meanwhile.
-        actor = require_keeper(user_id, chat_id, "add members")
-        _require_group(actor.chat_type, chat_id)
-        row = _get_member.first(member_id=member_id, chat_id=chat_id)
-        if row is None:
-            get_user(member_id)
+        while True:
+            row = _add_member.variant(role=new_role.value).first(
+                id=new_id(),
+                user_id=user_id,
+                chat_id=chat_id,
+                member_id=member_id,
+                role=new_role.value,
+                now=current_time(),
+            )
+            if row is not None:
+                return read_member(*row)
+            member = _why_not_added(user_id, chat_id, member_id, new_role)
+            if member is not None:
+                return member
+
+
+def _why_not_added(
+    user_id: str, chat_id: str, member_id: str, role: MemberRole
+) -> ChatMember | None:
+    """The member who is there already; raises the error that explains a refusal.
+
+    The caller's transaction holds the chat: only a block can have gone meanwhile, and then None is
+    returned.
+    """
+    actor = require_keeper(user_id, chat_id, "add members")
+    _require_group(actor.chat_type, chat_id)
+    row = _get_member.first(member_id=member_id, chat_id=chat_id)
+    if row is None:
+        require_addable(user_id, [member_id])
+        if role == MemberRole.ADMIN and actor.role != MemberRole.OWNER:
             raise NotAllowed("only the owner makes admins", entity="chat", id=chat_id)
-        return read_member(*row)
+        return None
+    member = read_member(*row)
+    if member.role != role:
+        raise AlreadyExists(
+            "member",
+            "role",
+            member_id,
+            f"the user is in the chat already, as {member.role}: nothing was changed",
+        )
+    return member
 
 
 @operation

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from peewee import Query
 
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
-from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole
-from stogram_sdk.statements import P, statement
-from stogram_sdk.visibility import is_blocked_in_private, place_in
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
+from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.visibility import has_blocked, is_blocked_in_private, place_in
 
 #: Who may add and remove members, delete messages of others and write in a CHANNEL.
 CHAT_KEEPERS = (MemberRole.OWNER.value, MemberRole.ADMIN.value)
@@ -33,6 +33,26 @@ def _membership() -> Query:
     return place
 
 
+@statement
+def _known_users() -> Query:
+    """The users among the ids, each with whether they have blocked the actor."""
+    return User.select(User.id, has_blocked(User.id, P.actor_id)).where(
+        dialect().is_one_of(User.id, P.user_ids)
+    )
+
+
+def require_addable(actor_id: str, user_ids: list[str]) -> None:
+    """Raise `NotFound` for an unknown user, `Blocked` for one who has blocked the actor."""
+    rows = _known_users.all(actor_id=actor_id, user_ids=user_ids)
+    blockers = {user.id: bool(is_blocked) for user, is_blocked in rows}
+    for user_id in user_ids:
+        if user_id not in blockers:
+            raise NotFound("user", user_id)
+    for user_id in user_ids:
+        if blockers[user_id]:
+            raise Blocked("this user has blocked the one who adds", entity="user", id=user_id)
+
+
 def require_member(user_id: str, chat_id: str) -> Membership:
     """The user's place in the chat. Raises `NotFound` for a chat that the user is not in."""
     row = _membership.first(user_id=user_id, chat_id=chat_id)
@@ -45,16 +65,20 @@ def require_member(user_id: str, chat_id: str) -> Membership:
 def require_keeper(user_id: str, chat_id: str, what: str) -> Membership:
     """The place of an owner or admin. Raises `NotFound` or `NotAllowed` for others."""
     membership = require_member(user_id, chat_id)
+    _require_role_of_keeper(membership, chat_id, what)
+    return membership
+
+
+def _require_role_of_keeper(membership: Membership, chat_id: str, what: str) -> None:
     if membership.role not in CHAT_KEEPERS:
         raise NotAllowed(f"only the owner and admins {what}", entity="chat", id=chat_id)
-    return membership
 
 
 def require_writer(user_id: str, chat_id: str) -> Membership:
     """The place of one who may write. Raises `NotFound`, `NotAllowed` or `Blocked` for others."""
     membership = require_member(user_id, chat_id)
     if membership.chat_type == ChatType.CHANNEL:
-        require_keeper(user_id, chat_id, "write in a channel")
+        _require_role_of_keeper(membership, chat_id, "write in a channel")
     if membership.is_blocked:
         raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
     return membership

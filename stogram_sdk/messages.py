@@ -8,13 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, Query, Select, Tuple, fn
+from peewee import JOIN, Case, Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_database, current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import Tags
 from stogram_sdk.membership import CHAT_KEEPERS, require_member, require_writer
-from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, new_id
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, MessageType, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
@@ -48,14 +48,27 @@ def _place_to_write_in(chat: Any, user: Any) -> Any:
 
 
 @statement
-def _send_message(alone: bool) -> Any:
+def _voice_of_service() -> Query:
+    """The member in whose name the service writes: the owner, or else who joined first."""
+    owner_first = Case(None, [(ChatMember.role == MemberRole.OWNER.value, 0)], 1)
+    return (
+        ChatMember.select(ChatMember.user)
+        .where(ChatMember.chat == P.chat_id)
+        .order_by(owner_first, ChatMember.joined_at, ChatMember.id)
+        .limit(1)
+    )
+
+
+@statement
+def _send_message(alone: bool, by_service: bool = False) -> Any:
     """`alone`: it is a transaction by itself.
 
     The chat gets a new `updatedAt`, by which the server orders its list. The server's unread
     counts are raised only if the statement is alone: that locks settings of other users, and a
     transaction of the caller may go on for long.
     """
-    insert = _insert_message()
+    place = place_in(P.chat_id, P.sender_id) if by_service else _place_to_answer_in()
+    insert = _insert_message(place)
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
         return after_locking(insert.returning(*written_message()), lock)
@@ -67,7 +80,14 @@ def _send_message(alone: bool) -> Any:
     return after_locking(Select([sent], columns).with_cte(*writes), lock)
 
 
-def _insert_message() -> Any:
+def _place_to_answer_in() -> Any:
+    """The sender's membership, if they may write there and answer what they answer."""
+    return _place_to_write_in(P.chat_id, P.sender_id).where(
+        (fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(_answered())
+    )
+
+
+def _insert_message(place: Any) -> Any:
     columns = {
         Message.id: P.id,
         Message.content: P.content,
@@ -86,11 +106,7 @@ def _insert_message() -> Any:
         Message.created_at: next_time(ChatMember.chat, Chat),
         Message.updated_at: P.now,
     }
-    new = (
-        _place_to_write_in(P.chat_id, P.sender_id)
-        .where((fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(_answered()))
-        .select(*columns.values())
-    )
+    new = place.select(*columns.values())
     return Message.insert_from(new, list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
     )
@@ -128,9 +144,13 @@ def _move_chats_up() -> Query:
 
 
 @statement
-def _get_message() -> Query:
+def _own_message() -> Query:
+    """The message that the user wrote in the chat, as long as they are in it."""
     return Message.select(*written_message()).where(
-        Message.chat == P.chat_id, Message.id == P.message_id
+        Message.chat == P.chat_id,
+        Message.id == P.message_id,
+        Message.sender == P.user_id,
+        is_member(P.user_id, P.chat_id),
     )
 
 
@@ -173,7 +193,8 @@ def _edit_message() -> Query:
                 Message.content: P.content,
                 Message.mentions: P.mentions,
                 Message.hashtags: P.hashtags,
-                Message.is_edited: True,
+                # Before it was sent, nobody has seen another text.
+                Message.is_edited: is_sent(),
                 Message.updated_at: P.now,
             }
         )
@@ -183,7 +204,7 @@ def _edit_message() -> Query:
             Message.sender == P.user_id,
             Message.type != MessageType.SYSTEM.value,
             ~Message.is_deleted,
-            is_member(P.user_id, P.chat_id),
+            fn.EXISTS(_place_to_write_in(P.chat_id, P.user_id)),
         )
         .returning(*written_message())
     )
@@ -297,10 +318,12 @@ def send_message(
     It has a `content` of up to 65,536 characters or a `file_url`, or both. Its mentions and
     hashtags are found. It is unread for every other member who has not blocked the sender. A
     silent message notifies nobody. With `scheduled_for` (aware, also in the past) it waits for
-    `publish_scheduled`, and nobody sees it until then.
+    `publish_scheduled`, and nobody sees it until then. The type SYSTEM is for
+    `post_system_message` alone.
 
     With a `message_id` of your own, the call can be repeated when its outcome is not known: the
-    same id is one message, and the second call returns it as it is.
+    same id is one message, and the second call returns it as it is, to a sender who is still in
+    the chat. Ids are one space for all chats: make them so that nobody guesses those of others.
 
     Returns the row, with `sender`, `chat` and `reply_to`; the last is the message that is answered,
     as long as it is visible. Raises `NotFound` for a chat the sender is not in and for a
@@ -310,6 +333,10 @@ def send_message(
     valid_id(sender_id, "sender_id")
     valid_id(chat_id, "chat_id")
     columns = content_columns(content, type, file_url, file_name, file_size)
+    if columns["type"] == MessageType.SYSTEM.value:
+        raise InvalidInput(
+            "type must not be SYSTEM, which is for the service: post_system_message", field="type"
+        )
     if reply_to_id is not None:
         valid_id(reply_to_id, "reply_to_id")
     if message_id is not None:
@@ -334,15 +361,46 @@ def send_message(
             return sent
 
 
-def _write(values: dict[str, Any]) -> Message | None:
+@operation(repeatable=False)
+def post_system_message(chat_id: str, content: str) -> Message:
+    """Write a message of type SYSTEM, such as "Anna has joined": for the service, not for users.
+
+    It is written in the name of the owner, or of the member who joined first where there is none,
+    whatever blocks and roles say; nobody edits it or pins it. It is unread for the other members.
+    Returns the row. Raises `NotFound` for an unknown chat and for one without members,
+    `InvalidInput`.
+    """
+    valid_id(chat_id, "chat_id")
+    valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
+    values = {
+        "id": new_id(),
+        "chat_id": chat_id,
+        "reply_to_id": None,
+        "is_silent": False,
+        "is_sent": True,
+        "scheduled_for": None,
+        **content_columns(content, MessageType.SYSTEM, None, None, None),
+    }
+    while True:
+        voice: ChatMember | None = _voice_of_service.first(chat_id=chat_id)
+        if voice is None:
+            raise NotFound("chat", chat_id)
+        posted = _write({"sender_id": voice.user_id, **values}, by_service=True)
+        if posted is not None:
+            return posted
+
+
+def _write(values: dict[str, Any], *, by_service: bool = False) -> Message | None:
     """Write the message and return it; None if something is in the way."""
     now = current_time()
     if dialect().writes_in_ctes:
         alone = not current_database().in_transaction()
-        row = _send_message.variant(alone=alone).first(now=now, **values)
+        write = _send_message.variant(alone=alone, by_service=by_service)
+        row = write.first(now=now, **values)
         return row and _written(row)
     with atomic():
-        row = _send_message.variant(alone=False).first(now=now, **values)
+        write = _send_message.variant(alone=False, by_service=by_service)
+        row = write.first(now=now, **values)
         if row is not None and row[0].is_sent:
             _move_chats_up.run(message_ids=[row[0].id])
     return row and _written(row)
@@ -364,9 +422,12 @@ def content_columns(
     file_size: int | None,
 ) -> dict[str, Any]:
     """The columns of a message's content, with mentions and hashtags. Raises `InvalidInput`."""
+    if content == "" and file_url is not None:
+        content = None
     if content is None and file_url is None:
         raise InvalidInput("a message needs content or a file_url", field="content")
-    text = valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH) or ""
+    content = valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH)
+    text = content or ""
     if file_size is not None:
         valid_count(file_size, "file_size", maximum=_MAX_INTEGER)
     return {
@@ -388,8 +449,8 @@ def _why_not_sent(
     None if nothing is in the way any more.
     """
     if message_id is not None:
-        row = _get_message.first(chat_id=chat_id, message_id=message_id)
-        if row is not None and row[0].sender_id == sender_id:
+        row = _own_message.first(user_id=sender_id, chat_id=chat_id, message_id=message_id)
+        if row is not None:
             return read_message(row)
     require_writer(sender_id, chat_id)
     if message_id is not None and _id_is_taken.first(message_id=message_id) is not None:
@@ -405,24 +466,35 @@ def _why_not_sent(
 def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> Message:
     """Change the text of one's own message; its mentions and hashtags are found again.
 
-    It stays read for the members who have read it. Returns the row as `send_message` does. Raises
-    `NotFound` for a message that the user does not see (also a deleted one), `NotAllowed` for a
-    message of somebody else or of type SYSTEM, `InvalidInput`.
+    Who may not write in the chat any more does not edit either. It stays read for the members who
+    have read it. One that is still to be sent is not marked as edited. Returns the row as
+    `send_message` does. Raises `NotFound` for a message that the user does not see (also a deleted
+    one), `NotAllowed` for a message of somebody else or of type SYSTEM and in a CHANNEL, `Blocked`
+    in a PRIVATE chat, `InvalidInput`.
     """
     values = _ids(user_id, chat_id, message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
-    row = _edit_message.first(
-        content=content,
-        mentions=Tags(extract_mentions(content)),
-        hashtags=Tags(extract_hashtags(content)),
-        now=current_time(),
-        **values,
-    )
-    if row is None:
-        if _look_at(**values)[2].is_deleted:
-            raise NotFound("message", message_id)
+    while True:
+        row = _edit_message.first(
+            content=content,
+            mentions=Tags(extract_mentions(content)),
+            hashtags=Tags(extract_hashtags(content)),
+            now=current_time(),
+            **values,
+        )
+        if row is not None:
+            return read_message(row)
+        _require_editor(**values)
+
+
+def _require_editor(user_id: str, chat_id: str, message_id: str) -> None:
+    """Raise the error that explains why the user cannot edit the message, if they still cannot."""
+    message = _look_at(user_id, chat_id, message_id)[2]
+    if message.is_deleted:
+        raise NotFound("message", message_id)
+    if message.sender_id != user_id or message.type == MessageType.SYSTEM:
         raise NotAllowed("only the sender edits a message", entity="message", id=message_id)
-    return read_message(row)
+    require_writer(user_id, chat_id)
 
 
 @operation

@@ -11,6 +11,7 @@ import peewee
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.failures import run_again, translate
+from stogram_sdk.validation import plain_text
 
 A = ParamSpec("A")
 R = TypeVar("R")
@@ -43,14 +44,19 @@ def operation(
 
     @wraps(function)
     def with_lists(*args: Any, **kwargs: Any) -> R:
-        named = {name: _list_of_iterator(value) for name, value in kwargs.items()}
-        return unit(*map(_list_of_iterator, args), **named)
+        named = {name: _plain(value) for name, value in kwargs.items()}
+        return unit(*map(_plain, args), **named)
 
     return with_lists
 
 
-def _list_of_iterator(value: Any) -> Any:
-    """A list in place of an iterator, which the first run would use up."""
+def _plain(value: Any) -> Any:
+    """A list in place of an iterator, which the first run would use up; a text without a class.
+
+    A subclass of `str` may join and cut in ways of its own, as those for HTML do.
+    """
+    if type(value) is not str and isinstance(value, str):
+        return plain_text(value)
     return list(value) if isinstance(value, Iterator) else value
 
 

@@ -177,10 +177,16 @@ _BINDERS: dict[type, Callable[[Any], Any]] = {
 
 
 def _bind(value: Any, database: Any) -> Any:
-    if type(value) is Tags:
+    if isinstance(value, Tags):
         return database.dialect.tags(value)
-    binder = _BINDERS.get(type(value))
+    binder = _binder_of(type(value))  # type: ignore[arg-type]  # a class can be hashed
     return value if binder is None else binder(value)
+
+
+@lru_cache
+def _binder_of(kind: type) -> Callable[[Any], Any] | None:
+    """The binder of a type, or of the next of its bases that has one."""
+    return next((_BINDERS[base] for base in kind.__mro__ if base in _BINDERS), None)
 
 
 class _Part(NamedTuple):

@@ -185,4 +185,4 @@ def _first(found: Iterable[str | None], stored: Callable[[str], str]) -> list[st
 def _string(value: object, field: str) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{field} must be a str, not {type(value).__name__}", field=field)
-    return value
+    return str.__str__(value)  # the characters alone: a subclass may cut it in a way of its own

@@ -98,7 +98,7 @@ def create_user(
     )
     if user is None:
         field = "email" if _has_email.first(email=email) else "username"
-        raise AlreadyExists("user", field, email if field == "email" else username)
+        raise AlreadyExists("user", field)
     return user
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, Final, TypeVar
 
 from stogram_sdk.errors import InvalidInput
-from stogram_sdk.fields import cut_to_milliseconds
+from stogram_sdk.fields import plain_time
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -60,7 +60,12 @@ def valid_text(value: object, field: str, *, maximum: int, minimum: int = 1) -> 
         raise InvalidInput(
             f"{field} must not hold the NUL character or half of a surrogate pair", field=field
         )
-    return value
+    return plain_text(value)
+
+
+def plain_text(text: str) -> str:
+    """The characters of the text alone: a subclass may have ways of its own to join and cut it."""
+    return str.__str__(text)
 
 
 def valid_id(value: object, field: str) -> str:
@@ -135,7 +140,7 @@ def valid_time(value: object, field: str) -> datetime:
     if value.tzinfo is None or value.utcoffset() is None:
         raise InvalidInput(f"{field} must be an aware time, such as datetime.now(UTC)", field=field)
     try:
-        return cut_to_milliseconds(value.astimezone(UTC))
+        return plain_time(value)
     except OverflowError:
         raise InvalidInput(
             f"{field} must lie between the years 1 and 9999 in UTC", field=field

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -74,6 +75,21 @@ def test_an_unknown_member_is_named_and_nothing_is_made(ivan: sdk.User, olga: sd
 
 
 # --- Private chats ---
+
+
+@pytest.mark.parametrize("type", [sdk.ChatType.GROUP, sdk.ChatType.CHANNEL])
+def test_who_has_blocked_the_owner_is_in_no_chat_that_they_make(
+    ivan: sdk.User, olga: sdk.User, type: sdk.ChatType
+) -> None:
+    nina = make_user()
+    sdk.block_user(olga.id, ivan.id)
+    with pytest.raises(sdk.Blocked) as error:
+        make_chat(ivan, nina, olga, type=type)
+    assert (error.value.entity, error.value.id) == ("user", olga.id)
+    assert sdk.Chat.select().count() == 0
+    assert set(roles_in(make_chat(olga, nina, ivan, type=type))) == {ivan.id, olga.id, nina.id}
+    sdk.unblock_user(olga.id, ivan.id)
+    assert set(roles_in(make_chat(ivan, olga, type=type))) == {ivan.id, olga.id}
 
 
 def test_two_users_have_one_private_chat_whoever_opens_it(ivan: sdk.User, olga: sdk.User) -> None:
@@ -250,3 +266,54 @@ def test_chats_of_one_moment_are_each_listed_once_while_others_come(ivan: sdk.Us
     assert favorites == whole[:3]
     assert {summary.chat.id for summary in seen} >= set(whole)
     assert len({summary.chat.id for summary in seen}) == len(seen)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pages_hold_every_chat_once_whatever_happens_between_them(
+    ivan: sdk.User, olga: sdk.User, seed: int
+) -> None:
+    random = Random(seed)
+    chats = [make_chat(olga, ivan) for _ in range(12)]
+    for number, chat in enumerate(chats):
+        if random.random() < 0.8:
+            insert_message(olga, chat, created_at=after(number // 3))
+        if random.random() < 0.3:
+            sdk.set_favorite(ivan.id, chat.id)
+    whole, left = listed(ivan), set[str]()
+    page = sdk.list_chats(ivan.id, limit=random.randint(1, 4))
+    shown = [line.chat.id for line in page]
+    while page.next_cursor is not None:
+        for chat in random.sample(chats, 3):
+            if chat.id not in left:
+                make_message(olga, chat)
+        sdk.mark_read(ivan.id, shown[0]) if shown[0] not in left else None
+        make_message(olga, make_chat(olga, ivan))
+        gone = random.choice(chats)
+        sdk.leave_chat(ivan.id, gone.id)
+        left.add(gone.id)
+        page = sdk.list_chats(ivan.id, limit=random.randint(1, 4), cursor=page.next_cursor)
+        shown += [line.chat.id for line in page]
+    old = [chat_id for chat_id in shown if chat_id in whole]
+    assert old == [chat_id for chat_id in whole if chat_id in old], "in the order of the first page"
+    assert set(whole) - set(old) <= left
+    assert len(shown) == len(set(shown))
+
+
+def test_a_chat_that_moved_up_is_shown_as_it_is_now(ivan: sdk.User, olga: sdk.User) -> None:
+    chats = [insert_chat(olga, ivan) for _ in range(3)]
+    for number, chat in enumerate(chats):
+        insert_message(olga, chat, created_at=after(number))
+    first = sdk.list_chats(ivan.id, limit=1)
+    latest = make_message(olga, chats[0])
+    second = sdk.list_chats(ivan.id, cursor=first.next_cursor)
+    assert [line.chat.id for line in second] == [chats[1].id, chats[0].id]
+    assert (second[1].last_message, second[1].unread_count) == (latest, 2)
+    assert listed(ivan)[0] == chats[0].id
+
+
+def test_who_is_alone_in_a_private_chat_has_no_peer(ivan: sdk.User, olga: sdk.User) -> None:
+    chat, _ = sdk.open_private_chat(ivan.id, olga.id)
+    with sdk.session():
+        sdk.User.delete().where(sdk.User.id == olga.id).execute()
+    (line,) = sdk.list_chats(ivan.id)
+    assert (line.chat.id, line.peer) == (chat.id, None)

@@ -225,7 +225,8 @@ def test_outsiders_see_and_change_nothing_of_a_chat_or_folder(label: str, world:
     named = {*CALLS[label].positional.split(), *CALLS[label].keywords.values()}
     if "actor" not in named or not named & {"chat", "other_chat", "folder", "folders"}:
         return
-    for kind in ("not a member", "former member", "unknown user"):
+    outsiders = ("not a member", "former member", "unknown user")
+    for kind in (*outsiders, "author who has left", "author who was removed"):
         with undone():
             before = stored_rows()
             assert outcome(label, world.strangers[kind]) in NOTHING

@@ -38,6 +38,10 @@ def old(
     return sdk.ImportedMessage(sender_id=sender.id, content=content, **options)
 
 
+def message(sender: sdk.User, id: str, at: datetime) -> sdk.ImportedMessage:
+    return sdk.ImportedMessage(id, sender.id, at, id)
+
+
 def test_messages_are_stored_as_they_are_given(
     ivan: sdk.User, olga: sdk.User, chat: sdk.Chat
 ) -> None:
@@ -88,7 +92,7 @@ def test_they_take_their_places_and_what_is_sent_next_comes_after(
 
 
 @pytest.mark.parametrize("number", [1, 1_000])
-def test_one_statement_however_many(
+def test_two_statements_however_many(
     ivan: sdk.User, olga: sdk.User, chat: sdk.Chat, number: int
 ) -> None:
     message = make_message(olga, chat)
@@ -97,10 +101,32 @@ def test_one_statement_however_many(
         old(olga if place % 2 else ivan, place, f"#tag{place}", reply_to_id=message.id)
         for place in range(number)
     ]
-    with statements(1):
+    with statements(2):
         assert sdk.import_messages(olga.id, chat.id, history) == number
     assert listed(ivan, chat, limit=1) == [message.id]
     assert len(sdk.find_by_hashtag(ivan.id, f"tag{number - 1}")) == 1
+
+
+def test_messages_of_one_moment_keep_the_order_given(olga: sdk.User, chat: sdk.Chat) -> None:
+    given = [message(olga, f"tg-{number}", after(number // 14)) for number in range(40)]
+    first, second, third = given[:9], given[9:23], given[23:]
+    for batch in (first, second, second, given[18:30], third, given):
+        sdk.import_messages(olga.id, chat.id, batch)
+        assert listed(olga, chat)[::-1] == [each.id for each in given][: len(listed(olga, chat))]
+    with sdk.session():
+        for each in given:
+            moved = sdk.Message.get_by_id(each.id).created_at - each.created_at
+            assert timedelta() <= moved < timedelta(milliseconds=len(given))
+
+
+def test_messages_of_neighbouring_moments_keep_their_order(olga: sdk.User, chat: sdk.Chat) -> None:
+    """Where the next milliseconds are taken, all of them move on."""
+    given = [message(olga, f"m-{number}", after(number // 4 / 1000)) for number in range(30)]
+    shuffled = sorted(given, key=lambda each: (int(each.id[2:]) % 4, int(each.id[2:])))
+    sdk.import_messages(olga.id, chat.id, shuffled)
+    assert listed(olga, chat)[::-1] == [each.id for each in given]
+    sent = make_message(olga, chat)
+    assert listed(olga, chat)[0] == sent.id
 
 
 def test_a_thousand_at_a_time_and_no_more(olga: sdk.User, chat: sdk.Chat) -> None:

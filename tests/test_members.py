@@ -20,6 +20,7 @@ from tests.support.factories import (
     make_user,
     make_users,
     roles_in,
+    set_role,
     statements,
 )
 
@@ -47,13 +48,52 @@ def test_who_is_in_the_chat_already_stays_as_they_are() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
     added = sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
-    again = sdk.add_member(ann.id, chat.id, ben.id)
+    again = sdk.add_member(ann.id, chat.id, ben.id, role=sdk.MemberRole.ADMIN)
     assert (again.id, again.role, again.joined_at) == (
         added.id,
         sdk.MemberRole.ADMIN,
         added.joined_at,
     )
-    assert sdk.add_member(ann.id, chat.id, ann.id).role == sdk.MemberRole.OWNER
+
+
+def test_who_is_in_the_chat_with_another_role_keeps_it_and_the_caller_is_told() -> None:
+    ann, ben, cid = make_users(3)
+    chat = make_chat(ann, ben)
+    sdk.add_member(ann.id, chat.id, cid.id, role=sdk.MemberRole.ADMIN)
+    before = roles_in(chat)
+    for actor, member, role in (
+        *((ann, ben, sdk.MemberRole.ADMIN), (cid, ben, sdk.MemberRole.ADMIN)),
+        *((ann, cid, sdk.MemberRole.MEMBER), (ann, ann, sdk.MemberRole.MEMBER)),
+    ):
+        with pytest.raises(sdk.AlreadyExists, match="nothing was changed") as error:
+            sdk.add_member(actor.id, chat.id, member.id, role=role)
+        assert (error.value.entity, error.value.field, error.value.id) == (
+            "member",
+            "role",
+            member.id,
+        )
+    assert roles_in(chat) == before
+
+
+def test_who_has_blocked_the_one_who_adds_is_not_added() -> None:
+    ann, ben, cid = make_users(3)
+    chat = make_chat(ann, ben, cid)
+    sdk.leave_chat(cid.id, chat.id)
+    set_role(ben, chat, sdk.MemberRole.ADMIN)
+    sdk.block_user(cid.id, ben.id)
+    for role in (sdk.MemberRole.MEMBER, sdk.MemberRole.ADMIN):
+        with pytest.raises(sdk.Blocked) as error:
+            sdk.add_member(ben.id, chat.id, cid.id, role=role)
+        assert (error.value.entity, error.value.id) == ("user", cid.id)
+    assert cid.id not in roles_in(chat)
+    # Whom one has blocked oneself is added, and others add whom they may.
+    sdk.block_user(ann.id, cid.id)
+    sdk.add_member(ann.id, chat.id, cid.id)
+    # Who is there already was not pulled in by this call.
+    assert sdk.add_member(ben.id, chat.id, cid.id).user_id == cid.id
+    sdk.leave_chat(cid.id, chat.id)
+    sdk.unblock_user(cid.id, ben.id)
+    assert sdk.add_member(ben.id, chat.id, cid.id).user_id == cid.id
 
 
 def test_strangers_add_nobody_and_nobody_unknown_is_added() -> None:

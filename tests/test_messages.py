@@ -19,6 +19,8 @@ from tests.support.factories import (
     make_message,
     make_user,
     make_users,
+    roles_in,
+    set_role,
     statements,
     unread,
 )
@@ -87,7 +89,9 @@ def test_a_message_needs_content_or_a_file() -> None:
         sdk.send_message(ann.id, chat.id)
     with pytest.raises(sdk.InvalidInput):
         sdk.send_message(ann.id, chat.id, "")
-    assert sdk.send_message(ann.id, chat.id, file_url="https://files.example/1").content is None
+    for content in (None, ""):
+        message = sdk.send_message(ann.id, chat.id, content, file_url="https://files.example/1")
+        assert message.content is None
 
 
 def test_large_content_is_kept_whole() -> None:
@@ -149,25 +153,55 @@ def test_the_same_message_id_is_one_message() -> None:
     assert listed(ben, chat) == ["m1"]
 
 
-def test_the_same_message_id_is_one_message_for_one_who_has_left_or_deleted_it() -> None:
+def test_the_same_message_id_is_one_message_though_it_was_deleted() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     make_message(ben, chat, message_id="m1")
     sdk.delete_message(ben.id, chat.id, "m1")
     assert make_message(ben, chat, message_id="m1").is_deleted
-    sdk.leave_chat(ben.id, chat.id)
-    assert make_message(ben, chat, message_id="m1").is_deleted
     assert unread(ann, chat) == 0
 
 
-def test_a_message_id_of_another_message_is_taken() -> None:
+def test_who_is_in_the_chat_no_more_gets_nothing_for_a_message_id() -> None:
+    ann, ben, cid = make_users(3)
+    chat = make_chat(ann, ben, cid)
+    for user in (ben, cid):
+        make_message(user, chat, message_id=f"of {user.id}")
+    sdk.leave_chat(ben.id, chat.id)
+    sdk.remove_member(ann.id, chat.id, cid.id)
+    for user in (ben, cid):
+        for message_id in (f"of {user.id}", f"of {ben.id}", "of nobody"):
+            with pytest.raises(sdk.NotFound) as error:
+                make_message(user, chat, message_id=message_id)
+            assert (error.value.entity, error.value.id) == ("chat", chat.id)
+
+
+def test_what_was_sent_comes_back_to_one_who_may_write_no_more() -> None:
     ann, ben = make_users(2)
+    private, _ = sdk.open_private_chat(ann.id, ben.id)
+    make_message(ben, private, message_id="m1")
+    sdk.block_user(ann.id, ben.id)
+    assert make_message(ben, private, message_id="m1").id == "m1"
+    with pytest.raises(sdk.Blocked):
+        make_message(ben, private, message_id="m2")
+
+
+def test_a_message_id_of_another_message_is_taken_and_no_more_is_told() -> None:
+    ann, ben, cid = make_users(3)
     chat, other_chat = make_chat(ann, ben), make_chat(ann, ben)
     make_message(ann, chat, message_id="m1")
-    for sender, where in ((ben, chat), (ann, other_chat), (ben, other_chat)):
+    make_message(ann, chat, message_id="m2", scheduled_for=TOMORROW)
+    make_message(cid, make_chat(cid), message_id="m3")
+    make_message(ben, other_chat, message_id="m4")
+    sdk.delete_message(ben.id, other_chat.id, "m4")
+    for sender, where, message_id in (
+        *((ben, chat, "m1"), (ann, other_chat, "m1"), (ben, other_chat, "m1")),
+        *((ben, chat, "m2"), (ann, other_chat, "m2"), (ben, chat, "m3"), (ann, other_chat, "m4")),
+    ):
         with pytest.raises(sdk.AlreadyExists) as error:
-            make_message(sender, where, message_id="m1")
-        assert (error.value.entity, error.value.field, error.value.id) == ("message", "id", "m1")
+            make_message(sender, where, message_id=message_id)
+        assert vars(error.value) == vars(sdk.AlreadyExists("message", "id", message_id))
+        assert str(error.value) == "message with this id already exists"
     assert (unread(ann, chat), unread(ben, chat), unread(ben, other_chat)) == (0, 1, 0)
 
 
@@ -240,6 +274,60 @@ def test_an_error_leaves_the_callers_transaction_usable() -> None:
     assert listed(ann, chat) == ["m2", "m1"]
 
 
+# --- post_system_message ---
+
+
+def test_a_system_message_is_the_services_own() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    for time in (None, TOMORROW):
+        for user in (ann, ben):
+            with pytest.raises(sdk.InvalidInput, match="post_system_message") as error:
+                make_message(user, chat, type=sdk.MessageType.SYSTEM, scheduled_for=time)
+            assert error.value.field == "type"
+    assert sdk.Message.select().count() == 0
+
+
+def test_a_system_message_comes_from_the_owner_and_counts_for_the_others(engine: str) -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    before = make_message(ben, chat)
+    with statements({"sqlite": 3, "postgresql": 2}[engine]):
+        notice = sdk.post_system_message(chat.id, "#новое: @ann_1")
+    assert (notice.type, notice.sender_id) == (sdk.MessageType.SYSTEM, ann.id)
+    assert (notice.content, notice.hashtags, notice.mentions) == (
+        "#новое: @ann_1",
+        ["новое"],
+        ["ann_1"],
+    )
+    assert listed(ben, chat) == [notice.id, before.id]
+    assert (unread(ann, chat), unread(ben, chat)) == (1, 1)
+
+
+def test_a_system_message_is_posted_whatever_the_members_may_write() -> None:
+    ann, ben = make_users(2)
+    private, _ = sdk.open_private_chat(ann.id, ben.id)
+    sdk.block_user(ann.id, ben.id)
+    assert sdk.post_system_message(private.id, "closed").chat_id == private.id
+    channel = make_chat(ann, ben, type=sdk.ChatType.CHANNEL)
+    sdk.post_system_message(channel.id, "opened")
+    assert unread(ben, channel) == 1
+
+
+def test_a_chat_of_nobody_has_no_system_message() -> None:
+    (ann,) = make_users(1)
+    chat = make_chat(ann)
+    sdk.leave_chat(ann.id, chat.id)
+    for chat_id in (chat.id, "no-such-chat"):
+        with pytest.raises(sdk.NotFound) as error:
+            sdk.post_system_message(chat_id, "hello")
+        assert (error.value.entity, error.value.id) == ("chat", chat_id)
+    # The server may have left a chat without an owner.
+    chat = insert_chat(ann, *make_users(1))
+    set_role(ann, chat, sdk.MemberRole.MEMBER)
+    assert sdk.post_system_message(chat.id, "hello").sender_id in roles_in(chat)
+
+
 # --- edit_message ---
 
 
@@ -278,7 +366,7 @@ def test_a_deleted_message_is_not_edited_and_a_system_message_neither() -> None:
     sdk.delete_message(ann.id, chat.id, deleted.id)
     with pytest.raises(sdk.NotFound):
         sdk.edit_message(ann.id, chat.id, deleted.id, "no")
-    notice = make_message(ann, chat, type=sdk.MessageType.SYSTEM)
+    notice = sdk.post_system_message(chat.id, "welcome")
     with pytest.raises(sdk.NotAllowed):
         sdk.edit_message(ann.id, chat.id, notice.id, "no")
 
@@ -287,9 +375,43 @@ def test_a_scheduled_message_is_edited_by_its_sender_and_unknown_to_others() -> 
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
     message = make_message(ben, chat, scheduled_for=TOMORROW)
-    assert sdk.edit_message(ben.id, chat.id, message.id, "#other").hashtags == ["other"]
+    edited = sdk.edit_message(ben.id, chat.id, message.id, "#other")
+    assert (edited.hashtags, edited.is_edited) == (["other"], False)
     with pytest.raises(sdk.NotFound):
         sdk.edit_message(ann.id, chat.id, message.id, "no")
+    (sent,) = sdk.publish_scheduled(now=TOMORROW)
+    assert not sent.is_edited
+    assert sdk.edit_message(ben.id, chat.id, message.id, "after all").is_edited
+
+
+@pytest.mark.parametrize("is_scheduled", [False, True])
+def test_who_may_not_write_does_not_edit_either(is_scheduled: bool) -> None:
+    ann, ben = make_users(2)
+    options: dict[str, Any] = {"scheduled_for": TOMORROW} if is_scheduled else {}
+    private, _ = sdk.open_private_chat(ann.id, ben.id)
+    for blocker, sender in ((ann, ben), (ben, ann), (ann, ann)):
+        message = make_message(sender, private, **options)
+        sdk.block_user(blocker.id, (ben if blocker == ann else ann).id)
+        with pytest.raises(sdk.Blocked):
+            sdk.edit_message(sender.id, private.id, message.id, "no")
+        sdk.unblock_user(blocker.id, (ben if blocker == ann else ann).id)
+        assert sdk.edit_message(sender.id, private.id, message.id, "yes").content == "yes"
+    channel = make_chat(ann, type=sdk.ChatType.CHANNEL)
+    sdk.add_member(ann.id, channel.id, ben.id, role=sdk.MemberRole.ADMIN)
+    message = make_message(ben, channel, "as admin", **options)
+    set_role(ben, channel, sdk.MemberRole.MEMBER)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.edit_message(ben.id, channel.id, message.id, "no")
+    set_role(ben, channel, sdk.MemberRole.ADMIN)
+    assert sdk.edit_message(ben.id, channel.id, message.id, "yes").content == "yes"
+
+
+def test_in_a_group_a_block_stops_no_edit() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ben, chat)
+    sdk.block_user(ann.id, ben.id)
+    assert sdk.edit_message(ben.id, chat.id, message.id, "yes").content == "yes"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
+from unicodedata import decomposition, normalize
 
 import pytest
 
@@ -73,6 +74,70 @@ def test_text_is_found_in_any_case(ivan: sdk.User) -> None:
         assert found(ivan, text, chat_id=chat.id) == [content]
 
 
+#: Letters that can be written in several ways: Cyrillic, Latin, Vietnamese, Greek, Hangul, signs.
+COMPOSED = (
+    *(
+        "ёлка",
+        "Йод и ещё",
+        "café",
+        "Ünïcödé",
+        "tiếng Việt",
+        "ệ",
+        "Άλφα ΐ",
+        "한국어 각",
+        "Å",
+        "Ω",
+        "가나",
+    ),
+    *("कड़क", "דגּש", "のが", "a;b`c", "straße é"),
+)
+
+
+def spellings(text: str) -> set[str]:
+    """The text composed, decomposed, and each letter decomposed by one step."""
+    steps = []
+    for character in normalize("NFC", text):
+        parts = decomposition(character)
+        is_plain = not parts or "<" in parts
+        steps.append(
+            character if is_plain else "".join(chr(int(part, 16)) for part in parts.split())
+        )
+    return {text, normalize("NFC", text), normalize("NFD", text), "".join(steps)}
+
+
+@pytest.mark.parametrize("text", COMPOSED)
+def test_a_text_is_found_in_every_composition(ivan: sdk.User, text: str) -> None:
+    for content in sorted(spellings(text) | spellings(text.upper())):
+        chat = make_chat(ivan)
+        make_message(ivan, chat, f"ab{content}cd")
+        options = {"file_url": "https://files.example/1", "file_name": f"{content}.pdf"}
+        make_message(ivan, chat, "file", **options)
+        for sought in spellings(text):
+            assert found(ivan, sought, chat_id=chat.id) == ["file", f"ab{content}cd"], ascii(
+                (sought, content)
+            )
+            assert found(ivan, f"ab{sought}cd", chat_id=chat.id) == [f"ab{content}cd"]
+        assert sdk.list_messages(ivan.id, chat.id)[1].content == f"ab{content}cd", "as written"
+
+
+def test_every_composed_character_is_found_in_every_composition() -> None:
+    for character in map(chr, range(0x30000)):
+        forms = {character, normalize("NFC", character), normalize("NFD", character)}
+        if len(forms) > 1 and not 0xAC10 < ord(character) < 0xD7A0:  # all syllables are alike
+            for sought in forms:
+                pattern = any_case_pattern(sought)
+                assert all(matches(pattern, form) for form in forms), (ascii(sought), forms)
+
+
+def test_tags_are_found_in_every_composition(ivan: sdk.User, chat: sdk.Chat) -> None:
+    for tag in ("ёжик", "Café", "한국어", "Việt"):
+        for content in spellings(tag):
+            message = make_message(ivan, chat, f"#{content}")
+            for sought in spellings(tag):
+                newest = sdk.find_by_hashtag(ivan.id, sought)[0]
+                assert newest.id == message.id, ascii((content, sought))
+
+
 def test_another_letter_is_not_found(ivan: sdk.User, chat: sdk.Chat) -> None:
     """Not even one that looks the same, or the same letter without its accent."""
     make_message(ivan, chat, "E e s а х")
@@ -112,7 +177,7 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def test_the_longest_text_can_be_searched(ivan: sdk.User, chat: sdk.Chat) -> None:
-    for text in ("я" * 1024, "ss" * 512, "%" * 1024, "ﬃ" * 1024):
+    for text in ("я" * 1024, "ss" * 512, "%" * 1024, "ﬃ" * 1024, "ế" * 1024):
         make_message(ivan, chat, text.upper())
         make_message(ivan, chat, text[:-1])
         assert found(ivan, text) == [text.upper()]

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import decomposition, normalize
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.states import migrate_here, pw_migrate, stogram
 from tests.test_plans import _plan as plan
 from tests.test_plans import _sent_by as sent_by
-from tests.test_search import ANY_CASE, found
+from tests.test_search import ANY_CASE, COMPOSED, found, spellings
 
 #: Whole databases, made and changed.
 pytestmark = pytest.mark.slow
@@ -96,6 +97,28 @@ def test_text_is_found_in_any_case(ivan: sdk.User) -> None:
             make_message(ivan, chat, "something else")
             make_message(ivan, chat, content)
             assert found(ivan, text, chat_id=chat.id) == [content]
+
+
+@pytest.mark.parametrize("text", COMPOSED)
+def test_text_is_found_in_every_composition(ivan: sdk.User, text: str) -> None:
+    for content in sorted(spellings(text)):
+        chat = make_chat(ivan)
+        make_message(ivan, chat, "file", file_url="https://f/1", file_name=f"abc{content}cde")
+        for sought in spellings(text):
+            assert found(ivan, f"abc{sought}cde", chat_id=chat.id) == ["file"], ascii(content)
+
+
+def test_what_may_not_be_composed_is_odd() -> None:
+    odd = re.compile(ODD_CHARACTERS)
+    for character in map(chr, range(0x30000)):
+        parts = decomposition(character)
+        is_canonical = parts and "<" not in parts
+        if normalize("NFC", character) != character:
+            assert odd.match(character), ascii(character)
+        elif is_canonical:
+            assert odd.match(chr(int(parts.split()[-1], 16))), ascii(character)
+    for character in normalize("NFD", "가나다라마바사아자차카타파하각힣"):
+        assert odd.match(character) or normalize("NFD", "가")[0] <= character <= "\u1112"
 
 
 @pytest.mark.slow

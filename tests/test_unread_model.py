@@ -283,7 +283,7 @@ class Machine(RuleBasedStateMachine):
         for members in (others[:-1], others):
             chat = self.create_chat(owner, members, sdk.ChatType.GROUP, is_secret=False)
         for user in (*everybody, owner):
-            self.send_message(user, chat, TAGS[0], None, sdk.MessageType.TEXT, None, False)
+            self.send_message(user, chat, TAGS[0], None, None, False)
 
     @initialize(target=users)
     def first_users(self) -> Any:
@@ -346,9 +346,12 @@ class Machine(RuleBasedStateMachine):
     )
     def create_chat(
         self, owner: str, others: list[str], type: sdk.ChatType, is_secret: bool
-    ) -> str:
-        chat = sdk.create_chat(owner, type, member_ids=others, is_secret=is_secret)
-        return self.add_room(chat, owner, *others)
+    ) -> Any:
+        blockers = [other for other in others if owner in self.world.users[other].blocks]
+        error = sdk.Blocked if blockers else None
+        options = {"member_ids": others, "is_secret": is_secret}
+        chat = self.call(error, sdk.create_chat, owner, type, **options)
+        return multiple() if chat is None else self.add_room(chat, owner, *others)
 
     @rule(target=chats, user=users, other=users, is_secret=st.booleans())
     def open_private_chat(self, user: str, other: str, is_secret: bool) -> Any:
@@ -388,7 +391,11 @@ class Machine(RuleBasedStateMachine):
         error = self.why_not_change_members(user, chat)
         if role == sdk.MemberRole.OWNER:
             error = sdk.InvalidInput
-        elif error is None and other not in members and role == sdk.MemberRole.ADMIN:
+        elif error is None and other in members:
+            error = None if members[other].role == role else sdk.AlreadyExists
+        elif error is None and user in self.world.users[other].blocks:
+            error = sdk.Blocked
+        elif error is None and role == sdk.MemberRole.ADMIN:
             error = None if members[user].role == sdk.MemberRole.OWNER else sdk.NotAllowed
         row = self.call(error, sdk.add_member, user, chat, other, role=role)
         if row is not None and other not in members:
@@ -436,7 +443,6 @@ class Machine(RuleBasedStateMachine):
         chat=chats,
         tag=st.sampled_from(TAGS),
         mentioned=st.none() | users,
-        type=st.sampled_from([sdk.MessageType.TEXT, sdk.MessageType.TEXT, sdk.MessageType.SYSTEM]),
         due_in=st.none() | st.none() | st.integers(-2, 4),
         is_silent=st.booleans(),
     )
@@ -446,7 +452,6 @@ class Machine(RuleBasedStateMachine):
         chat: str,
         tag: str,
         mentioned: str | None,
-        type: sdk.MessageType,
         due_in: int | None,
         is_silent: bool,
     ) -> Any:
@@ -455,14 +460,27 @@ class Machine(RuleBasedStateMachine):
         if mentioned is not None:
             content += f" @{sdk.get_user(mentioned).username}"
         error = self.world.why_not_write(user, chat)
-        options: dict[str, Any] = {"type": type, "scheduled_for": due, "is_silent": is_silent}
+        options: dict[str, Any] = {"scheduled_for": due, "is_silent": is_silent}
         row = self.call(error, sdk.send_message, user, chat, content, **options)
         if row is None:
             return multiple()
         assert self.world.comes_after_all(row.created_at, chat, self.around.now)
         letter = Letter(row.id, chat, user, row.created_at, tag, mentioned, tag, is_silent)
-        letter.is_system = type == sdk.MessageType.SYSTEM
         letter.due, letter.is_sent = due, due is None
+        self.world.messages[row.id] = letter
+        return row.id
+
+    @rule(target=messages, chat=chats, tag=st.sampled_from(TAGS))
+    def post_system_message(self, chat: str, tag: str) -> Any:
+        members = self.world.chats[chat].members
+        error = None if members else sdk.NotFound
+        row = self.call(error, sdk.post_system_message, chat, f"#{tag}")
+        if row is None:
+            return multiple()
+        owners = {user for user, place in members.items() if place.role == sdk.MemberRole.OWNER}
+        assert row.sender_id in (owners or members)
+        assert self.world.comes_after_all(row.created_at, chat, self.around.now)
+        letter = Letter(row.id, chat, row.sender_id, row.created_at, tag, text=tag, is_system=True)
         self.world.messages[row.id] = letter
         return row.id
 
@@ -474,7 +492,9 @@ class Machine(RuleBasedStateMachine):
         if is_same:
             user, chat = letter.sender_id, letter.chat_id
         error: Error | None = None
-        if (user, chat) != (letter.sender_id, letter.chat_id):
+        if not self.world.is_member(user, chat):
+            error = sdk.NotFound
+        elif (user, chat) != (letter.sender_id, letter.chat_id):
             error = self.world.why_not_write(user, chat) or sdk.AlreadyExists
         row = self.call(error, sdk.send_message, user, chat, "again", message_id=message)
         assert row is None or row.created_at == letter.at
@@ -487,6 +507,7 @@ class Machine(RuleBasedStateMachine):
         error = self.world.why_not_see(user, message)
         if error is None and (letter.sender_id != user or letter.is_system):
             error = sdk.NotAllowed
+        error = error or self.world.why_not_write(user, letter.chat_id)
         row = self.call(error, sdk.edit_message, user, letter.chat_id, message, f"#{tag}")
         if row is not None:
             letter.tag, letter.mentioned, letter.text = tag, None, tag
@@ -609,7 +630,7 @@ class Machine(RuleBasedStateMachine):
         self.server_adds_member(chat, guest)
         if self.world.why_not_write(guest, chat) is not None:
             return multiple()
-        return self.send_message(guest, chat, TAGS[0], None, sdk.MessageType.TEXT, None, False)
+        return self.send_message(guest, chat, TAGS[0], None, None, False)
 
     @rule()
     def the_account_of_a_guest_goes(self) -> None:

@@ -272,7 +272,10 @@ class _Run(_SinceRun):
         with self.database.atomic():
             if self.schema.name == "postgresql":
                 # CREATE TABLE IF NOT EXISTS fails if two runs do it at the same moment.
-                self._execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", PLACE)
+                self._execute(
+                    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%s, 0))",
+                    PLACE,
+                )
             self._execute(
                 f"CREATE TABLE IF NOT EXISTS {self.place_table} "
                 '("createdAt" TEXT, id TEXT PRIMARY KEY)'

@@ -14,13 +14,17 @@ _FOR_NO_KEY_UPDATE: Any = "FOR NO KEY UPDATE"
 
 #: The indexes for searches by text, see `command/search_index.py`; SQLite keeps one by triggers.
 SEARCH_INDEXES = "Message_search_idx", "Message_search_odd_idx"
-#: Characters that lower() does not fold as `any_case_pattern` does, or not on every server.
+#: Characters that lower() does not fold as `any_case_pattern` does, or not on every server; and
+#: those of a text that is not composed (NFC), or may not be, of which that knows the other forms.
 ODD_CHARACTERS = (
-    r"[\u00b5\u00df\u0130\u0131\u0149\u017f\u01f0\u023a-\u024f\u0307\u0345\u0370-\u037f\u0390\u03a3"
-    r"\u03b0\u03c2\u03cf-\u03ff\u04cf\u04f6-\u04ff\u0510-\u052f\u0587\u10c7-\u10cd\u10f9-\u10ff"
-    r"\u13f5-\u13fd\u1c80-\u1cbf\u1d79-\u1d8e\u1e96-\u1e9f\u1efa-\u1eff\u1f50-\u1fff\u212a"
-    r"\u212b\u214e\u2184\u2c00-\u2d2d\ua640-\ua69b\ua722-\ua7f6\uab53-\uabbf\ufb00-\ufb17"
-    r"\U00010400-\U0001e943]"
+    r"[\u00b5\u00df\u0130-\u0131\u0149\u017f\u01f0\u023a-\u024f\u0300-\u0345\u0370-\u037f\u0387"
+    r"\u0390\u03a3\u03b0\u03c2\u03cf-\u03ff\u04cf\u04f6-\u04ff\u0510-\u052f\u0587\u0653-\u0655"
+    r"\u093c\u0958-\u095f\u09be\u09d7-\u09df\u0a33\u0a36\u0a59-\u0a5b\u0a5e\u0b3e-\u0b5d\u0bbe"
+    r"\u0bd7\u0c56\u0cc2-\u0cd6\u0d3e\u0d57\u0dca-\u0ddf\u0f43\u0f4d\u0f52\u0f57\u0f5c\u0f69"
+    r"\u0f73-\u0f81\u0f93-\u0fb9\u102e\u10c7-\u10cd\u10f9-\u10ff\u1161-\u1175\u11a8-\u11c2"
+    r"\u13f5-\u13fd\u1b35\u1c80-\u1cbf\u1d79-\u1d8e\u1e96-\u1e9f\u1efa-\u1eff\u1f50-\u2001\u2126"
+    r"\u212a-\u212b\u214e\u2184\u2329-\u232a\u2adc\u2c00-\u2d2d\u3099-\u309a\ua640-\ua69b"
+    r"\ua722-\ua7f6\uab53-\uabbf\uf900-\ufb4e\U00010400-\U0001e943\U0002f800-\U0002fa1d]"
 )
 #: Among the columns of the server: "Message" keeps tags as JSON in columns of type TEXT.
 TAGS_AS_JSON = "Message.hashtags"

@@ -59,14 +59,17 @@ class KeepMessageTags(Step):
         return [schema.sql(f"tag_{part}") for part in ("changes", "functions", "triggers")]
 
     def in_transaction(self, schema: PostgresSchema) -> list[str]:
-        # The functions are made on a search_path of their own, which lasts until the commit.
+        # Both are made on a search_path of their own, which lasts until the commit.
         changes, functions, triggers = self.at_once(schema)
-        keep = "SELECT set_config('stogram.search_path', current_setting('search_path'), true)"
+        keep = (
+            "SELECT pg_catalog.set_config('stogram.search_path', "
+            "pg_catalog.current_setting('search_path'), true)"
+        )
         restore = (
             "SELECT pg_catalog.set_config('search_path', "
             "pg_catalog.current_setting('stogram.search_path'), true)"
         )
-        return [changes, keep, functions, restore, triggers]
+        return [changes, keep, functions, triggers, restore]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         return [*self.undo(schema, siblings), *FILE_TRIGGERS.values(), _NOT_COMPLETE]
@@ -116,7 +119,8 @@ class FillMessageTags(Step):
             f"INSERT INTO {table}\n"
             f"    SELECT tag.* FROM {messages} AS message,\n"
             f"        {schema.prefix}stogram_message_tags(message) AS tag\n"
-            "    WHERE (message.hashtags <> '{}' OR message.mentions <> '{}') AND NOT EXISTS (\n"
+            "    WHERE (message.hashtags OPERATOR(pg_catalog.<>) '{}'\n"
+            "        OR message.mentions OPERATOR(pg_catalog.<>) '{}') AND NOT EXISTS (\n"
             f"        SELECT FROM {table} WHERE {HAS_ALL_TAGS})\n"
             "    ON CONFLICT DO NOTHING",
             f"DELETE FROM {table} WHERE tag = '' AND \"chatId\" = 'filling'",

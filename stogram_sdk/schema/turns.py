@@ -29,7 +29,7 @@ _SETTINGS = {
     "default_transaction_isolation": "read committed",
 }
 
-_KEY = "hashtextextended('stogram_sdk migrates ' || coalesce(%s, current_schema()), 0)"
+_KEY = "pg_catalog.hashtextextended('stogram_sdk migrates ' || coalesce(%s, current_schema()), 0)"
 
 _HOLDER = f"""
 SELECT a.pid, a.usename, a.application_name, a.client_addr, now() - a.backend_start

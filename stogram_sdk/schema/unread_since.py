@@ -12,7 +12,8 @@ from stogram_sdk.schema.sqlite import SqliteSchema
 from stogram_sdk.schema.steps import Step
 
 _NOW = {
-    "postgresql": "date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC')",
+    "postgresql": "pg_catalog.date_trunc("
+    "'milliseconds', pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')",
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
 }
 #: Where there is no message yet, nothing is from before the migration.

@@ -16,7 +16,7 @@ from typing import Any
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
 from stogram_sdk.fields import utc_now
-from tests.support.factories import make_chat, make_message, make_user
+from tests.support.factories import make_chat, make_message, make_user, set_role
 
 #: The public functions that ask the database nothing by themselves.
 NOT_CALLS = {"close", "connect", "migrate", "retrying", "session", "to_dict", "transaction"}
@@ -97,7 +97,7 @@ class Call:
 
 #: By the name of the function, with one way of calling it in brackets.
 CALLS: dict[str, Call] = {
-    "add_member": Call("actor chat newcomer", {"role": "role"}),
+    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=3),
     "block_user": Call("actor newcomer", gives="made", again="there"),
     "blocked_among": Call("actor others"),
     "create_chat": Call(
@@ -112,7 +112,7 @@ CALLS: dict[str, Call] = {
     ),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
-    "edit_message": Call("actor chat message text"),
+    "edit_message": Call("actor chat message text", second_looks=2),
     "extract_hashtags": Call("text", statements=0, gives="nothing", again="nothing"),
     "tag_key": Call("hashtag", statements=0),
     "extract_mentions": Call("text", statements=0, gives="nothing", again="nothing"),
@@ -124,7 +124,9 @@ CALLS: dict[str, Call] = {
     "get_chat_settings": Call("actor chat"),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
-    "import_messages": Call("actor chat history", second_looks=2, gives="2", again="0"),
+    "import_messages": Call(
+        "actor chat history", statements=2, second_looks=2, gives="2", again="0"
+    ),
     "is_blocked": Call("actor other", gives="True", again="True"),
     "is_blocked_either": Call("actor other", gives="True", again="True"),
     "leave_chat": Call("actor chat", statements=2, gives="True", again="False"),
@@ -142,6 +144,7 @@ CALLS: dict[str, Call] = {
     "mute_chat": Call("actor other_chat"),
     "open_private_chat": Call("actor newcomer", statements=5, gives="made", again="there"),
     "pin_message": Call("actor chat message", gives="made", again="there"),
+    "post_system_message": Call("chat text", statements=2, more_on_sqlite=1, repeats=False),
     "publish_scheduled": Call("", {"now": "soon"}, statements=3, again="nothing"),
     "recount_unread": Call("actor", gives="1", again="0"),
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
@@ -241,14 +244,23 @@ class World:
 
 def build_world(extra: int = 0) -> World:
     """Make the scene, with `extra` more members, messages, tags and folders."""
-    actor, other, newcomer, former, neighbour, guest = (make_user() for _ in range(6))
+    actor, other, newcomer, former, gone, neighbour = (make_user() for _ in range(6))
+    guest, poster = make_user(), make_user()
     more = [make_user() for _ in range(extra)]
-    chat = make_chat(actor, other, former, *more, name="the chat")
-    sdk.leave_chat(former.id, chat.id)
+    chat = make_chat(actor, other, former, gone, *more, name="the chat")
     other_chat = make_chat(actor, other)
     their_chat = make_chat(neighbour)
     secret_chat = make_chat(actor, guest, is_secret=True)
     private_chat, _ = sdk.open_private_chat(actor.id, other.id)
+
+    theirs = make_message(former, chat, "привет #тег")
+    sdk.leave_chat(former.id, chat.id)
+    removed = make_message(gone, chat, "привет #тег")
+    sdk.remove_member(actor.id, chat.id, gone.id)
+    channel = make_chat(actor, other, type=sdk.ChatType.CHANNEL)
+    sdk.add_member(actor.id, channel.id, poster.id, role=sdk.MemberRole.ADMIN)
+    post = make_message(poster, channel, "привет #тег")
+    set_role(poster, channel, sdk.MemberRole.MEMBER)
 
     tags = " ".join(f"#tag{number} @name{number}" for number in range(extra))
     pinned = make_message(other, chat, f"привет @{actor.username}")
@@ -259,6 +271,7 @@ def build_world(extra: int = 0) -> World:
     secret = make_message(actor, secret_chat, f"привет #тег @{guest.username}")
     make_message(guest, secret_chat)
     private = make_message(actor, private_chat, "привет #тег")
+    own = make_message(other, private_chat, "привет #тег")
     deleted = make_message(actor, chat, "привет #тег")
     sdk.delete_message(actor.id, chat.id, deleted.id)
     now = utc_now()
@@ -296,22 +309,29 @@ def build_world(extra: int = 0) -> World:
         now=now,
         soon=soon,
     )
+    blocked = replace(
+        scene,
+        actor=other.id,
+        other=actor.id,
+        newcomer=actor.id,
+        others=[actor.id],
+        chat=private_chat.id,
+        other_chat=private_chat.id,
+        message=private.id,
+        pinned=private.id,
+    )
     strangers = {
         "not a member": replace(scene, actor=newcomer.id, newcomer=neighbour.id),
         "former member": replace(scene, actor=former.id),
         "member of another chat": replace(
             scene, actor=neighbour.id, chat=their_chat.id, other_chat=their_chat.id
         ),
-        "blocked": replace(
-            scene,
-            actor=other.id,
-            other=actor.id,
-            newcomer=actor.id,
-            others=[actor.id],
-            chat=private_chat.id,
-            other_chat=private_chat.id,
-            message=private.id,
-            pinned=private.id,
+        "blocked": blocked,
+        "author who has left": author(scene, former, theirs),
+        "author who was removed": author(scene, gone, removed),
+        "blocked author": author(blocked, other, own),
+        "author, admin no more": author(
+            scene, poster, post, chat=channel.id, other_chat=channel.id
         ),
         "another's folder": replace(scene, folder=their_folder, folders=[their_folder]),
         "deleted message": replace(scene, message=deleted.id, pinned=deleted.id),
@@ -326,6 +346,12 @@ def build_world(extra: int = 0) -> World:
         "unknown user": replace(scene, actor="nobody"),
     }
     return World(scene, strangers)
+
+
+def author(scene: Scene, user: sdk.User, message: sdk.Message, **others: str) -> Scene:
+    """The scene as seen by the one who wrote the message, who sends it once more."""
+    ids: dict[str, Any] = dict.fromkeys(("message", "pinned", "message_id"), message.id)
+    return replace(scene, actor=user.id, **ids | others)
 
 
 def stored_rows() -> dict[str, list[tuple[Any, ...]]]:

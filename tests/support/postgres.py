@@ -55,12 +55,12 @@ class PostgresServer:
         )
         return urlunsplit(parts._replace(path=f"/{database}", query=query))
 
-    def execute(self, sql: str, database: str = "postgres") -> list[Any]:
+    def execute(self, sql: str, database: str = "postgres", values: Any = None) -> list[Any]:
         connection = psycopg2.connect(self.url_of(database))
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
-                cursor.execute(sql)
+                cursor.execute(sql, values)
                 return cursor.fetchall() if cursor.description else []
         finally:
             connection.close()

@@ -15,6 +15,10 @@ KINDS = {
     "former member": "has left that chat",
     "member of another chat": "calls with the id of their own chat and of a message of that one",
     "blocked": "calls with the private chat with somebody who has blocked them, and with that user",
+    "author who has left": "wrote the message that they call with, and has left that chat",
+    "author who was removed": "wrote the message, and was removed from that chat",
+    "blocked author": "wrote the message in the private chat before the other blocked them",
+    "author, admin no more": "wrote the message in a channel as admin, and is a member now",
     "another's folder": "calls with the id of a folder of somebody else",
     "deleted message": "the owner of the chat, with a message in it that is deleted",
     "message not sent yet": "the owner of the chat, with a scheduled message of somebody else",
@@ -43,8 +47,8 @@ sets the stranger apart.
 
 `NotFound` is the same for what is not there and for what is not theirs to see, in its text too.
 Where a stranger calls with a chat of their own, as any user may, the call does what it does.
-`get_user`, `find_user`, `publish_scheduled`, `users_to_notify` and `users_to_notify_each` are for
-the service itself: it decides who may have their results.
+`get_user`, `find_user`, `post_system_message`, `publish_scheduled`, `users_to_notify` and
+`users_to_notify_each` are for the service itself: it decides who may have their results.
 """
 
 

@@ -82,6 +82,7 @@ def users_and_chats() -> None:
 
 def messages() -> None:
     assert_type(sdk.send_message("a", "b", "c", scheduled_for=datetime.now(UTC)), sdk.Message)
+    assert_type(sdk.post_system_message("a", "b"), sdk.Message)
     assert_type(sdk.edit_message("a", "b", "c", "d"), sdk.Message)
     assert_type(sdk.delete_message("a", "b", "c"), bool)
     assert_type(sdk.publish_scheduled(limit=10), list[sdk.Message])

@@ -38,7 +38,8 @@ BEGIN
             IF attempts > 1000 THEN
                 RAISE;
             END IF;
-            PERFORM pg_catalog.pg_sleep(0.1 + pg_catalog.random() * 0.4);
+            PERFORM pg_catalog.pg_sleep(
+                0.1 OPERATOR(pg_catalog.+) (0.4 OPERATOR(pg_catalog.*) pg_catalog.random()));
         END;
         COMMIT;
     END LOOP;

@@ -15,8 +15,8 @@ BEGIN
         SELECT ' COLLATE pg_catalog.' || pg_catalog.quote_ident(c.collname) INTO by_collation
         FROM (VALUES (1, 'und-x-icu'), (2, 'pg_c_utf8'), (3, 'C.utf8'), (4, 'C.UTF-8'),
                 (5, 'en_US.utf8')) AS known(place, name)
-            JOIN pg_catalog.pg_collation AS c ON c.collname = known.name
-        WHERE c.collnamespace = 'pg_catalog'::pg_catalog.regnamespace
+            JOIN pg_catalog.pg_collation AS c ON c.collname OPERATOR(pg_catalog.=) known.name
+        WHERE c.collnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace
             AND c.collencoding IN (-1, pg_catalog.pg_char_to_encoding('UTF8'))
         ORDER BY known.place LIMIT 1;
         -- casefold() makes one letter of both sigmas, and "ss" of sharp s in both cases.
@@ -39,10 +39,11 @@ BEGIN
                 'pg_catalog."left"(tag, 256)') || $f$, ' ', '')$f$)), '@home', home);
     -- A server may keep JSON in a column of type TEXT. What is no array of texts holds no tags: a
     -- message is never refused for it.
-    SELECT CASE a.atttypid WHEN 'pg_catalog.text[]'::pg_catalog.regtype
+    SELECT CASE WHEN a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.text[]'::pg_catalog.regtype
         THEN 'message.@column' ELSE 'stogram_json_texts(message.@column)' END INTO texts
     FROM pg_catalog.pg_attribute AS a
-    WHERE a.attrelid = pg_catalog.to_regclass(home || '."Message"') AND a.attname = 'hashtags';
+    WHERE a.attrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(home || '."Message"')
+        AND a.attname OPERATOR(pg_catalog.=) 'hashtags';
     EXECUTE pg_catalog.replace($f$
         CREATE OR REPLACE FUNCTION @home.stogram_json_texts(json_text text) RETURNS text[]
         LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $body$

@@ -14,7 +14,10 @@ BEGIN
     IF pg_catalog.obj_description(keeper::pg_catalog.regprocedure, 'pg_proc') IS NOT NULL THEN
         RETURN;
     END IF;
-    SELECT CASE a.atttypid WHEN 'pg_catalog.text[]'::pg_catalog.regtype THEN '{}' ELSE '[]' END
+    -- The conditions of the triggers compare arrays, also inside rows: no operator may be found that
+    -- fits them better than that of the catalog.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    SELECT CASE WHEN a.atttypid = 'pg_catalog.text[]'::pg_catalog.regtype THEN '{}' ELSE '[]' END
     INTO none
     FROM pg_catalog.pg_attribute AS a
     WHERE a.attrelid = pg_catalog.to_regclass(home || '."Message"') AND a.attname = 'hashtags';
