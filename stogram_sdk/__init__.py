@@ -53,7 +53,6 @@ from stogram_sdk.messages import (
     delete_message,
     edit_message,
     list_messages,
-    publish_scheduled,
     send_message,
 )
 from stogram_sdk.migrating import migrate
@@ -89,6 +88,7 @@ from stogram_sdk.pins import (
 )
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
+from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
 from stogram_sdk.users import create_user, find_user, get_user
@@ -133,6 +133,7 @@ __all__ = [
     "UnreadTotals",
     "User",
     "UserStatus",
+    "acknowledge_published",
     "add_member",
     "block_user",
     "blocked_among",

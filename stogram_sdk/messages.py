@@ -1,4 +1,4 @@
-"""Messages: writing, changing, deleting, reading, and sending at a set time.
+"""Messages: writing, changing, deleting and reading.
 
 Their order is explained in `ordering`.
 """
@@ -39,7 +39,7 @@ from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is
 _MAX_INTEGER = 2**31 - 1
 
 
-def _place_to_write_in(chat: Any, user: Any) -> Any:
+def place_to_write_in(chat: Any, user: Any) -> Any:
     """The user's membership in the chat, if they may write there."""
     return place_in(chat, user).where(
         (Chat.type != ChatType.CHANNEL.value) | ChatMember.role.in_(CHAT_KEEPERS),
@@ -88,7 +88,7 @@ def _insert_message() -> Any:
         Message.updated_at: P.now,
     }
     new = (
-        _place_to_write_in(P.chat_id, P.sender_id)
+        place_to_write_in(P.chat_id, P.sender_id)
         .where(P.reply_to_id.is_null() | fn.EXISTS(_answered()))
         .select(*columns.values())
     )
@@ -115,7 +115,7 @@ def _move_up(sent: Any, chat_id: Any) -> Any:
 
 
 @statement
-def _move_chats_up() -> Query:
+def move_chats_up() -> Query:
     """The same for messages that an earlier statement has written."""
     message = Message.alias()
     newest: Any = (
@@ -230,52 +230,6 @@ def _list_messages() -> Query:
     )
 
 
-@statement
-def _due_messages() -> Query:
-    return (
-        Message.select(Message.id, Message.chat)
-        .where(_is_due())
-        .order_by(Message.scheduled_for, Message.created_at, Message.id)
-        .limit(P.limit)
-    )
-
-
-def _is_due(message: Any = Message) -> Any:
-    return (message.scheduled_for <= P.now) & ~message.is_sent & ~message.is_deleted
-
-
-@statement
-def _publish() -> Any:
-    """Send what is due, if its sender may still write; delete it otherwise."""
-    due = Message.alias()
-    in_order = fn.ROW_NUMBER().over(
-        partition_by=[due.chat], order_by=[due.scheduled_for, due.created_at, due.id]
-    )
-    placed = (
-        due.select(due.id, due.chat, in_order.alias("place"))
-        .where(dialect().is_one_of(due.id, P.message_ids), _is_due(due))
-        .alias("placed")
-    )
-    writer = _place_to_write_in(Message.chat, Message.sender)
-    update = (
-        Message.update(
-            {
-                Message.is_sent: fn.EXISTS(writer),
-                Message.is_deleted: ~fn.EXISTS(writer),
-                Message.created_at: dialect().milliseconds_after(
-                    next_time(Message.chat), placed.c.place - 1
-                ),
-                Message.updated_at: P.now,
-            }
-        )
-        .from_(placed)
-        .where(Message.chat == placed.c.chatId, Message.id == placed.c.id, _is_due())
-    )
-    return after_locking(
-        update.returning(Message), chat_lock(dialect().is_one_of(Chat.id, P.chat_ids))
-    )
-
-
 @operation(repeatable_with="message_id")
 def send_message(
     sender_id: str,
@@ -343,7 +297,7 @@ def _write(values: dict[str, Any]) -> Message | None:
     with atomic():
         sent = _send_message.variant(alone=False).first(now=now, **values)
         if sent is not None and sent.is_sent:
-            _move_chats_up.run(message_ids=[sent.id])
+            move_chats_up.run(message_ids=[sent.id])
     return sent
 
 
@@ -467,38 +421,6 @@ def list_messages(
         require_member(user_id, chat_id)
     messages = [message_with_relations(row) for row in rows]
     return make_page(messages, limit, "messages", lambda row: (row.created_at, row.id))
-
-
-@operation(repeatable=False)
-def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[Message]:
-    """Send the messages whose time has come, exactly once however many callers run it.
-
-    Each becomes the newest message of its chat, unread for the other members. A message whose
-    sender may no longer write there (has left, was blocked) is marked as deleted instead. `now`
-    (aware) defaults to the current time of the database. `limit` is how many are taken at once
-    (1 to 100), the earliest first.
-    Returns the messages that were sent, in their new order; none if no more are due.
-    Raises `InvalidInput`.
-    """
-    moment = current_time() if now is None else valid_time(now, "now")
-    valid_limit(limit)
-    while due := _due_messages.all(now=moment, limit=limit):
-        if sent := _publish_due(due, moment):
-            return sorted(sent, key=lambda message: (message.created_at, message.id))
-        # Another caller was faster, or no sender may write any more: look for further messages.
-    return []
-
-
-def _publish_due(due: list[Message], now: datetime) -> list[Message]:
-    chat_ids = sorted({message.chat_id for message in due})
-    with atomic():
-        published: list[Message] = _publish.all(
-            message_ids=[message.id for message in due], chat_ids=chat_ids, now=now
-        )
-        sent = [message for message in published if message.is_sent]
-        if sent:
-            _move_chats_up.run(message_ids=[message.id for message in sent])
-    return sent
 
 
 def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
