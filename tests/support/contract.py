@@ -343,6 +343,7 @@ def build_world(extra: int = 0) -> World:
 
 def stored_rows() -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the database, without the times of their last change."""
+    models: tuple[Any, ...] = (*sdk.MODELS, PublishedMessage)
     return {
         model.__name__: sorted(
             model.select(
@@ -352,7 +353,7 @@ def stored_rows() -> dict[str, list[tuple[Any, ...]]]:
             .execute(),
             key=repr,
         )
-        for model in (*sdk.MODELS, PublishedMessage)
+        for model in models
     }
 
 

@@ -88,8 +88,8 @@ def messages() -> None:
     assert_type(sdk.acknowledge_published(["a"]), int)
     imported = [sdk.ImportedMessage("a", "b", datetime.now(UTC), type=sdk.MessageType.GIF)]
     assert_type(sdk.import_messages("a", "b", imported), int)
-    assert_type(sdk.users_to_notify("a", "b"), list[str])
-    assert_type(sdk.users_to_notify_each([("a", "b")]), dict[str, list[str]])
+    assert_type(sdk.users_to_notify("a", "b"), sdk.Page[str])
+    assert_type(sdk.users_to_notify_each([("a", "b")]), sdk.Page[tuple[str, str]])
 
 
 def blocking() -> None:
