@@ -20,8 +20,7 @@ from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
 from stogram_sdk.messages import content_columns
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
 from stogram_sdk.operations import atomic, operation
-from stogram_sdk.ordering import chat_lock
-from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_MESSAGES,
@@ -75,6 +74,8 @@ def _import_messages() -> Any:
     """Write the messages that are not there yet, and return their ids.
 
     Nothing is written if the user may not import, or if a sender or answered message is unknown.
+    The chat is not locked, so that nobody waits to write there: the messages have their times
+    already. They are written by their ids, so that two imports of the same do not deadlock.
     """
     columns: dict[Any, Any] = {
         **{field: SQL(f"given.{field.name}") for field in _GIVEN},
@@ -95,10 +96,10 @@ def _import_messages() -> Any:
     new = Select((given,), list(columns.values())).where(
         fn.EXISTS(may_import), senders == P.sender_count, answered == P.answered_count
     )
-    insert = Message.insert_from(new, list(columns)).on_conflict(
+    insert = Message.insert_from(new.order_by(SQL("given.id")), list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
     )
-    return after_locking(insert.returning(Message.id), chat_lock(Chat.id == P.chat_id))
+    return insert.returning(Message.id)
 
 
 @statement

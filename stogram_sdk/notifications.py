@@ -142,10 +142,11 @@ def _page_of(pairs: list[tuple[str, str]], limit: int, cursor: str | None) -> Pa
         after_ids=[after_id for _, after_id in places],
         limit=limit + 1,
     )
+    time_of: Any = ChatMember.joined_at
     page = make_page(
         rows,
         limit,
         "receivers",
-        lambda row: (*pairs[int(row[0])], ChatMember.joined_at.python_value(row[2]), row[3]),
+        lambda row: (*pairs[int(row[0])], time_of.python_value(row[2]), row[3]),
     )
     return Page([(pairs[int(row[0])][1], row[1]) for row in page], page.next_cursor)

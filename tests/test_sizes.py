@@ -1,4 +1,4 @@
-"""What a call takes does not grow with the size of a chat: in memory, in time, in what others wait."""
+"""A call takes no more in a large chat: no memory, no time, and no patience of others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def channel_of(owner: sdk.User, number: int) -> sdk.Chat:
     """A channel with so many members beside the owner: `many-000000` and so on."""
     channel = insert_chat(owner, type=sdk.ChatType.CHANNEL)
     is_sqlite = current_database().dialect.name == "sqlite"
-    id = f"'many-' || {"printf('%06d', n)" if is_sqlite else "lpad(n::text, 6, '0')"}"
+    id = "'many-' || " + ("printf('%06d', n)" if is_sqlite else "lpad(n::text, 6, '0')")
     numbers = (
         "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 "
         f"FROM numbers WHERE n < {number - 1})"
