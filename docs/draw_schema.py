@@ -16,7 +16,7 @@ from stogram_sdk.models import MODELS, SIDE_TABLES
 LAYOUT = (
     ("BlockedUser", "Contact", "Call", "CallParticipant"),
     ("User", "Folder"),
-    ("Chat", "ChatMember", "ChatSettings", "UnreadSince"),
+    ("Chat", "ChatMember", "ChatSettings", "UnreadSince", "PublishedMessage"),
     ("Message", "PinnedMessage", "Reaction", "MessageTag"),
 )
 #: What the migration guide adds to the server's own tables.

@@ -30,7 +30,7 @@ chat = create_chat(
 
 def show(message: Message) -> None:
     """A service would send a push to each of these."""
-    receivers = users_to_notify(chat.id, message.id)
+    receivers = users_to_notify(chat.id, message.id)  # a page of up to 1,000
     print(f"  {message.content} -> {sorted(names[user_id] for user_id in receivers) or 'nobody'}")
 
 
@@ -47,5 +47,12 @@ show(send_message(anna.id, chat.id, "(The ball is in my car.)", is_silent=True))
 
 print("Of many messages at once, as a service does after publish_scheduled:")
 sent = [send_message(anna.id, chat.id, f"Goal {number}!") for number in (1, 2)]
-to_notify = users_to_notify_each((message.chat_id, message.id) for message in sent)
-print("  how many to tell:", [len(to_notify[message.id]) for message in sent])
+messages = [(message.chat_id, message.id) for message in sent]
+page = users_to_notify_each(messages, limit=1)
+while True:
+    for message_id, user_id in page:
+        number = [message.id for message in sent].index(message_id) + 1
+        print(f"  of goal {number}: {names[user_id]}")
+    if page.next_cursor is None:
+        break
+    page = users_to_notify_each(messages, limit=1, cursor=page.next_cursor)

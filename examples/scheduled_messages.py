@@ -10,6 +10,7 @@ from _people import new_user
 
 from stogram_sdk import (
     InvalidInput,
+    acknowledge_published,
     connect,
     list_messages,
     migrate,
@@ -42,4 +43,8 @@ time.sleep(1.1)
 sent = [message for message in publish_scheduled() if message.chat_id == chat.id]
 print("Sent when it was time:", [message.content for message in sent])
 print("Sent by the next call:", [message.content for message in publish_scheduled()])
+
+# Here the service would notify Ivan. Had it died before, the message would be given again five
+# minutes later. Now it says that this is done.
+print("Acknowledged:", acknowledge_published(message.id for message in sent))
 print("Unread for Ivan now:", unread_totals(ivan.id).all)

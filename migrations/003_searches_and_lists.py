@@ -31,6 +31,13 @@ MIGRATION = Migration(
         create_table("UnreadSince", text("id"), moment("since", default=None), is_derived=True),
         KeepMoment(),
         create_table(
+            "PublishedMessage",
+            text("messageId"),
+            moment("leaseEndsAt", default=None),
+            is_derived=True,
+        ),
+        add_index("PublishedMessage", "leaseEndsAt"),
+        create_table(
             "MessageTag",
             text("tag"),
             text("chatId"),

@@ -55,7 +55,6 @@ from stogram_sdk.messages import (
     edit_message,
     list_messages,
     post_system_message,
-    publish_scheduled,
     send_message,
 )
 from stogram_sdk.migrating import migrate
@@ -92,6 +91,7 @@ from stogram_sdk.pins import (
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
 from stogram_sdk.rows import to_dict
+from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
 from stogram_sdk.users import create_user, find_user, get_user
@@ -137,6 +137,7 @@ __all__ = [
     "UnreadTotals",
     "User",
     "UserStatus",
+    "acknowledge_published",
     "add_member",
     "block_user",
     "blocked_among",

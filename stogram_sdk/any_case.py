@@ -20,14 +20,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import deque
 from functools import cache, lru_cache
-from itertools import groupby, permutations
+from itertools import groupby, permutations, product
 
 #: More than these make a query of FTS5 slower, not better.
 _MOST_FORMS, _MOST_TRIGRAMS = 30, 30
 
 #: The text that one character stands for is at most so long in lower case: "ﬃ" is "ffi".
 _LONGEST_LETTER = 3
+
+#: For `re`, characters of the text times those of the pattern: some milliseconds at the worst.
+_MOST_STEPS = 100_000
 
 _DOT_ABOVE = "\u0307"
 
@@ -89,7 +93,67 @@ def any_case_trigrams(text: str) -> str | None:
 
 def matches(pattern: str, text: str | None) -> bool:
     """SQLite's side of `Dialect.matches`."""
-    return text is not None and re.search(pattern, text) is not None
+    if text is None:
+        return False
+    if len(pattern) * len(text) > _MOST_STEPS:
+        return _matches_a_long(text, *_spelled(pattern))
+    return re.search(pattern, text) is not None
+
+
+def _matches_a_long(text: str, places: dict[str, int], end: int) -> bool:
+    """The same in a time that grows with the text alone; other threads run meanwhile.
+
+    `re` would begin again at each character. Here one pass follows all beginnings at once: bit n of
+    a number says that the first n pieces of the pattern end at this character.
+    """
+    lengths = sorted({len(spelled) for spelled in places})
+    reached = deque([1], maxlen=lengths[-1])
+    for stop in range(1, len(text) + 1):
+        ends = 1
+        for length in lengths:
+            if length <= len(reached):
+                follows = places.get(text[stop - length : stop], 0)
+                ends |= (reached[-length] & follows) << 1
+        if ends & end:
+            return True
+        reached.append(ends)
+    return False
+
+
+@lru_cache(maxsize=16)
+def _spelled(pattern: str) -> tuple[dict[str, int], int]:
+    """The places of each spelling among the pieces of the pattern, and of their end, as bits."""
+    pieces, _ = _pieces(pattern, 0)
+    places: dict[str, int] = {}
+    for number, spellings in enumerate(pieces):
+        for spelled in spellings:
+            places[spelled] = places.get(spelled, 0) | 1 << number
+    return places, 1 << len(pieces)
+
+
+def _pieces(pattern: str, place: int) -> tuple[list[set[str]], int]:
+    """The spellings of each piece, from this place on to the end of its group; and that end."""
+    pieces: list[set[str]] = []
+    while place < len(pattern) and pattern[place] not in "|)":
+        if pattern.startswith("(?:", place):
+            spellings: set[str] = set()
+            place += 2
+            while pattern[place] != ")":
+                inner, place = _pieces(pattern, place + 1)
+                spellings |= set(map("".join, product(*inner)))
+        elif pattern[place] == "[":
+            start, place = place + 1, pattern.index("]", place)
+            spellings = set(pattern[start:place])
+        else:
+            place += pattern[place] == "\\"
+            spellings = {pattern[place]}
+        place += 1
+        if pattern.startswith("?", place):
+            # What may be left out belongs to the piece before it.
+            spellings = {before + each for before in pieces.pop() for each in ("", *spellings)}
+            place += 1
+        pieces.append(spellings)
+    return pieces, place
 
 
 def _letters(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from peewee import SQL, Query, Select, fn
+from peewee import SQL, Query, Select, Value, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
@@ -25,7 +25,6 @@ from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
 from stogram_sdk.messages import content_columns
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
 from stogram_sdk.operations import atomic, operation
-from stogram_sdk.ordering import chat_lock
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
@@ -81,7 +80,8 @@ _GIVEN = (
 def _last_from() -> Any:
     """Of the times at which the chat has a message: each with the last of the row that it begins.
 
-    A row has a message in every millisecond. The chat stays locked.
+    A row has a message in every millisecond. No other import into the chat comes between; whoever
+    sends a message there need not wait.
     """
     message, there, following = Message.alias(), Message.alias(), Message.alias()
     # Nothing is added: so a text becomes a time.
@@ -107,7 +107,7 @@ def _last_from() -> Any:
     taken = Select((dialect().given(time=P.times),), [SQL('given."time"'), last]).where(
         fn.EXISTS(is_taken)
     )
-    return after_locking(taken, chat_lock(Chat.id == P.chat_id))
+    return after_locking(taken, dialect().lock_name(Value("import into ").concat(P.chat_id)))
 
 
 @statement
@@ -115,6 +115,8 @@ def _import_messages() -> Any:
     """Write the messages that are not there yet, and return their ids.
 
     Nothing is written if the user may not import, or if a sender or answered message is unknown.
+    The chat is not locked, so that nobody waits to write there: the messages have their times
+    already. They are written by their ids, so that two imports of the same do not deadlock.
     """
     columns: dict[Any, Any] = {
         **{field: SQL(f"given.{field.name}") for field in _GIVEN},
@@ -135,10 +137,10 @@ def _import_messages() -> Any:
     new = Select((given,), list(columns.values())).where(
         fn.EXISTS(may_import), senders == P.sender_count, answered == P.answered_count
     )
-    insert = Message.insert_from(new, list(columns)).on_conflict(
+    insert = Message.insert_from(new.order_by(SQL("given.id")), list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
     )
-    return after_locking(insert.returning(Message.id), chat_lock(Chat.id == P.chat_id))
+    return insert.returning(Message.id)
 
 
 @statement

@@ -151,7 +151,7 @@ def add_member(
     Returns the row, with `user` and `chat`, also of a user who is in the chat already. For a new
     member, earlier messages count as read. Raises `NotFound` for a chat the user is not in and for
     an unknown member, `NotAllowed` by role and for a PRIVATE chat, `Blocked` if the new member has
-    blocked the user, `AlreadyExists` for a member with another role, who keeps that, `InvalidInput`.
+    blocked the user, `AlreadyExists` for a member with another role, which stays, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

@@ -1,4 +1,4 @@
-"""Messages: writing, changing, deleting, reading, and sending at a set time.
+"""Messages: writing, changing, deleting and reading.
 
 Their order is explained in `ordering`.
 """
@@ -39,7 +39,7 @@ from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is
 _MAX_INTEGER = 2**31 - 1
 
 
-def _place_to_write_in(chat: Any, user: Any) -> Any:
+def place_to_write_in(chat: Any, user: Any) -> Any:
     """The user's membership in the chat, if they may write there."""
     return place_in(chat, user).where(
         (Chat.type != ChatType.CHANNEL.value) | ChatMember.role.in_(CHAT_KEEPERS),
@@ -82,7 +82,7 @@ def _send_message(alone: bool, by_service: bool = False) -> Any:
 
 def _place_to_answer_in() -> Any:
     """The sender's membership, if they may write there and answer what they answer."""
-    return _place_to_write_in(P.chat_id, P.sender_id).where(
+    return place_to_write_in(P.chat_id, P.sender_id).where(
         (fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(_answered())
     )
 
@@ -130,7 +130,7 @@ def _move_up(sent: Any, chat_id: Any) -> Any:
 
 
 @statement
-def _move_chats_up() -> Query:
+def move_chats_up() -> Query:
     """The same for messages that an earlier statement has written."""
     message = Message.alias()
     newest: Any = (
@@ -204,7 +204,7 @@ def _edit_message() -> Query:
             Message.sender == P.user_id,
             Message.type != MessageType.SYSTEM.value,
             ~Message.is_deleted,
-            fn.EXISTS(_place_to_write_in(P.chat_id, P.user_id)),
+            fn.EXISTS(place_to_write_in(P.chat_id, P.user_id)),
         )
         .returning(*written_message())
     )
@@ -249,52 +249,6 @@ def _list_messages() -> Query:
         )
         .order_by(Message.created_at.desc(), Message.id.desc())
         .limit(P.limit)
-    )
-
-
-@statement
-def _due_messages() -> Query:
-    return (
-        Message.select(Message.id, Message.chat)
-        .where(_is_due())
-        .order_by(Message.scheduled_for, Message.created_at, Message.id)
-        .limit(P.limit)
-    )
-
-
-def _is_due(message: Any = Message) -> Any:
-    return (message.scheduled_for <= P.now) & ~message.is_sent & ~message.is_deleted
-
-
-@statement
-def _publish() -> Any:
-    """Send what is due, if its sender may still write; delete it otherwise."""
-    due = Message.alias()
-    in_order = fn.ROW_NUMBER().over(
-        partition_by=[due.chat], order_by=[due.scheduled_for, due.created_at, due.id]
-    )
-    placed = (
-        due.select(due.id, due.chat, in_order.alias("place"))
-        .where(dialect().is_one_of(due.id, P.message_ids), _is_due(due))
-        .alias("placed")
-    )
-    writer = _place_to_write_in(Message.chat, Message.sender)
-    update = (
-        Message.update(
-            {
-                Message.is_sent: fn.EXISTS(writer),
-                Message.is_deleted: ~fn.EXISTS(writer),
-                Message.created_at: dialect().milliseconds_after(
-                    next_time(Message.chat), placed.c.place - 1
-                ),
-                Message.updated_at: P.now,
-            }
-        )
-        .from_(placed)
-        .where(Message.chat == placed.c.chatId, Message.id == placed.c.id, _is_due())
-    )
-    return after_locking(
-        update.returning(*written_message()), chat_lock(dialect().is_one_of(Chat.id, P.chat_ids))
     )
 
 
@@ -402,7 +356,7 @@ def _write(values: dict[str, Any], *, by_service: bool = False) -> Message | Non
         write = _send_message.variant(alone=False, by_service=by_service)
         row = write.first(now=now, **values)
         if row is not None and row[0].is_sent:
-            _move_chats_up.run(message_ids=[row[0].id])
+            move_chats_up.run(message_ids=[row[0].id])
     return row and _written(row)
 
 
@@ -549,38 +503,6 @@ def list_messages(
         require_member(user_id, chat_id)
     messages = [read_message(row) for row in rows]
     return make_page(messages, limit, "messages", lambda row: (row.created_at, row.id))
-
-
-@operation(repeatable=False)
-def publish_scheduled(*, now: datetime | None = None, limit: int = 100) -> list[Message]:
-    """Send the messages whose time has come, exactly once however many callers run it.
-
-    Each becomes the newest message of its chat, unread for the other members. A message whose
-    sender may no longer write there (has left, was blocked) is marked as deleted instead. `now`
-    (aware) defaults to the current time of the database. `limit` is how many are taken at once
-    (1 to 100), the earliest first.
-    Returns the messages that were sent, each as `send_message` returns it, in their new order; none
-    if no more are due.
-    Raises `InvalidInput`.
-    """
-    moment = current_time() if now is None else valid_time(now, "now")
-    valid_limit(limit)
-    while due := _due_messages.all(now=moment, limit=limit):
-        if sent := _publish_due(due, moment):
-            return sent
-        # Another caller was faster, or no sender may write any more: look for further messages.
-    return []
-
-
-def _publish_due(due: list[Message], now: datetime) -> list[Message]:
-    chat_ids = sorted({message.chat_id for message in due})
-    with atomic():
-        rows = _publish.all(message_ids=[message.id for message in due], chat_ids=chat_ids, now=now)
-        rows = sorted(rows, key=lambda row: (row[0].created_at, row[0].id))
-        sent = [message for message in map(_written, rows) if message.is_sent]
-        if sent:
-            _move_chats_up.run(message_ids=[message.id for message in sent])
-    return sent
 
 
 def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:

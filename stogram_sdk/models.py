@@ -446,8 +446,22 @@ class UnreadSince(BaseModel):
         table_name = "UnreadSince"
 
 
+class PublishedMessage(BaseModel):
+    """A message that `publish_scheduled` has sent and that nobody has acknowledged.
+
+    It is given to a caller when `lease_ends_at` is over. There is no foreign key: the row of a
+    message that is gone leaves when it would be given.
+    """
+
+    message_id = TextField(column_name="messageId", primary_key=True)
+    lease_ends_at: Field[datetime] = UtcDateTimeField(column_name="leaseEndsAt")
+
+    class Meta:
+        table_name = "PublishedMessage"
+
+
 #: The tables that this package adds to those of the guide.
-SIDE_TABLES: tuple[type[BaseModel], ...] = (MessageTag, UnreadSince)
+SIDE_TABLES: tuple[type[BaseModel], ...] = (MessageTag, UnreadSince, PublishedMessage)
 
 
 def _unique(*fields: Any) -> None:
@@ -536,6 +550,7 @@ _index(PinnedMessage.chat)
 # For the triggers that remove the tags of a message. Those of a SQLite file do not know the keys
 # that a connection has given them. Those of PostgreSQL do, and use the primary key.
 _index(MessageTag.message_id, kind=SqliteIndex)
+_index(PublishedMessage.lease_ends_at)
 
 for _model in MODELS:
     make_sealable(_model)

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import JOIN, SQL, Query, Select, Tuple, fn
+from peewee import JOIN, SQL, FieldAlias, Join, Query, Select, Tuple, fn
 
+from stogram_sdk.errors import InvalidInput
+from stogram_sdk.fields import time_to_text
 from stogram_sdk.models import ChatMember, ChatSettings, Message, MessageTag, User
 from stogram_sdk.operations import operation
+from stogram_sdk.paging import BEGINNING, Page, make_page, read_cursor
 from stogram_sdk.server_columns import notification_level
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.tags import signed_key
 from stogram_sdk.unread import settings_of
-from stogram_sdk.validation import valid_id, valid_pairs
+from stogram_sdk.validation import valid_count, valid_id, valid_pairs
 from stogram_sdk.visibility import has_blocked, is_visible
+
+#: A page holds at most so many users, and by default so many.
+MAX_RECEIVERS = 1_000
 
 
 def _is_mentioned() -> Any:
@@ -30,31 +36,21 @@ def _is_mentioned() -> Any:
     return fn.EXISTS(mention)
 
 
-@statement
-def _users_to_notify(of_each: bool = False) -> Query:
-    """The users to notify of one message; `of_each`: of several, each row with the message's id."""
-    selected: list[Any] = [ChatMember.user.alias("user_id")]
-    is_asked_for = (Message.chat == P.chat_id) & (Message.id == P.message_id)
-    if of_each:
-        selected.insert(0, Message.id.alias("message_id"))
-        given = dialect().given(chatId=P.chat_ids, id=P.message_ids)
-        pairs = Select((given,), [SQL('given."chatId"'), SQL("given.id")])
-        is_asked_for = Tuple(Message.chat, Message.id).in_(pairs)
+def _receivers_of_given(*columns: Any) -> Any:
+    """A page of the users to notify of one row of `given`, in the order in which they joined."""
+    after = SQL('given."after"::timestamp' if dialect().has_lateral else 'given."after"')
     wanted = ~fn.COALESCE(ChatSettings.is_muted, False)
     level = notification_level(ChatSettings)
     if level is not None:
         wanted &= (level == "ALL") | ((level == "MENTIONS") & _is_mentioned())
     return (
-        ChatMember.select(*selected)
+        ChatMember.select(*columns)
         .join(Message, on=(Message.chat == ChatMember.chat))
-        .join_from(
-            ChatMember,
-            ChatSettings,
-            JOIN.LEFT_OUTER,
-            on=settings_of(ChatMember),
-        )
+        .join_from(ChatMember, ChatSettings, JOIN.LEFT_OUTER, on=settings_of(ChatMember))
         .where(
-            is_asked_for,
+            ChatMember.chat == SQL('given."chatId"'),
+            Message.id == SQL("given.id"),
+            Tuple(*_in_order()) > Tuple(after, SQL('given."afterId"')),
             is_visible(),
             ~Message.is_silent,
             ChatMember.user != Message.sender,
@@ -62,37 +58,95 @@ def _users_to_notify(of_each: bool = False) -> Query:
             wanted,
             ~has_blocked(ChatMember.user, Message.sender),
         )
-        .order_by(ChatMember.user)
+        .order_by(*_in_order())
+        .limit(P.limit)
     )
 
 
+def _in_order(member: Any = ChatMember) -> tuple[Any, Any]:
+    return member.joined_at, member.id
+
+
+@statement
+def _users_to_notify() -> Query:
+    """A page across the messages; of each, at most a page is looked for."""
+    given = dialect().given(
+        number=P.numbers, chatId=P.chat_ids, id=P.message_ids, after=P.after, afterId=P.after_ids
+    )
+    if dialect().has_lateral:
+        found: Any = _receivers_of_given(ChatMember.user, *_in_order()).alias("found")
+        # In order, so that PostgreSQL stops at the message where the page is full.
+        in_turn = Select((given,), [SQL("given.*")]).order_by(SQL("given.number"))
+        source = Join(in_turn.alias("given"), found, JOIN.LATERAL, on=SQL("true"))
+        row = [found.c.userId, found.c.joinedAt, found.c.id]
+    else:
+        found = ChatMember.alias()
+        is_found = found.id.in_(_receivers_of_given(ChatMember.id))
+        source = Join(given, found, JOIN.CROSS, on=is_found)
+        row = [found.user, found.joined_at, found.id]
+    number = SQL("given.number")
+    in_order = number, *row[1:]
+    return Select([source], [number, *map(_as_value, row)]).order_by(*in_order).limit(P.limit)
+
+
+def _as_value(column: Any) -> Any:
+    """The column as a value of its own, not as a part of a row of its table."""
+    return column.alias(column.column_name) if isinstance(column, FieldAlias) else column
+
+
 @operation
-def users_to_notify(chat_id: str, message_id: str) -> list[str]:
-    """The ids of the users to notify of a new message, in the order of the ids.
+def users_to_notify(
+    chat_id: str, message_id: str, *, limit: int = MAX_RECEIVERS, cursor: str | None = None
+) -> Page[str]:
+    """The ids of the users to notify of a new message, in the order in which they joined.
 
     They are the members who had joined by then, without the sender and without members who have
     muted the chat or blocked the sender. On later servers the member's level of notification
-    counts too. The list is empty for a message that is silent, deleted, not sent yet or not in
-    this chat. Raises `InvalidInput`.
+    counts too. There is nobody to notify of a message that is silent, deleted, not sent yet or not
+    in this chat. `limit` is up to 1,000. Raises `InvalidInput`.
     """
-    user_ids: list[str] = _users_to_notify.all(
-        chat_id=valid_id(chat_id, "chat_id"), message_id=valid_id(message_id, "message_id")
-    )
-    return user_ids
+    pair = valid_id(chat_id, "chat_id"), valid_id(message_id, "message_id")
+    page = _page_of([pair], limit, cursor)
+    return Page([user_id for _, user_id in page], page.next_cursor)
 
 
 @operation
-def users_to_notify_each(messages: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The result of `users_to_notify` for each of several messages, by the ids of the messages.
+def users_to_notify_each(
+    messages: Iterable[tuple[str, str]], *, limit: int = MAX_RECEIVERS, cursor: str | None = None
+) -> Page[tuple[str, str]]:
+    """The users to notify of each of up to 100 messages, as pairs `(message_id, user_id)`.
 
-    `messages` are pairs `(chat_id, message_id)`. The result has a key for each of them, in the
-    same order, also if nobody is notified. Raises `InvalidInput`, also for more than 1,000 pairs.
+    `messages` are pairs `(chat_id, message_id)`, the same ones for each page. The result has the
+    users of the first message first, each as in `users_to_notify`; a page may hold those of several
+    messages. `limit` is up to 1,000. Raises `InvalidInput`.
     """
-    pairs = valid_pairs(messages, "messages")
-    user_ids: dict[str, list[str]] = {message_id: [] for _, message_id in pairs}
-    rows = _users_to_notify.variant(of_each=True).all(
-        chat_ids=[chat_id for chat_id, _ in pairs], message_ids=[id for _, id in pairs]
+    return _page_of(valid_pairs(messages, "messages"), limit, cursor)
+
+
+def _page_of(pairs: list[tuple[str, str]], limit: int, cursor: str | None) -> Page[tuple[str, str]]:
+    valid_count(limit, "limit", minimum=1, maximum=MAX_RECEIVERS)
+    *pair, after, after_id = read_cursor(cursor, "receivers", ("", "", *BEGINNING))
+    if cursor is not None:
+        if tuple(pair) not in pairs:
+            raise InvalidInput(
+                "cursor must be the next_cursor of a page of the same messages", field="cursor"
+            )
+        pairs = pairs[pairs.index((pair[0], pair[1])) :]
+    # The cursor is in the list of the first message; those after it begin at the beginning.
+    places = [(after, after_id), *[BEGINNING] * len(pairs)][: len(pairs)]
+    rows = _users_to_notify.all(
+        numbers=[f"{number:03}" for number in range(len(pairs))],
+        chat_ids=[chat_id for chat_id, _ in pairs],
+        message_ids=[message_id for _, message_id in pairs],
+        after=[time_to_text(after) for after, _ in places],
+        after_ids=[after_id for _, after_id in places],
+        limit=limit + 1,
     )
-    for message_id, user_id in rows:
-        user_ids[message_id].append(user_id)
-    return user_ids
+    time_of: Any = ChatMember.joined_at
+    page = make_page(
+        rows,
+        limit,
+        "receivers",
+        lambda row: (*pairs[int(row[0])], time_of.python_value(row[2]), row[3]),
+    )
+    return Page([(pairs[int(row[0])][1], row[1]) for row in page], page.next_cursor)

@@ -21,6 +21,9 @@ T = TypeVar("T")
 #: Before every row of a list that is newest first, whatever the clocks of others say.
 START = (datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC), "")
 
+#: Before every row of a list that is oldest first.
+BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), "")
+
 
 class Page(list[T]):
     """Rows of a list; `next_cursor` asks for the rows after them, None when there are none."""

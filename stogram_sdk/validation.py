@@ -103,7 +103,7 @@ def valid_ids(values: Iterable[str], field: str, *, each_once: bool = False) -> 
 def valid_pairs(values: Iterable[tuple[str, str]], field: str) -> list[tuple[str, str]]:
     """The pairs of ids, each once, in the order given."""
     given = valid_list(values, field, "pairs of ids", _valid_pair)
-    return at_most(MAX_MESSAGES, list(dict.fromkeys(given)), field, "pairs of ids")
+    return at_most(MAX_LIMIT, list(dict.fromkeys(given)), field, "pairs of ids")
 
 
 def _valid_pair(value: object, field: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 import stogram_sdk as sdk
+from stogram_sdk.models import PublishedMessage
 from tests.support.contract import World, build_world
 from tests.support.factories import make_chat, make_user
 from tests.support.postgres import PostgresServer, running_server
@@ -145,6 +146,6 @@ def _connected_to(url: str) -> Iterator[None]:
     yield
     sdk.connect(url)  # the test may have closed it, or have gone elsewhere
     with sdk.session():
-        for model in (sdk.Chat, sdk.User):  # all other rows go with these
+        for model in (sdk.Chat, sdk.User, PublishedMessage):  # all other rows go with these
             model.delete().execute()
     sdk.close()

@@ -206,6 +206,8 @@ def id_of(row: Any) -> Any:
             return row.chat.id
         case sdk.Member():
             return row.profile.id
+        case str() | tuple():
+            return row
     return row.id
 
 
@@ -270,7 +272,21 @@ BAD_IDS = ["", "x" * 129, "x" * 1_000_000, *NOT_STORABLE, *NOT_TEXTS]
 BAD: dict[str, list[Any]] = {
     "id": BAD_IDS,
     "ids": ["", "abc", b"abc", 5, object(), *([bad] for bad in [None, *BAD_IDS])],
-    "limit": [0, -1, 101, 2**40, 10**5000, True, 1.5, float("nan"), "5", b"5", [5], object()],
+    "limit": [
+        0,
+        -1,
+        101,
+        1_001,
+        2**40,
+        10**5000,
+        True,
+        1.5,
+        float("nan"),
+        "5",
+        b"5",
+        [5],
+        object(),
+    ],
     "flag": [0, 1, 10**5000, "True", "", b"", [], object()],
     "enum": ["", "text", "NONSENSE", 5, 10**5000, b"TEXT", [], {}, object(), StrEnum],
     "time": [
@@ -324,7 +340,7 @@ BAD_FOR: dict[str, list[Any]] = {
         [sdk.ImportedMessage("m", "sender", LONG_AGO, "text")] * 1_001,
         [sdk.ImportedMessage("m", "sender", LONG_AGO, "")],
     ],
-    "users_to_notify_each.messages": [[("chat", str(number)) for number in range(1_001)]],
+    "users_to_notify_each.messages": [[("chat", str(number)) for number in range(101)]],
 }
 
 
@@ -334,6 +350,8 @@ def bad_values(name: str, parameter: inspect.Parameter) -> list[Any]:
         values = [*NOT_TEXTS]
     if parameter.name in ("hashtag", "tag"):  # the key of a long one is cut off, as in a message
         values = [*NOT_STORABLE, *NOT_TEXTS]
+    if name.startswith("users_to_notify"):  # whose pages are larger
+        values = [value for value in values if value != 101]
     values += BAD_FOR.get(parameter.name, []) + BAD_FOR.get(f"{name}.{parameter.name}", [])
     if "None" not in str(parameter.annotation):
         values.append(None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 
@@ -21,14 +23,17 @@ from tests.support.factories import (
 
 pytestmark = pytest.mark.usefixtures("engine")
 
+T = TypeVar("T")
 
-def test_all_members_but_the_sender_in_one_statement_and_in_the_order_of_ids() -> None:
+
+def test_all_members_but_the_sender_in_one_statement() -> None:
     ann, *others = make_users(30)
     chat = make_chat(ann, *others)
     message = make_message(ann, chat)
     with statements(1):
-        assert sdk.users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
-    assert sdk.users_to_notify(chat.id, message.id) == sorted(user.id for user in others)
+        told = sdk.users_to_notify(chat.id, message.id)
+    assert sorted(told) == sorted(user.id for user in others)
+    assert told == sdk.users_to_notify(chat.id, message.id)
 
 
 def test_not_who_has_muted_the_chat() -> None:
@@ -40,10 +45,10 @@ def test_not_who_has_muted_the_chat() -> None:
     sdk.mute_chat(cid.id, other_chat.id)
     assert sdk.users_to_notify(chat.id, message.id) == [cid.id]
     sdk.unmute_chat(ben.id, chat.id)
-    assert sdk.users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+    assert sorted(sdk.users_to_notify(chat.id, message.id)) == sorted([ben.id, cid.id])
     sdk.mute_chat(ben.id, chat.id)
     sdk.unmute_all_chats(ben.id)
-    assert sdk.users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+    assert sorted(sdk.users_to_notify(chat.id, message.id)) == sorted([ben.id, cid.id])
 
 
 def test_not_who_has_blocked_the_sender() -> None:
@@ -54,7 +59,7 @@ def test_not_who_has_blocked_the_sender() -> None:
     message = make_message(ann, chat)
     assert sdk.users_to_notify(chat.id, message.id) == [cid.id]
     sdk.unblock_user(ben.id, ann.id)
-    assert sdk.users_to_notify(chat.id, message.id) == sorted([ben.id, cid.id])
+    assert sorted(sdk.users_to_notify(chat.id, message.id)) == sorted([ben.id, cid.id])
 
 
 def test_nobody_of_a_silent_or_deleted_message_or_one_of_another_chat() -> None:
@@ -126,34 +131,85 @@ def test_each_of_many_messages_gets_what_it_gets_alone_in_one_statement() -> Non
     asked = [(message.chat_id, message.id) for message in reversed(messages)]
     with statements(1):
         told = sdk.users_to_notify_each(asked)
-    assert list(told.items()) == [(id, sdk.users_to_notify(chat_id, id)) for chat_id, id in asked]
-    assert {len(user_ids) for user_ids in told.values()} == {0, 1, 2}
+    alone = [(id, sdk.users_to_notify(chat_id, id)) for chat_id, id in asked]
+    assert told == [(id, user_id) for id, user_ids in alone for user_id in user_ids]
+    assert {len(user_ids) for _, user_ids in alone} == {0, 1, 2}
     assert sdk.users_to_notify_each(iter([asked[0], *asked])) == told
+    for size in range(1, len(told) + 1):
+        assert all_pages(partial(sdk.users_to_notify_each, asked, limit=size), size) == told
+
+
+def all_pages(page: Callable[..., sdk.Page[T]], size: int) -> list[T]:
+    """The rows of all pages; each but the last is full."""
+    pages = [page()]
+    while pages[-1].next_cursor is not None:
+        assert len(pages[-1]) == size
+        pages.append(page(cursor=pages[-1].next_cursor))
+    return [row for rows in pages for row in rows]
 
 
 def test_a_message_is_brought_to_the_members_of_its_own_chat_only() -> None:
     ann, ben, cid = make_users(3)
     chat, other_chat = make_chat(ann, ben), make_chat(ann, cid)
     message = make_message(ann, chat)
-    assert sdk.users_to_notify_each([(other_chat.id, message.id)]) == {message.id: []}
+    assert sdk.users_to_notify_each([(other_chat.id, message.id)]) == []
     both = [(other_chat.id, message.id), (chat.id, message.id), ("no-such-chat", "x")]
-    assert sdk.users_to_notify_each(both) == {message.id: [ben.id], "x": []}
-    assert sdk.users_to_notify_each([]) == {}
+    assert sdk.users_to_notify_each(both) == [(message.id, ben.id)]
+    assert sdk.users_to_notify_each([]) == []
 
 
-def test_a_thousand_messages_at_a_time_and_no_more() -> None:
+def test_a_page_of_published_messages_and_no_more() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
-    message = make_message(ann, chat)
-    asked = [(chat.id, message.id), *((chat.id, str(number)) for number in range(999))]
+    for _ in range(101):
+        make_message(ann, chat, scheduled_for=LONG_AGO)
+    asked = [(message.chat_id, message.id) for message in sdk.publish_scheduled()]
     with statements(1):
-        told = sdk.users_to_notify_each(asked * 2)
-    assert (told.pop(message.id), len(told)) == ([ben.id], 999)
-    with (
-        statements(0),
-        pytest.raises(sdk.InvalidInput, match="at most 1000 pairs of ids, not 1001"),
-    ):
+        assert sdk.users_to_notify_each(asked * 2) == [(id, ben.id) for _, id in asked]
+    with statements(0), pytest.raises(sdk.InvalidInput, match="at most 100 pairs of ids, not 101"):
         sdk.users_to_notify_each([*asked, (chat.id, "one more")])
+
+
+def test_pages_of_users_who_come_and_go() -> None:
+    ann, *others = make_users(30)
+    chat = insert_chat(ann, *others)
+    message = make_message(ann, chat)
+    page = partial(sdk.users_to_notify, chat.id, message.id, limit=7)
+    whole = list(sdk.users_to_notify(chat.id, message.id))
+    assert all_pages(page, 7) == whole
+    first = page()
+    # Who has been passed, who is next, and somebody new.
+    for user_id in (first[0], first[-1], whole[8]):
+        sdk.leave_chat(user_id, chat.id)
+    sdk.mute_chat(whole[9], chat.id)
+    sdk.add_member(ann.id, chat.id, make_user().id)
+    left = [*page(cursor=first.next_cursor), *whole[16:]]
+    assert left == [user_id for user_id in whole[7:] if user_id not in (whole[8], whole[9])]
+
+
+def test_a_cursor_is_of_the_same_messages() -> None:
+    ann, *others = make_users(4)
+    chat = make_chat(ann, *others)
+    one, two = ((chat.id, make_message(ann, chat).id) for _ in range(2))
+    cursor = sdk.users_to_notify(*one, limit=1).next_cursor
+    assert cursor is not None
+    assert len(sdk.users_to_notify_each([one, two], cursor=cursor)) == 5
+    wrong = "cursor must be the next_cursor of a page of the same messages"
+    for call in (
+        lambda: sdk.users_to_notify(*two, cursor=cursor),
+        lambda: sdk.users_to_notify_each([two], cursor=cursor),
+        lambda: sdk.users_to_notify_each([], cursor=cursor),
+    ):
+        with statements(0), pytest.raises(sdk.InvalidInput, match=wrong):
+            call()
+
+
+@pytest.mark.parametrize("limit", [0, 1_001, True, None, "5"])
+def test_a_page_has_up_to_a_thousand_users(limit: Any) -> None:
+    with statements(0), pytest.raises(sdk.InvalidInput, match="from 1 to 1000"):
+        sdk.users_to_notify("chat", "message", limit=limit)
+    with statements(0), pytest.raises(sdk.InvalidInput, match="from 1 to 1000"):
+        sdk.users_to_notify_each([("chat", "message")], limit=limit)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ FLOORS = (
     },
     {
         *("users", "chats", "members", "messages", "blocking", "chat_settings", "folders"),
-        *("pins", "search", "privacy", "notifications", "importing"),
+        *("pins", "search", "privacy", "notifications", "scheduled", "importing"),
     },
     {"schema"},
     {"command", "migrating"},

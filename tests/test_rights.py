@@ -26,7 +26,7 @@ SERVICE_RIGHTS = f"""
 GRANT USAGE ON SCHEMA public TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE ON "User", "Chat", "Message" TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE, DELETE ON "ChatMember", "BlockedUser", "Folder", "ChatSettings",
-    "PinnedMessage" TO {SERVICE};
+    "PinnedMessage", "PublishedMessage" TO {SERVICE};
 GRANT SELECT ON "MessageTag", "UnreadSince" TO {SERVICE};
 """
 

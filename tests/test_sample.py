@@ -85,6 +85,8 @@ def scene(rows: Rows) -> Scene:
     sdk.ChatSettings.update(unread_count=77).where(
         sdk.ChatSettings.user == actor, sdk.ChatSettings.chat == chat
     ).execute()
+    given = sdk.send_message(actor, chat, "later", scheduled_for=utc_now())
+    sdk.publish_scheduled(lease=86_400)
     now = utc_now()
     return Scene(
         actor=actor,
@@ -94,6 +96,7 @@ def scene(rows: Rows) -> Scene:
         other_chat=other_chat,
         message=message.id,
         pinned=pinned.id,
+        given=given.id,
         folder=folders[0],
         folders=folders[::-1],
         others=[pinned.sender_id, newcomer],

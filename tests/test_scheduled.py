@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.database import current_database
+from stogram_sdk.fields import utc_now
 from tests.support.factories import (
     LONG_AGO,
     after,
@@ -22,6 +27,7 @@ from tests.support.factories import (
     unread,
     wrong_counts,
 )
+from tests.support.threads import eight
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -99,15 +105,15 @@ def test_many_are_sent_in_the_order_of_their_times_after_what_is_there() -> None
     assert sdk.mark_read(ben.id, chat.id, "m3").unread_count == 2
 
 
-def test_publishing_is_three_statements_however_many_are_due() -> None:
+def test_publishing_is_eight_statements_however_many_are_due() -> None:
     users = make_users(5)
     chats = [make_chat(*users) for _ in range(3)]
     for chat in chats:
         for user in users:
             make_message(user, chat, scheduled_for=NOON)
-    with statements(1):
+    with statements(2):
         assert sdk.publish_scheduled() == []
-    with statements(3):
+    with statements(8):
         assert len(sdk.publish_scheduled(now=NOON)) == 15
     assert [unread(user, chat) for chat in chats for user in users] == [4] * 15
     assert wrong_counts() == {}
@@ -238,3 +244,152 @@ def test_a_naive_time_is_refused() -> None:
     with pytest.raises(sdk.InvalidInput) as error:
         sdk.send_message(ann.id, make_chat(ann).id, "x", scheduled_for=datetime(2999, 1, 1))
     assert error.value.field == "scheduled_for"
+
+
+# --- at least once ---
+
+LEASE = timedelta(seconds=300)
+
+
+def given(now: datetime, **options: Any) -> list[str]:
+    return [message.id for message in sdk.publish_scheduled(now=now, **options)]
+
+
+def make_due(number: int) -> tuple[sdk.User, list[str]]:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    return ann, [make_message(ann, chat, scheduled_for=NOON).id for _ in range(number)]
+
+
+def test_what_nobody_acknowledges_is_given_again_and_sent_once() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat, scheduled_for=NOON)
+    assert given(NOON) == [message.id]
+    once = sdk.list_messages(ben.id, chat.id)
+    assert given(NOON + LEASE - timedelta(milliseconds=1)) == []
+    for lease in (1, 2):
+        (again,) = sdk.publish_scheduled(now=NOON + lease * LEASE)
+        assert (again.id, again.sender.id, again.chat.id) == (message.id, ann.id, chat.id)
+    assert sdk.list_messages(ben.id, chat.id) == once
+    assert unread(ben, chat) == 1
+    assert sdk.acknowledge_published([message.id]) == 1
+    assert sdk.acknowledge_published([message.id]) == 0
+    assert given(NOON + 9 * LEASE) == []
+
+
+def test_some_of_several_are_acknowledged() -> None:
+    _, ids = make_due(3)
+    assert given(NOON, limit=2) == ids[:2]
+    assert sdk.acknowledge_published([ids[0], "no-such-message", ids[0]]) == 1
+    assert given(NOON) == ids[2:]
+    assert given(NOON + LEASE) == ids[1:]
+    assert sdk.acknowledge_published([]) == 0
+
+
+def test_the_lease_is_as_long_as_the_caller_says() -> None:
+    _, [message_id] = make_due(1)
+    assert given(NOON, lease=1) == [message_id]
+    second = timedelta(seconds=1)
+    assert given(NOON + second, lease=86_400) == [message_id]
+    assert given(NOON + second + timedelta(days=1) - second) == []
+    assert given(NOON + second + timedelta(days=1)) == [message_id]
+
+
+def test_a_lease_may_end_with_the_calendar() -> None:
+    _, [message_id] = make_due(1)
+    assert given(datetime(9999, 12, 31, 23, 59, tzinfo=UTC), lease=86_400) == [message_id]
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 86_401, 1.5, None, True, "300", timedelta(minutes=5)])
+def test_what_is_no_lease_is_refused(wrong: Any) -> None:
+    with statements(0), pytest.raises(sdk.InvalidInput, match="lease must be a whole number"):
+        sdk.publish_scheduled(lease=wrong)
+
+
+def test_those_that_come_again_and_the_new_ones_wait_for_each_other() -> None:
+    """Neither keeps the other from its turn, though more come again than one call takes."""
+    ann, ids = make_due(3)
+    chat = sdk.Message.get(sdk.Message.id == ids[0]).chat
+    assert given(NOON) == ids
+    later = NOON + LEASE
+    new = make_message(ann, chat, scheduled_for=later).id
+    assert given(later, limit=2) == ids[:2]
+    assert given(later, limit=2) == [ids[2], new]
+
+
+def test_a_message_that_is_deleted_or_gone_is_not_given_again() -> None:
+    ann, [deleted, gone, kept] = make_due(3)
+    assert given(NOON) == [deleted, gone, kept]
+    sdk.delete_message(ann.id, sdk.Message.get_by_id(deleted).chat_id, deleted)
+    sdk.Message.delete().where(sdk.Message.id == gone).execute()
+    assert given(NOON + LEASE, limit=1) == [kept]
+    assert sdk.acknowledge_published([deleted, gone]) == 0, "their rows have left"
+
+
+def test_an_id_that_is_used_again_is_a_new_message() -> None:
+    ann, [message_id] = make_due(1)
+    chat = sdk.Message.get_by_id(message_id).chat
+    assert given(NOON) == [message_id]
+    sdk.Message.delete().where(sdk.Message.id == message_id).execute()
+    make_message(ann, chat, message_id=message_id, scheduled_for=NOON)
+    assert given(NOON) == [message_id]
+
+
+def test_what_the_server_has_published_is_given_to_nobody() -> None:
+    _, [message_id] = make_due(1)
+    sdk.Message.update(is_sent=True).where(sdk.Message.id == message_id).execute()
+    assert given(NOON) == given(NOON + LEASE) == []
+
+
+def test_a_message_is_given_to_one_of_many_callers_each_time() -> None:
+    _, ids = make_due(20)
+    for now in (NOON, NOON + LEASE):
+        found = eight(lambda now=now: given(now, limit=7))  # type: ignore[misc]  # its default
+        assert len(found) == 8
+        assert sorted(id for part in found for id in part) == sorted(ids)
+
+
+def test_a_transaction_of_ones_own_has_each_exactly_once() -> None:
+    """The caller writes what is to be done where the message is acknowledged: both, or neither."""
+    ann, ids = make_due(2)
+    with pytest.raises(ZeroDivisionError), sdk.transaction():
+        assert given(NOON) == ids
+        raise ZeroDivisionError
+    assert sdk.Message.select().where(sdk.Message.is_sent).count() == 0
+    with sdk.transaction():
+        assert given(NOON) == ids
+        sdk.create_folder(ann.id, "stands for a row of the caller's")
+        assert sdk.acknowledge_published(ids) == 2
+    assert given(NOON + LEASE) == []
+
+
+_DIES = """
+import os, signal, sys
+import stogram_sdk as sdk
+
+sdk.connect(sys.argv[1])
+sent = sdk.publish_scheduled()
+print(*(message.id for message in sent), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_who_dies_before_the_notification_loses_none(
+    request: pytest.FixtureRequest, engine: str
+) -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat, scheduled_for=LONG_AGO)
+    if engine == "sqlite":
+        url = f"sqlite:///{current_database().database}"
+    else:
+        url = request.getfixturevalue("migrated_postgres")
+    died = subprocess.run(
+        [sys.executable, "-c", _DIES, url],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (died.returncode, died.stdout.split()) == (-signal.SIGKILL, [message.id])
+    assert sdk.publish_scheduled() == []
+    assert given(utc_now() + LEASE + timedelta(seconds=1)) == [message.id]

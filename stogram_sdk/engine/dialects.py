@@ -98,8 +98,11 @@ class Dialect(Protocol):
         """The column with A-Z in lower case, whatever the locale."""
         ...
 
-    def lock(self, query: Select) -> Select:
-        """The query, holding the rows that it finds until the transaction ends."""
+    def lock(self, query: Select, *, skips_locked: bool = False) -> Select:
+        """The query, holding the rows that it finds until the transaction ends.
+
+        `skips_locked`: it leaves out the rows that somebody else holds, and waits for none.
+        """
         ...
 
     def lock_name(self, name: Node) -> Select:
@@ -167,7 +170,7 @@ class SqliteDialect:
     def lower_ascii(self, column: Node) -> Node:
         return fn.LOWER(column)
 
-    def lock(self, query: Select) -> Select:
+    def lock(self, query: Select, *, skips_locked: bool = False) -> Select:
         return query
 
     def lock_name(self, name: Node) -> Select:
@@ -244,8 +247,9 @@ class PostgresDialect:
     def lower_ascii(self, column: Node) -> Node:
         return fn.LOWER(NodeList([column, SQL('COLLATE "C"')]))
 
-    def lock(self, query: Select) -> Select:
-        return query.for_update(_FOR_NO_KEY_UPDATE)
+    def lock(self, query: Select, *, skips_locked: bool = False) -> Select:
+        how: Any = f"{_FOR_NO_KEY_UPDATE} SKIP LOCKED" if skips_locked else _FOR_NO_KEY_UPDATE
+        return query.for_update(how)
 
     def lock_name(self, name: Node) -> Select:
         return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])

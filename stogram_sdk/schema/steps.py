@@ -138,7 +138,7 @@ class CreateTable(Step):
     contents: tuple[Column, ...]
     #: The columns of its primary key; the first one if none are named.
     key: tuple[str, ...] = ()
-    #: Whether its rows can be made again from the other tables.
+    #: Whether it is this package's own: nothing that the server knows is lost with it.
     is_derived: bool = False
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
 from stogram_sdk.fields import utc_now
+from stogram_sdk.models import PublishedMessage
 from tests.support.factories import make_chat, make_message, make_user, set_role
 
 #: The public functions that ask the database nothing by themselves.
@@ -33,6 +34,7 @@ class Scene:
     other_chat: str  # a chat without settings
     message: str  # a folder of the actor
     pinned: str
+    given: str  # published and not acknowledged
     folder: str
     folders: list[str]
     others: list[str]
@@ -57,6 +59,11 @@ class Scene:
             "imported 2", self.other, self.now, "#тег", reply_to_id=first.id
         )
         return [answer, first]
+
+    @property
+    def published(self) -> list[str]:
+        """What `publish_scheduled` has sent, and nobody has acknowledged."""
+        return [self.given]
 
     @property
     def messages(self) -> list[tuple[str, str]]:
@@ -97,6 +104,7 @@ class Call:
 
 #: By the name of the function, with one way of calling it in brackets.
 CALLS: dict[str, Call] = {
+    "acknowledge_published": Call("published", gives="1", again="0"),
     "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=3),
     "block_user": Call("actor newcomer", gives="made", again="there"),
     "blocked_among": Call("actor others"),
@@ -145,7 +153,7 @@ CALLS: dict[str, Call] = {
     "open_private_chat": Call("actor newcomer", statements=5, gives="made", again="there"),
     "pin_message": Call("actor chat message", gives="made", again="there"),
     "post_system_message": Call("chat text", statements=2, more_on_sqlite=1, repeats=False),
-    "publish_scheduled": Call("", {"now": "soon"}, statements=3, again="nothing"),
+    "publish_scheduled": Call("", {"now": "soon"}, statements=8, again="nothing"),
     "recount_unread": Call("actor", gives="1", again="0"),
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
@@ -205,6 +213,8 @@ def kind_of(parameter: str) -> str:
             return kind
     if parameter in ("limit", "cursor", "file_size", "messages"):
         return parameter
+    if parameter == "lease":
+        return "file_size"  # a whole number with bounds
     if parameter in ("type", "role"):
         return "enum"
     if parameter in ("now", "scheduled_for"):
@@ -274,6 +284,8 @@ def build_world(extra: int = 0) -> World:
     own = make_message(other, private_chat, "привет #тег")
     deleted = make_message(actor, chat, "привет #тег")
     sdk.delete_message(actor.id, chat.id, deleted.id)
+    given = make_message(actor, chat, scheduled_for=utc_now())
+    sdk.publish_scheduled(lease=86_400)
     now = utc_now()
     soon = now + timedelta(minutes=1)
     waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
@@ -303,6 +315,7 @@ def build_world(extra: int = 0) -> World:
         other_chat=other_chat.id,
         message=message.id,
         pinned=pinned.id,
+        given=given.id,
         folder=folders[0],
         folders=folders[::-1],
         others=[other.id, newcomer.id, *(user.id for user in more)],
@@ -356,6 +369,7 @@ def author(scene: Scene, user: sdk.User, message: sdk.Message, **others: str) ->
 
 def stored_rows() -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the database, without the times of their last change."""
+    models: tuple[Any, ...] = (*sdk.MODELS, PublishedMessage)
     return {
         model.__name__: sorted(
             model.select(
@@ -365,7 +379,7 @@ def stored_rows() -> dict[str, list[tuple[Any, ...]]]:
             .execute(),
             key=repr,
         )
-        for model in sdk.MODELS
+        for model in models
     }
 
 

@@ -85,11 +85,12 @@ def messages() -> None:
     assert_type(sdk.post_system_message("a", "b"), sdk.Message)
     assert_type(sdk.edit_message("a", "b", "c", "d"), sdk.Message)
     assert_type(sdk.delete_message("a", "b", "c"), bool)
-    assert_type(sdk.publish_scheduled(limit=10), list[sdk.Message])
+    assert_type(sdk.publish_scheduled(limit=10, lease=60), list[sdk.Message])
+    assert_type(sdk.acknowledge_published(["a"]), int)
     imported = [sdk.ImportedMessage("a", "b", datetime.now(UTC), type=sdk.MessageType.GIF)]
     assert_type(sdk.import_messages("a", "b", imported), int)
-    assert_type(sdk.users_to_notify("a", "b"), list[str])
-    assert_type(sdk.users_to_notify_each([("a", "b")]), dict[str, list[str]])
+    assert_type(sdk.users_to_notify("a", "b"), sdk.Page[str])
+    assert_type(sdk.users_to_notify_each([("a", "b")]), sdk.Page[tuple[str, str]])
 
 
 def blocking() -> None:

@@ -1,0 +1,255 @@
+"""Scheduled messages: sent when their time has come, and given to whoever notifies of them.
+
+A message is sent exactly once, however many callers there are. Sending puts it into the table
+"PublishedMessage" in the same transaction. From there it is given to one caller, on a lease. If
+that one dies before it has acknowledged the message, the lease ends, and it is given again.
+
+A chat that somebody else holds does not stop the others: what is free is sent first. Then the call
+waits for one of the chats that it has skipped, for a moment. It picks that one at random. So a chat
+that is always busy gets its turn, also beside one that stays locked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import peewee
+from peewee import Query, Select, fn
+
+from stogram_sdk.database import current_time
+from stogram_sdk.engine.failures import sqlstate_of
+from stogram_sdk.messages import move_chats_up, place_to_write_in
+from stogram_sdk.models import Chat, Message, PublishedMessage
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock, next_time
+from stogram_sdk.paging import START
+from stogram_sdk.rows import Sender, message_columns, read_message
+from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.validation import valid_count, valid_ids, valid_limit, valid_time
+from stogram_sdk.visibility import is_visible
+
+#: Seconds that a caller has to acknowledge a message before it is given again.
+LEASE = 300
+#: How long a call waits for a chat that somebody else holds.
+_PATIENCE = "250ms"
+_LOCK_TIMEOUT = "55P03"
+_DAY = 86_400
+
+
+def _is_due(message: Any = Message) -> Any:
+    return (message.scheduled_for <= P.now) & ~message.is_sent & ~message.is_deleted
+
+
+def _in_order(message: Any = Message) -> tuple[Any, ...]:
+    return message.scheduled_for, message.created_at, message.id
+
+
+@statement
+def _due_messages() -> Query:
+    due: Query = (
+        Message.select(Message.id, Message.chat)
+        .where(_is_due())
+        .order_by(*_in_order())
+        .limit(P.limit)
+    )
+    return due
+
+
+@statement
+def _take_due() -> Query:
+    """The due messages that nobody else holds, nor their chats; the caller holds both then."""
+    due = (
+        Chat.select(Message.id)
+        .join(Message, on=(Message.chat == Chat.id))
+        .where(_is_due())
+        .order_by(*_in_order())
+        .limit(P.limit)
+    )
+    return dialect().lock(due, skips_locked=True)
+
+
+@statement
+def _wait_for_chat() -> Any:
+    """Hold the chat; for PostgreSQL, and in a transaction, whose own limit stays as it was."""
+    limit, kept = "lock_timeout", "stogram.lock_timeout"
+
+    def set_to(name: str, value: Any) -> Select:
+        return Select(columns=[fn.set_config(name, value, True)])
+
+    return after_locking(
+        set_to(limit, fn.current_setting(kept)),
+        set_to(kept, fn.current_setting(limit)),
+        set_to(limit, _PATIENCE),
+        chat_lock(Chat.id == P.chat_id),
+    )
+
+
+@statement
+def _send() -> Query:
+    """Send the messages, each if its sender may still write; delete it otherwise."""
+    due = Message.alias()
+    in_order = fn.ROW_NUMBER().over(partition_by=[due.chat], order_by=_in_order(due))
+    placed = (
+        due.select(due.id, due.chat, in_order.alias("place"))
+        .where(dialect().is_one_of(due.id, P.message_ids), _is_due(due))
+        .alias("placed")
+    )
+    writer = place_to_write_in(Message.chat, Message.sender)
+    update: Query = (
+        Message.update(
+            {
+                Message.is_sent: fn.EXISTS(writer),
+                Message.is_deleted: ~fn.EXISTS(writer),
+                Message.created_at: dialect().milliseconds_after(
+                    next_time(Message.chat), placed.c.place - 1
+                ),
+                Message.updated_at: P.now,
+            }
+        )
+        .from_(placed)
+        .where(Message.chat == placed.c.chatId, Message.id == placed.c.id, _is_due())
+        .returning(Message.id, Message.is_sent)
+    )
+    return update
+
+
+@statement
+def _keep_sent() -> Query:
+    """Keep the messages to be given; their lease is over already."""
+    sent = Message.select(Message.id, P.now).where(dialect().is_one_of(Message.id, P.message_ids))
+    columns = [PublishedMessage.message_id, PublishedMessage.lease_ends_at]
+    # A message with the id of one that is gone may come before the row of that one has left.
+    return PublishedMessage.insert_from(sent, columns).on_conflict(
+        conflict_target=[PublishedMessage.message_id], preserve=[PublishedMessage.lease_ends_at]
+    )
+
+
+@statement
+def _ended_leases() -> Query:
+    ended = (
+        PublishedMessage.select(PublishedMessage.message_id)
+        .where(PublishedMessage.lease_ends_at <= P.now)
+        .order_by(PublishedMessage.lease_ends_at, PublishedMessage.message_id)
+        .limit(P.limit)
+    )
+    return dialect().lock(ended, skips_locked=True)
+
+
+@statement
+def _lease() -> Query:
+    return PublishedMessage.update({PublishedMessage.lease_ends_at: P.until}).where(
+        dialect().is_one_of(PublishedMessage.message_id, P.message_ids)
+    )
+
+
+@statement
+def _published() -> Query:
+    return (
+        Message.select(*message_columns())
+        .join(Sender, on=(Sender.id == Message.sender))
+        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .where(dialect().is_one_of(Message.id, P.message_ids), is_visible())
+        .order_by(Message.created_at, Message.id)
+    )
+
+
+@statement
+def _acknowledge() -> Any:
+    is_asked_for = dialect().is_one_of(PublishedMessage.message_id, P.message_ids)
+    rows = PublishedMessage.select(PublishedMessage.message_id).where(is_asked_for)
+    return after_locking(
+        PublishedMessage.delete().where(is_asked_for),
+        dialect().lock(rows.order_by(PublishedMessage.message_id)),
+    )
+
+
+@operation(repeatable=False)
+def publish_scheduled(
+    *, now: datetime | None = None, limit: int = 100, lease: int = LEASE
+) -> list[Message]:
+    """Send the messages whose time has come, and return those to notify of.
+
+    A message is sent exactly once, however many callers there are. It becomes the newest of its
+    chat, unread for the other members. If its sender may no longer write there (has left, was
+    blocked) it is marked as deleted instead. A chat that somebody else holds for longer than
+    250 ms is left for the next call.
+
+    A message is returned to one caller, which has `lease` seconds (1 to 86,400) to say
+    `acknowledge_published`. Otherwise it is returned again by a later call: at least once, until it
+    is acknowledged or deleted. `now` (aware) defaults to the current time of the database. `limit`
+    is how many are sent at once and how many returned (1 to 100), the earliest first.
+
+    Returns the messages in the order in which they were sent, each as `send_message` returns it;
+    none if there is nothing to do.
+    Raises `InvalidInput`.
+    """
+    moment = current_time() if now is None else valid_time(now, "now")
+    valid_limit(limit)
+    valid_count(lease, "lease", minimum=1, maximum=_DAY)
+    until = moment + min(timedelta(seconds=lease), START[0] - moment)
+    _publish_due(moment, limit)
+    while message_ids := _take_leases(moment, limit, until):
+        messages = [read_message(row) for row in _published.all(message_ids=message_ids)]
+        if gone := set(message_ids).difference(message.id for message in messages):
+            _acknowledge.run(message_ids=sorted(gone))
+        if messages:
+            return messages
+    return []
+
+
+@operation
+def acknowledge_published(message_ids: Iterable[str]) -> int:
+    """Say that these messages were taken care of, so that `publish_scheduled` returns them no more.
+
+    There may be up to 10,000. It can be part of a transaction with your own writes: see the README.
+    Returns how many were waiting for it. Raises `InvalidInput`.
+    """
+    return _acknowledge.run(message_ids=valid_ids(message_ids, "message_ids"))
+
+
+def _publish_due(now: datetime, limit: int) -> None:
+    """Send what is due, up to the limit; what cannot be sent any more does not count."""
+    while due := _due_messages.all(now=now, limit=limit):
+        with atomic():
+            taken = _publish(now, limit)
+        skipped = sorted({message.chat_id for message in due if message.id not in taken})
+        if skipped and dialect().locks_rows:
+            taken |= _publish_waiting(random.choice(skipped), now, limit)
+        if any(taken.values()) or not taken:
+            return
+
+
+def _publish(now: datetime, limit: int) -> dict[str, bool]:
+    """The messages that were due and free, each with whether it was sent."""
+    due = [message.id for message in _take_due.all(now=now, limit=limit)]
+    if not due:
+        return {}
+    taken = {message.id: message.is_sent for message in _send.all(message_ids=due, now=now)}
+    if sent := [message_id for message_id, is_sent in taken.items() if is_sent]:
+        move_chats_up.run(message_ids=sent)
+        _keep_sent.run(message_ids=sent, now=now)
+    return taken
+
+
+def _publish_waiting(chat_id: str, now: datetime, limit: int) -> dict[str, bool]:
+    """The same once the chat is free; nothing if that takes too long."""
+    try:
+        with atomic():
+            _wait_for_chat.first(chat_id=chat_id)
+            return _publish(now, limit)
+    except peewee.OperationalError as error:
+        if sqlstate_of(error) != _LOCK_TIMEOUT:
+            raise
+        return {}
+
+
+def _take_leases(now: datetime, limit: int, until: datetime) -> list[str]:
+    """The messages whose lease is over; each is leased to the caller then."""
+    with atomic():
+        message_ids = [row.message_id for row in _ended_leases.all(now=now, limit=limit)]
+        if message_ids:
+            _lease.run(message_ids=message_ids, until=until)
+    return message_ids
