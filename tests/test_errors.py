@@ -168,7 +168,7 @@ def test_a_half_read_query_of_ones_own_is_not_another_writer(file: Path) -> None
         half_read.fetchone()
         other = sqlite3.connect(file)
         with other:
-            other.execute('UPDATE "User" SET bio = NULL')
+            other.execute("""UPDATE "User" SET bio = 'new'""")
         other.close()
         assert "is half read" in str(refused())
         half_read.fetchall()
