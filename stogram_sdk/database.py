@@ -67,7 +67,8 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
     the server's own URL works as it is. The options are those of `stogram_sdk.engine.database_url`,
     and go before those of the URL. The limits of time, in seconds (0: none):
 
-    * `connect_timeout=5`: until the server has accepted a connection, for each of its addresses;
+    * `connect_timeout=5`: until the server has accepted a connection, for each of its addresses, in
+      whole seconds, rounded up;
     * `pool_timeout=10`: until one of the `connection_limit=10` connections is free;
     * `statement_timeout=8`: until a statement is answered. A slow server is then asked to cancel
       it; a silent one is given up half a second later, so that no call waits for longer than 10;

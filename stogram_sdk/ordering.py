@@ -14,9 +14,15 @@ the database's clock are ignored, and `stogram check` reports them.
 
 Rows are locked in this order, so that no two calls wait for each other:
 
-1. "User" rows, by id: by a call that makes a chat of the users, or changes a user's folders.
-2. "Chat" rows, by id: by a call that writes messages, or changes members.
-3. "ChatSettings" rows, by (chat, user): by a call that changes several of them.
+1. The name of a new user, for which there is no row yet.
+2. "User" rows, by id: by a call that makes a chat of the users, or changes a user's folders.
+3. "Folder" rows: by a call that changes one or puts a chat into it; several of a user's only by a
+   call that has locked the user's row.
+4. "Chat" rows, by id: by a call that writes messages, or changes members.
+5. "ChatSettings" rows, by (chat, user): by a call that changes several of them.
+
+Several calls in one transaction of the caller may lock in another order. PostgreSQL then cancels
+one of two that wait for each other, and `retrying` runs it again.
 
 A statement locks the rows before another one reads them: see `AfterLocking`.
 """

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg2.extensions import parse_dsn
 
 import stogram_sdk as sdk
 from stogram_sdk.engine.database_url import DatabaseSettings, read_database_url
+from stogram_sdk.engine.options import LibpqNumbers, LibpqOptions
 
 POSTGRES = "postgresql://user:pass@host:5432/stogram_db"
 
@@ -34,7 +39,7 @@ def test_the_url_of_the_guide() -> None:
             "user": "user",
             "password": "p@ss",
             "host": "host",
-            "port": 5432,
+            "port": "5432",
             "sslmode": "require",
         },
     )
@@ -44,7 +49,7 @@ def test_the_url_of_the_guide() -> None:
     ("url", "parts"),
     [
         ("postgres://h/db", {"host": "h"}),
-        ("postgresql://h:1/db", {"host": "h", "port": 1}),
+        ("postgresql://h:1/db", {"host": "h", "port": "1"}),
         ("postgresql:///db", {}),
         ("postgresql://u@h/db", {"user": "u", "host": "h"}),
         (
@@ -52,17 +57,73 @@ def test_the_url_of_the_guide() -> None:
             {"user": "и", "password": "я/?#[%", "host": "h"},
         ),
         ("postgresql://u:a+b@h/db", {"user": "u", "password": "a+b", "host": "h"}),
-        ("postgresql://u@[::1]:5432/db", {"user": "u", "host": "::1", "port": 5432}),
+        ("postgresql://u@[::1]:5432/db", {"user": "u", "host": "::1", "port": "5432"}),
         (
             "postgresql://u@/db?host=/var/run/postgresql",
             {"user": "u", "host": "/var/run/postgresql"},
         ),
         ("postgresql://U@%2FVar%2Frun/db", {"user": "U", "host": "/Var/run"}),
+        (
+            "postgresql:///db?host=/socket&port=5433&user=x&password=y",
+            {"host": "/socket", "port": "5433", "user": "x", "password": "y"},
+        ),
+        ("postgresql://h1:5432,h2:5433/db", {"host": "h1,h2", "port": "5432,5433"}),
+        ("postgresql://h1,[::1]:5433/db", {"host": "h1,::1", "port": ",5433"}),
+        (
+            "postgresql://h1,h2/db?target_session_attrs=read-write&load_balance_hosts=random",
+            {
+                "host": "h1,h2",
+                "port": ",",
+                "target_session_attrs": "read-write",
+                "load_balance_hosts": "random",
+            },
+        ),
+        ("postgresql://u:a?b@h/db", {"user": "u", "password": "a?b", "host": "h"}),
+        ("postgresql://h?dbname=db&ssl=true", {"host": "h", "sslmode": "require"}),
     ],
 )
 def test_every_part_is_decoded(url: str, parts: dict[str, Any]) -> None:
     settings = read_database_url(url)
     assert (settings.database, dict(settings.libpq)) == ("db", parts)
+
+
+words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
+coded = words.map(lambda word: quote(word, safe=""))
+addresses = st.sampled_from(
+    ["h", "h1.example.com", "10.0.0.5", "[::1]", "[fe80::1%25eth0]", "%2Frun"]
+)
+ports = st.one_of(st.just(""), st.integers(1, 65_535).map(lambda port: f":{port}"))
+servers = st.lists(st.tuples(addresses, ports).map("".join), max_size=3).map(",".join)
+users = st.one_of(st.just(""), coded, st.tuples(coded, st.just(":"), coded).map("".join))
+parameters = st.tuples(
+    st.sampled_from(
+        sorted(
+            LibpqOptions.__optional_keys__
+            - {*LibpqNumbers.__optional_keys__, "port", "sslcert", "sslmode"}
+        )
+    ),
+    st.one_of(coded, st.sampled_from(["a+b", "h1,h2", "/socket", "read-write", "a@b", "c:d?"])),
+).map("=".join)
+PRISMAS = "schema=public&connection_limit=3&pool_timeout=1&pgbouncer=true&sslaccept=strict"
+
+
+@given(
+    user=users,
+    server=servers,
+    database=coded,
+    query=st.lists(st.one_of(parameters, st.sampled_from(PRISMAS.split("&"))), max_size=5),
+)
+def test_a_url_is_read_as_libpq_reads_it(
+    user: str, server: str, database: str, query: list[str]
+) -> None:
+    place = f"postgresql://{user}{user and '@'}{server}/{database}"
+    libpqs = "&".join(pair for pair in query if pair not in PRISMAS)
+    expected = {name: value for name, value in parse_dsn(f"{place}?{libpqs}").items() if value}
+    settings = read_database_url(f"{place}?{'&'.join(query)}")
+    if "sslaccept=strict" in query:
+        expected["sslmode"] = "verify-full"
+    assert {"dbname": settings.database, **settings.libpq} == expected
+    assert settings.schema_name == ("public" if "schema=public" in query else None)
 
 
 def test_the_name_of_the_database_is_decoded() -> None:
@@ -122,6 +183,9 @@ def test_a_parameter_becomes_a_setting(parameter: str, field: str, value: Any) -
     ("parameter", "translated"),
     [
         ("connect_timeout=3", {"connect_timeout": 3}),
+        ("connect_timeout=0.9", {"connect_timeout": 1}),
+        ("connect_timeout=1.1", {"connect_timeout": 2}),
+        ("connect_timeout=0", {"connect_timeout": 0}),
         ("sslmode=prefer", {"sslmode": "prefer"}),
         ("hostaddr=10.0.0.5", {"hostaddr": "10.0.0.5"}),
         ("sslmode=require&sslaccept=strict", {"sslmode": "verify-full"}),
@@ -171,7 +235,10 @@ def test_options_go_before_the_url() -> None:
         ("sslaccept=maybe", "sslaccept"),
         ("sslidentity=id.p12", "sslidentity"),
         ("schema=a%22b", "schema"),
-        ("password=secret", "password"),
+        ("port=0", "port"),
+        ("port=70000", "port"),
+        ("port=1,x", "port"),
+        ("client_encoding=latin1", "client_encoding"),
     ],
 )
 def test_a_parameter_that_cannot_be_right_is_named(parameter: str, field: str) -> None:
@@ -226,7 +293,11 @@ def test_every_option_with_a_type_is_known() -> None:
         "postgresql://u:p@h/",
         "postgresql://u:p@h:port/db",
         "postgresql://u:p@h:99999/db",
-        "postgresql://[u:p@h/db",
+        "postgresql://[u/db",
+        "postgresql://h/db?password",
+        "postgresql://u:p%zz@h/db",
+        "postgresql://u:p/u:p?u:p@h/db",
+        "postgresql://u:1/2?u=p@h/db",
         "postgresql://u:p%00@h/db",
         "postgresql://u:p@h/d%00b",
         "postgresql://u:p@h/db?application_name=a%00b",

@@ -8,7 +8,7 @@ import logging
 import pickle
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -76,7 +76,13 @@ def test_an_error_says_what_it_is_about() -> None:
         ("57P01", sdk.Unavailable),  # shut down
         ("57P03", sdk.Unavailable),  # starting up
         ("08006", sdk.Unavailable),  # connection failure
+        ("08007", sdk.Unavailable),  # whether the transaction was written is not known
+        ("25006", sdk.Unavailable),  # read-only
+        ("53100", sdk.Unavailable),  # disk full
+        ("53200", sdk.Unavailable),  # out of memory
         ("53300", sdk.Unavailable),  # too many connections
+        ("57P02", sdk.Unavailable),  # crash
+        ("58030", sdk.Unavailable),  # the server cannot read or write
         ("22P02", sdk.DatabaseError),  # no such enum label
         ("23505", sdk.DatabaseError),  # unique violation
         ("42703", sdk.DatabaseError),  # no such column
@@ -94,6 +100,9 @@ def test_a_sqlstate_becomes_an_error_with_its_cause(
     assert error.value.sqlstate == sqlstate and sqlstate in str(error.value)
     assert "secret" not in str(error.value) + repr(error.value)
     assert error.value.__cause__ is not None
+    assert getattr(error.value, "safe_to_retry", False) == (
+        kind is sdk.Unavailable and sqlstate != "08007"
+    )
     assert make_user(), "the connection can be used"
 
 
@@ -133,6 +142,60 @@ def test_a_locked_file_is_unavailable_and_another_trouble_of_sqlite_is_not(tmp_p
     with pytest.raises(sdk.DatabaseError, match="refused"):
         make_user()
     sdk.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    """A migrated SQLite file, to which this thread is connected."""
+    path = tmp_path / "stogram.db"
+    sdk.connect(f"sqlite:///{path}")
+    sdk.migrate()
+    yield path
+    sdk.close()
+
+
+def refused() -> sdk.Unavailable:
+    with pytest.raises(sdk.Unavailable) as error:
+        make_user()
+    assert error.value.safe_to_retry
+    return error.value
+
+
+def test_a_half_read_query_of_ones_own_is_not_another_writer(file: Path) -> None:
+    for _ in range(200):
+        make_user()
+    with sdk.session():
+        half_read = sdk.db.execute_sql('SELECT * FROM "User"')
+        half_read.fetchone()
+        other = sqlite3.connect(file)
+        with other:
+            other.execute("""UPDATE "User" SET bio = 'new'""")
+        other.close()
+        assert "is half read" in str(refused())
+        half_read.fetchall()
+        assert make_user()
+
+
+def test_a_disk_that_is_full_is_named_and_the_callers_transaction_goes_on(file: Path) -> None:
+    with sdk.transaction():
+        first = make_user()
+        (pages,) = sdk.db.execute_sql("PRAGMA page_count").fetchone()
+        sdk.db.execute_sql(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sdk.Unavailable, match="disk is full"):
+            for _ in range(1000):
+                make_user()
+        sdk.db.execute_sql(f"PRAGMA max_page_count = {pages + 1000}")
+        last = make_user()
+    assert sdk.get_user(first.id) and sdk.get_user(last.id)
+
+
+def test_a_file_that_cannot_be_written_or_opened_is_named(file: Path) -> None:
+    with sdk.session():
+        sdk.db.execute_sql("PRAGMA query_only = 1")
+        assert "read-only" in str(refused())
+        sdk.db.execute_sql("PRAGMA query_only = 0")
+    with pytest.raises(sdk.Unavailable, match="cannot be opened"):
+        sdk.connect("sqlite:////no/such/directory/stogram.db")
 
 
 def test_a_search_in_a_locked_file_says_that_it_is_unavailable(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Where the database is: the server's own `DATABASE_URL`, read as it is.
 
-The parameters are Prisma's. Their meaning here:
+libpq reads all of a PostgreSQL URL but the parameters of Prisma and of this package. So every form
+that it knows is known: several hosts with ports, sockets, IPv6, and user, password and database
+among the parameters. What the others mean here:
 
 =============================  ==============================================================
 parameter                      meaning here
@@ -8,7 +10,8 @@ parameter                      meaning here
 schema                         the PostgreSQL schema of the tables
 connection_limit               how many connections the pool opens at most
 pool_timeout                   seconds to wait for a free one (0: without end)
-connect_timeout                seconds to wait for the server to accept (0: without end)
+connect_timeout                seconds to wait for each server to accept (0: without end); whole
+                               ones, since libpq counts those, and rounded up
 socket_timeout                 seconds to wait for the answer to a statement (`statement_timeout`)
 lock_timeout                   seconds to wait for a lock in a transaction (this and the next: ours)
 idle_in_transaction_           seconds after which the server ends a transaction in which nothing
@@ -22,19 +25,20 @@ prepare                        whether statements are prepared, which saves most
                                never through a pooler, which is found out by itself
 pgbouncer,                     `pgbouncer=true` and `statement_cache_size=0` are the same as
 statement_cache_size           `prepare=false`
-host, hostaddr,                passed on to libpq, as are `sslrootcert`, `sslkey`,
-application_name, options      `target_session_attrs`, `tcp_user_timeout` and `keepalives...`
+host, port, user, password,    libpq's, as are all others that `options.LibpqOptions` names
+application_name, options
 =============================  ==============================================================
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Unpack
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from stogram_sdk.engine.options import (
     ConnectOptions,
@@ -53,6 +57,12 @@ _LIBPQ = LibpqOptions.__optional_keys__
 _LIBPQ_NUMBERS = LibpqNumbers.__optional_keys__
 _LIMITS = Limits.__optional_keys__
 _PREPARING = Preparing.__optional_keys__
+_OURS = ConnectOptions.__optional_keys__ - _LIBPQ
+# `ssl` is JDBC's, which libpq knows too.
+_IN_A_URL = _LIBPQ | {"dbname", "ssl"}
+
+# For libpq a user's name or password may hold a question mark.
+_POSTGRESQL = re.compile(r"(postgres(?:ql)?://(?:[^@/]*@)?[^?]*)\??(.*)", re.DOTALL)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -87,32 +97,52 @@ def read_database_url(
         )
     valid_text(url, "url", maximum=_MAX_LENGTH, minimum=0)
     valid_text(unquote(url), "url", maximum=_MAX_LENGTH, minimum=0)
+    given = {name: value for name, value in options.items() if value is not None}
+    if found := _POSTGRESQL.fullmatch(url):
+        return _postgresql(_read_by_libpq(*found.groups()) | given)
+    if not url.startswith("sqlite://"):
+        raise InvalidInput("a database url begins with postgresql:// or sqlite:///", field="url")
+    place, _, query = url.removeprefix("sqlite://").partition("?")
+    parameters: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    return _sqlite(unquote(place), parameters | given)
+
+
+def _read_by_libpq(place: str, query: str) -> dict[str, Any]:
+    """The parts and parameters of a PostgreSQL URL, by their names for libpq or for Prisma."""
+    import psycopg2.extensions
+
+    ours, libpqs = {}, []
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        name = unquote(name)
+        if name in _OURS:
+            ours[name] = unquote(value)
+        elif name in _IN_A_URL:
+            libpqs.append(pair)
+        elif name.isidentifier() and "@" not in query:
+            raise _unknown(name, "the database URL")
+        else:  # It may be a part of a password that holds a slash and a question mark.
+            raise _unreadable()
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise InvalidInput(
-            "the database URL cannot be read; percent-encode special characters in the user name "
-            "and the password (such as @ as %40)",
-            field="url",
-        ) from None
-    parameters: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
-    parameters.update({name: value for name, value in options.items() if value is not None})
-    if parts.scheme == "sqlite":
-        return _sqlite(parts.netloc, unquote(parts.path), parameters)
-    if parts.scheme in ("postgresql", "postgres"):
-        libpq: dict[str, Any] = {
-            "user": parts.username and unquote(parts.username),
-            "password": parts.password and unquote(parts.password),
-            "host": parts.hostname and unquote(parts.hostname),
-            "port": port,
-        }
-        return _postgresql(unquote(parts.path.removeprefix("/")), libpq, parameters)
-    raise InvalidInput("a database url begins with postgresql:// or sqlite:///", field="url")
+        return psycopg2.extensions.parse_dsn(f"{place}?{'&'.join(libpqs)}") | ours
+    except psycopg2.ProgrammingError:
+        raise _unreadable() from None  # libpq's own words may repeat a part of it.
 
 
-def _sqlite(netloc: str, path: str, parameters: dict[str, Any]) -> DatabaseSettings:
-    if netloc or not path.removeprefix("/"):
+def _unreadable() -> InvalidInput:
+    return InvalidInput(
+        "the database URL cannot be read; percent-encode special characters in the user name "
+        "and the password (such as @ as %40)",
+        field="url",
+    )
+
+
+def _unknown(name: str, where: str) -> InvalidInput:
+    return InvalidInput(f"unknown parameter {name!r} of {where}", field=name)
+
+
+def _sqlite(place: str, parameters: dict[str, Any]) -> DatabaseSettings:
+    if not place.startswith("/") or place == "/":
         raise InvalidInput(
             "a SQLite URL is sqlite:///relative/path, sqlite:////absolute/path or "
             "sqlite:///:memory:",
@@ -121,15 +151,12 @@ def _sqlite(netloc: str, path: str, parameters: dict[str, Any]) -> DatabaseSetti
     common = _common(parameters)
     parameters.pop("connect_timeout", None)
     if parameters:
-        raise InvalidInput(
-            f"unknown parameter {min(parameters)!r} of a SQLite URL", field=min(parameters)
-        )
-    return DatabaseSettings(engine="sqlite", database=path.removeprefix("/"), **common)
+        raise _unknown(min(parameters), "a SQLite URL")
+    return DatabaseSettings(engine="sqlite", database=place.removeprefix("/"), **common)
 
 
-def _postgresql(
-    database: str, libpq: dict[str, Any], parameters: dict[str, Any]
-) -> DatabaseSettings:
+def _postgresql(parameters: dict[str, Any]) -> DatabaseSettings:
+    database = parameters.pop("dbname", None)
     if not database:
         raise InvalidInput("the database URL names no database: .../name", field="url")
     common = _common(parameters)
@@ -158,21 +185,20 @@ def _postgresql(
         parameters["sslrootcert"] = parameters.pop("sslcert")
     unknown = sorted(parameters.keys() - _LIBPQ - {"connect_timeout"})
     if unknown:
-        raise InvalidInput(
-            f"unknown parameter {unknown[0]!r} of the database URL", field=unknown[0]
-        )
+        raise _unknown(unknown[0], "the database URL")
+    if "port" in parameters:
+        parameters["port"] = _ports(parameters["port"])
     for name, value in parameters.items():
         if name in _LIBPQ_NUMBERS:
             parameters[name] = int(_number(name, value))
         elif name != "connect_timeout":
             valid_text(value, name, maximum=_MAX_LENGTH, minimum=0)
-    libpq |= parameters
     return DatabaseSettings(
         engine="postgresql",
         database=database,
         schema_name=schema_name,
         prepare=prepare,
-        libpq={name: value for name, value in libpq.items() if value not in (None, "")},
+        libpq={name: value for name, value in parameters.items() if value not in (None, "")},
         **common,
     )
 
@@ -183,6 +209,18 @@ def _is_plain(schema_name: Any) -> bool:
     return bool(re.fullmatch(r"(?!pg_)[\w .-]+", name)) and len(name.encode()) <= 63
 
 
+def _ports(value: Any) -> str:
+    """The port of each host, with commas between; one left out is 5432."""
+    ports = str(value)
+    if not all(port == "" or _is_port(port) for port in ports.split(",")):
+        raise InvalidInput("port must be a number from 1 to 65535, one for each host", field="port")
+    return ports
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 65_536
+
+
 def _common(parameters: dict[str, Any]) -> dict[str, Any]:
     """Take the settings that both engines share out of `parameters`."""
     common: dict[str, Any] = {
@@ -191,7 +229,7 @@ def _common(parameters: dict[str, Any]) -> dict[str, Any]:
     if "socket_timeout" in common:
         common = {"statement_timeout": common.pop("socket_timeout")} | common
     if "connect_timeout" in common:
-        parameters["connect_timeout"] = int(common.pop("connect_timeout"))
+        parameters["connect_timeout"] = math.ceil(common.pop("connect_timeout"))
     if "connection_limit" in parameters:
         limit = _number("connection_limit", parameters.pop("connection_limit"))
         if limit < 1:

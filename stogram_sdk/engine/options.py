@@ -20,18 +20,36 @@ class LibpqOptions(LibpqNumbers, total=False):
 
     application_name: str | None
     channel_binding: str | None
+    fallback_application_name: str | None
+    gssdelegation: str | None
     gssencmode: str | None
+    gsslib: str | None
     host: str | None
     hostaddr: str | None
+    krbsrvname: str | None
+    load_balance_hosts: str | None
     options: str | None
     passfile: str | None
+    password: str | None
+    port: int | str | None
+    require_auth: str | None
+    requirepeer: str | None
+    service: str | None
+    ssl_max_protocol_version: str | None
+    ssl_min_protocol_version: str | None
     sslcert: str | None
+    sslcertmode: str | None
+    sslcompression: str | None
     sslcrl: str | None
+    sslcrldir: str | None
     sslkey: str | None
     sslmode: str | None
+    sslnegotiation: str | None
     sslpassword: str | None
     sslrootcert: str | None
+    sslsni: str | None
     target_session_attrs: str | None
+    user: str | None
 
 
 class Limits(TypedDict, total=False):
