@@ -7,8 +7,8 @@ takes a connection from the pool for as long as it runs; `session()` keeps one f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -16,6 +16,7 @@ import peewee
 
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.engine.options import ConnectOptions
+from stogram_sdk.engine.units import Unit, on_connection
 from stogram_sdk.errors import StogramError
 
 if TYPE_CHECKING:
@@ -23,21 +24,45 @@ if TYPE_CHECKING:
 
 
 class Database(peewee.DatabaseProxy):
-    """Stands for the database that `connect()` opened last."""
+    """Stands for the database that `connect()` opened last.
+
+    What Peewee has of units of work is a `Unit` here. If one opens a connection, that goes back to
+    the pool at the end.
+    """
 
     def atomic(self, *args: Any, **options: Any) -> Any:
-        """Peewee's own; if it opens a connection, that goes back to the pool at the end."""
-        return self._atomic(*args, **options)
+        return _unit(lambda database: database.atomic(*args, **options))
 
+    def transaction(self, *args: Any, **options: Any) -> Any:
+        return _unit(lambda database: database.transaction(*args, **options))
+
+    def manual_commit(self) -> Any:
+        return _unit(lambda database: database.manual_commit())
+
+    def connection_context(self) -> Any:
+        return _unit(nullcontext)
+
+    def __enter__(self) -> Database:
+        unit = self.atomic()
+        unit.__enter__()
+        self._state.ctx.append(unit)
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        if not self._state.ctx:
+            raise StogramError("`with db:` was left in another thread: use `with transaction():`")
+        self._state.ctx.pop().__exit__(*raised)
+
+
+def _unit(begin: Callable[[Any], AbstractContextManager[Any]]) -> Unit[Any]:
     @contextmanager
-    def _atomic(self, *args: Any, **options: Any) -> Iterator[Any]:
-        opened = self.connect(reuse_if_open=True)
-        try:
-            with super().atomic(*args, **options) as unit:
-                yield unit
-        finally:
-            if opened:
-                self.close()
+    def body() -> Iterator[Any]:
+        database = current_database()
+        database.connect(reuse_if_open=True)
+        with begin(database) as unit:
+            yield unit
+
+    return Unit(current_database, body)
 
 
 db = Database()
@@ -87,8 +112,7 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
     _require_no_transaction()
     database, _ = open_database(url, **options)
     with translated_errors():
-        database.connect()
-        database.close()
+        on_connection(database, lambda: None)
     close()
     db.initialize(database)
 
@@ -106,8 +130,7 @@ def current_time() -> datetime:
     return moment
 
 
-@contextmanager
-def session(*, statement_timeout: float | None = None) -> Iterator[None]:
+def session(*, statement_timeout: float | None = None) -> Unit[None]:
     """Keep one connection of the pool for everything inside; hand it back at the end.
 
     `statement_timeout` (seconds, 0: no limit) is how long each statement inside may take, instead
@@ -115,16 +138,21 @@ def session(*, statement_timeout: float | None = None) -> Iterator[None]:
     Between transactions, a connection that has ended is replaced.
     Raises `Unavailable` if there is no free connection in time. Errors of Peewee queries inside
     are raised as a `StogramError` too.
+
+    It belongs to the thread and to the asyncio task that enters it. A `StogramError` says so where
+    it is left elsewhere, where another task makes a call inside it, and where it decorates a
+    coroutine or generator.
     """
+    return Unit(current_database, lambda: _session(statement_timeout))
+
+
+@contextmanager
+def _session(statement_timeout: float | None = None) -> Iterator[None]:
     database = current_database()
     with translated_errors():
-        opened = database.connect(reuse_if_open=True)
-        try:
-            with database.limited_to(statement_timeout):
-                yield
-        finally:
-            if opened:
-                database.close()
+        database.connect(reuse_if_open=True)
+        with database.limited_to(statement_timeout):
+            yield
 
 
 def close() -> None:
@@ -140,15 +168,20 @@ def _require_no_transaction() -> None:
         raise StogramError("this thread is in a transaction: end it before the connection")
 
 
-@contextmanager
-def transaction() -> Iterator[None]:
+def transaction() -> Unit[None]:
     """Make what is inside one unit: all of it happens, or nothing.
 
     Inside another transaction it is a savepoint. Raises `Unavailable`; its `safe_to_retry` is False
     if the connection was lost at the commit, since nobody knows then whether that happened. See
-    `retrying` for a unit that runs again when it conflicts with another.
+    `retrying` for a unit that runs again when it conflicts with another. It belongs to a thread and
+    task, as `session()` does.
     """
-    with session(), current_database().atomic():
+    return Unit(current_database, _transaction)
+
+
+@contextmanager
+def _transaction() -> Iterator[None]:
+    with _session(), current_database().atomic():
         yield
 
 

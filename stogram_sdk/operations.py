@@ -9,8 +9,14 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import peewee
 
-from stogram_sdk.database import current_database
+from stogram_sdk.database import current_database, db
 from stogram_sdk.engine.failures import run_again, translate
+from stogram_sdk.engine.units import (
+    on_connection,
+    require_here,
+    require_plain_function,
+    require_result,
+)
 from stogram_sdk.validation import plain_text
 
 A = ParamSpec("A")
@@ -70,9 +76,12 @@ def _unit_of_work(
     whether to go on or to start over.
     """
 
+    require_plain_function(function)
+
     @wraps(function)
     def unit_of_work(*args: Any, **kwargs: Any) -> R:
         database = current_database()
+        require_here(database)
         can_repeat = repeatable
         if repeatable_with is not None:
             can_repeat = kwargs.get(repeatable_with) is not None
@@ -80,12 +89,8 @@ def _unit_of_work(
             if database.in_transaction():
                 with database.unit():
                     return function(*args, **kwargs)
-            opened = database.connect(reuse_if_open=True)
-            try:
-                return run_again(partial(function, *args, **kwargs), repeatable=can_repeat)
-            finally:
-                if opened:
-                    database.close()
+            unit = partial(function, *args, **kwargs)
+            return on_connection(database, partial(run_again, unit, repeatable=can_repeat))
         except peewee.PeeweeException as error:
             raise translate(error, repeatable=can_repeat) from error
 
@@ -101,11 +106,12 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
     Inside another transaction the function runs once, as a part of that one: the code that began
     it starts over.
     """
+    require_plain_function(function)
 
     @wraps(function)
     def in_transaction(*args: A.args, **kwargs: A.kwargs) -> R:
-        with current_database().atomic():
-            return function(*args, **kwargs)
+        with db.atomic():
+            return require_result(function(*args, **kwargs))
 
     return _unit_of_work(in_transaction, repeatable=False)
 

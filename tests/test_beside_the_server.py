@@ -304,9 +304,10 @@ def moment_of_the_migration() -> datetime:
 def test_nothing_from_before_the_migration_is_unread_and_everything_after_it_is(
     before_003: sdk.Chat,
 ) -> None:
-    began = sdk.database.current_time()
-    sdk.migrate()
-    ended = sdk.database.current_time()
+    with session():
+        began = sdk.database.current_time()
+        sdk.migrate()
+        ended = sdk.database.current_time()
     moment = moment_of_the_migration()
     assert began <= moment <= ended
     ann, ben = ann_of(before_003), sdk.find_user("ben")

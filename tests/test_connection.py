@@ -74,7 +74,7 @@ def test_what_is_at_work_when_all_is_closed_gets_done(engine: str) -> None:
     at_work, closed = threading.Event(), threading.Event()
 
     def work() -> sdk.User:
-        with database.atomic():
+        with sdk.db.atomic():
             ivan = make_user("ivan")
             at_work.set()
             closed.wait(10)
@@ -250,7 +250,7 @@ def test_a_transaction_that_is_left_open_is_rolled_back_and_concerns_nobody_else
 
 def test_a_unit_begins_together_with_its_first_statement(users: Callable[[], set[str]]) -> None:
     database = current_database()
-    with pytest.raises(Conflict), database.unit():
+    with pytest.raises(Conflict), sdk.session(), database.unit():
         connection = database.connection()
         assert connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
         make_user("boris")
@@ -264,7 +264,7 @@ def test_a_first_statement_that_cannot_be_sent_leaves_the_beginning_to_the_next(
     users: Callable[[], set[str]],
 ) -> None:
     database = current_database()
-    with pytest.raises(Conflict), database.unit():
+    with pytest.raises(Conflict), sdk.session(), database.unit():
         with pytest.raises(sdk.StogramError):
             database.execute_sql("SELECT %s", ["\0"])
         make_user("boris")
@@ -287,7 +287,7 @@ def test_a_unit_in_which_nothing_is_done_sends_nothing(users: Callable[[], set[s
 def test_a_connection_that_ends_before_the_first_statement_is_replaced(
     users: Callable[[], set[str]],
 ) -> None:
-    with pytest.raises(Conflict), current_database().unit():
+    with pytest.raises(Conflict), sdk.session(), current_database().unit():
         current_database().connection().close()
         make_user("boris")
         assert users() == {"ivan"}

@@ -120,5 +120,6 @@ def test_a_statement_counts_the_rows_it_wrote(engine: str) -> None:
     rename = Statement(lambda: sdk.User.update({sdk.User.bio: P.bio}).where(sdk.User.bio.is_null()))
     for _ in range(3):
         make_user()
-    assert rename.run(bio="bio") == 3
-    assert rename.run(bio="bio") == 0
+    with sdk.session():
+        assert rename.run(bio="bio") == 3
+        assert rename.run(bio="bio") == 0

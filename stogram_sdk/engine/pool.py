@@ -12,12 +12,15 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import peewee
 
+from stogram_sdk.engine.units import Place, on_connection, require_here
 from stogram_sdk.errors import StogramError, Unavailable
 
 # Seconds between two looks at connections in use, and without any before the thread ends.
@@ -37,6 +40,46 @@ class _OfTheParent:
 
     def __getattr__(self, name: str) -> Any:
         raise StogramError("this process was forked inside a transaction, which is its parent's")
+
+
+class _State(peewee._ConnectionLocal):
+    """Peewee's state of each thread, and where its session or transaction was entered."""
+
+    place: Place | None
+    #: Whether the statement that this thread is about to send returns what it writes.
+    returning = False
+
+    def reset(self) -> None:
+        super().reset()
+        self.place = None
+
+
+class _Transaction(peewee._transaction):
+    """Peewee's own, which does not end another one when it has been discarded itself."""
+
+    def __exit__(self, *raised: Any) -> None:
+        if self.db.top_transaction() is self:
+            super().__exit__(*raised)
+
+
+class _Savepoint(peewee._savepoint):
+    """Peewee's own, which after an interruption would also roll back what it has released."""
+
+    def __enter__(self) -> Any:
+        self._transaction = self.db.top_transaction()
+        return super().__enter__()
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if self.db.top_transaction() is not self._transaction:
+            return
+        if kind is not None:
+            self.rollback(begin=False)
+            return
+        try:
+            self.commit(begin=False)
+        except peewee.PeeweeException:
+            self.rollback(begin=False)
+            raise
 
 
 class PooledConnections(ABC):
@@ -59,15 +102,28 @@ class PooledConnections(ABC):
         self._max_idle = max_idle_connection_lifetime or float("inf")
         self._forget()
         super().__init__(*args, **options)
+        self._state = _State()
 
     def _forget(self) -> None:
         self._bookkeeping = threading.RLock()
-        self._returned = threading.Condition(self._bookkeeping)
-        self._idle: list[tuple[float, Any]] = []
-        self._holders: dict[Any, threading.Thread] = {}
+        # Every connection with the thread that holds it, or since when nobody does. Each step of
+        # one is a single assignment: whatever interrupts a thread, the books are right.
+        self._books: dict[Any, threading.Thread | float] = {}
+        # Not empty when a connection may have come back; a `Condition` cannot be interrupted.
+        self._returned: SimpleQueue[None] = SimpleQueue()
         self._watcher: threading.Thread | None = None
         self._wake_watcher = threading.Event()
         self._is_closed = False
+
+    def state(self) -> dict[str, Any]:
+        """Peewee's state of this thread, which other threads cannot look up."""
+        found: dict[str, Any] = vars(self._state)
+        return found
+
+    def place(self) -> Place | None:
+        """Where this thread entered the session or transaction that it is in."""
+        found: Place | None = self._state.place
+        return found
 
     def connect(self, reuse_if_open: bool = False) -> bool:
         if not self._state.closed:
@@ -77,23 +133,84 @@ class PooledConnections(ABC):
         self._state.conn, self._state.closed = self._take(), False
         return True
 
+    def connection(self) -> Any:
+        if self._state.closed:
+            raise StogramError("this thread has no connection: do it inside `with session():`")
+        return self._state.conn
+
+    def cursor(self, named_cursor: Any = None) -> Any:
+        return self.connection().cursor()
+
     def close(self) -> bool:
+        if self._state.transactions:
+            raise peewee.OperationalError("Attempting to close database while transaction is open.")
+        return self.release()
+
+    def release(self) -> bool:
+        """Give this thread's connection back, without a transaction that is still open in it."""
         if self._state.closed:
             return False
         if self._state.transactions:
-            raise peewee.OperationalError("Attempting to close database while transaction is open.")
+            self.discard()
+            return True
         connection = self._state.conn
         # The rest of Peewee's `reset()` is about a transaction, and there is none here.
         self._state.conn, self._state.closed = None, True
         self._give_back(connection)
         return True
 
+    def discard(
+        self, thread: threading.Thread | None = None, state: dict[str, Any] | None = None
+    ) -> None:
+        """Leave no connection and no transaction with a thread; by default this one.
+
+        It can be repeated when it is interrupted itself.
+        """
+        self._leave_books()
+        thread = thread or threading.current_thread()
+        for held in self._held_by(thread):
+            self._take_back(held)
+        state = self.state() if state is None else state
+        state.update(closed=True, conn=None, ctx=[], transactions=[], commit_callbacks=[])
+
+    def settle(self) -> None:
+        """Leave no transaction with this thread, whose session goes on; can be repeated too."""
+        self._leave_books()
+        for held in self._held_by(threading.current_thread()):
+            if held is not self._state.conn:
+                self._take_back(held)
+        self._cut_short(self._state.conn)
+        self._state.transactions.clear()
+        self._state.commit_callbacks.clear()
+
+    def _leave_books(self) -> None:
+        with suppress(RuntimeError):  # Raised when this thread holds the lock no more.
+            while True:
+                self._bookkeeping.release()
+
+    def _held_by(self, thread: threading.Thread) -> list[Any]:
+        return [held for held, holder in self._books.copy().items() if holder is thread]
+
+    def _take_back(self, held: Any) -> None:
+        if isinstance(held, _Opening):
+            self._books.pop(held, None)
+            self._tell_of_return()
+        else:
+            self._cut_short(held)
+            self._give_back(held)
+
+    def transaction(self, *args: Any, **options: Any) -> Any:
+        return _Transaction(self, *args, **options)
+
+    def savepoint(self) -> Any:
+        return _Savepoint(self)
+
     def close_all(self) -> None:
         """Close this thread's connection and all idle ones; others close when they come back."""
         self.close()
         with self._bookkeeping:
             self._is_closed = True
-            watcher = None if self._holders else self._watcher
+            watcher = None if self._lent() else self._watcher
         self.close_idle()
         self._wake_watcher.set()
         if watcher is not None:
@@ -102,73 +219,79 @@ class PooledConnections(ABC):
     def close_idle(self) -> None:
         """Close the connections that no thread holds."""
         with self._bookkeeping:
-            idle, self._idle = self._idle, []
-        for _, connection in idle:
+            idle = self._idle()
+            for connection in idle:
+                del self._books[connection]
+        for connection in idle:
             self._discard(connection)
 
     def forget_connections(self) -> None:
         """Drop all connections without telling the server, because the parent still uses them."""
-        for connection in (*self._holders, *(connection for _, connection in self._idle)):
+        for connection in self._books:
             if not isinstance(connection, _Opening):
                 self._abandon(connection)
         self._forget()
         if self._state.transactions:
             self._state.conn = _OfTheParent()
         else:
-            self._state.reset()
+            self._state.conn, self._state.closed = None, True
 
     def connections_in_use(self) -> int:
         """How many connections are with a thread right now."""
         with self._bookkeeping:
             self._reap()
-            return len(self._holders)
+            return len(self._lent())
 
     def connections_idle(self) -> int:
         """How many connections are open and with no thread."""
         with self._bookkeeping:
-            return len(self._idle)
+            return len(self._idle())
+
+    def _idle(self) -> dict[Any, float]:
+        return {held: since for held, since in self._books.items() if isinstance(since, float)}
+
+    def _lent(self) -> dict[Any, threading.Thread]:
+        return {held: by for held, by in self._books.items() if isinstance(by, threading.Thread)}
 
     def _take(self) -> Any:
         began = time.monotonic()
-        found = self._reserve(began)
+        while (found := self._reserve()) is None:
+            left = began + self._pool_timeout - time.monotonic()
+            if left <= 0:
+                raise Unavailable(
+                    f"all {self._connection_limit} connections are in use; waited "
+                    f"{self._pool_timeout:g} s for one (connection_limit, pool_timeout)"
+                )
+            with suppress(Empty):
+                self._returned.get(timeout=min(left, 1.0))
         if not isinstance(found, _Opening):
             return found
         try:
             connection = self._open(time.monotonic() - began)
         except BaseException:
-            with self._bookkeeping:
-                self._holders.pop(found, None)
-                self._returned.notify()
+            self._take_back(found)
             raise
         self._exchange(found, connection)
         return connection
 
-    def _reserve(self, began: float) -> Any:
-        """An idle connection, or the right to open one."""
-        now = began
+    def _reserve(self) -> Any:
+        """An idle connection, or the right to open one; None if there is neither."""
+        now = time.monotonic()
         with self._bookkeeping:
-            while True:
-                while self._idle:
-                    since, connection = self._idle.pop()
-                    if now - since <= self._max_idle:
-                        self._lend(connection)
-                        return connection
-                    self._discard(connection)
-                if len(self._holders) < self._connection_limit or self._reap():
-                    place = _Opening()
-                    self._lend(place)
-                    return place
-                left = began + self._pool_timeout - now
-                is_returned = self._returned.wait(min(left, 1.0))
-                now = time.monotonic()
-                if not is_returned and now >= began + self._pool_timeout:
-                    raise Unavailable(
-                        f"all {self._connection_limit} connections are in use; waited "
-                        f"{self._pool_timeout:g} s for one (connection_limit, pool_timeout)"
-                    )
+            for connection, since in self._idle().items():
+                if now - since <= self._max_idle:
+                    self._lend(connection)
+                    return connection
+                del self._books[connection]
+                self._discard(connection)
+            if len(self._books) < self._connection_limit or self._reap():
+                place = _Opening()
+                self._lend(place)
+                return place
+        return None
 
     def _lend(self, connection: Any) -> None:
-        self._holders[connection] = threading.current_thread()
+        self._books[connection] = threading.current_thread()
         if self._watcher is None:
             watcher = threading.Thread(target=self._watch, name="stogram_sdk watches", daemon=True)
             with suppress(RuntimeError):  # The interpreter is shutting down.
@@ -176,29 +299,35 @@ class PooledConnections(ABC):
                 self._watcher = watcher
 
     def _exchange(self, old: Any, new: Any) -> None:
-        """Note that the thread that holds the one now holds the other."""
+        """Note that this thread, which held the one, now holds the other."""
         with self._bookkeeping:
-            self._holders[new] = self._holders.pop(old, threading.current_thread())
+            self._books[new] = threading.current_thread()
+            self._books.pop(old, None)
 
     def _reap(self) -> bool:
         """Take back the connections of threads that ended without returning them."""
-        ended = [held for held, thread in self._holders.items() if not thread.is_alive()]
+        ended = [held for held, thread in self._lent().items() if not thread.is_alive()]
         for held in ended:
-            del self._holders[held]
+            del self._books[held]
             if not isinstance(held, _Opening):
                 self._discard(held)
-            self._returned.notify()
+            self._tell_of_return()
         return bool(ended)
 
     def _give_back(self, connection: Any) -> None:
         reusable = self._can_reuse(connection)
         with self._bookkeeping:
-            reusable = reusable and not self._is_closed
-            if self._holders.pop(connection, None) is not None and reusable:
-                self._idle.append((time.monotonic(), connection))
+            if reusable and not self._is_closed and connection in self._books:
+                self._books[connection] = time.monotonic()
             else:
+                self._books.pop(connection, None)
                 self._discard(connection)
-            self._returned.notify()
+        self._tell_of_return()
+
+    def _tell_of_return(self) -> None:
+        """Wake one of those who wait; nobody has to be waiting."""
+        if self._returned.empty():
+            self._returned.put(None)
 
     def _watch(self) -> None:
         last_busy = time.monotonic()
@@ -207,13 +336,18 @@ class PooledConnections(ABC):
             self._wake_watcher.clear()
             with self._bookkeeping:
                 self._reap()
-                held = [held for held in self._holders if not isinstance(held, _Opening)]
-                if self._holders:
+                lent = self._lent()
+                if lent:
                     last_busy = time.monotonic()
                 elif self._is_closed or time.monotonic() - last_busy > _LINGER:
                     self._watcher = None
                     return
-            self._look_after(held)
+            self._look_after([held for held in lent if not isinstance(held, _Opening)])
+
+    def _execute_alone(self, sql: Any, params: Any) -> FetchedRows:
+        """Carry out a statement of a thread that has no connection, as a call does."""
+        require_here(self)
+        return on_connection(self, lambda: FetchedRows(self.execute_sql(sql, params)))  # type: ignore[attr-defined]  # of peewee.Database
 
     def _open(self, waited: float) -> Any:
         """A new connection, for a thread that has waited for so many seconds already."""
@@ -232,9 +366,39 @@ class PooledConnections(ABC):
         """Whether another thread may have the connection, with no transaction in it."""
 
     @abstractmethod
+    def _cut_short(self, connection: Any) -> None:
+        """End the transaction that an interrupted call may have left in the connection."""
+
+    @abstractmethod
     def _discard(self, connection: Any) -> None:
         """Close a connection that no thread holds."""
 
     @abstractmethod
     def _abandon(self, connection: Any) -> None:
         """Drop a connection in a forked child."""
+
+
+class FetchedRows:
+    """The cursor of a statement whose connection has been given back."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.description = cursor.description
+        self._rows = iter(cursor.fetchall() if self.description else ())
+        self.rowcount = cursor.rowcount
+        self.lastrowid = cursor.lastrowid
+        cursor.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchmany(self, size: int = 1) -> list[Any]:
+        return list(islice(self._rows, size))
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def close(self) -> None:
+        """There is nothing left to close."""

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import peewee
-from psycopg2.extensions import TRANSACTION_STATUS_INERROR
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 
 from stogram_sdk.any_case import any_case_like
 from stogram_sdk.engine.dialects import Dialect, PostgresDialect
@@ -72,12 +73,12 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         )
         self._time_limits = TimeLimits()
         #: Connections that are not in the pool's books yet, since they are being opened.
-        self._new: set[Connection] = set()
+        self._new: WeakSet[Connection] = WeakSet()
         self._before_write: str | None = None
 
     def current_time(self) -> datetime:
         """The time by the server's clock: this process's time plus the measured difference."""
-        connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+        connection = self.connection()
         return cut_to_milliseconds(datetime.now(UTC) + connection.server_is_ahead)
 
     def before_write(self) -> str:
@@ -126,6 +127,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 self._send(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
 
     def execute_sql(self, sql: Any, params: Any = None) -> Any:
+        if self._state.closed:
+            return self._execute_alone(sql, params)
         self._heal()
         in_doubt = not (self._state.transactions or _only_reads(sql))
         try:
@@ -137,15 +140,17 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def has_prepared(self, statements: Iterable[Prepared]) -> bool:
         """Whether this thread's connection can execute them; it prepares those that it lacks."""
         self._heal()
-        connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+        connection = self.connection()
         if connection.prepared is None:
             return False
         for statement in statements:
             if statement.name not in connection.prepared:
+                connection.is_unfit = True  # Until it is noted what was prepared.
                 # Not by `execute_sql`: it need not be in the transaction that is about to begin.
                 with self._told_of_loss(in_doubt=False):
                     connection.cursor().execute(statement.prepare, statement.constants)
                 connection.prepared.add(statement.name)
+                connection.is_unfit = False
         return True
 
     def search_terms(self, text: str) -> str | None:
@@ -158,7 +163,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         level = self._adapter.isolation_level_str(isolation_level or "READ COMMITTED")
         opening = f"BEGIN ISOLATION LEVEL {level}; {self._limits_of_transaction}"
         if together:
-            connection = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
+            connection = self.connection()
             connection.opening = opening
         else:
             self._send(opening)
@@ -193,7 +198,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         """Send a statement that is about the session or transaction; returns its cursor."""
         self._heal()
         with self._told_of_loss(in_doubt=False):
-            cursor = self.cursor()  # type: ignore[no-untyped-call]  # not in the stubs
+            cursor = self.cursor()
             cursor.execute(sql)
         return cursor
 
@@ -212,7 +217,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     @contextmanager
     def pinned(self) -> Iterator[Any]:
         """This thread's connection, which is not replaced inside, since it holds session state."""
-        connection = self.connection()  # type: ignore[no-untyped-call]  # likewise
+        connection = self.connection()
         connection.is_pinned = True
         try:
             yield connection
@@ -243,8 +248,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         Once a transaction has begun it is lost with its connection, and nothing may hide that.
         """
         state = self._state
-        lost = state.conn
-        if state.closed or (state.transactions and not lost.opening):
+        lost = self.connection()
+        if state.transactions and not lost.opening:
             return
         if lost.is_usable() or lost.is_pinned:
             return
@@ -312,7 +317,14 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         for connection in silent:
             connection.cut()
 
+    def _cut_short(self, connection: Any) -> None:
+        is_idle = connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
+        if not is_idle or connection.opening or connection.savepoints:
+            connection.close()
+
     def _can_reuse(self, connection: Any) -> bool:
+        # What was changed for a while may not have been changed back, if that was interrupted.
+        connection.time_limit, connection.is_pinned = self.time_limit, False
         return not connection.is_spent() and self._adapter.is_connection_reusable(connection)
 
     def _discard(self, connection: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
 import peewee
 
@@ -18,9 +20,13 @@ from stogram_sdk.fields import utc_now
 from stogram_sdk.text import key_of
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from stogram_sdk.engine.database_url import DatabaseSettings
+
+
+class Connection(sqlite3.Connection):
+    """Knows the last cursor that returns what it writes: the write ends with the last row read."""
+
+    returning: ReferenceType[sqlite3.Cursor] | None = None
 
 
 class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
@@ -52,6 +58,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             lock_type="IMMEDIATE",
             returning_clause=True,
             check_same_thread=False,
+            factory=Connection,
         )
         self.statements: dict[Any, Any] = {}
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
@@ -69,11 +76,22 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         """A transaction of statements of this package."""
         return self.atomic()
 
+    def cursor(self, named_cursor: Any = None) -> Any:
+        connection = self.connection()
+        cursor = connection.cursor()
+        if self._state.returning:
+            connection.returning, self._state.returning = ref(cursor), False
+        return cursor
+
+    def rollback(self) -> None:
+        # Peewee also rolls back when what interrupted a commit let it finish.
+        if self.connection().in_transaction:
+            super().rollback()
+
     def search_terms(self, text: str) -> str | None:
         """The terms for the search index; None if there is no index, or it cannot find the text."""
-        connection: Any = self.connection()  # type: ignore[no-untyped-call]  # not in the stubs
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # likewise
-            is_there = connection.execute(HAS_SEARCH_INDEX).fetchone()
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+            is_there = self.connection().execute(HAS_SEARCH_INDEX).fetchone()
         return any_case_trigrams(text) if is_there else None
 
     def _connect(self) -> Any:
@@ -86,6 +104,9 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         know_all_letters(connection)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
+        if self._state.closed:
+            return self._execute_alone(sql, params)
+        self._state.returning = " RETURNING " in sql
         try:
             return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
         except (ValueError, OverflowError) as error:
@@ -98,6 +119,14 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _look_after(self, connections: Iterable[Any]) -> None:
         """Nothing to do: a statement runs in this process, so no server can be silent."""
+
+    def _cut_short(self, connection: Any) -> None:
+        # It is not closed, because a database in memory is its one connection.
+        cursor = connection.returning and connection.returning()
+        if cursor is not None:
+            cursor.close()
+        if connection.in_transaction:
+            connection.rollback()
 
     def _can_reuse(self, connection: Any) -> bool:
         if connection.in_transaction:

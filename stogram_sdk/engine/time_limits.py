@@ -58,7 +58,8 @@ class Connection(psycopg2.extensions.connection):
         self.depth = 0
         #: The names of the statements that are prepared on it; None where none may be.
         self.prepared: set[str] | None = None
-        self._closing = threading.Lock()
+        # Reentrant, because whoever is interrupted in `close` closes it again.
+        self._closing = threading.RLock()
         # libpq may close its own descriptor at any moment, and another file get the same number.
         self._ours = socket.socket(fileno=os.dup(self.fileno()))
         self._poll = select.poll()

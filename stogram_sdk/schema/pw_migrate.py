@@ -87,6 +87,11 @@ class _EndedByErrors:
         with _ended_by_errors():
             return super().connect(reuse_if_open)  # type: ignore[misc]  # Peewee's
 
+    def connection(self) -> Any:
+        # The process ends with the router: nobody waits for its connection.
+        self.connect(reuse_if_open=True)
+        return super().connection()  # type: ignore[misc]  # Peewee's
+
     def execute(self, query: Any, **options: Any) -> Any:
         if self._is_migrating:
             return super().execute(query, **options)  # type: ignore[misc]  # Peewee's

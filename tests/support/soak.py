@@ -162,6 +162,10 @@ def _at_once(*calls: Callable[[], Any]) -> None:
         thread.join()
 
 
+class _Interrupted(BaseException):
+    """As Ctrl-C, or the time limit of a task queue."""
+
+
 class Faults:
     """Each method is one kind of fault; it returns when the fault is over."""
 
@@ -284,10 +288,36 @@ class Faults:
         if status:
             self._books.wrong.append(f"a forked child ended with {status}")
 
+    def interrupted(self) -> None:
+        """A signal handler raises in the midst of a call."""
+        is_armed = False
+
+        def interrupt(number: int, frame: object) -> None:
+            if is_armed:
+                raise _Interrupted
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        for _ in range(20):
+            content = new_id()
+            try:
+                is_armed = True
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.01))
+                sdk.send_message(self._load.users[0], self._load.chats[0], content)
+                is_armed = False
+            except (_Interrupted, sdk.Unavailable):
+                is_armed = False
+                self._books.perhaps_sent.append(content)
+            else:
+                self._books.sent.append(content)
+            if current_database().in_transaction() or not current_database().is_closed():
+                self._books.wrong.append("an interrupted call has left a connection")
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
     def thread_death(self) -> None:
         def forget_to_close() -> None:
             with suppress(Exception):
-                current_database().execute_sql("SELECT 1")
+                current_database().connect()
 
         _at_once(*[forget_to_close] * 3)
 

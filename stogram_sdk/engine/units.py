@@ -1,0 +1,254 @@
+"""Units of work: a connection, a session or a transaction, of which nothing is left at the end.
+
+A signal handler, a time limit or Ctrl-C may raise between any two bytecodes, also in the code that
+cleans up. So a clean-up can be repeated, and two guards run it, one around the other: the outer one
+heals what interrupts the inner one.
+
+A session or transaction belongs to one thread, one task and one context: calls from elsewhere would
+be outside it, or in somebody else's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from functools import wraps
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from stogram_sdk.errors import StogramError
+
+A = ParamSpec("A")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_IN_ANOTHER_TASK = (
+    "this thread is in a session or transaction of another task: end that before its next await, "
+    "or run each as one function in a thread, as with asyncio.to_thread()"
+)
+_IN_ANOTHER_CONTEXT = (
+    "this thread is in a session or transaction that was entered in another context, as by a "
+    "dependency with `yield`: decorate the function that makes the calls with @session()"
+)
+_IN_A_DEPENDENCY = (
+    "a dependency with `yield` is entered in one thread and left in another, and its endpoint runs "
+    "in a third: decorate the endpoint with @session() or @transaction() instead"
+)
+_OUTSIDE = (
+    "this call would be outside its caller's transaction, which is in another thread: "
+    "run the whole transaction as one function in that thread"
+)
+_LEFT_ELSEWHERE = (
+    "a session or transaction was left in another thread, task or context than it was entered in: "
+    "it was rolled back; decorate one function with @session() or @transaction() instead"
+)
+_NOT_A_PLAIN_FUNCTION = (
+    "a coroutine or generator would run outside, after this has ended: decorate a plain function; "
+    "a coroutine then calls it in a thread, as with asyncio.to_thread(); in a generator, write "
+    "`with session():` around what does not yield"
+)
+
+
+class Place:
+    """Where the outermost session or transaction of a thread was entered."""
+
+    __slots__ = ("state", "task", "thread")
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.thread = threading.current_thread()
+        self.task = _current_task()
+        #: Peewee's state of this thread, which another thread cannot look up.
+        self.state = state
+
+    def is_open(self) -> bool:
+        return self.state["place"] is self
+
+
+# In a copy of a context, as in `asyncio.to_thread()`, it names the place of another thread.
+_place_of_context: ContextVar[Place | None] = ContextVar("stogram_sdk", default=None)
+
+
+def _current_task() -> Any:
+    asyncio = sys.modules.get("asyncio.tasks")  # Whoever runs a loop has imported it.
+    if asyncio is None or asyncio.events._get_running_loop() is None:
+        return None
+    return asyncio.current_task()
+
+
+def require_here(database: Any) -> None:
+    """Refuse a call inside a session or transaction that is somebody else's, or elsewhere."""
+    place, entered = database.place(), _place_of_context.get()
+    if place is entered:
+        if place is not None and place.task not in (None, _current_task()):
+            raise StogramError(_IN_ANOTHER_TASK)
+    elif place is not None:
+        raise StogramError(_IN_ANOTHER_CONTEXT)
+    elif entered is not None and entered.is_open() and entered.state["transactions"]:
+        raise StogramError(_OUTSIDE)
+
+
+def _require_own_thread() -> None:
+    """Refuse what is entered as the whole work of a worker thread: it is left in any other."""
+    frame: Any = sys._getframe(2)  # Of whoever enters it.
+    while frame is not None and frame.f_code.co_flags & inspect.CO_GENERATOR:
+        frame = frame.f_back and frame.f_back.f_back  # Past `contextlib`, which runs generators.
+    if frame is not None and frame.f_globals.get("__name__", "").startswith("anyio."):
+        raise StogramError(_IN_A_DEPENDENCY)
+
+
+def require_plain_function(function: Callable[..., Any]) -> None:
+    """Refuse what only makes a coroutine or generator, whose body runs after the unit."""
+    for called in (function, type(function).__call__):
+        if (
+            inspect.iscoroutinefunction(called)
+            or inspect.isgeneratorfunction(called)
+            or inspect.isasyncgenfunction(called)
+        ):
+            raise StogramError(_NOT_A_PLAIN_FUNCTION)
+
+
+def require_result(result: R) -> R:
+    """The result of a function, unless that has only made a coroutine or generator."""
+    if isinstance(result, CoroutineType | GeneratorType | AsyncGeneratorType):
+        if not isinstance(result, AsyncGeneratorType):
+            result.close()  # Python would warn that it was never awaited.
+        raise StogramError(_NOT_A_PLAIN_FUNCTION)
+    return result
+
+
+def on_connection(database: Any, work: Callable[[], R]) -> R:
+    """Do the work on this thread's connection, or on one of the pool that it gives back."""
+    was_closed = database.is_closed()
+    clean_up = database.discard if was_closed else database.settle
+    try:
+        try:
+            database.connect(reuse_if_open=True)
+            result = work()
+            if was_closed:
+                database.release()
+            return result
+        except BaseException:
+            clean_up()
+            raise
+    except BaseException:
+        clean_up()
+        raise
+
+
+class Unit(Generic[T]):
+    """A session or a transaction: a context manager, and a decorator for plain functions.
+
+    `body` takes a connection and does what it is about. Here is what all have in common: where it
+    was entered, and that nothing of it is left.
+    """
+
+    _is_entered = False
+
+    def __init__(
+        self, database: Callable[[], Any], body: Callable[[], AbstractContextManager[T]]
+    ) -> None:
+        self._find_database = database
+        self._make_body = body
+
+    def __call__(self, function: Callable[A, R]) -> Callable[A, R]:
+        require_plain_function(function)
+
+        @wraps(function)
+        def inside(*args: A.args, **kwargs: A.kwargs) -> R:
+            unit = Unit(self._find_database, self._make_body)
+            try:
+                with unit:
+                    return require_result(function(*args, **kwargs))
+            except BaseException:
+                unit._clean_up()
+                raise
+
+        return inside
+
+    def __enter__(self) -> T:
+        if self._is_entered:
+            raise StogramError("a session or transaction is entered once: call the function again")
+        self._database = database = self._find_database()
+        require_here(database)
+        _require_own_thread()
+        state = database.state()
+        self._was_closed, self._depth = state["closed"], len(state["transactions"])
+        self._around = _place_of_context.get()
+        self._place = state["place"] or Place(state)
+        self._is_outermost = not self._place.is_open()
+        try:
+            try:
+                self._is_entered = True
+                _place_of_context.set(self._place)
+                state["place"] = self._place
+                self._body = self._make_body()
+                entered = self._body.__enter__()
+                self._transactions = state["transactions"][:]
+                return entered
+            except BaseException:
+                self._clean_up()
+                raise
+        except BaseException:
+            self._clean_up()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            try:
+                self._require_here()
+                self._body.__exit__(kind, error, traceback)
+                if self._was_closed:
+                    self._database.release()
+                self._leave()
+            except BaseException:
+                self._clean_up()
+                raise
+        except BaseException:
+            self._clean_up()
+            raise
+
+    def __del__(self) -> None:
+        # Interrupted between two bytecodes of the caller, or before the first one of `__exit__`.
+        # By now the thread may be in another transaction.
+        if self._is_entered and self._place.state["transactions"] == self._transactions:
+            self._clean_up()
+
+    def _require_here(self) -> None:
+        try:
+            is_here = self._database.place() is self._place
+            if is_here:
+                require_here(self._database)
+        except StogramError:
+            is_here = False
+        if not is_here:
+            raise StogramError(_LEFT_ELSEWHERE)
+
+    def _clean_up(self) -> None:
+        """Leave nothing, if there is still something; can be repeated when it is interrupted."""
+        if not self._is_entered:
+            return
+        place = self._place
+        if place.is_open():
+            if place.thread is not threading.current_thread():
+                self._database.discard(place.thread, place.state)
+            elif self._was_closed:
+                self._database.discard()
+            elif not self._depth:
+                self._database.settle()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._is_outermost and self._place.is_open():
+            self._place.state["place"] = None
+        if _place_of_context.get() is self._place:
+            _place_of_context.set(self._around)
+        self._is_entered = False
