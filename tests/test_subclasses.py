@@ -74,7 +74,7 @@ def test_a_time_of_a_subclass_is_stored_as_the_moment_that_it_is(time: Any) -> N
     assert sdk.publish_scheduled(now=early) == []
     assert [message.id for message in sdk.publish_scheduled(now=time)] == [waiting.id]
     old = sdk.ImportedMessage("old", ann.id, time, "old")
-    assert sdk.import_messages(ann.id, chat.id, [old]) == 1
+    assert sdk.import_messages(ann.id, make_chat(ann).id, [old]) == 1
     with sdk.session():
         assert sdk.Message.get_by_id("old").created_at == MOMENT
         # A row of one's own, without a function of the package.
