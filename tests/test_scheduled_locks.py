@@ -28,6 +28,7 @@ def held(url: str, sql: str, *values: str) -> Iterator[None]:
         with other.cursor() as cursor:
             cursor.execute(sql, values)
         yield
+        other.rollback()  # the server may see a mere close later
     finally:
         other.close()
 
