@@ -395,7 +395,7 @@ def list_chats(
         **values,
     )
     if cursor is None and rows:
-        until = time_from_database(rows[0][7])
+        until = time_from_database(rows[0][8])
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(

@@ -15,6 +15,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
+from stogram_sdk.models import PublishedMessage
 from stogram_sdk.paging import write_cursor
 from tests.support.contract import (
     CALLS,
@@ -81,7 +82,7 @@ def test_a_call_is_undone_with_the_transaction_of_the_caller(label: str, world: 
     assert stored_rows() == before
 
 
-TABLES = sorted({model._meta.table_name for model in sdk.MODELS})
+TABLES = sorted({model._meta.table_name for model in (*sdk.MODELS, PublishedMessage)})
 
 
 def refuse_writes(table: str) -> None:

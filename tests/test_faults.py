@@ -22,7 +22,7 @@ from stogram_sdk.database import current_database
 from stogram_sdk.models import new_id
 from tests.support.factories import make_chat, make_user
 from tests.support.proxy import Cut, Silence
-from tests.support.site import SHORT, Site, eventually, running_site
+from tests.support.site import DATABASE, SHORT, Site, eventually, running_site
 
 pytestmark = pytest.mark.slow
 
@@ -144,6 +144,65 @@ def test_while_the_server_is_down_it_is_unavailable_at_once(site: Site, member: 
         assert seconds(lambda: is_there(member)) < 1
     finally:
         site.cluster.start()
+    assert is_there(member)
+
+
+# A server that only reads.
+
+
+def test_a_connection_to_a_server_that_only_reads_is_not_lent_again(
+    site: Site, member: str
+) -> None:
+    assert is_there(member)
+    with site.read_only():
+        with sdk.session():
+            (first,) = query("SELECT pg_backend_pid()")
+            assert is_there(member)
+            with pytest.raises(sdk.Unavailable, match="only reads") as error:
+                sdk.update_privacy(member, show_last_seen=False)
+            (second,) = query("SELECT pg_backend_pid()")
+        assert (error.value.sqlstate, error.value.safe_to_retry) == ("25006", True)
+        assert first != second
+    assert not sdk.update_privacy(member, show_last_seen=False).show_last_seen
+
+
+def test_after_a_failover_the_next_call_writes(site: Site, member: str) -> None:
+    assert is_there(member)
+    site.fail_over()
+    assert not sdk.update_privacy(member, show_last_seen=False).show_last_seen
+
+
+def test_of_several_hosts_the_one_that_writes_is_found(the_site: Site) -> None:
+    directory = the_site.cluster.directory / "standby"
+    directory.mkdir()
+    standby = the_site.cluster.standby(directory)
+    standby.start()
+    try:
+        sdk.connect(
+            f"postgresql://postgres@/{DATABASE}?host={directory},{the_site.cluster.directory}"
+            "&target_session_attrs=read-write"
+        )
+        assert is_there(make_user().id)
+        sdk.connect(f"postgresql://postgres@/{DATABASE}?host={directory}")
+        with pytest.raises(sdk.Unavailable, match="only reads"):
+            make_user()
+        standby.promote()
+        assert make_user()
+    finally:
+        sdk.close()
+        standby.stop("immediate")
+
+
+# A server that stands still.
+
+
+def test_a_frozen_server_is_given_up_in_time(site: Site, member: str) -> None:
+    processes = site.cluster.freeze()
+    try:
+        assert seconds(lambda: is_there(member)) < 2.5
+        assert seconds(lambda: is_there(member)) < 2.5
+    finally:
+        site.cluster.thaw(processes)
     assert is_there(member)
 
 

@@ -133,15 +133,23 @@ def started_server(directory: Path, binaries: Path, *options: str) -> Iterator[s
 class Cluster:
     """A server of its own, to be started and stopped; data and socket are in the directory."""
 
-    def __init__(self, directory: Path, binaries: Path, *options: str) -> None:
+    def __init__(
+        self, directory: Path, binaries: Path, *options: str, follows: Cluster | None = None
+    ) -> None:
+        """`follows`: the running server whose standby this one is."""
         self.directory = directory
         self._binaries = binaries
+        self._options = options
         self._settings = " ".join(f"-c {option}" for option in (*_FAST, *options))
         self._run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, **_as_user()}
         if "user" in self._run:
             os.chown(directory, pwd.getpwnam(self._run["user"]).pw_uid, -1)
         data = f"{directory}/data"
-        if not Path(data).exists():
+        if follows is not None:
+            source = ["-h", str(follows.directory), "-U", "postgres", "-c", "fast"]
+            copy = [f"{binaries}/pg_basebackup", "-D", data, "-R", *source]
+            subprocess.run(copy, **self._run)
+        elif not Path(data).exists():
             initdb = [f"{binaries}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"]
             subprocess.run([*initdb, "-E", "UTF8", *_locale(binaries)], **self._run)
         self._pg_ctl = [f"{binaries}/pg_ctl", "-D", data, "-w", "-l", f"{directory}/log"]
@@ -163,20 +171,46 @@ class Cluster:
         """`mode`: fast (sessions end, then the server) or immediate (as if it had crashed)."""
         subprocess.run([*self._pg_ctl, "-m", mode, "stop"], **self._run)
 
-    def kill(self) -> None:
-        """kill -9 for every process of the server."""
-        lock_file = self.directory / "data/postmaster.pid"
-        pid = int(lock_file.read_text().split()[0])
+    def standby(self, directory: Path) -> Cluster:
+        """A server that follows this one, which runs; not started yet."""
+        return Cluster(directory, self._binaries, *self._options, follows=self)
+
+    def promote(self) -> None:
+        """Make the standby a server that writes."""
+        subprocess.run([*self._pg_ctl, "promote"], **self._run)
+
+    def freeze(self) -> list[int]:
+        """Stop every process of the server where it is; their numbers."""
+        pid = int(self._lock_file.read_text().split()[0])
         os.kill(pid, signal.SIGSTOP)  # Stopped first, or it could start another process meanwhile.
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
-            with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
-        while any(Path(f"/proc/{each}/exe").exists() for each in (pid, *children)):
+        processes = [pid, *map(int, children)]
+        _signal(processes, signal.SIGSTOP)
+        return processes
+
+    def thaw(self, processes: list[int]) -> None:
+        """Let them go on."""
+        _signal(processes, signal.SIGCONT)
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.directory / "data/postmaster.pid"
+
+    def kill(self) -> None:
+        """kill -9 for every process of the server."""
+        processes = self.freeze()
+        _signal(processes, signal.SIGKILL)
+        while any(Path(f"/proc/{each}/exe").exists() for each in processes):
             time.sleep(0.01)
         # Where nobody reaps it, a dead process looks alive to the next server.
-        lock_file.unlink()
+        self._lock_file.unlink()
         self.socket.with_suffix(".5432.lock").unlink()
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for each in processes:
+        with suppress(ProcessLookupError):
+            os.kill(each, number)
 
 
 def _locale(binaries: Path) -> list[str]:

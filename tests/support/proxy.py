@@ -48,7 +48,8 @@ class Proxy:
     """Listens on `port` of 127.0.0.1 for a server on a Unix socket."""
 
     def __init__(self, upstream: Path) -> None:
-        self._upstream = upstream
+        #: The server's socket; connections that are open keep the one that they have.
+        self.upstream = upstream
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self._selector = selectors.DefaultSelector()
@@ -130,7 +131,7 @@ class Proxy:
             return
         server = socket.socket(socket.AF_UNIX)
         try:
-            server.connect(str(self._upstream))
+            server.connect(str(self.upstream))
         except OSError:  # The server is down.
             server.close()
             _close(client, reset=True)

@@ -34,7 +34,11 @@ class Site:
         self.cluster = cluster
         self.proxy = proxy
         self.url = proxy.url(DATABASE)
-        self.direct_url = f"postgresql://postgres@/{DATABASE}?host={cluster.directory}"
+        self._copies = 0
+
+    @property
+    def direct_url(self) -> str:
+        return f"postgresql://postgres@/{DATABASE}?host={self.cluster.directory}"
 
     @contextmanager
     def administrator(self) -> Iterator[Any]:
@@ -75,6 +79,37 @@ class Site:
             self.cluster.stop(mode)
         self.cluster.start()
 
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """The server takes no writes inside, also in the sessions that are there."""
+        self._set_read_only("on")
+        try:
+            yield
+        finally:
+            self._set_read_only("off")
+
+    def _set_read_only(self, value: str) -> None:
+        with self.administrator() as cursor:
+            cursor.connection.rollback()
+            cursor.connection.autocommit = True
+            cursor.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+            cursor.execute("SELECT pg_reload_conf()")
+        eventually(lambda: self.ask("SHOW default_transaction_read_only") == value)
+
+    def fail_over(self) -> None:
+        """A standby takes the server's place, with everything that was committed."""
+        old = self.cluster
+        self._copies += 1
+        home = old.directory.parent if self._copies > 1 else old.directory
+        directory = home / f"copy{self._copies}"
+        directory.mkdir()
+        self.cluster = old.standby(directory)
+        self.cluster.start()
+        old.stop("fast")  # It waits until the standby has it all.
+        self.cluster.promote()
+        self.proxy.upstream = self.cluster.socket
+        shutil.rmtree(old.directory / "data")
+
 
 _SESSIONS = "FROM pg_stat_activity WHERE application_name = 'stogram_sdk'"
 
@@ -95,10 +130,12 @@ def running_site(*options: str) -> Iterator[Site]:
             sdk.connect(site.direct_url)
             sdk.migrate()
             sdk.close()
-            yield site
+            try:
+                yield site
+            finally:
+                site.cluster.stop("immediate")
         finally:
             proxy.close()
-            cluster.stop("immediate")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

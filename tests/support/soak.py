@@ -203,6 +203,18 @@ class Faults:
     def killed(self) -> None:
         self._site.restart("kill")
 
+    def read_only_spell(self) -> None:
+        with self._site.read_only():
+            time.sleep(0.3)
+
+    def frozen(self) -> None:
+        processes = self._site.cluster.freeze()
+        time.sleep(1.8)
+        self._site.cluster.thaw(processes)
+
+    def promoted(self) -> None:
+        self._site.fail_over()
+
     def reset(self) -> None:
         self._site.proxy.reset()
 
