@@ -9,7 +9,7 @@ LARGE := 10000000
 SECONDS := 1
 
 .PHONY: demo test coverage quick test-prisma test-pgbouncer test-settings test-strict test-sdist check check-package \
-	soak bench bench-large clean
+	soak service bench bench-large clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +63,10 @@ test-strict: $(VENV)/installed
 # 1,000 faults in a row under load, some ten minutes: see tests/support/soak.py.
 soak: $(VENV)/installed
 	$(RUN) -m tests.support.soak --faults 1000
+
+# A web service of two workers under load for a minute; the database server is restarted once.
+service: $(VENV)/installed
+	$(RUN) -m tests.support.service --seconds 60
 
 # The quick tests as somebody has them who has only the source distribution: unpacked with nothing
 # beside it, and installed in an environment of its own.
