@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ class Units:
             except (sdk.NotFound, sdk.NotAllowed, sdk.Blocked):
                 outcome = "refused"
             except sdk.Unavailable as error:
-                outcome = f"gave up {error.sqlstate}"
+                outcome = f"gave up: {error}"
             with self._lock:
                 self.outcomes[outcome] += 1
 
@@ -89,11 +90,16 @@ class Units:
         return chance.choice(calls)
 
 
-def test_units_of_three_calls_never_give_up(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_units_of_three_calls_never_give_up(
+    engine: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if engine == "sqlite":
+        # Its writers wait in no order: on a busy machine one may wait for longer than the limit.
+        sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=60)
     caplog.set_level(logging.INFO, "stogram_sdk")
     units = Units()
     at_once(*[partial(units.work, seed) for seed in range(4)])
     again = Counter(message.split(":")[0] for message in caplog.messages)
     print(f"{engine}: {dict(units.outcomes)}, run again: {dict(again)}")
-    assert not [outcome for outcome in units.outcomes if outcome.startswith("gave up")], units
+    assert units.outcomes.keys() <= {"done", "refused"}, units.outcomes
     assert wrong_counts() == {}
