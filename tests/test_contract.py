@@ -82,7 +82,8 @@ def test_a_call_is_undone_with_the_transaction_of_the_caller(label: str, world: 
     assert stored_rows() == before
 
 
-TABLES = sorted({model._meta.table_name for model in (*sdk.MODELS, PublishedMessage)})
+MODELS: tuple[Any, ...] = (*sdk.MODELS, PublishedMessage)
+TABLES = sorted({model._meta.table_name for model in MODELS})
 
 
 def refuse_writes(table: str) -> None:

@@ -10,6 +10,7 @@ DECLARE
         'OLD."scheduledFor", OLD.hashtags, OLD.mentions)';
     make record;
     keeper text := home || '.stogram_keep_message_tags()';
+    path text := pg_catalog.current_setting('search_path');
 BEGIN
     IF pg_catalog.obj_description(keeper::pg_catalog.regprocedure, 'pg_proc') IS NOT NULL THEN
         RETURN;
@@ -37,7 +38,9 @@ BEGIN
             || ' ON ' || home || '."Message" ' || make.which
             || ' EXECUTE FUNCTION ' || keeper;
     END LOOP;
+    PERFORM pg_catalog.set_config('search_path', path, true);
     EXECUTE 'COMMENT ON FUNCTION ' || keeper || ' IS '
         || pg_catalog.quote_literal('@shipped ' || (@installed));
-    EXECUTE 'DELETE FROM ' || home || $q$."MessageTag" WHERE tag = ''$q$;
+    EXECUTE 'DELETE FROM ' || home
+        || $q$."MessageTag" WHERE tag OPERATOR(pg_catalog.=) ''$q$;
 END $block$;
