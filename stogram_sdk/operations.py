@@ -57,7 +57,10 @@ def operation(
 
 def _list_of_iterator(value: Any) -> Any:
     """A list in place of an iterator, which the first run would use up."""
-    return list(value) if isinstance(value, Iterator) else value
+    # An id is asked for first: it is most of what there is, and `Iterator` is slow to ask for.
+    if isinstance(value, str) or not isinstance(value, Iterator):
+        return value
+    return list(value)
 
 
 def _unit_of_work(
@@ -84,7 +87,7 @@ def _unit_of_work(
                 with database.unit():
                     return function(*args, **kwargs)
             unit = partial(function, *args, **kwargs)
-            return on_connection(database, partial(run_again, unit, repeatable=can_repeat))
+            return on_connection(database, run_again, unit, repeatable=can_repeat)
         except peewee.PeeweeException as error:
             raise translate(error, repeatable=can_repeat) from error
 

@@ -139,6 +139,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     def has_prepared(self, statements: Iterable[Prepared]) -> bool:
         """Whether this thread's connection can execute them; it prepares those that it lacks."""
+        if self._state.closed:
+            return False
         self._heal()
         connection = self.connection()
         if connection.prepared is None:
