@@ -102,7 +102,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         if self._state.conn.get_transaction_status() == TRANSACTION_STATUS_INERROR:
             yield
             return
-        transaction = self.top_transaction()
+        transaction = self._state.transactions[-1]
         self._state.conn.depth += 1
         name = f"stogram_{self._state.conn.depth}"
         self._state.conn.savepoints += f"SAVEPOINT {name}; "
@@ -111,7 +111,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             yield
             succeeded = True
         finally:
-            if self.top_transaction() is transaction:  # Otherwise it was discarded.
+            if self._state.transactions[-1:] == [transaction]:  # Otherwise it was discarded.
                 self._end_savepoint(name, succeeded)
 
     def _end_savepoint(self, name: str, succeeded: bool) -> None:
