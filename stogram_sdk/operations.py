@@ -61,8 +61,9 @@ def _plain(value: Any) -> Any:
 
     A subclass of `str` may join and cut in ways of its own, as those for HTML do.
     """
-    if type(value) is not str and isinstance(value, str):
-        return plain_text(value)
+    # A text is asked for first: it is most of what there is, and `Iterator` is slow to ask for.
+    if isinstance(value, str):
+        return value if type(value) is str else plain_text(value)
     return list(value) if isinstance(value, Iterator) else value
 
 
@@ -90,7 +91,7 @@ def _unit_of_work(
                 with database.unit():
                     return function(*args, **kwargs)
             unit = partial(function, *args, **kwargs)
-            return on_connection(database, partial(run_again, unit, repeatable=can_repeat))
+            return on_connection(database, run_again, unit, repeatable=can_repeat)
         except peewee.PeeweeException as error:
             raise translate(error, repeatable=can_repeat) from error
 

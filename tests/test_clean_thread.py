@@ -139,6 +139,16 @@ def in_session(scene: Scene, content: str) -> None:
         scene.send(content)
 
 
+def session_that_goes_on(scene: Scene, content: str) -> None:
+    with sdk.session():
+        try:
+            scene.send(content)
+        except (Interrupted, SoftLimit):
+            assert not current_database().in_transaction()
+            assert scene.send() in scene.contents()
+            raise
+
+
 def in_transaction(scene: Scene, content: str) -> None:
     with sdk.transaction():
         scene.send(content)
@@ -191,6 +201,7 @@ KINDS: list[Kind] = [
     several,
     refused,
     in_session,
+    session_that_goes_on,
     in_transaction,
     nested,
     of_peewee,
@@ -205,6 +216,7 @@ KINDS: list[Kind] = [
 SENT: dict[Kind, int] = {
     several: 1,
     in_session: 1,
+    session_that_goes_on: 1,
     decorated: 1,
     in_transaction: 2,
     nested: 2,
@@ -243,6 +255,7 @@ def test_a_call_may_be_interrupted_at_any_line(scene: Scene, kind: Kind) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_signals_may_interrupt_calls_at_any_moment(scene: Scene) -> None:
     chance = random.Random(0)
     interrupted = 0

@@ -102,6 +102,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         if self._state.conn.get_transaction_status() == TRANSACTION_STATUS_INERROR:
             yield
             return
+        transaction = self._state.transactions[-1]
         self._state.conn.depth += 1
         name = f"stogram_{self._state.conn.depth}"
         self._state.conn.savepoints += f"SAVEPOINT {name}; "
@@ -110,7 +111,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             yield
             succeeded = True
         finally:
-            self._end_savepoint(name, succeeded)
+            if self._state.transactions[-1:] == [transaction]:  # Otherwise it was discarded.
+                self._end_savepoint(name, succeeded)
 
     def _end_savepoint(self, name: str, succeeded: bool) -> None:
         connection = self._state.conn
@@ -139,6 +141,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     def has_prepared(self, statements: Iterable[Prepared]) -> bool:
         """Whether this thread's connection can execute them; it prepares those that it lacks."""
+        if self._state.closed:
+            return False
         self._heal()
         connection = self.connection()
         if connection.prepared is None:

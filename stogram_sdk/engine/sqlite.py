@@ -77,10 +77,9 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         return self.atomic()
 
     def cursor(self, named_cursor: Any = None) -> Any:
-        connection = self.connection()
-        cursor = connection.cursor()
+        cursor = self.connection().cursor()
         if self._state.returning:
-            connection.returning, self._state.returning = ref(cursor), False
+            self._state.conn.returning, self._state.returning = ref(cursor), False
         return cursor
 
     def rollback(self) -> None:

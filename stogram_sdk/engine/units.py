@@ -81,9 +81,11 @@ def _current_task() -> Any:
 
 def require_here(database: Any) -> None:
     """Refuse a call inside a session or transaction that is somebody else's, or elsewhere."""
-    place, entered = database.place(), _place_of_context.get()
+    place, entered = database._state.place, _place_of_context.get()
     if place is entered:
-        if place is not None and place.task not in (None, _current_task()):
+        if place is None or place.task is None:
+            return
+        if place.task is not _current_task():
             raise StogramError(_IN_ANOTHER_TASK)
     elif place is not None:
         raise StogramError(_IN_ANOTHER_CONTEXT)
@@ -120,14 +122,15 @@ def require_result(result: R) -> R:
     return result
 
 
-def on_connection(database: Any, work: Callable[[], R]) -> R:
+def on_connection(database: Any, work: Callable[A, R], *args: A.args, **options: A.kwargs) -> R:
     """Do the work on this thread's connection, or on one of the pool that it gives back."""
-    was_closed = database.is_closed()
+    was_closed = database._state.closed
     clean_up = database.discard if was_closed else database.settle
     try:
         try:
-            database.connect(reuse_if_open=True)
-            result = work()
+            if was_closed:
+                database.connect()
+            result = work(*args, **options)
             if was_closed:
                 database.release()
             return result
