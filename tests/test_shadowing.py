@@ -49,14 +49,12 @@ _CALLED = re.compile(r"\b([a-z_][a-z_0-9]*)\"?\s*\(")
 _OPERATOR = re.compile(r"[+\-*/<>=~!@#%^&|`?]+")
 
 
-@pytest.fixture(scope="module", params=["oldest", "newest"])
+@pytest.fixture(scope="module", params=["newest", *(["oldest"] if OLDEST.is_dir() else [])])
 def logged(request: pytest.FixtureRequest) -> Iterator[tuple[PostgresServer, Path]]:
     """A server, and the file in which it writes every statement."""
     directory = Path(tempfile.mkdtemp(prefix="stogram-shadowed-"))
     try:
         binaries = OLDEST if request.param == "oldest" else server_binaries(directory)
-        if not binaries.is_dir():
-            pytest.skip(f"there is no {OLDEST}")
         with started_server(directory, binaries, "log_statement=all") as url:
             yield PostgresServer(url, binaries), directory / "log"
     finally:
@@ -208,6 +206,5 @@ def test_nothing_that_others_have_made_runs_with_the_rights_of_the_owner(
         assert shadow(server, name, functions, operators) > 500
         begun = len(log.read_text())
         work(server, name)
-        Path("/tmp/wt/e_shadow.log").write_text(log.read_text()[begun:])
         flags = re.findall("WARNING:.*shadowed.*", log.read_text()[begun:])
     assert flags == []

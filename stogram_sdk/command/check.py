@@ -188,7 +188,8 @@ class _Look:
         tables = sorted(self.catalog.tables.keys() & {HISTORY, *self.expected.tables})
         rows = self.database.execute_sql(
             "SELECT name, has_table_privilege(to_regclass(quoted), 'SELECT') "
-            "FROM unnest(%s::text[], %s::text[]) AS given(name, quoted)",
+            "FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])) "
+            "AS given(name, quoted)",
             (tables, [self.schema.quoted(table) for table in tables]),
         ).fetchall()
         for table, readable in rows:

@@ -199,9 +199,9 @@ class PostgresDialect:
     def given(self, **columns: Node) -> Node:
         arrays: list[Node] = []
         for values in columns.values():
-            arrays += [SQL(", " if arrays else ""), values, SQL("::text[]")]
+            arrays += [SQL(f"{', ' if arrays else ''}pg_catalog.unnest("), values, SQL("::text[])")]
         names = ", ".join(f'"{name}"' for name in columns)
-        return NodeList([SQL("unnest("), *arrays, SQL(f") AS given({names})")], glue="")
+        return NodeList([SQL("ROWS FROM ("), *arrays, SQL(f") AS given({names})")], glue="")
 
     def given_rows(self, rows: Node, *fields: AnyField) -> Node:
         kind = _TextOf if self.tags_are_json else _TypeOf

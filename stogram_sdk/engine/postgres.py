@@ -341,7 +341,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 _LEARN = """
 SELECT clock_timestamp(), pg_backend_pid(), ARRAY(
     SELECT c.relname || '.' || a.attname
-    FROM unnest(%s::text[]) AS name
+    FROM pg_catalog.unnest(%s::text[]) AS name
     JOIN pg_class AS c ON c.oid = to_regclass(name)
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
     WHERE a.attname IN ('expiresAt', 'isArchived', 'notificationLevel')

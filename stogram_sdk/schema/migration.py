@@ -334,7 +334,7 @@ def missing_rights(
     tables = sorted({step.table for step in steps if step.table} & catalog.tables.keys())
     rows = database.execute_sql(
         "SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid IN "
-        "(SELECT to_regclass(name) FROM unnest(%s::text[]) AS name) AND NOT "
+        "(SELECT to_regclass(name) FROM pg_catalog.unnest(%s::text[]) AS name) AND NOT "
         "pg_has_role(c.relowner, 'USAGE') ORDER BY 1",
         ([schema.quoted(table) for table in tables],),
     ).fetchall()

@@ -46,7 +46,8 @@ ORDER BY c.relname, a.attnum
 
 _CONSTRAINTS = f"""
 SELECT k.contype, k.conname, c.relname,
-       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS of_key(number, place)
+       ARRAY(SELECT a.attname::text
+             FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS of_key(number, place)
              JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = of_key.number
              ORDER BY of_key.place),
        other.relname, k.confdeltype, k.confupdtype, k.convalidated
@@ -60,7 +61,7 @@ WHERE c.relnamespace = {_OID}
 _INDEXES = f"""
 SELECT i.relname, c.relname,
        ARRAY(SELECT coalesce(a.attname::text, pg_get_indexdef(i.oid, of_key.place::int, true))
-             FROM unnest(x.indkey::smallint[]) WITH ORDINALITY AS of_key(number, place)
+             FROM pg_catalog.unnest(x.indkey::smallint[]) WITH ORDINALITY AS of_key(number, place)
              LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = of_key.number
                  AND a.attnum > 0
              ORDER BY of_key.place),
@@ -75,7 +76,7 @@ WHERE c.relnamespace = {_OID}
 """
 
 _ENUMS = f"""
-SELECT t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+SELECT t.typname, pg_catalog.array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
 FROM pg_type AS t JOIN pg_enum AS e ON e.enumtypid = t.oid
 WHERE t.typnamespace = {_OID}
 GROUP BY t.typname

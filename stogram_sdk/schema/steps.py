@@ -357,7 +357,7 @@ class AddIndex(Step):
             return []
         (column,) = self.index.columns
         rows = (
-            f'FROM {schema.quoted(self.table)}, unnest("{column}") AS value '
+            f'FROM {schema.quoted(self.table)}, pg_catalog.unnest("{column}") AS value '
             f"WHERE octet_length(value) > {LONGEST_INDEXED_BYTES}"
         )
         return [

@@ -5,7 +5,7 @@ DECLARE
     keeper text := pg_catalog.quote_ident(@schema) || '.stogram_keep_message_tags()';
 BEGIN
     IF pg_catalog.obj_description(pg_catalog.to_regprocedure(keeper), 'pg_proc')
-        <> '@shipped ' || (@installed) THEN
+        OPERATOR(pg_catalog.<>) pg_catalog.concat('@shipped ', (@installed)) THEN
         EXECUTE 'COMMENT ON FUNCTION ' || keeper || ' IS NULL';
     END IF;
 END $block$;
