@@ -1,9 +1,10 @@
 """The order of a chat's messages, and the order in which rows are locked.
 
 The messages of a chat have the order (created_at, id), and become visible in that order: a call
-that writes one locks the row of the chat, and gives the message a time later than that of every
+that sends one locks the row of the chat, and gives the message a time later than that of every
 other message there. So a reader who has seen a message has seen all before it, and no page misses
-a message that was committed late. `Chat.updated_at` is the time of the last message, as on the
+a message that was committed late. Imported messages alone keep the times of another system, and
+need no lock for it. `Chat.updated_at` is the time of the last message, as on the
 server, which orders its list of chats by it. The next message gets a later time than that too.
 
 The server takes no locks, and dates messages by its own clock. So one of its messages may be

@@ -26,6 +26,9 @@ from tests.support.site import DATABASE, SHORT, Site, eventually, running_site
 
 pytestmark = pytest.mark.slow
 
+#: How a write goes over the wire, once the connection has prepared it.
+WRITE = "EXECUTE stogram_write"
+
 
 @pytest.fixture(scope="module")
 def the_site() -> Iterator[Site]:
@@ -250,7 +253,7 @@ def messages(chat: sdk.Chat) -> int:
 def test_a_message_with_an_id_survives_a_lost_answer(
     site: Site, chat: sdk.Chat, member: str, cut: Cut
 ) -> None:
-    site.proxy.cut_at("INSERT", cut)
+    site.proxy.cut_at(WRITE, cut)
     message_id = new_id()
     message = sdk.send_message(member, chat.id, "once", message_id=message_id)
     assert message.id == message_id
@@ -261,14 +264,14 @@ def test_a_message_with_an_id_survives_a_lost_answer(
 def test_a_message_without_an_id_is_not_sent_twice(
     site: Site, chat: sdk.Chat, member: str, cut: Cut, written: int
 ) -> None:
-    site.proxy.cut_at("INSERT", cut)
+    site.proxy.cut_at(WRITE, cut)
     with pytest.raises(sdk.Unavailable, match="not known") as error:
         sdk.send_message(member, chat.id, "once")
     assert not error.value.safe_to_retry
     assert messages(chat) == written
 
 
-@pytest.mark.parametrize("statement", ["BEGIN", "INSERT"])
+@pytest.mark.parametrize("statement", ["BEGIN", "PREPARE", WRITE])
 def test_what_is_lost_before_the_commit_is_done_again(
     site: Site, chat: sdk.Chat, member: str, statement: str
 ) -> None:
@@ -636,7 +639,7 @@ def test_the_log_says_what_was_healed_without_a_value(
     caplog.set_level(logging.INFO, "stogram_sdk")
     site.terminate()
     is_there(member)
-    site.proxy.cut_at("INSERT", Cut.AFTER)
+    site.proxy.cut_at(WRITE, Cut.AFTER)
     sdk.send_message(member, chat.id, "a secret", message_id=new_id())
     with suppress(sdk.Unavailable), sdk.session():
         query("SELECT pg_sleep(30), 'a secret'")

@@ -7,6 +7,8 @@ DECLARE
     place text;
     next text;
     attempts int := 0;
+    -- Fewer messages beside writers who are in the way, who lock theirs in any order.
+    size int := 1000;
 BEGIN
     LOOP
         BEGIN
@@ -21,7 +23,7 @@ BEGIN
                 SELECT message FROM "Message" AS message
                 WHERE id > coalesce(place, '') AND (
                     hashtags::text NOT IN ('{}', '[]') OR mentions::text NOT IN ('{}', '[]'))
-                ORDER BY id LIMIT 1000 FOR SHARE
+                ORDER BY id LIMIT size FOR SHARE
             ), filled AS (
                 INSERT INTO "MessageTag"
                 SELECT tag.* FROM batch, stogram_message_tags(batch.message) AS tag
@@ -33,8 +35,10 @@ BEGIN
                 '', CASE WHEN next IS NULL THEN 'complete' ELSE 'filling' END,
                 'epoch', coalesce(next, ''));
             attempts := 0;
+            size := LEAST(1000, size * 2);
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             attempts := attempts + 1;
+            size := GREATEST(10, size / 4);
             IF attempts > 1000 THEN
                 RAISE;
             END IF;

@@ -85,6 +85,11 @@ BEGIN
             IF TG_OP <> 'INSERT' THEN
                 -- One by one: a join would be planned anew each time, which takes longer.
                 FOR past IN SELECT * FROM stogram_message_tags(OLD) LOOP
+                    IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
+                        -- The rows may have been filled in since this snapshot was taken, and DELETE
+                        -- would not see them: this ends with a serialization failure then.
+                        INSERT INTO "MessageTag" SELECT past.* ON CONFLICT DO NOTHING;
+                    END IF;
                     DELETE FROM "MessageTag" AS kept
                     WHERE kept.tag = past.tag AND kept."chatId" = past."chatId"
                         AND kept."createdAt" = past."createdAt"
