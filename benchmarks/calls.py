@@ -200,6 +200,7 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
         "blocked_among": partial(sdk.blocked_among, MANY, [FEW, BLOCKED]),
         "visible_profiles": partial(sdk.visible_profiles, MANY, [FEW, BLOCKED]),
         "publish_scheduled, none due": sdk.publish_scheduled,
+        "acknowledge_published, none": partial(sdk.acknowledge_published, prepared.messages),
         **{
             f"list_chats, user in {count:,}": partial(sdk.list_chats, user_in_chats(count))
             for count in CHATS

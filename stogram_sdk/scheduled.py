@@ -207,7 +207,9 @@ def acknowledge_published(message_ids: Iterable[str]) -> int:
     There may be up to 10,000. It can be part of a transaction with your own writes: see the README.
     Returns how many were waiting for it. Raises `InvalidInput`.
     """
-    return _acknowledge.run(message_ids=valid_ids(message_ids, "message_ids"))
+    ids = valid_ids(message_ids, "message_ids")
+    with atomic():
+        return _acknowledge.run(message_ids=ids)
 
 
 def _publish_due(now: datetime, limit: int) -> None:
