@@ -114,14 +114,14 @@ def test_a_rollback_that_would_lose_data_is_refused(database_url: str) -> None:
 
 @pytest.mark.parametrize("command", ["migrate", "rollback", "status"])
 def test_a_server_that_is_not_there_is_one_line(command: str) -> None:
-    line = "Error: the database cannot be reached, or does not let this user in"
+    line = "Error: the database cannot be reached: nobody listens at this address"
     assert said(NOWHERE, command, code=1) == [line]
 
 
 @pytest.mark.parametrize("command", ["migrate", "rollback", "list"])
 def test_so_it_is_with_the_stock_command(command: str) -> None:
     done = pw_migrate(NOWHERE, command)
-    line = "Error: the database cannot be reached, or does not let this user in"
+    line = "Error: the database cannot be reached: nobody listens at this address"
     assert (done.returncode, done.stderr.splitlines()) == (1, [line])
 
 

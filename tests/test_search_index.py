@@ -318,5 +318,5 @@ def test_what_a_server_lacks_is_said(postgres_url: str, monkeypatch: pytest.Monk
 
 
 def test_tables_come_first(database_url: str) -> None:
-    with pytest.raises(sdk.MigrationError, match="run `stogram migrate` first"):
+    with pytest.raises(sdk.StogramError, match="run `stogram migrate` first"):
         make_search_index(database_url)

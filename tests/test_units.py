@@ -44,7 +44,7 @@ class Units:
             outcome = "done"
             try:
                 self.unit(calls)
-            except (sdk.NotFound, sdk.NotAllowed, sdk.Blocked):
+            except (sdk.NotFound, sdk.NotAllowed, sdk.Blocked, sdk.AlreadyExists):
                 outcome = "refused"
             except sdk.Unavailable as error:
                 outcome = f"gave up: {error}"
