@@ -88,7 +88,9 @@ BEGIN
                     IF pg_catalog.current_setting('transaction_isolation') <> 'read committed' THEN
                         -- The rows may have been filled in since this snapshot was taken, and DELETE
                         -- would not see them: this ends with a serialization failure then.
-                        INSERT INTO "MessageTag" SELECT past.* ON CONFLICT DO NOTHING;
+                        INSERT INTO "MessageTag"
+                        VALUES (past.tag, past."chatId", past."createdAt", past."messageId")
+                        ON CONFLICT DO NOTHING;
                     END IF;
                     DELETE FROM "MessageTag" AS kept
                     WHERE kept.tag = past.tag AND kept."chatId" = past."chatId"
