@@ -119,7 +119,8 @@ class Statement:
     def all(self, **values: Any) -> list[Any]:
         """Every row."""
         compiled = self._compiled()
-        return compiled.read_rows(self._execute(compiled, values).fetchall())
+        cursor = self._execute(compiled, values)
+        return compiled.read_rows(current_database().fetch(cursor))
 
     def first(self, **values: Any) -> Any:
         """The first row, or None."""

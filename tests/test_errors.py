@@ -16,7 +16,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-from tests.support.factories import make_user
+from tests.support.factories import make_chat, make_user
 
 # --- The tree ---
 
@@ -249,3 +249,25 @@ def test_what_keeps_the_password_does_not_show_it() -> None:
     assert SECRET in database.connect_params.values()
     for shown in (settings, database, sdk.db):
         assert "pässword" not in repr(shown) + str(shown)
+
+
+def test_an_error_while_rows_are_fetched_has_its_name(tmp_path: Path) -> None:
+    # SQLite finds the first row when a statement is sent, and the others later.
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
+    sdk.migrate()
+    ivan = make_user("ivan")
+    chat = make_chat(ivan)
+    for _ in range(20):
+        sdk.send_message(ivan.id, chat.id, "text")
+    outcomes = set()
+    with sdk.session():
+        connection = current_database().connection()
+        for steps in range(50, 4000, 50):
+            connection.set_progress_handler(lambda: 1, steps)
+            try:
+                outcomes.add(len(sdk.list_messages(ivan.id, chat.id)))
+            except sdk.Unavailable as error:
+                outcomes.add(str(error))
+        connection.set_progress_handler(None, 0)
+    sdk.close()
+    assert outcomes == {20, "the statement was interrupted; nothing was written"}

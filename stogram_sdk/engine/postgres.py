@@ -149,13 +149,21 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             return False
         for statement in statements:
             if statement.name not in connection.prepared:
-                connection.is_unfit = True  # Until it is noted what was prepared.
-                # Not by `execute_sql`: it need not be in the transaction that is about to begin.
-                with self._told_of_loss(in_doubt=False):
-                    connection.cursor().execute(statement.prepare, statement.constants)
+                # Noted first: if it is interrupted, at the worst the server does not know it.
                 connection.prepared.add(statement.name)
-                connection.is_unfit = False
+                try:
+                    with self._told_of_loss(in_doubt=False):
+                        connection.cursor().execute(statement.prepare, statement.constants)
+                except peewee.PeeweeException:
+                    connection.prepared.discard(statement.name)
+                    raise
         return True
+
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """All rows of the answer to a statement."""
+        with self._told_of_loss(in_doubt=True):
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
     def search_terms(self, text: str) -> str | None:
         """The terms for the search index; the statement itself sees whether there is one."""

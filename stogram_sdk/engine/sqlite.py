@@ -111,6 +111,12 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
 
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """All rows of the answer to a statement."""
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
     @contextmanager
     def limited_to(self, seconds: float | None) -> Iterator[None]:
         """There is no limit: a statement runs in this process until it is done."""

@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,8 @@ class Proxy:
                 self._silence = None
                 if silence is Silence.DROPPED:
                     for each in (self._listener, *self._clients):
-                        each.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+                        with suppress(FileNotFoundError):  # It has no filter: it came meanwhile.
+                            each.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
     def cut_at(self, statement: str, cut: Cut) -> None:
         """Reset the next connection that sends this word; COMMITTED is another one."""
