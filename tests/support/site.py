@@ -103,9 +103,13 @@ class Site:
         home = old.directory.parent if self._copies > 1 else old.directory
         directory = home / f"copy{self._copies}"
         directory.mkdir()
-        self.cluster = old.standby(directory)
-        self.cluster.start()
+        standby = old.standby(directory)
+        standby.start()
+        # A standby that answers may not follow yet, and nobody would wait for it then.
+        followers = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        eventually(lambda: self.ask(followers) == 1)
         old.stop("fast")  # It waits until the standby has it all.
+        self.cluster = standby
         self.cluster.promote()
         self.proxy.upstream = self.cluster.socket
         shutil.rmtree(old.directory / "data")
