@@ -13,7 +13,7 @@ from stogram_sdk.models import ChatMember, ChatSettings, Message, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of, settings_lock
 from stogram_sdk.rows import default_settings
-from stogram_sdk.statements import P, Statement, after_locking, statement
+from stogram_sdk.statements import P, Statement, after_locking, planned_anew, statement
 from stogram_sdk.unread import (
     last_read,
     mentions_after,
@@ -218,6 +218,7 @@ def _recount(in_chat: bool = False) -> Any:
 
 
 @statement
+@planned_anew
 def _unread_totals() -> Query:
     """Unread messages and mentions, in the muted chats and in the others."""
     chats: Any = (

@@ -30,7 +30,7 @@ from stogram_sdk.paging import START, Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
 from stogram_sdk.rows import Sender, answered_by, default_settings, person, read_message
 from stogram_sdk.server_columns import is_archived as is_archived_in
-from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.statements import P, after_locking, dialect, planned_anew, statement
 from stogram_sdk.unread import (
     has_unread_after,
     read_place,
@@ -226,6 +226,7 @@ _START = (True, *START, START[0])
 
 
 @statement
+@planned_anew
 def _list_chats(**filters: Any) -> Query:
     """The chats of the page are chosen first, from as little data as possible.
 

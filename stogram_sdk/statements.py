@@ -154,13 +154,24 @@ class Statement:
         statements: dict[Statement, _Compiled] = database.statements
         compiled = statements.get(self)
         if compiled is None:
-            compiled = statements[self] = _compile(database, self._build(**dict(self._variant)))
+            is_prepared = database.prepares and not hasattr(self._build, "is_planned_anew")
+            built = self._build(**dict(self._variant))
+            compiled = statements[self] = _compile(database, built, is_prepared)
         return compiled
 
 
 def statement(build: Callable[..., Any]) -> Statement:
     """Make a function that returns a query a `Statement`."""
     return Statement(build)
+
+
+def planned_anew(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Let PostgreSQL plan a statement at each call, whose best plan depends on the user's chats.
+
+    A plan for any user compares each of their chats with each of their settings.
+    """
+    vars(build)["is_planned_anew"] = True
+    return build
 
 
 def attach(row: R, **related: Any) -> R:
@@ -280,7 +291,7 @@ def _row_reader(parts: tuple[_Part, ...]) -> Callable[[Sequence[Any]], Any]:
     return lambda row: tuple([read(row) for read in readers])
 
 
-def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
+def _compile(database: Any, built: Query | AfterLocking, is_prepared: bool) -> _Compiled:
     if isinstance(built, AfterLocking):
         queries = [*built.lock, built.query]
         before_alone = database.before_locking
@@ -288,7 +299,7 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
         queries = [built]
         before_alone = "" if isinstance(built, Select) else database.before_write()
     plain = [database.get_sql_context().sql(query).query() for query in queries]
-    planned = [prepared(*query) for query in plain] if database.prepares else []
+    planned = [prepared(*query) for query in plain] if is_prepared else []
     return _Compiled(
         _form(before_alone, plain),
         _form(before_alone, [(each.execute, each.slots) for each in planned]),

@@ -259,7 +259,7 @@ def test_an_error_while_rows_are_fetched_has_its_name(tmp_path: Path) -> None:
     chat = make_chat(ivan)
     for _ in range(20):
         sdk.send_message(ivan.id, chat.id, "text")
-    outcomes = set()
+    outcomes: set[int | str] = set()
     with sdk.session():
         connection = current_database().connection()
         for steps in range(50, 4000, 50):
