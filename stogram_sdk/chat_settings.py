@@ -217,7 +217,6 @@ def _recount(in_chat: bool = False) -> Any:
     )
 
 
-@statement
 @planned_anew
 def _unread_totals() -> Query:
     """Unread messages and mentions, in the muted chats and in the others."""

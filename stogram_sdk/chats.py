@@ -223,9 +223,10 @@ def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) ->
 #: A place before every chat of the list: favorites first, then by last message, then by id. The
 #: last part is the time up to which messages count for the places.
 _START = (True, *START, START[0])
+#: Where a row of `_list_chats` has these, after the chat, settings, message, sender and answer.
+_FAVORITE, _LAST_AT, _UNREAD, _NEWEST = range(5, 9)
 
 
-@statement
 @planned_anew
 def _list_chats(**filters: Any) -> Query:
     """The chats of the page are chosen first, from as little data as possible.
@@ -396,14 +397,14 @@ def list_chats(
         **values,
     )
     if cursor is None and rows:
-        until = time_from_database(rows[0][8])
+        until = time_from_database(rows[0][_NEWEST])
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(
         rows,
         limit,
         "chats",
-        lambda row: (bool(row[5]), time_from_database(row[6]), row[0].id, until),
+        lambda row: (bool(row[_FAVORITE]), time_from_database(row[_LAST_AT]), row[0].id, until),
     )
     return Page([_summary(user_id, row) for row in page], page.next_cursor)
 
@@ -415,5 +416,5 @@ def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
     if message is not None:
         read_message((message, sender, chat, answered))
     peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
-    settings.unread_count = row[7]
+    settings.unread_count = row[_UNREAD]
     return ChatSummary(chat, settings, settings.unread_count, message, peer)

@@ -106,15 +106,19 @@ class Statement:
     """A query of Peewee that is built once for each database."""
 
     def __init__(
-        self, build: Callable[..., Any], variant: tuple[tuple[str, Any], ...] = ()
+        self,
+        build: Callable[..., Any],
+        variant: tuple[tuple[str, Any], ...] = (),
+        is_prepared: bool = True,
     ) -> None:
         self._build = build
         self._variant = variant
+        self._is_prepared = is_prepared
         self.variant = lru_cache(maxsize=None)(self._make_variant)
 
     def _make_variant(self, **options: Any) -> Statement:
         """The statement for these arguments; the same one for the same arguments."""
-        return Statement(self._build, (*self._variant, *options.items()))
+        return Statement(self._build, (*self._variant, *options.items()), self._is_prepared)
 
     def all(self, **values: Any) -> list[Any]:
         """Every row."""
@@ -154,8 +158,8 @@ class Statement:
         statements: dict[Statement, _Compiled] = database.statements
         compiled = statements.get(self)
         if compiled is None:
-            is_prepared = database.prepares and not hasattr(self._build, "is_planned_anew")
             built = self._build(**dict(self._variant))
+            is_prepared = database.prepares and self._is_prepared
             compiled = statements[self] = _compile(database, built, is_prepared)
         return compiled
 
@@ -165,13 +169,12 @@ def statement(build: Callable[..., Any]) -> Statement:
     return Statement(build)
 
 
-def planned_anew(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Let PostgreSQL plan a statement at each call, whose best plan depends on the user's chats.
+def planned_anew(build: Callable[..., Any]) -> Statement:
+    """The same, planned at each call: its best plan depends on how many chats the user has.
 
-    A plan for any user compares each of their chats with each of their settings.
+    A plan for any user would compare each of their chats with each of their settings.
     """
-    vars(build)["is_planned_anew"] = True
-    return build
+    return Statement(build, is_prepared=False)
 
 
 def attach(row: R, **related: Any) -> R:

@@ -30,6 +30,7 @@ from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.turns import seconds_to_wait
 from tests.support.postgres import PostgresServer
 from tests.support.states import PROJECT, Databases, environment, migrate_here, pw_migrate, stogram
+from tests.support.threads import wait_until
 
 #: Commands, in processes of their own.
 pytestmark = pytest.mark.slow
@@ -580,19 +581,6 @@ def test_killed_on_the_way(databases: Databases, filled: str, target: str, momen
         assert pw_migrate(url, "migrate").returncode == 0
         assert databases.dump(new) == target
         assert done(databases, new) == NAMES
-
-
-def wait_until(url: str, condition: str) -> None:
-    watcher = psycopg2.connect(url)
-    watcher.autocommit = True
-    cursor = watcher.cursor()
-    end = time.monotonic() + 60
-    while True:
-        cursor.execute(f"SELECT {condition}")
-        if cursor.fetchone() == (True,):
-            break
-        assert time.monotonic() < end, condition
-    watcher.close()
 
 
 class BrokenOff(Exception):

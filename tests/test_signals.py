@@ -18,6 +18,7 @@ import pytest
 
 from stogram_sdk.command.check import check
 from tests.support.states import PROJECT, Databases, environment, migrate_here, stogram
+from tests.support.threads import wait_until
 
 #: Commands, in processes of their own.
 pytestmark = pytest.mark.slow
@@ -49,21 +50,11 @@ def ends_soon(process: subprocess.Popen[str], number: signal.Signals) -> None:
     assert said == "Stopped. What is done stays done; run it again to go on.\n"
 
 
-def wait_until(url: str, condition: str) -> None:
-    watcher = psycopg2.connect(url)
-    watcher.autocommit = True
-    cursor = watcher.cursor()
-    end = time.monotonic() + 60
-    while True:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity "
-            f"WHERE pid <> pg_backend_pid() AND {condition})"
-        )
-        if cursor.fetchone() == (True,):
-            break
-        assert time.monotonic() < end, condition
-        time.sleep(0.05)
-    watcher.close()
+def wait_for_session(url: str, condition: str) -> None:
+    wait_until(
+        url,
+        f"EXISTS (SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {condition})",
+    )
 
 
 @contextmanager
@@ -84,7 +75,7 @@ def test_while_an_index_is_built(databases: Databases, name: str, number: signal
     working = "query LIKE 'CREATE%INDEX CONCURRENTLY%' AND state = 'active'"
     with held(url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_am"):
         process = begin(url, "migrate")
-        wait_until(url, f"{working} AND datname = '{name}'")
+        wait_for_session(url, f"{working} AND datname = '{name}'")
         ends_soon(process, number)
         busy = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND {working}"
         assert databases.server.execute(busy) == [(0,)]
@@ -111,7 +102,7 @@ def test_while_it_waits_for_a_lock(databases: Databases, name: str, command: str
         databases.server.execute('DROP INDEX "Message_visible_idx"', name)
     with held(url, WAITS[command]):
         process = begin(url, command)
-        wait_until(url, f"wait_event_type = 'Lock' AND datname = '{name}'")
+        wait_for_session(url, f"wait_event_type = 'Lock' AND datname = '{name}'")
         ends_soon(process, signal.SIGINT)
     assert stogram(url, command).returncode == 0
 
@@ -121,7 +112,7 @@ def test_while_it_waits_for_its_turn(databases: Databases, name: str, tmp_path: 
     key = "hashtextextended('stogram_sdk migrates ' || current_schema(), 0)"
     with held(url, f"SELECT pg_advisory_lock({key})"):
         process = begin(url, "migrate")
-        wait_until(url, f"query LIKE '%pg_try_advisory_lock%' AND datname = '{name}'")
+        wait_for_session(url, f"query LIKE '%pg_try_advisory_lock%' AND datname = '{name}'")
         ends_soon(process, signal.SIGTERM)
     lock = sqlite3.connect(tmp_path / "stogram.db-migrating", isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
@@ -158,7 +149,7 @@ def test_while_a_server_has_stopped(databases: Databases, name: str) -> None:
     migrate_here(url)
     with held(url, 'LOCK TABLE "Message" IN ACCESS EXCLUSIVE MODE'):
         process = begin(url, "check")
-        wait_until(url, f"wait_event_type = 'Lock' AND datname = '{name}'")
+        wait_for_session(url, f"wait_event_type = 'Lock' AND datname = '{name}'")
         ((pid,),) = databases.server.execute(
             "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
             f"AND datname = '{name}'"

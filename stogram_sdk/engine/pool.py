@@ -347,7 +347,12 @@ class PooledConnections(ABC):
     def _execute_alone(self, sql: Any, params: Any) -> FetchedRows:
         """Carry out a statement of a thread that has no connection, as a call does."""
         require_here(self)
-        return on_connection(self, lambda: FetchedRows(self.execute_sql(sql, params)))  # type: ignore[attr-defined]  # of peewee.Database
+
+        def fetched() -> FetchedRows:
+            cursor = self.execute_sql(sql, params)  # type: ignore[attr-defined]  # of peewee.Database
+            return FetchedRows(cursor, self.fetch(cursor) if cursor.description else [])
+
+        return on_connection(self, fetched)
 
     def _open(self, waited: float) -> Any:
         """A new connection, for a thread that has waited for so many seconds already."""
@@ -356,6 +361,10 @@ class PooledConnections(ABC):
             if self.server_version is None:
                 self._set_server_version(connection)  # type: ignore[attr-defined]  # likewise
         return connection
+
+    @abstractmethod
+    def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """All rows of the answer to a statement."""
 
     @abstractmethod
     def _look_after(self, connections: Iterable[Any]) -> None:
@@ -381,9 +390,9 @@ class PooledConnections(ABC):
 class FetchedRows:
     """The cursor of a statement whose connection has been given back."""
 
-    def __init__(self, cursor: Any) -> None:
+    def __init__(self, cursor: Any, rows: list[Any]) -> None:
         self.description = cursor.description
-        self._rows = iter(cursor.fetchall() if self.description else ())
+        self._rows = iter(rows)
         self.rowcount = cursor.rowcount
         self.lastrowid = cursor.lastrowid
         cursor.close()

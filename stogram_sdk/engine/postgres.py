@@ -160,7 +160,6 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         return True
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
-        """All rows of the answer to a statement."""
         with self._told_of_loss(in_doubt=True):
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows

@@ -1,8 +1,8 @@
 """Statements that PostgreSQL plans once for each connection: PREPARE, and EXECUTE at each call.
 
 Planning is most of what a short statement costs. The names are never used again in this process,
-so a statement that is built anew, for other columns, gets a new one. A PREPARE is sent by itself
-and without the values of a call: the server shows its whole message in "pg_prepared_statements".
+so a statement that is built anew, for other columns, gets a new one. A PREPARE is not sent together
+with the values of a call: the server shows its whole message in "pg_prepared_statements".
 """
 
 from __future__ import annotations

@@ -112,7 +112,6 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             raise unwritable(error) from error
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
-        """All rows of the answer to a statement."""
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows

@@ -95,7 +95,7 @@ class KeepMessageTags(Step):
 class FillMessageTags(Step):
     """The tags of the messages that are older than the triggers.
 
-    On PostgreSQL they are written in batches of 1,000 messages with tags. Each batch is one
+    On PostgreSQL they are written in batches of up to 1,000 messages with tags. Each batch is one
     transaction. It waits for a lock for at most 200 ms, so no other writer stands still, and it
     keeps the place that it has reached, so a run that was broken off goes on there. Searches by tag
     raise `Unavailable` until the table is complete.

@@ -109,3 +109,18 @@ def _after_statement(number: int, arrive: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         hooks.remove(note)
+
+
+def wait_until(url: str, condition: str) -> None:
+    """Until the server says that the condition is true, for at most a minute."""
+    watcher = psycopg2.connect(url)
+    watcher.autocommit = True
+    cursor = watcher.cursor()
+    end = time.monotonic() + 60
+    while True:
+        cursor.execute(f"SELECT {condition}")
+        if cursor.fetchone() == (True,):
+            break
+        assert time.monotonic() < end, condition
+        time.sleep(0.001)  # What is waited for may be there for some milliseconds only.
+    watcher.close()
