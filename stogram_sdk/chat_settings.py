@@ -8,19 +8,17 @@ from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Select, Tuple,
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
+from stogram_sdk.lookups import look_up
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import ChatMember, ChatSettings, Message, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of, settings_lock
 from stogram_sdk.rows import default_settings
-from stogram_sdk.statements import P, Statement, after_locking, planned_anew, statement
+from stogram_sdk.statements import P, Statement, after_locking, statement
 from stogram_sdk.unread import (
-    last_read,
     mentions_after,
     migrated_at,
     read_place,
-    settings_of,
-    time_of_place,
     unread_after,
     unread_count,
 )
@@ -80,6 +78,7 @@ def _with_count(settings: ChatSettings, unread_count: int) -> ChatSettings:
 
 @statement
 def _get_chat_settings() -> Query:
+    is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == P.chat_id)
     return (
         ChatMember.select(
             ChatMember.id,
@@ -88,7 +87,7 @@ def _get_chat_settings() -> Query:
                 read_place(ChatSettings, P.chat_id), P.user_id, P.chat_id, ChatMember.joined_at
             ),
         )
-        .join(ChatSettings, JOIN.LEFT_OUTER, on=settings_of(ChatMember))
+        .join(ChatSettings, JOIN.LEFT_OUTER, on=is_own)
         .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
     )
 
@@ -217,39 +216,27 @@ def _recount(in_chat: bool = False) -> Any:
     )
 
 
-@planned_anew
+@statement
 def _unread_totals() -> Query:
     """Unread messages and mentions, in the muted chats and in the others."""
-    chats: Any = (
-        ChatMember.select(
-            ChatMember.chat.alias("chat_id"),
-            ChatMember.joined_at.alias("joined_at"),
-            fn.COALESCE(ChatSettings.is_muted, SQL("false")).alias("is_muted"),
-            ChatSettings.last_read_message_id.alias("last_read_id"),
-            ChatSettings.updated_at.alias("changed_at"),
-            last_read(ChatSettings, ChatMember.chat, Message.created_at).alias("found_at"),
-        )
-        .join(ChatSettings, JOIN.LEFT_OUTER, on=settings_of(ChatMember))
-        .where(ChatMember.user == P.user_id)
-        .cte("chats", materialized=True)
-    )
+    own = ChatMember.select().where(ChatMember.user == P.user_id)
+    own, settings = look_up(own, ChatMember, ChatSettings)
+    read_at, read_id = read_place(settings, ChatMember.chat)
+    chats: Any = own.select(
+        ChatMember.chat.alias("chat_id"),
+        ChatMember.joined_at.alias("joined_at"),
+        fn.COALESCE(settings.is_muted, SQL("false")).alias("is_muted"),
+        read_at.alias("read_at"),
+        read_id.alias("read_id"),
+    ).cte("chats", materialized=True)
 
     def member_of(table: Any) -> tuple[Any, ...]:
-        found_at, last_read_id = table.c.found_at, table.c.last_read_id
-        place = (
-            time_of_place(found_at, last_read_id, table.c.changed_at),
-            Case(None, [(found_at.is_null(False), last_read_id)], ""),
-        )
+        place = table.c.read_at, table.c.read_id
         return place, P.user_id, table.c.chat_id, table.c.joined_at
 
-    names = ("chat_id", "joined_at", "is_muted", "last_read_id", "changed_at", "found_at")
     # Materialized, because the count is used twice and must be made once.
     counted: Any = Select(
-        (chats,),
-        [
-            *(getattr(chats.c, name) for name in names),
-            unread_after(*member_of(chats)).alias("unread"),
-        ],
+        (chats,), [SQL("chats.*"), unread_after(*member_of(chats)).alias("unread")]
     ).cte("counted", materialized=True)
     mentions = mentions_after(*member_of(counted))
     return (

@@ -11,6 +11,7 @@ from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.fields import time_from_database
 from stogram_sdk.folders import require_folder
+from stogram_sdk.lookups import look_up
 from stogram_sdk.membership import require_addable
 from stogram_sdk.models import (
     BlockedUser,
@@ -30,11 +31,10 @@ from stogram_sdk.paging import START, Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
 from stogram_sdk.rows import Sender, answered_by, default_settings, person, read_message
 from stogram_sdk.server_columns import is_archived as is_archived_in
-from stogram_sdk.statements import P, after_locking, dialect, planned_anew, statement
+from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import (
     has_unread_after,
     read_place,
-    settings_of,
     unread_after,
 )
 from stogram_sdk.validation import (
@@ -227,7 +227,7 @@ _START = (True, *START, START[0])
 _FAVORITE, _LAST_AT, _UNREAD, _NEWEST = range(5, 9)
 
 
-@planned_anew
+@statement
 def _list_chats(**filters: Any) -> Query:
     """The chats of the page are chosen first, from as little data as possible.
 
@@ -276,9 +276,10 @@ def _chats_of_user(
 
     `in_folder`: True for one folder, False for no folder, None for any.
     """
-    mine, settings = ChatMember.alias(), ChatSettings.alias()
+    mine = ChatMember.alias()
+    own, settings = look_up(mine.select().where(mine.user == P.user_id), mine, ChatSettings)
     favorite = fn.COALESCE(settings.is_favorite, SQL("false"))
-    conditions = [mine.user == P.user_id, is_archived_in(settings) == P.is_archived]
+    conditions = [is_archived_in(settings) == P.is_archived]
     if in_folder is not None:
         conditions.append(
             _is_in_folder(settings) if in_folder else ~_is_in_folder(settings, of_any=True)
@@ -294,7 +295,7 @@ def _chats_of_user(
         conditions.append(has_unread_after(read_place(settings, mine.chat), *member))
     # Materialized, or the newest message would be looked up wherever its time is used.
     return (
-        mine.select(
+        own.select(
             mine.chat.alias("id"),
             favorite.alias("favorite"),
             fn.COALESCE(_newest_in(mine.chat, "created_at", P.until), mine.joined_at).alias(
@@ -302,7 +303,6 @@ def _chats_of_user(
             ),
             mine.joined_at.alias("joined_at"),
         )
-        .join(settings, JOIN.LEFT_OUTER, on=settings_of(mine, settings))
         .where(*conditions)
         .cte("chats", materialized=True)
     )

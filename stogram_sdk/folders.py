@@ -11,12 +11,13 @@ from peewee import EXCLUDED, JOIN, SQL, ModelSelect, Query, fn
 from stogram_sdk.chat_settings import change_settings, upsert_settings
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.lookups import look_up
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, Folder, User, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import settings_lock, user_lock
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.unread import read_place, settings_of, unread_after
+from stogram_sdk.unread import read_place, unread_after
 from stogram_sdk.validation import (
     UNSET,
     Unset,
@@ -116,20 +117,18 @@ def _has_folder() -> Query:
 
 
 @statement
-def _list_folders() -> Query:
-    member = ChatMember
+def _list_folders() -> Any:
     in_folder = (ChatSettings.folder == Folder.id) & (ChatSettings.user == Folder.user)
+    folders = Folder.select().join(ChatSettings, JOIN.LEFT_OUTER, on=in_folder)
+    chats, member = look_up(folders, ChatSettings, ChatMember)
+    place = read_place(ChatSettings, member.chat)
     return (
-        Folder.select(
+        chats.select(
             *Folder._meta.sorted_fields,
             *Chat._meta.sorted_fields,
-            unread_after(
-                read_place(ChatSettings, member.chat), P.user_id, member.chat, member.joined_at
-            ),
+            unread_after(place, P.user_id, member.chat, member.joined_at),
         )
-        .join(ChatSettings, JOIN.LEFT_OUTER, on=in_folder)
-        .join(member, JOIN.LEFT_OUTER, on=settings_of(member))
-        .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == member.chat))
+        .join_from(ChatSettings, Chat, JOIN.LEFT_OUTER, on=(Chat.id == member.chat))
         .where(Folder.user == P.user_id)
         .order_by(Folder.order, Folder.id, Chat.created_at, Chat.id)
     )

@@ -9,13 +9,13 @@ from peewee import JOIN, SQL, FieldAlias, Join, Query, Select, Tuple, fn
 
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.fields import time_to_text
+from stogram_sdk.lookups import look_up
 from stogram_sdk.models import ChatMember, ChatSettings, Message, MessageTag, User
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import BEGINNING, Page, make_page, read_cursor
 from stogram_sdk.server_columns import notification_level
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.tags import signed_key
-from stogram_sdk.unread import settings_of
 from stogram_sdk.validation import valid_count, valid_id, valid_pairs
 from stogram_sdk.visibility import has_blocked, is_visible
 
@@ -39,14 +39,14 @@ def _is_mentioned() -> Any:
 def _receivers_of_given(*columns: Any) -> Any:
     """A page of the users to notify of one row of `given`, in the order in which they joined."""
     after = SQL('given."after"::timestamp' if dialect().has_lateral else 'given."after"')
-    wanted = ~fn.COALESCE(ChatSettings.is_muted, False)
-    level = notification_level(ChatSettings)
+    members = ChatMember.select().join(Message, on=(Message.chat == ChatMember.chat))
+    receivers, settings = look_up(members, ChatMember, ChatSettings)
+    wanted = ~fn.COALESCE(settings.is_muted, False)
+    level = notification_level(settings)
     if level is not None:
         wanted &= (level == "ALL") | ((level == "MENTIONS") & _is_mentioned())
     return (
-        ChatMember.select(*columns)
-        .join(Message, on=(Message.chat == ChatMember.chat))
-        .join_from(ChatMember, ChatSettings, JOIN.LEFT_OUTER, on=settings_of(ChatMember))
+        receivers.select(*columns)
         .where(
             ChatMember.chat == SQL('given."chatId"'),
             Message.id == SQL("given.id"),

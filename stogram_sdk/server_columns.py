@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import SQL, BooleanField, FieldAlias, ModelAlias, TextField, fn
+from peewee import SQL, BooleanField, TextField, fn
 
 from stogram_sdk.fields import UtcDateTimeField
+from stogram_sdk.lookups import column_of
 from stogram_sdk.models import ChatSettings, Message
 from stogram_sdk.statements import dialect
 
@@ -30,9 +31,7 @@ def _in(table: Any, field: Any) -> Any:
     name = f"{field.model._meta.table_name}.{field.column_name}"
     if name not in dialect().server_columns:
         return None
-    if isinstance(table, ModelAlias):
-        return FieldAlias.create(table, field)  # type: ignore[no-untyped-call]  # stubs
-    return field
+    return column_of(table, field)
 
 
 def is_expired(message: Any) -> Any:

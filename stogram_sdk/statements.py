@@ -106,19 +106,15 @@ class Statement:
     """A query of Peewee that is built once for each database."""
 
     def __init__(
-        self,
-        build: Callable[..., Any],
-        variant: tuple[tuple[str, Any], ...] = (),
-        is_prepared: bool = True,
+        self, build: Callable[..., Any], variant: tuple[tuple[str, Any], ...] = ()
     ) -> None:
         self._build = build
         self._variant = variant
-        self._is_prepared = is_prepared
         self.variant = lru_cache(maxsize=None)(self._make_variant)
 
     def _make_variant(self, **options: Any) -> Statement:
         """The statement for these arguments; the same one for the same arguments."""
-        return Statement(self._build, (*self._variant, *options.items()), self._is_prepared)
+        return Statement(self._build, (*self._variant, *options.items()))
 
     def all(self, **values: Any) -> list[Any]:
         """Every row."""
@@ -159,22 +155,13 @@ class Statement:
         compiled = statements.get(self)
         if compiled is None:
             built = self._build(**dict(self._variant))
-            is_prepared = database.prepares and self._is_prepared
-            compiled = statements[self] = _compile(database, built, is_prepared)
+            compiled = statements[self] = _compile(database, built)
         return compiled
 
 
 def statement(build: Callable[..., Any]) -> Statement:
     """Make a function that returns a query a `Statement`."""
     return Statement(build)
-
-
-def planned_anew(build: Callable[..., Any]) -> Statement:
-    """The same, planned at each call: its best plan depends on how many chats the user has.
-
-    A plan for any user would compare each of their chats with each of their settings.
-    """
-    return Statement(build, is_prepared=False)
 
 
 def attach(row: R, **related: Any) -> R:
@@ -294,7 +281,7 @@ def _row_reader(parts: tuple[_Part, ...]) -> Callable[[Sequence[Any]], Any]:
     return lambda row: tuple([read(row) for read in readers])
 
 
-def _compile(database: Any, built: Query | AfterLocking, is_prepared: bool) -> _Compiled:
+def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
     if isinstance(built, AfterLocking):
         queries = [*built.lock, built.query]
         before_alone = database.before_locking
@@ -302,7 +289,7 @@ def _compile(database: Any, built: Query | AfterLocking, is_prepared: bool) -> _
         queries = [built]
         before_alone = "" if isinstance(built, Select) else database.before_write()
     plain = [database.get_sql_context().sql(query).query() for query in queries]
-    planned = [prepared(*query) for query in plain] if is_prepared else []
+    planned = [prepared(*query) for query in plain] if database.prepares else []
     return _Compiled(
         _form(before_alone, plain),
         _form(before_alone, [(each.execute, each.slots) for each in planned]),

@@ -44,11 +44,6 @@ MAX_COUNT = 1_000
 MOST_RAISED = 200
 
 
-def settings_of(member: Any, settings: Any = ChatSettings) -> Any:
-    """The condition that joins a membership to the settings of the same user and chat."""
-    return (settings.user == member.user) & (settings.chat == member.chat)
-
-
 def migrated_at() -> Any:
     """The moment of the migration."""
     since = UnreadSince.alias()
@@ -57,29 +52,18 @@ def migrated_at() -> Any:
 
 def read_place(settings: Any, chat: Any) -> tuple[Any, Any]:
     """The place up to which the owner of the settings row, if there is one, has read."""
-    found_at = last_read(settings, chat, Message.created_at)
-    return (
-        time_of_place(found_at, settings.last_read_message_id, settings.updated_at),
-        fn.COALESCE(last_read(settings, chat, Message.id), ""),
+    last_read = Message.alias()
+    # Not a join: where PostgreSQL takes the rows for many, it would read all messages for that.
+    read_at = last_read.select(last_read.created_at).where(
+        last_read.chat == chat, last_read.id == settings.last_read_message_id
     )
-
-
-def last_read(settings: Any, chat: Any, what: Any) -> Any:
-    """Something of the message that was read last, if it is there.
-
-    Not a join: where PostgreSQL takes the rows for many, it would read all messages for that.
-    """
-    message = Message.alias()
-    return message.select(getattr(message, what.name)).where(
-        message.chat == chat, message.id == settings.last_read_message_id
-    )
-
-
-def time_of_place(found_at: Any, last_read_id: Any, changed_at: Any) -> Any:
-    """`found_at`: the time of the message that was read last; NULL if it is not there."""
     # Not IS NOT NULL, of which SQLite 3.40 says in RETURNING that it is true of a NULL.
-    has_read = last_read_id != ""
-    return fn.COALESCE(found_at, Case(None, [(has_read, changed_at)]), migrated_at())
+    has_read = settings.last_read_message_id != ""
+    changed_at = Case(None, [(has_read, settings.updated_at)])
+    return (
+        fn.COALESCE(read_at, changed_at, migrated_at()),
+        fn.COALESCE(settings.last_read_message_id, ""),
+    )
 
 
 def unread_after(place: tuple[Any, Any], user: Any, chat: Any, joined: Any) -> Any:

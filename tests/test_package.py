@@ -179,6 +179,7 @@ FLOORS = (
     {"models"},
     {"statements", "operations", "paging"},
     {
+        "lookups",
         "server_columns",
         "visibility",
         "membership",

@@ -123,6 +123,8 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
     hashtags = {"Index Cond: ((tag = '#tag1'"}, by_tag
     mentions = {"Index Cond: ((tag = '@user_2'"}, by_tag
     own_mentions = {"Index Cond: ((tag = ('@'"}, by_tag
+    # The settings of each chat are looked up: comparing all with all takes long in many chats.
+    settings = {'."userId") AND ("chatId" = t'}
     return {
         "find_by_hashtag": (lambda: s.find_by_hashtag(_USER, "tag1"), *hashtags),
         "find_by_hashtag, a chat": (
@@ -132,8 +134,17 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
         "find_by_mention": (lambda: s.find_by_mention(_USER), *own_mentions),
         "find_by_mention, another": (lambda: s.find_by_mention(_USER, "User_2"), *mentions),
         "search_messages": (lambda: s.search_messages(_USER, "absent"), {newest}, {newest}),
-        "list_chats": (lambda: s.list_chats(_USER), {newest}, {newest}),
-        "list_chats, unread": (lambda: s.list_chats(_USER, unread_only=True), {newest}, {newest}),
+        "list_chats": (lambda: s.list_chats(_USER), {newest, *settings}, {newest}),
+        "list_chats, unread": (
+            lambda: s.list_chats(_USER, unread_only=True),
+            {newest, *settings},
+            {newest},
+        ),
+        "list_folders": (
+            lambda: s.list_folders(_USER),
+            {newest, *settings},
+            {"ChatMember_userId_chatId_key"},
+        ),
         "list_messages": (lambda: s.list_messages(_USER, _CHAT), {newest}, {newest}),
         "mark_read": (lambda: s.mark_read(_USER, _CHAT), {newest}, {newest}),
         "recount_unread": (lambda: s.recount_unread(_USER, _CHAT), {newest}, {newest}),
@@ -163,7 +174,11 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {"Message_pkey"},
             {"sqlite_autoindex_Message_1"},
         ),
-        "unread_totals": (lambda: s.unread_totals(_USER), {"Index Cond: ((tag = "}, by_tag),
+        "unread_totals": (
+            lambda: s.unread_totals(_USER),
+            {newest, "Index Cond: ((tag = ", *settings},
+            by_tag,
+        ),
     }
 
 

@@ -184,14 +184,3 @@ def test_all_statements_together_take_little_memory(direct: None) -> None:
         after = current_database().execute_sql(sizes).fetchone()[0]
         assert len(on_the_server("name")) > 50
     assert after - before < 8 * 2**20
-
-
-def test_what_depends_on_the_number_of_chats_is_planned_at_each_call(direct: None) -> None:
-    ivan = make_user()
-    make_chat(ivan)
-    with sdk.session():
-        current_database().execute_sql("DEALLOCATE ALL")
-        current_database().connection().prepared.clear()
-        assert len(sdk.list_chats(ivan.id)) == 1
-        assert sdk.unread_totals(ivan.id).all == 0
-        assert on_the_server("name") == []
