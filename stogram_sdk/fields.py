@@ -101,6 +101,13 @@ class UtcDateTimeField(FieldWithDefault):
     python_value = staticmethod(time_from_database)
 
 
+class _Members(dict[Any, Any]):
+    """The members of an enum; a label that a later server has added is its text."""
+
+    def __missing__(self, label: Any) -> Any:
+        return label
+
+
 class EnumTextField(AnyField):
     """A `StrEnum` in a column of the PostgreSQL enum type of the same name."""
 
@@ -109,7 +116,9 @@ class EnumTextField(AnyField):
     def __init__(self, enum: type[StrEnum], **options: Any) -> None:
         super().__init__(**options)
         self.enum = enum
-        self._members: dict[str, StrEnum] = {member.value: member for member in enum}
+        members = _Members({member.value: member for member in enum})
+        # Not a function of Python, since a list of rows calls it some fifty times.
+        self.python_value = members.__getitem__  # type: ignore[method-assign]  # of each field
 
     def ddl_datatype(self, ctx: Any) -> SQL:
         if ctx.state.field_types.get(self.field_type) is not None:
@@ -120,13 +129,6 @@ class EnumTextField(AnyField):
 
     def db_value(self, value: Any) -> Any:
         return value if value is None or isinstance(value, Node) else self.enum(value).value
-
-    def python_value(self, value: Any) -> Any:
-        if value is None:
-            return None
-        member = self._members.get(value)
-        # A later server may have added the label: then the value is its text.
-        return value if member is None else member
 
 
 class TextArray(list[str]):

@@ -184,11 +184,12 @@ class PostgresDialect:
     locks_rows = True
     has_lateral = True
     writes_in_ctes = True
-    native_types = frozenset({"TEXT", "INT", "BOOL"})
 
     def __init__(self, server_columns: frozenset[str] = frozenset()) -> None:
         self.tags_are_json = TAGS_AS_JSON in server_columns
         self.server_columns = server_columns
+        arrays = frozenset() if self.tags_are_json else frozenset({"TEXT[]"})
+        self.native_types = frozenset({"TEXT", "INT", "BOOL"}) | arrays
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
