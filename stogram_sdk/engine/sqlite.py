@@ -58,6 +58,8 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             lock_type="IMMEDIATE",
             returning_clause=True,
             check_same_thread=False,
+            # All that there are, in all their variants; by default it forgets them beyond 128.
+            cached_statements=1_000,
             factory=Connection,
         )
         self.statements: dict[Any, Any] = {}
