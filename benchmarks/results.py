@@ -13,6 +13,8 @@ IMPORTS = RESULTS / "imports.json"
 SIZES = RESULTS / "sizes.json"
 #: What unread counts cost, by engine and size.
 UNREAD = RESULTS / "unread"
+#: The same beside those who prepare their statements, by size.
+PEERS = RESULTS / "peers"
 OURS = "stogram_sdk"
 #: psycopg2 with the same SQL.
 BY_HAND = "psycopg2 by hand"

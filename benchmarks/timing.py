@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Call = Callable[[], Any]
 
 
+class InLoop:
+    """A coroutine function as a call. It is timed inside the loop, in which a service would be."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, function: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> None:
+        self._loop, self._function = loop, function
+
+    def __call__(self) -> Any:
+        return self._loop.run_until_complete(self._function())
+
+    def timed(self) -> float:
+        async def timed() -> float:
+            began = time.perf_counter()
+            await self._function()
+            return (time.perf_counter() - began) * 1_000
+
+        return self._loop.run_until_complete(timed())
+
+
 def timed(call: Call) -> float:
     """How long a call took, in milliseconds."""
+    if isinstance(call, InLoop):
+        return call.timed()
     began = time.perf_counter()
     call()
     return (time.perf_counter() - began) * 1_000

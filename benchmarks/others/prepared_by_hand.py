@@ -1,0 +1,243 @@
+"""What a good engineer writes without the SDK: asyncpg or psycopg 3, plain SQL, prepared.
+
+One statement where one is enough, with the check whether the user may do it inside; unread counts
+are derived, as the SDK derives them. Rows stay what the driver makes of them. A message is sent in
+a transaction that holds the chat, since its time must be later than that of every other one there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from abc import ABC, abstractmethod
+from typing import Any
+
+import asyncpg
+import psycopg
+from psycopg.rows import dict_row
+
+from benchmarks.others.values import PAGE, hashtags_in, mentions_in, now
+from benchmarks.timing import InLoop
+
+_VISIBLE = '{0}."isDeleted" = false AND ({0}."isSent" OR {0}."scheduledFor" IS NULL)'
+
+#: How many messages of the chat of `m` are unread for its user; `s` are the settings, `r` the
+#: message that was read last.
+_UNREAD = f"""(SELECT count(*) FROM (SELECT 1 FROM "Message" u
+    WHERE u."chatId" = m."chatId" AND {_VISIBLE.format("u")} AND u."senderId" <> m."userId"
+    AND (u."createdAt", u.id) > (COALESCE(r."createdAt", since.since), COALESCE(r.id, ''))
+    AND u."createdAt" >= m."joinedAt"
+    AND NOT EXISTS (SELECT 1 FROM "BlockedUser" b
+        WHERE b."userId" = m."userId" AND b."blockedId" = u."senderId")
+    LIMIT 1000) AS up_to)"""
+#: And how many of them mention the user.
+_MENTIONS = """(SELECT count(*) FROM "MessageTag" t JOIN "Message" x ON x.id = t."messageId"
+    WHERE t.tag = '@' || (SELECT lower(username) FROM "User" WHERE id = $1)
+    AND t."chatId" = m."chatId" AND x."senderId" <> m."userId" AND x."createdAt" >= m."joinedAt"
+    AND (t."createdAt", t."messageId")
+        > (COALESCE(r."createdAt", since.since), COALESCE(r.id, '')))"""
+_READ = """LEFT JOIN "ChatSettings" s ON s."userId" = m."userId" AND s."chatId" = m."chatId"
+    LEFT JOIN "Message" r ON r.id = s."lastReadMessageId"
+    CROSS JOIN "UnreadSince" since"""
+_MESSAGE = f"""SELECT x.*, sender.username, sender."displayName", answered.content AS answered
+    FROM "Message" x JOIN "User" sender ON sender.id = x."senderId"
+    LEFT JOIN "Message" answered ON answered.id = x."replyToId"
+        AND answered."chatId" = x."chatId" AND {_VISIBLE.format("answered")}"""
+_IS_MEMBER = """EXISTS (SELECT 1 FROM "ChatMember" WHERE "userId" = $1 AND "chatId" = $2)"""
+
+_SETTINGS = """INSERT INTO "ChatSettings" (id, "userId", "chatId", "createdAt", "updatedAt", {0})
+    SELECT $3, "userId", "chatId", $4::timestamp, $4, {1} FROM "ChatMember"
+    WHERE "userId" = $1 AND "chatId" = $2
+    ON CONFLICT ("userId", "chatId") DO UPDATE SET {0} = EXCLUDED.{0}, "updatedAt" = $4
+    RETURNING *"""
+
+_SQL = {
+    "is_blocked": 'SELECT 1 FROM "BlockedUser" WHERE "userId" = $1 AND "blockedId" = $2',
+    "get_chat_settings": f"""SELECT s.*, {_UNREAD} AS unread FROM "ChatMember" m {_READ}
+        WHERE m."userId" = $1 AND m."chatId" = $2""",
+    "unread_of": f"""SELECT {_UNREAD} FROM "ChatMember" m {_READ}
+        WHERE m."userId" = $1 AND m."chatId" = $2""",
+    "block_user": """INSERT INTO "BlockedUser" (id, "userId", "blockedId", "createdAt")
+        VALUES ($3, $1, $2, $4) ON CONFLICT ("userId", "blockedId") DO NOTHING RETURNING *""",
+    "block_of": """SELECT * FROM "BlockedUser" WHERE "userId" = $1 AND "blockedId" = $2""",
+    "mute_chat": _SETTINGS.format('"isMuted"', "true"),
+    "set_favorite": _SETTINGS.format('"isFavorite"', "$5::boolean"),
+    "move_to_folder": _SETTINGS.format(
+        '"folderId"', '(SELECT id FROM "Folder" WHERE id = $5 AND "userId" = $1)'
+    ),
+    "pin_message": f"""INSERT INTO "PinnedMessage" (id, "userId", "messageId", "chatId", "pinnedAt")
+        SELECT $4, $1, x.id, x."chatId", $5::timestamp FROM "Message" x
+        WHERE x.id = $3 AND x."chatId" = $2 AND {_VISIBLE.format("x")} AND {_IS_MEMBER}
+        ON CONFLICT ("userId", "messageId", "chatId") DO NOTHING RETURNING *""",
+    "pin_of": """SELECT * FROM "PinnedMessage"
+        WHERE "userId" = $1 AND "chatId" = $2 AND "messageId" = $3""",
+    "mark_read": f"""INSERT INTO "ChatSettings"
+        (id, "userId", "chatId", "createdAt", "updatedAt", "lastReadMessageId", "unreadCount")
+        SELECT $3, $1, $2, $4::timestamp, $4, x.id, 0 FROM "Message" x
+        WHERE x."chatId" = $2 AND {_VISIBLE.format("x")} AND {_IS_MEMBER}
+        ORDER BY x."createdAt" DESC, x.id DESC LIMIT 1
+        ON CONFLICT ("userId", "chatId") DO UPDATE SET "updatedAt" = $4, "unreadCount" = 0,
+        "lastReadMessageId" = EXCLUDED."lastReadMessageId" RETURNING *""",
+    "list_messages": f"""{_MESSAGE} WHERE x."chatId" = $2 AND {_VISIBLE.format("x")}
+        AND {_IS_MEMBER} ORDER BY x."createdAt" DESC, x.id DESC LIMIT $3""",
+    "list_pinned_messages": f"""SELECT p."pinnedAt", p.id AS pin, found.*
+        FROM "PinnedMessage" p JOIN LATERAL ({_MESSAGE} WHERE x.id = p."messageId"
+            AND {_VISIBLE.format("x")}) AS found ON true
+        WHERE p."userId" = $1 AND EXISTS (SELECT 1 FROM "ChatMember" m
+            WHERE m."userId" = $1 AND m."chatId" = p."chatId")
+        ORDER BY p."pinnedAt" DESC, p.id DESC LIMIT $2""",
+    "unread_totals": f"""SELECT sum(unread) AS all, sum(unread) FILTER (WHERE NOT muted) AS unmuted,
+            sum(mentions) AS mentions
+        FROM (SELECT COALESCE(s."isMuted", false) AS muted, {_UNREAD} AS unread,
+                {_MENTIONS} AS mentions
+            FROM "ChatMember" m {_READ} WHERE m."userId" = $1) AS counted""",
+    "list_chats": f"""SELECT c.*, s.*, last.*, {_UNREAD} AS unread, c.id AS chat
+        FROM "ChatMember" m JOIN "Chat" c ON c.id = m."chatId" {_READ}
+        LEFT JOIN LATERAL ({_MESSAGE} WHERE x."chatId" = m."chatId" AND {_VISIBLE.format("x")}
+            ORDER BY x."createdAt" DESC, x.id DESC LIMIT 1) AS last ON true
+        WHERE m."userId" = $1
+        ORDER BY COALESCE(s."isFavorite", false) DESC,
+            COALESCE(last."createdAt", m."joinedAt") DESC, c.id DESC LIMIT $2""",
+    "find_by_hashtag": f"""SELECT found.* FROM (
+            SELECT t."messageId", t."createdAt" FROM "ChatMember" m CROSS JOIN LATERAL (
+                SELECT "messageId", "createdAt" FROM "MessageTag"
+                WHERE tag = '#' || $2 AND "chatId" = m."chatId"
+                ORDER BY "createdAt" DESC, "messageId" DESC LIMIT $3) AS t
+            JOIN "Chat" c ON c.id = m."chatId" AND NOT c."isSecret"
+            WHERE m."userId" = $1 ORDER BY t."createdAt" DESC, t."messageId" DESC LIMIT $3) AS t
+        JOIN LATERAL ({_MESSAGE} WHERE x.id = t."messageId" AND {_VISIBLE.format("x")}) AS found
+            ON true ORDER BY t."createdAt" DESC, t."messageId" DESC""",
+    "hold": """SELECT c.type FROM "Chat" c JOIN "ChatMember" m ON m."chatId" = c.id
+        WHERE c.id = $2 AND m."userId" = $1 FOR NO KEY UPDATE OF c""",
+    "send_message": """INSERT INTO "Message" (id, "senderId", "chatId", content, "isSent",
+            "createdAt", "updatedAt", hashtags, mentions)
+        SELECT $3, $1, $2, $4, true, GREATEST($5::timestamp, (SELECT "createdAt" + interval '1 ms'
+            FROM "Message" WHERE "chatId" = $2 AND NOT "isDeleted"
+            AND ("isSent" OR "scheduledFor" IS NULL)
+            ORDER BY "createdAt" DESC, id DESC LIMIT 1)), $5, $6::text[], $7::text[] RETURNING *""",
+    "move_up": 'UPDATE "Chat" SET "updatedAt" = $2 WHERE id = $1',
+    "raise_counts": """UPDATE "ChatSettings" SET "unreadCount" = "unreadCount" + 1
+        WHERE "chatId" = $2 AND "userId" <> $1""",
+}
+
+
+class Prepared(ABC):
+    """The methods have the names of the SDK's functions."""
+
+    _connection: Any
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, url: str) -> None:
+        self._loop = loop
+        loop.run_until_complete(self._connect(url))
+
+    def call(self, name: str, *args: Any) -> InLoop:
+        return InLoop(self._loop, lambda: getattr(self, name)(*args))
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._connection.close())
+
+    @abstractmethod
+    async def _connect(self, url: str) -> None: ...
+
+    @abstractmethod
+    async def _rows(self, name: str, *values: Any) -> list[Any]: ...
+
+    @abstractmethod
+    async def _row(self, name: str, *values: Any) -> Any: ...
+
+    async def is_blocked(self, user: str, other: str) -> bool:
+        return await self._row("is_blocked", user, other) is not None
+
+    async def get_chat_settings(self, user: str, chat: str) -> Any:
+        return await self._row("get_chat_settings", user, chat)
+
+    async def block_user(self, user: str, blocked: str) -> Any:
+        row = await self._row("block_user", user, blocked, _new_id(), now())
+        return row or await self._row("block_of", user, blocked)
+
+    async def _change(self, name: str, user: str, chat: str, *values: Any) -> Any:
+        row = await self._row(name, user, chat, _new_id(), now(), *values)
+        return row, await self._row("unread_of", user, chat)
+
+    async def mute_chat(self, user: str, chat: str) -> Any:
+        return await self._change("mute_chat", user, chat)
+
+    async def set_favorite(self, user: str, chat: str, is_favorite: bool) -> Any:
+        return await self._change("set_favorite", user, chat, is_favorite)
+
+    async def move_to_folder(self, user: str, chat: str, folder: str) -> Any:
+        return await self._change("move_to_folder", user, chat, folder)
+
+    async def pin_message(self, user: str, chat: str, message: str) -> Any:
+        row = await self._row("pin_message", user, chat, message, _new_id(), now())
+        return row or await self._row("pin_of", user, chat, message)
+
+    async def mark_read(self, user: str, chat: str) -> Any:
+        return await self._row("mark_read", user, chat, _new_id(), now())
+
+    async def list_messages(self, user: str, chat: str) -> list[Any]:
+        return _with_ids(await self._rows("list_messages", user, chat, PAGE))
+
+    async def list_pinned_messages(self, user: str) -> list[Any]:
+        return _with_ids(await self._rows("list_pinned_messages", user, PAGE), "pin")
+
+    async def list_chats(self, user: str) -> list[Any]:
+        return _with_ids(await self._rows("list_chats", user, PAGE), "chat")
+
+    async def unread_totals(self, user: str) -> tuple[int, ...]:
+        row = await self._row("unread_totals", user)
+        return tuple(int(row[name] or 0) for name in ("all", "unmuted", "mentions"))
+
+    async def find_by_hashtag(self, user: str, tag: str) -> list[Any]:
+        return _with_ids(await self._rows("find_by_hashtag", user, tag, PAGE))
+
+    async def send_message(self, sender: str, chat: str, content: str) -> Any:
+        async with self._connection.transaction():
+            await self._row("hold", sender, chat)
+            tags = hashtags_in(content), mentions_in(content)
+            sent = await self._row("send_message", sender, chat, _new_id(), content, now(), *tags)
+            await self._row("move_up", chat, sent["createdAt"])
+            await self._row("raise_counts", sender, chat)
+        return sent
+
+
+class Asyncpg(Prepared):
+    async def _connect(self, url: str) -> None:
+        self._connection = await asyncpg.connect(url)
+
+    async def _rows(self, name: str, *values: Any) -> list[Any]:
+        rows: list[Any] = await self._connection.fetch(_SQL[name], *values)
+        return rows
+
+    async def _row(self, name: str, *values: Any) -> Any:
+        return await self._connection.fetchrow(_SQL[name], *values)
+
+
+class Psycopg(Prepared):
+    async def _connect(self, url: str) -> None:
+        self._connection = await psycopg.AsyncConnection.connect(
+            url, autocommit=True, prepare_threshold=0, row_factory=dict_row
+        )
+
+    async def _rows(self, name: str, *values: Any) -> list[Any]:
+        sql = _IN_PSYCOPG[name]
+        given = {f"value_{number}": value for number, value in enumerate(values, 1)}
+        async with self._connection.cursor() as cursor:
+            await cursor.execute(sql, given)
+            rows: list[Any] = await cursor.fetchall() if cursor.description else []
+            return rows
+
+    async def _row(self, name: str, *values: Any) -> Any:
+        return next(iter(await self._rows(name, *values)), None)
+
+
+_IN_PSYCOPG = {name: re.sub(r"\$(\d+)", r"%(value_\1)s", sql) for name, sql in _SQL.items()}
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _with_ids(rows: list[Any], name: str = "id") -> list[Any]:
+    return [(row[name], row) for row in rows]
