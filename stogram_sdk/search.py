@@ -61,7 +61,8 @@ def _tagged(sign: str, word: Any, in_chat: bool) -> Query:
     on how many messages carry the tag. Every row begins with whether the table is complete; there
     is always one row, to say so.
     """
-    tag = signed_key(sign, word)
+    # A subquery, so that a plan for any word asks for the key once, and not for each chat.
+    tag = Select(columns=[signed_key(sign, word)])
     newest_at = _tags_of(ChatMember.chat, tag, MessageTag.created_at).limit(1)
     chats: Any = (
         ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))

@@ -120,9 +120,9 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
     newest = "Message_visible_idx"
     # By the tag first, also where it comes with another collation than the index has.
     by_tag = {"MessageTag_1 (tag=?"}
-    hashtags = {"Index Cond: ((tag = '#tag1'"}, by_tag
-    mentions = {"Index Cond: ((tag = '@user_2'"}, by_tag
-    own_mentions = {"Index Cond: ((tag = ('@'"}, by_tag
+    hashtags = {"Index Cond: ((tag = ("}, by_tag
+    mentions = hashtags
+    own_mentions = hashtags
     # The settings of each chat are looked up: comparing all with all takes long in many chats.
     settings = {'."userId") AND ("chatId" = t'}
     return {
