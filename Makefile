@@ -104,6 +104,7 @@ bench: $(VENV)/benchmarks
 	for size in $(SIZES); do \
 		$(RUN) -m benchmarks --messages $$size --seconds $(SECONDS) || exit 1; done
 	$(RUN) -m benchmarks --engine sqlite --messages $(lastword $(SIZES)) --seconds $(SECONDS)
+	$(RUN) -m benchmarks.peers --messages $(lastword $(SIZES)) --seconds $(SECONDS)
 	for engine in postgresql sqlite; do \
 		$(RUN) -m benchmarks.unread --engine $$engine --messages $(lastword $(SIZES)) || exit 1; done
 	$(RUN) -m benchmarks.import_time
@@ -111,6 +112,7 @@ bench: $(VENV)/benchmarks
 
 bench-large: $(VENV)/benchmarks
 	$(RUN) -m benchmarks --messages $(LARGE) --seconds $(SECONDS)
+	$(RUN) -m benchmarks.peers --messages $(LARGE) --seconds $(SECONDS)
 	$(RUN) -m benchmarks.unread --messages $(LARGE) --only reading
 	$(RUN) -m benchmarks.sizes --messages $(lastword $(SIZES)) $(LARGE) --seconds $(SECONDS)
 	$(RUN) -m benchmarks.report

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.bar import bar_in_markdown, others_in_markdown
 from benchmarks.growth import draw_growth
-from benchmarks.results import BY_HAND, OURS, read_results, read_unread
+from benchmarks.peers import peers_in_markdown
+from benchmarks.results import BY_HAND, OURS, read_peers, read_results, read_unread
 from benchmarks.tables import table
 from benchmarks.unread import unread_in_markdown
 
@@ -61,6 +62,8 @@ def with_figures(document: str, results: Sequence[dict[str, Any]]) -> str:
     small_enough = [each for each in on_postgres if each["messages"] <= 1_000_000]
     document = _with(document, "bar", bar_in_markdown(results))
     document = _with(document, "others", others_in_markdown((small_enough or on_postgres)[-1]))
+    peers = "\n".join(map(peers_in_markdown, read_peers()))
+    document = _with(document, "peers", peers)
     document = _with(document, "unread", unread_in_markdown(read_unread()))
     return _with(document, "figures", figures_in_markdown(results))
 

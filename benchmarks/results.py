@@ -33,6 +33,12 @@ def read_unread() -> list[dict[str, Any]]:
     return _read(UNREAD)
 
 
+def read_peers() -> list[dict[str, Any]]:
+    """The results of `PEERS`, the smaller first."""
+    results = [json.loads(path.read_text()) for path in PEERS.glob("*.json")]
+    return sorted(results, key=lambda result: int(result["messages"]))
+
+
 def _read(directory: Path) -> list[dict[str, Any]]:
     results = [json.loads(path.read_text()) for path in directory.glob("*-*.json")]
     return sorted(results, key=lambda result: (result["engine"], result["messages"]))
