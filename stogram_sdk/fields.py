@@ -61,8 +61,10 @@ def time_to_text(moment: datetime) -> str:
 def time_from_database(value: datetime | str | None) -> datetime | None:
     if value is None:
         return None
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.replace(tzinfo=UTC)
+    if isinstance(value, str):
+        return datetime.fromisoformat(f"{value}+00:00")
+    # Of all ways by far the quickest: `replace` takes five times as long.
+    return datetime.combine(value, value.time(), UTC)
 
 
 #: Defaults in SQLite's words: times in the form of `time_to_text`, arrays as JSON.
@@ -177,6 +179,8 @@ class TextArrayField(FieldWithDefault):
 
 def texts_from_json(text: str) -> list[str]:
     """The texts of an array in JSON; none of them if another program has written something else."""
+    if text == "[]":  # Most messages have no tags.
+        return []
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
