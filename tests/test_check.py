@@ -283,9 +283,9 @@ def test_its_connection_cannot_write(database_url: str) -> None:
     migrate_here(database_url)
     with (
         pytest.raises((sdk.StogramError, peewee.OperationalError), match=r"25006|readonly"),
-        read_only(database_url) as database,
+        read_only(database_url) as (database, schema),
     ):
-        database.execute_sql('DELETE FROM "User"')
+        database.execute_sql(f"DELETE FROM {schema.quoted('User')}")
 
 
 def test_an_error_is_one_line() -> None:

@@ -678,11 +678,13 @@ def test_migrate_is_quiet_and_leaves_the_session_as_it_was(
 ) -> None:
     sdk.connect(postgres_url)
     with session():
-        db.execute_sql("SET search_path = public")
+        db.execute_sql("SET search_path = public, other")
+        db.execute_sql("SET lock_timeout = '1234ms'")
         migrate()
-        limits = db.execute_sql("SHOW statement_timeout").fetchone()
+        settings = "current_setting('search_path'), current_setting('lock_timeout')"
+        after = db.execute_sql(f"SELECT {settings}").fetchone()
         locks = db.execute_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
-        assert (limits, locks.fetchone()) == (("0",), (0,))
+        assert (after, locks.fetchone()) == (("public, other", "1234ms"), (0,))
     sdk.close()
     assert capfd.readouterr() == ("", "")
 
@@ -798,9 +800,29 @@ def test_a_schema_of_any_name_that_is_taken_works(
 
 
 @pytest.mark.parametrize("path", ["o'brien", "a$block$b", "100%"])
-def test_the_default_schema_of_a_role_may_have_any_name(
+def test_a_default_schema_whose_name_a_url_may_not_have_is_refused(
     databases: Databases, name: str, path: str
 ) -> None:
+    databases.server.execute(f'''CREATE SCHEMA "{path}"''', name)
+    databases.server.execute(f'''ALTER DATABASE "{name}" SET search_path = "{path}"''', name)
+    url = databases.server.url_of(name)
+    for refuse in (migrate_here, check, backfill, make_search_index):
+        with pytest.raises(sdk.MigrationError, match="Name another schema in the URL"):
+            refuse(url)
+    assert migrate_here(databases.server.url_of(name, schema="other")) == NAMES
+
+
+def test_where_the_path_leads_to_no_schema(databases: Databases, name: str) -> None:
+    databases.server.execute(f'ALTER DATABASE "{name}" SET search_path = nowhere', name)
+    url = databases.server.url_of(name)
+    for refuse in (migrate_here, check, backfill, make_search_index):
+        with pytest.raises(sdk.MigrationError, match="the search_path names no schema"):
+            refuse(url)
+    assert "the search_path names no schema" in pw_migrate(url, "migrate").stderr
+
+
+@pytest.mark.parametrize("path", ["anna-maria", "my schema", "v1.2", "схема"])
+def test_the_default_schema_of_a_role(databases: Databases, name: str, path: str) -> None:
     databases.server.execute(f'''CREATE SCHEMA "{path}"''', name)
     databases.server.execute(f'''ALTER DATABASE "{name}" SET search_path = "{path}"''', name)
     url = databases.server.url_of(name)

@@ -1,8 +1,8 @@
 """Whoever may create in a schema gains nothing by it: no name that the owner calls is theirs.
 
-For every function and operator that the owner's blocks and functions name, others of that name are
-made in the schema of the tables and in public, which fit the arguments better. Each of them raises
-a flag in the server's log when it is called. Then the blocks run again, and the triggers.
+For every function and operator that the owner's commands, blocks and functions name, others of that
+name are made in the schema of the tables and in public, which fit the arguments better. Each of
+them raises a flag in the server's log when it is called. Then all run again, and the triggers.
 """
 
 from __future__ import annotations
@@ -12,15 +12,21 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import islice, product
 from pathlib import Path
 
 import pytest
 
+from stogram_sdk.command.backfill import backfill
+from stogram_sdk.command.check import check
+from stogram_sdk.command.migrate import migrate, rollback, status
+from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
+from stogram_sdk.schema.migration import shipped_migrations
 from stogram_sdk.schema.postgres import PostgresSchema
 from tests.support.postgres import PostgresServer, server_binaries, started_server
-from tests.support.states import Databases, migrate_here
+from tests.support.states import Databases, migrate_here, pw_migrate
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +89,30 @@ def work(server: PostgresServer, name: str) -> None:
     database = Databases(server)
     block = [*KeepMessageTags().in_transaction(schema), *FillMessageTags().in_transaction(schema)]
     database.strictly(name, "BEGIN;" + ";\n".join(block) + "; COMMIT")
+
+
+def unheard(name: str) -> None:
+    """What a command would be told of each migration."""
+
+
+def command(server: PostgresServer, name: str) -> None:
+    """Every command that the owner runs, and what a program calls."""
+    url = server.url_of(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STOGRAM_DATABASE_URL", url)
+        patch.setenv("STOGRAM_ALLOW_DATA_LOSS", "1")
+        assert check().wrong == []
+        assert rollback(unheard, count=2) == list(shipped_migrations())[:0:-1]
+        assert status().pending == migrate(unheard)[0] != []
+        assert migrate_here(url) == []
+        for stock in ("rollback", "migrate", "list"):
+            assert pw_migrate(url, stock).returncode == 0
+        server.execute("""UPDATE "Message" SET content = '#b', hashtags = '{}'""", name)
+        assert backfill(dry_run=True).changed == backfill().changed > 0
+        assert backfill(since=timedelta(days=1)).changed == 0
+        assert make_search_index()
+        assert check().wrong == []
+        assert drop_search_index()
 
 
 _WRITES = """
@@ -199,6 +229,7 @@ def test_nothing_that_others_have_made_runs_with_the_rights_of_the_owner(
     with owned(server) as name:
         begun = len(log.read_text())
         work(server, name)
+        command(server, name)
         functions, operators = called(server, name, log.read_text()[begun:])
     assert {"unnest", "quote_ident", "to_regclass"} <= set(functions)
     assert {"=", "<>", "||"} <= set(operators)
@@ -206,5 +237,6 @@ def test_nothing_that_others_have_made_runs_with_the_rights_of_the_owner(
         assert shadow(server, name, functions, operators) > 500
         begun = len(log.read_text())
         work(server, name)
+        command(server, name)
         flags = re.findall("WARNING:.*shadowed.*", log.read_text()[begun:])
     assert flags == []

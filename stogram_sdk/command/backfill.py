@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -22,11 +23,10 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.command.read_only import open_existing
+from stogram_sdk.command.read_only import open_existing, schema_by_name
 from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.fields import tags_to_json, texts_from_json, time_to_text
-from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.online import PATIENCE_VARIABLE, StillLocked, patience, retry_while_locked
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
@@ -61,8 +61,9 @@ def backfill(
     database, settings = open_existing(url)
     try:
         with translated_errors(), database.connection_context(), database.limited_to(0):
-            schema = schema_of(database, settings.schema_name)
-            kind = _type_of_tags(database, schema)
+            schema = schema_by_name(database, settings)
+            with _reading(database):
+                kind = _type_of_tags(database, schema)
             if dry_run:
                 return _DryRun(database, schema, kind, since).run(advance)
             if since is not None:
@@ -70,6 +71,12 @@ def backfill(
             return _Run(database, schema, kind).run(advance)
     finally:
         database.close_all()
+
+
+def _reading(database: Any) -> AbstractContextManager[Any]:
+    """A transaction around queries, for its path; on SQLite it would only keep writers out."""
+    on_sqlite = database.dialect.name == "sqlite"
+    return nullcontext() if on_sqlite else database.atomic()
 
 
 def _type_of_tags(database: Any, schema: Schema) -> str:
@@ -138,7 +145,7 @@ class _DryRun:
         # To count what a time leaves over takes as long as to look at it.
         total = 0 if self.since else self._count(_START)
         place, looked_at, changed = _START, 0, 0
-        while batch := self._batch(place):
+        while batch := self._read_batch(place):
             place = batch[-1][0]
             looked_at += len(batch)
             changed += self._look_at([message for _, message in batch])
@@ -155,7 +162,7 @@ class _DryRun:
         return " AND ".join(conditions), [*self.values, *place]
 
     def _count(self, place: tuple[str, str]) -> int:
-        with self.database.atomic():
+        with _reading(self.database):
             if self.schema.name == "postgresql":
                 self._execute("SET LOCAL statement_timeout = 0")
             where, values = self._where(place)
@@ -163,6 +170,10 @@ class _DryRun:
                 f"SELECT count(*) FROM {self.messages} WHERE {where}", *values
             ).fetchone()
         return int(total)
+
+    def _read_batch(self, place: tuple[str, str]) -> list[tuple[tuple[str, str], _Message]]:
+        with _reading(self.database):
+            return self._batch(place)
 
     def _batch(self, place: tuple[str, str]) -> list[tuple[tuple[str, str], _Message]]:
         """The next messages in order, each with its place."""
@@ -264,18 +275,15 @@ class _Run(_SinceRun):
         return Backfilled(looked_at, changed)
 
     def _begin(self) -> None:
-        if isinstance(self.schema, PostgresSchema) and not may_create(self.database, self.schema):
-            raise MigrationError(
-                "the backfill keeps its place in a table of its own, and this role may not create "
-                "one: run it as the owner of the tables"
-            )
         with self.database.atomic():
-            if self.schema.name == "postgresql":
+            if isinstance(self.schema, PostgresSchema):
+                if not may_create(self.database, self.schema):
+                    raise MigrationError(
+                        "the backfill keeps its place in a table of its own, and this role may not "
+                        "create one: run it as the owner of the tables"
+                    )
                 # CREATE TABLE IF NOT EXISTS fails if two runs do it at the same moment.
-                self._execute(
-                    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%s, 0))",
-                    PLACE,
-                )
+                self._execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", PLACE)
             self._execute(
                 f"CREATE TABLE IF NOT EXISTS {self.place_table} "
                 '("createdAt" TEXT, id TEXT PRIMARY KEY)'

@@ -18,7 +18,6 @@ from stogram_sdk.schema.migration import (
     HISTORY,
     missing_rights,
     rows_in_the_way,
-    schema_of,
     shipped_migrations,
     unfit_together,
 )
@@ -96,8 +95,7 @@ def check(url: str | None = None) -> Report:
     reached.
     """
     settings = read_database_url(url)
-    with read_only(url) as database, translated_errors():
-        schema = schema_of(database, settings.schema_name)
+    with read_only(url) as (database, schema), translated_errors():
         report = Report(schema.name, settings.database, settings.schema_name)
         _Look(database, schema, report).take()
     return report

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stogram_sdk.command.read_only import applied_migrations, read_only
-from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import MigrationError
-from stogram_sdk.schema.migration import HISTORY, renew, schema_of, shipped_migrations
+from stogram_sdk.schema.migration import HISTORY, renew, shipped_migrations
 from stogram_sdk.schema.pw_migrate import database_to_migrate
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def status() -> Status:
 
     Raises `Unavailable` if the database cannot be reached or the file is not there.
     """
-    with read_only(None) as database, translated_errors():
-        schema = schema_of(database, read_database_url().schema_name)
+    with read_only(None) as (database, schema), translated_errors():
         there = HISTORY in schema.catalog(database).tables
         done = applied_migrations(database, schema) if there else []
     return Status(done, [name for name in shipped_migrations() if name not in done])
@@ -100,9 +98,9 @@ def _router() -> Iterator[Router]:
     """Connected, and at its turn."""
     from stogram_sdk.schema.router import router_of
 
-    database, schema_name = database_to_migrate()
+    database = database_to_migrate()
     try:
         with translated_errors(), database.connection_context():
-            yield router_of(database, schema_name)
+            yield router_of(database, database.schema_name)
     finally:
         database.close_all()

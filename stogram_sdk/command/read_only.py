@@ -15,6 +15,9 @@ from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import Unavailable
 from stogram_sdk.schema.migration import HISTORY
 from stogram_sdk.schema.obstacles import Schema
+from stogram_sdk.schema.postgres import SAFE_PATH, PostgresSchema
+from stogram_sdk.schema.sqlite import SqliteSchema
+from stogram_sdk.schema.turns import home_of
 
 
 def open_existing(url: str | None) -> tuple[Any, DatabaseSettings]:
@@ -28,26 +31,38 @@ def open_existing(url: str | None) -> tuple[Any, DatabaseSettings]:
     return database, settings
 
 
+def schema_by_name(database: Any, settings: DatabaseSettings) -> Schema:
+    """The schema of the tables; every transaction from now on finds no name of others.
+
+    The path is that of the transaction, not of the session: PgBouncer may lend that to others.
+    """
+    if settings.engine == "sqlite":
+        return SqliteSchema()
+    database.begin_with(f"SET LOCAL search_path = {SAFE_PATH}")
+    return PostgresSchema(home_of(database.connection(), settings.schema_name))
+
+
 @contextmanager
-def read_only(url: str | None) -> Iterator[Any]:
-    """A connection that cannot write: not even SQLite's journal mode is changed."""
+def read_only(url: str | None) -> Iterator[tuple[Any, Schema]]:
+    """A connection that cannot write, and its schema: not even SQLite's journal mode is changed."""
     database, settings = open_existing(url)
     if settings.engine == "sqlite":
         path = Path(settings.database)
         database = peewee.SqliteDatabase(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         with database.connection_context():
-            yield database
+            yield database, SqliteSchema()
         return
     try:
         with (
             translated_errors(),
             database.connection_context(),
             database.limited_to(0),
-            database.atomic(),
         ):
-            database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
-            yield database
+            schema = schema_by_name(database, settings)
+            with database.atomic():
+                database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
+                yield database, schema
     finally:
         database.close_all()
 

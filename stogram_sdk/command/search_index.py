@@ -64,9 +64,9 @@ def _carried_out(
             translated_errors(),
             database.connection_context(),
             database.limited_to(0),
-            turn(database, settings.schema_name),
+            turn(database, settings.schema_name) as home,
         ):
-            schema = schema_of(database, settings.schema_name)
+            schema = schema_of(database, home)
             catalog = schema.catalog(database)
             if "Message" not in catalog.tables:
                 raise MigrationError('there is no table "Message": run `stogram migrate` first')
@@ -139,7 +139,10 @@ def _extension(database: Any) -> str:
                 "with postgresql, elsewhere often as postgresql-contrib). Searches do without"
             )
         try:
-            database.execute_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+            with database.atomic():
+                # Its place is where the session makes what is not named with a schema.
+                database.execute_sql("SET LOCAL search_path TO DEFAULT")
+                database.execute_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         except peewee.PeeweeException as error:
             if sqlstate_of(error) != "42501":
                 raise

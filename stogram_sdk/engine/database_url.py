@@ -161,7 +161,7 @@ def _postgresql(parameters: dict[str, Any]) -> DatabaseSettings:
         raise InvalidInput("the database URL names no database: .../name", field="url")
     common = _common(parameters)
     schema_name = parameters.pop("schema", None) or None
-    if schema_name is not None and not _is_plain(schema_name):
+    if schema_name is not None and not is_plain(schema_name):
         raise InvalidInput(
             "schema must be a name of letters, digits, spaces, _ - and . that takes at most 63 "
             "bytes, and not one of pg_...",
@@ -203,7 +203,7 @@ def _postgresql(parameters: dict[str, Any]) -> DatabaseSettings:
     )
 
 
-def _is_plain(schema_name: Any) -> bool:
+def is_plain(schema_name: Any) -> bool:
     """Whether the name has no sign that a statement, a driver or a shell gives a meaning."""
     name = valid_text(schema_name, "schema", maximum=63)
     return bool(re.fullmatch(r"(?!pg_)[\w .-]+", name)) and len(name.encode()) <= 63

@@ -81,6 +81,10 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection = self.connection()
         return cut_to_milliseconds(datetime.now(UTC) + connection.server_is_ahead)
 
+    def begin_with(self, command: str) -> None:
+        """Let every transaction from now on begin with this command too."""
+        self._limits_of_transaction += f"{command}; "
+
     def before_write(self) -> str:
         """The text to send before a write that is a transaction by itself.
 
@@ -354,14 +358,17 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.abandon()
 
 
+# The owner of the tables sends it too: nothing of it is found by a path that others may write to.
 _LEARN = """
-SELECT clock_timestamp(), pg_backend_pid(), ARRAY(
-    SELECT c.relname || '.' || a.attname
-    FROM pg_catalog.unnest(%s::text[]) AS name
-    JOIN pg_class AS c ON c.oid = to_regclass(name)
-    JOIN pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
-    WHERE a.attname IN ('expiresAt', 'isArchived', 'notificationLevel')
-        OR a.attname = 'hashtags' AND a.atttypid = 'text'::regtype)
+SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(), ARRAY(
+    SELECT pg_catalog.concat(c.relname, '.', a.attname)
+    FROM pg_catalog.unnest(%s::pg_catalog.text[]) AS name
+    JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(name)
+    JOIN pg_catalog.pg_attribute AS a
+        ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND NOT a.attisdropped
+    WHERE a.attname OPERATOR(pg_catalog.=) ANY ('{expiresAt,isArchived,notificationLevel}')
+        OR a.attname OPERATOR(pg_catalog.=) 'hashtags'
+            AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.text'::pg_catalog.regtype)
 """
 
 _LIBPQ_DEFAULTS = {

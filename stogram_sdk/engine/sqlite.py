@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ReferenceType, ref
 
 import peewee
@@ -23,14 +26,31 @@ if TYPE_CHECKING:
     from stogram_sdk.engine.database_url import DatabaseSettings
 
 
+T = TypeVar("T")
+
+_WRITES = "INSERT", "UPDATE", "DELETE"
+# Milliseconds: after a shorter wait in the queue, the limit of time is as before.
+_BRIEF = 50
+
+
 class Connection(sqlite3.Connection):
     """Knows the last cursor that returns what it writes: the write ends with the last row read."""
 
     returning: ReferenceType[sqlite3.Cursor] | None = None
+    #: For how many milliseconds it asks for the lock of the file; the database's own limit if None.
+    patience: int | None = None
+
+    def returning_cursor(self) -> sqlite3.Cursor | None:
+        return None if self.returning is None else self.returning()
 
 
 class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
-    """An embedded database; writers take turns."""
+    """An embedded database; writers take turns.
+
+    SQLite has no queue for the lock of its file: whoever waits asks for it now and then, and a
+    writer who comes at the right moment goes first, again and again. So of the threads of a process
+    only one asks. The others wait behind it.
+    """
 
     dialect: Dialect = SqliteDialect()
     schema_name = None
@@ -63,6 +83,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             factory=Connection,
         )
         self.statements: dict[Any, Any] = {}
+        self._patience = round(1000 * (settings.statement_timeout or 3600))
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
 
@@ -83,6 +104,30 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         if self._state.returning:
             self._state.conn.returning, self._state.returning = ref(cursor), False
         return cursor
+
+    def begin(self, lock_type: str | None = None) -> None:
+        self._in_turn(lambda: super(SqliteDatabase, self).begin(lock_type))
+
+    def _in_turn(self, take_lock: Callable[[], T]) -> T:
+        """Do what takes the lock of the file, after the threads that came before.
+
+        The limit of time is for both: to wait for them, and for other processes.
+        """
+        arrived = time.monotonic()
+        with self._turnstile:
+            waited = round(1000 * (time.monotonic() - arrived))
+            self._ask_for(max(0, self._patience - waited) if waited > _BRIEF else None)
+            try:
+                return take_lock()
+            finally:
+                self._ask_for(None)
+
+    def _ask_for(self, patience: int | None) -> None:
+        connection = self.connection()
+        if connection.patience != patience:
+            milliseconds = self._patience if patience is None else patience
+            connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            connection.patience = patience
 
     def rollback(self) -> None:
         # Peewee also rolls back when what interrupted a commit let it finish.
@@ -109,10 +154,17 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         if self._state.closed:
             return self._execute_alone(sql, params)
         self._state.returning = " RETURNING " in sql
+        execute = partial(super().execute_sql, sql, params)
         try:
-            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+            return self._in_turn(execute) if self._takes_lock(sql) else execute()
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
+
+    def _takes_lock(self, sql: str) -> bool:
+        """Whether the statement is a write, and this connection does not have the lock yet."""
+        connection = self.connection()
+        has_it = connection.in_transaction or connection.returning_cursor()
+        return sql.startswith(_WRITES) and not has_it
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
@@ -134,7 +186,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _cut_short(self, connection: Any) -> None:
         # It is not closed, because a database in memory is its one connection.
-        cursor = connection.returning and connection.returning()
+        cursor = connection.returning_cursor()
         if cursor is not None:
             cursor.close()
         if connection.in_transaction:
@@ -147,6 +199,10 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _discard(self, connection: Any) -> None:
         connection.close()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._turnstile = threading.Lock()
 
     def _abandon(self, connection: Any) -> None:
         # After a fork, SQLite must not even close a connection of the parent.

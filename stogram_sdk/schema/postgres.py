@@ -29,7 +29,11 @@ _TYPES = {
 }
 _CAST = re.compile(r'::("[^"]+"|[\w.() ])+(\[\])?$')
 
-_OID = "(SELECT oid FROM pg_namespace WHERE nspname = coalesce(%s, current_schema()))"
+#: The search_path of whoever owns the tables: a schema may hold what others have made, and an
+#: operator of theirs may fit better than that of the catalog. Tables are named with their schema.
+SAFE_PATH = "pg_catalog, pg_temp"
+
+_OID = "(SELECT oid FROM pg_namespace WHERE nspname = %s)"
 
 _COLUMNS = f"""
 SELECT c.relname, a.attname,
@@ -99,7 +103,7 @@ _ACTIONS = {
 
 
 class PostgresSchema(SchemaWords):
-    """One schema of a PostgreSQL database: without a name, the schema of the session."""
+    """One schema of a PostgreSQL database; in a script without a name, that of its session."""
 
     name = "postgresql"
 
@@ -137,7 +141,8 @@ class PostgresSchema(SchemaWords):
         The driver takes a percent sign for a parameter, so there is none in these files.
         """
         parts = {
-            "installed": _file("tag_installed"),
+            # The function that @schema may be would find another schema on the path of a block.
+            "installed": _file("tag_installed").replace("@schema", "named"),
             "sampled": _file("tag_sampled"),
             "shipped": _shipped(),
             "schema": self._home,
@@ -207,9 +212,12 @@ class PostgresSchema(SchemaWords):
         if not self.may_read(database, "Message"):
             return True
         with database.atomic():  # the functions find each other on the path
-            path = f"set_config('search_path', quote_ident({self._home}), true)"
-            database.execute_sql(f"SELECT {path}")
-            return self.ask(database, f"({self.sql('tag_sampled')})")
+            database.execute_sql(
+                f'SET LOCAL search_path = pg_catalog, "{self.schema_name}", pg_temp'
+            )
+            agrees = self.ask(database, f"({self.sql('tag_sampled')})")
+            database.execute_sql(f"SET LOCAL search_path = {SAFE_PATH}")
+            return agrees
 
 
 @cache
@@ -226,8 +234,7 @@ def _shipped() -> str:
 def may_create(database: Any, schema: PostgresSchema) -> bool:
     """Whether this role may create in the schema."""
     (may,) = database.execute_sql(
-        "SELECT has_schema_privilege(coalesce(%s, current_schema()), 'CREATE')",
-        (schema.schema_name,),
+        "SELECT has_schema_privilege(%s, 'CREATE')", (schema.schema_name,)
     ).fetchone()
     return bool(may)
 

@@ -14,27 +14,36 @@ from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.engine.postgres import PostgresDatabase
 from stogram_sdk.engine.sqlite import SqliteDatabase
 from stogram_sdk.errors import StogramError
-from stogram_sdk.schema.turns import prepare_schema, take_file_turn, take_turn
+from stogram_sdk.schema.turns import home_of, set_up, take_file_turn, take_turn
 
 
-def database_to_migrate() -> tuple[Any, str | None]:
-    """The database that `connect()` would open, and its schema.
+def database_to_migrate() -> Any:
+    """The database that `connect()` would open.
 
-    Its first connection waits for its turn. Raises `InvalidInput` for a URL that cannot be right.
+    Its first connection waits for its turn, and then knows the schema of the tables. Raises
+    `InvalidInput` for a URL that cannot be right.
     """
     settings = _settings()
     if settings.engine == "sqlite":
-        return _SqliteToMigrate(settings), None
-    return _PostgresToMigrate(settings), settings.schema_name
+        return _SqliteToMigrate(settings)
+    return _PostgresToMigrate(settings)
 
 
-def database_of_pw_migrate() -> tuple[Any, str | None]:
-    """The same for the stock command: an error ends the process, and its message is all it says."""
+def database_of_pw_migrate(*, is_ours: bool = False) -> tuple[Any, str | None]:
+    """The same for the stock command, and its schema: an error ends the process with its message.
+
+    `is_ours`: it is for the migrations of this package, which name the schema everywhere. Those of
+    an application find its tables by the path of the session.
+    """
     with _ended_by_errors():
         settings = _settings()
     if settings.engine == "sqlite":
         return _SqliteOfPwMigrate(settings), None
-    return _PostgresOfPwMigrate(settings), settings.schema_name
+    database = _PostgresOfPwMigrate(settings)
+    database.connect()  # to know the schema
+    if not is_ours:
+        database.execute_sql("RESET search_path")
+    return database, database.schema_name
 
 
 def _settings() -> DatabaseSettings:
@@ -46,8 +55,9 @@ class _PostgresToMigrate(PostgresDatabase):
         connection = super()._connect()
         connection.time_limit = math.inf
         connection.is_pinned = True
+        self.schema_name = home_of(connection, self.schema_name)
+        set_up(connection)
         take_turn(connection, self.schema_name)
-        prepare_schema(connection, self.schema_name)
         return connection
 
 

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from stogram_sdk.engine.database_url import is_plain
 from stogram_sdk.errors import InvalidInput, MigrationError
+from stogram_sdk.schema.postgres import SAFE_PATH
 
 WAIT_VARIABLE = "STOGRAM_MIGRATE_LOCK_TIMEOUT"
 _PAUSE = 0.1
@@ -22,6 +24,7 @@ _PAUSE = 0.1
 # A role, a database or a URL sets these for the statements of a service. But an index may take
 # hours; and a step that commits on its way goes on in a transaction of the default isolation.
 _SETTINGS = {
+    "search_path": SAFE_PATH,
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -29,7 +32,15 @@ _SETTINGS = {
     "default_transaction_isolation": "read committed",
 }
 
-_KEY = "pg_catalog.hashtextextended('stogram_sdk migrates ' || coalesce(%s, current_schema()), 0)"
+# Sent before the path is safe, so they name the catalog.
+_NOW = """
+SELECT name, pg_catalog.current_setting(name) FROM pg_catalog.pg_settings WHERE name = ANY (%s)
+"""
+_SET = """
+SELECT pg_catalog.set_config(name, value, false)
+FROM pg_catalog.json_each_text(%s) AS given(name, value)
+"""
+_KEY = "hashtextextended('stogram_sdk migrates ' || %s, 0)"
 
 _HOLDER = f"""
 SELECT a.pid, a.usename, a.application_name, a.client_addr, now() - a.backend_start
@@ -43,8 +54,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 _MAY_KEEP_HISTORY = """
 SELECT has_schema_privilege(home, 'CREATE') OR EXISTS (
     SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = home AND c.relname = 'migratehistory'), current_user, home
-FROM (SELECT coalesce(%s, current_schema())) AS given(home)
+    WHERE n.nspname = home AND c.relname = 'migratehistory'), current_user
+FROM (SELECT %s) AS given(home)
 """
 
 
@@ -66,28 +77,65 @@ def seconds_from(variable: str, default: float) -> float:
 
 
 @contextmanager
-def turn(database: Any, schema_name: str | None) -> Iterator[None]:
-    """The turn of this process to migrate the connected database, for the block inside."""
+def turn(database: Any, schema_name: str | None) -> Iterator[str | None]:
+    """The turn of this process to migrate the connected database; the schema of its tables."""
     if database.dialect.name == "postgresql":
         with database.pinned() as connection:
-            take_turn(connection, schema_name)
+            home = home_of(connection, schema_name)
+            connection.is_unfit = True  # if this is interrupted where it sets or resets
+            before = set_up(connection)
             try:
-                prepare_schema(connection, schema_name)
-                yield
+                take_turn(connection, home)
+                yield home
             finally:
-                end_turn(connection, schema_name)
+                _end_turn(connection, home, before)
     elif database.database == ":memory:":
-        yield
+        yield None
     else:
         lock = take_file_turn(database.database)
         try:
-            yield
+            yield None
         finally:
             lock.close()
 
 
-def take_turn(connection: Any, schema_name: str | None) -> None:
-    """Wait until this PostgreSQL session has the turn, with the settings that a migration needs.
+def home_of(connection: Any, schema_name: str | None) -> str:
+    """The schema of the tables: the one that is named, or else the default one of the session.
+
+    Raises `MigrationError` if there is none, or its name is none that a URL may have.
+    """
+    if schema_name is not None:
+        return schema_name
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_catalog.current_schema()")
+        (home,) = cursor.fetchone()
+    if home is None:
+        raise MigrationError(
+            "the search_path names no schema that is there: name one in the URL (?schema=...)"
+        )
+    if not is_plain(home):
+        raise MigrationError(
+            f"the default schema is {home!r}: its name must be of letters, digits, spaces, _ - and "
+            ". alone. Name another schema in the URL (?schema=...)"
+        )
+    return str(home)
+
+
+def set_up(connection: Any) -> dict[str, str]:
+    """Give the session the settings that a migration needs; returns those that it had."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW, (list(_SETTINGS),))
+        before = dict(cursor.fetchall())
+        _set(cursor, {name: _SETTINGS[name] for name in before})
+    return before
+
+
+def _set(cursor: Any, settings: dict[str, str]) -> None:
+    cursor.execute(_SET, (json.dumps(settings),))
+
+
+def take_turn(connection: Any, home: str) -> None:
+    """Wait until this PostgreSQL session has the turn to migrate the schema, and prepare that.
 
     It polls. A statement that waited for the lock would be an open transaction; `CREATE INDEX
     CONCURRENTLY` of the other session would wait for it, and neither would ever end.
@@ -95,32 +143,46 @@ def take_turn(connection: Any, schema_name: str | None) -> None:
     """
     deadline = time.monotonic() + seconds_to_wait()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config(name, value, false) FROM json_each_text(%s) AS given(name, value) "
-            "WHERE name IN (SELECT name FROM pg_settings)",
-            (json.dumps(_SETTINGS),),
-        )
         while True:
-            cursor.execute(f"SELECT pg_try_advisory_lock({_KEY})", (schema_name,))
+            cursor.execute(f"SELECT pg_try_advisory_lock({_KEY})", (home,))
             if cursor.fetchone()[0]:
-                return
+                break
             if time.monotonic() >= deadline:
-                cursor.execute(_HOLDER, (schema_name,))
+                cursor.execute(_HOLDER, (home,))
                 raise MigrationError(
                     f"another migration of this database is running{_described(cursor.fetchone())}"
                     f"; waited {seconds_to_wait():g} s ({WAIT_VARIABLE}). Run it again when that "
                     "one is done"
                 )
             time.sleep(_PAUSE)
+        _prepare_schema(cursor, home)
 
 
-def end_turn(connection: Any, schema_name: str | None) -> None:
-    """Give the lock back, and the session its settings."""
+def _prepare_schema(cursor: Any, home: str) -> None:
+    """Make the schema, if it is not there, as the server's own migrations would.
+
+    Raises `MigrationError` if this role cannot make the table of the history, which comes first.
+    """
+    cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (home,))
+    if cursor.fetchone() is None:
+        cursor.execute(f'CREATE SCHEMA "{home}"')
+    cursor.execute(_MAY_KEEP_HISTORY, (home,))
+    may, role = cursor.fetchone()
+    if not may:
+        raise MigrationError(
+            f"role {role} may not create in the schema {home}: migrate as the owner of the "
+            f"tables, or GRANT CREATE ON SCHEMA {home} TO {role}"
+        )
+
+
+def _end_turn(connection: Any, home: str, before: dict[str, str]) -> None:
+    """Give the turn back, if it was had, and the session its settings."""
+    if connection.closed:  # Both have ended with it.
+        return
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_unlock({_KEY})", (schema_name,))
-        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s)", (list(_SETTINGS),))
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"RESET {name}")
+        cursor.execute(f"SELECT pg_advisory_unlock({_KEY})", (home,))
+        _set(cursor, before)
+    connection.is_unfit = False
 
 
 def take_file_turn(path: str) -> sqlite3.Connection:
@@ -141,25 +203,6 @@ def take_file_turn(path: str) -> sqlite3.Connection:
             f"waited {seconds:g} s ({WAIT_VARIABLE}). Run it again when that one is done"
         ) from error
     return lock
-
-
-def prepare_schema(connection: Any, schema_name: str | None) -> None:
-    """Make the schema that the URL names, as the server's own migrations would.
-
-    Raises `MigrationError` if this role cannot make the table of the history, which comes first.
-    """
-    with connection.cursor() as cursor:
-        if schema_name is not None:
-            cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema_name,))
-            if cursor.fetchone() is None:
-                cursor.execute(f'CREATE SCHEMA "{schema_name}"')
-        cursor.execute(_MAY_KEEP_HISTORY, (schema_name,))
-        may, role, home = cursor.fetchone()
-        if may is False:
-            raise MigrationError(
-                f"role {role} may not create in the schema {home}: migrate as the owner of the "
-                f"tables, or GRANT CREATE ON SCHEMA {home} TO {role}"
-            )
 
 
 def _described(holder: Any) -> str:

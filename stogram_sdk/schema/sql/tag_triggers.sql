@@ -2,7 +2,8 @@
 -- they are there. Then "MessageTag" may lack rows: without its mark it is filled from the beginning.
 DO $block$
 DECLARE
-    home text := pg_catalog.quote_ident(@schema);
+    named text := @schema;
+    home text := pg_catalog.quote_ident(named);
     -- Of an array, or of the JSON that a server may keep in a column of type TEXT.
     none text;
     has text;
@@ -38,9 +39,9 @@ BEGIN
             || ' ON ' || home || '."Message" ' || make.which
             || ' EXECUTE FUNCTION ' || keeper;
     END LOOP;
-    PERFORM pg_catalog.set_config('search_path', path, true);
     EXECUTE 'COMMENT ON FUNCTION ' || keeper || ' IS '
         || pg_catalog.quote_literal('@shipped ' || (@installed));
+    PERFORM pg_catalog.set_config('search_path', path, true);
     EXECUTE 'DELETE FROM ' || home
         || $q$."MessageTag" WHERE tag OPERATOR(pg_catalog.=) ''$q$;
 END $block$;

@@ -1,0 +1,108 @@
+"""The threads of a process write to an SQLite file in the order in which they come."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import stogram_sdk as sdk
+from stogram_sdk.database import current_database
+from tests.support.factories import make_chat, make_user
+from tests.support.states import migrate_here
+
+#: Seconds that a call may wait for other writers.
+LIMIT = 0.5
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    """A migrated file, connected to."""
+    migrate_here(f"sqlite:///{tmp_path}/stogram.db")
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db", statement_timeout=LIMIT)
+    yield tmp_path / "stogram.db"
+    sdk.close()
+
+
+@pytest.fixture
+def transactions(file: Path) -> Iterator[list[int]]:
+    """The numbers of the transactions that a thread has ended, one at once after the other."""
+    ended = [0]
+    is_over = threading.Event()
+
+    def write() -> None:
+        while not is_over.is_set():
+            with sdk.transaction():
+                make_user()
+                time.sleep(0.03)
+            ended.append(len(ended))
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(write)
+        yield ended
+        is_over.set()
+    future.result()
+
+
+def block(user: sdk.User, _: sdk.Chat, other: sdk.User) -> None:
+    """One statement."""
+    sdk.block_user(user.id, other.id)
+
+
+def send(user: sdk.User, chat: sdk.Chat, _: sdk.User) -> None:
+    """A transaction of several."""
+    sdk.send_message(user.id, chat.id, "hello")
+
+
+@pytest.mark.parametrize("call", [block, send])
+def test_whoever_writes_all_the_time_lets_others_write_in_between(
+    transactions: list[int], call: Callable[[sdk.User, sdk.Chat, sdk.User], None]
+) -> None:
+    user, other = make_user(), make_user()
+    chat = make_chat(user, other)
+    for _ in range(10):
+        before = transactions[-1]
+        call(user, chat, other)
+        # The one that was at work, and those that began before this thread came to run.
+        assert transactions[-1] - before <= 3
+
+
+def test_who_waits_behind_others_waits_no_longer_than_the_limit(file: Path) -> None:
+    user, others = make_user(), [make_user() for _ in range(8)]
+    somebody = sqlite3.connect(file, isolation_level=None)
+    somebody.execute("BEGIN IMMEDIATE")
+
+    def refused(other: sdk.User) -> float:
+        began = time.monotonic()
+        with pytest.raises(sdk.Unavailable, match="another writer holds the database"):
+            sdk.block_user(user.id, other.id)
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        waited = list(pool.map(refused, others))
+    somebody.close()
+    assert LIMIT * 0.9 < min(waited) <= max(waited) < LIMIT * 4  # one after the other: 8 times
+    with sdk.session():
+        assert sdk.block_user(user.id, others[0].id)[1]
+        limit = current_database().execute_sql("PRAGMA busy_timeout").fetchone()
+        assert limit == (LIMIT * 1000,)
+
+
+def test_who_has_the_lock_needs_no_turn(file: Path) -> None:
+    """A statement that returns what it writes holds the lock until its last row is read."""
+    user, other = make_user(), make_user()
+    with ThreadPoolExecutor(1) as pool, sdk.session():
+        insert = """INSERT INTO "MessageTag" VALUES (?, 'c', '2024-01-01', 'm') RETURNING tag"""
+        half_read = current_database().execute_sql(insert, ("#a",))
+        waiting = pool.submit(sdk.block_user, user.id, other.id)
+        time.sleep(LIMIT / 5)
+        began = time.monotonic()
+        current_database().execute_sql(insert, ("#b",)).fetchall()
+        assert time.monotonic() - began < LIMIT / 2
+        half_read.close()
+        assert waiting.result()[1]
