@@ -11,6 +11,7 @@ from stogram_sdk.blocking import (
     list_blocked_users,
     unblock_user,
 )
+from stogram_sdk.chat_list import ChatSummary, get_chat, list_chats
 from stogram_sdk.chat_settings import (
     UnreadTotals,
     get_chat_settings,
@@ -23,7 +24,7 @@ from stogram_sdk.chat_settings import (
     unmute_chat,
     unread_totals,
 )
-from stogram_sdk.chats import ChatSummary, create_chat, list_chats, open_private_chat
+from stogram_sdk.chats import create_chat, delete_chat, open_private_chat, update_chat
 from stogram_sdk.database import (
     check_health,
     close,
@@ -57,12 +58,14 @@ from stogram_sdk.folders import (
     reorder_folders,
     update_folder,
 )
+from stogram_sdk.forwarding import forward_messages
+from stogram_sdk.history import get_message, list_messages, list_replies
 from stogram_sdk.importing import ImportedMessage, import_messages
+from stogram_sdk.media import list_media
 from stogram_sdk.members import Member, add_member, leave_chat, list_members, remove_member
 from stogram_sdk.messages import (
     delete_message,
     edit_message,
-    list_messages,
     post_system_message,
     send_message,
 )
@@ -99,8 +102,14 @@ from stogram_sdk.pins import (
 )
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
+from stogram_sdk.roles import set_role, transfer_ownership
 from stogram_sdk.rows import to_dict
-from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
+from stogram_sdk.scheduled import (
+    acknowledge_published,
+    list_scheduled,
+    publish_scheduled,
+    reschedule_message,
+)
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
 from stogram_sdk.users import create_user, find_user, get_user
@@ -158,6 +167,7 @@ __all__ = [
     "create_folder",
     "create_user",
     "db",
+    "delete_chat",
     "delete_folder",
     "delete_message",
     "edit_message",
@@ -166,7 +176,10 @@ __all__ = [
     "find_by_hashtag",
     "find_by_mention",
     "find_user",
+    "forward_messages",
+    "get_chat",
     "get_chat_settings",
+    "get_message",
     "get_privacy",
     "get_user",
     "import_messages",
@@ -176,9 +189,12 @@ __all__ = [
     "list_blocked_users",
     "list_chats",
     "list_folders",
+    "list_media",
     "list_members",
     "list_messages",
     "list_pinned_messages",
+    "list_replies",
+    "list_scheduled",
     "mark_read",
     "migrate",
     "move_to_folder",
@@ -192,21 +208,25 @@ __all__ = [
     "remove_from_folder",
     "remove_member",
     "reorder_folders",
+    "reschedule_message",
     "retrying",
     "search_messages",
     "send_message",
     "session",
     "set_favorite",
+    "set_role",
     "tag_key",
     "to_dict",
     "toggle_favorite",
     "transaction",
+    "transfer_ownership",
     "unblock_user",
     "unmute_all_chats",
     "unmute_chat",
     "unpin_all_messages",
     "unpin_message",
     "unread_totals",
+    "update_chat",
     "update_folder",
     "update_privacy",
     "users_to_notify",

@@ -366,7 +366,9 @@ SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(), ARRAY(
     JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(name)
     JOIN pg_catalog.pg_attribute AS a
         ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND NOT a.attisdropped
-    WHERE a.attname OPERATOR(pg_catalog.=) ANY ('{expiresAt,isArchived,notificationLevel}')
+    WHERE a.attname OPERATOR(pg_catalog.=) ANY (
+            '{expiresAt,isArchived,notificationLevel,
+            isForwarded,forwardedFromId,forwardedFromChatId,forwardedFromUserId}')
         OR a.attname OPERATOR(pg_catalog.=) 'hashtags'
             AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.text'::pg_catalog.regtype)
 """

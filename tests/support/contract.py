@@ -38,6 +38,7 @@ class Scene:
     message: str  # a folder of the actor
     pinned: str
     given: str  # published and not acknowledged
+    scheduled: str  # of the actor
     folder: str
     folders: list[str]
     others: list[str]
@@ -50,6 +51,7 @@ class Scene:
     message_id: str = "an id of one's own"
     color: str = "#aabbcc"
     type: sdk.ChatType = sdk.ChatType.GROUP
+    file_type: sdk.MessageType = sdk.MessageType.VOICE
     role: sdk.MemberRole = sdk.MemberRole.ADMIN
     yes: bool = True
     no: bool = False
@@ -67,6 +69,11 @@ class Scene:
     def published(self) -> list[str]:
         """What `publish_scheduled` has sent, and nobody has acknowledged."""
         return [self.given]
+
+    @property
+    def forwarded(self) -> list[str]:
+        """Messages of the chat."""
+        return [self.message, self.pinned]
 
     @property
     def messages(self) -> list[tuple[str, str]]:
@@ -108,7 +115,7 @@ class Call:
 #: By the name of the function, with one way of calling it in brackets.
 CALLS: dict[str, Call] = {
     "acknowledge_published": Call("published", gives="1", again="0"),
-    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=3),
+    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=4),
     "block_user": Call("actor newcomer", gives="made", again="there"),
     "blocked_among": Call("actor others"),
     "create_chat": Call(
@@ -121,6 +128,7 @@ CALLS: dict[str, Call] = {
     "create_user": Call(
         "email username", {"password_hash": "text", "display_name": "text"}, again="AlreadyExists"
     ),
+    "delete_chat": Call("actor chat", gives="True", again="False"),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
     "edit_message": Call("actor chat message text", second_looks=2),
@@ -132,7 +140,15 @@ CALLS: dict[str, Call] = {
     "find_by_mention": Call("actor"),
     "find_by_mention(chat_id)": Call("actor", {"chat_id": "chat"}),
     "find_user": Call("username", gives="nothing", again="nothing"),
+    "forward_messages": Call(
+        "actor chat forwarded other_chat",
+        statements=2,
+        more_on_sqlite=1,
+        repeats=False,
+    ),
+    "get_chat": Call("actor chat"),
     "get_chat_settings": Call("actor chat"),
+    "get_message": Call("actor chat message", second_looks=1),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
     "import_messages": Call(
@@ -145,10 +161,16 @@ CALLS: dict[str, Call] = {
     "list_chats": Call("actor"),
     "list_chats(folder_id)": Call("actor", {"folder_id": "folder"}),
     "list_folders": Call("actor"),
+    "list_media": Call("actor chat"),
+    "list_media(type)": Call("actor chat", {"type": "file_type"}),
     "list_members": Call("actor chat"),
     "list_messages": Call("actor chat"),
+    "list_messages(around)": Call("actor chat", {"around": "message"}, second_looks=2),
     "list_pinned_messages": Call("actor"),
     "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
+    "list_replies": Call("actor chat pinned", second_looks=2),
+    "list_scheduled": Call("actor"),
+    "list_scheduled(chat_id)": Call("actor chat"),
     "mark_read": Call("actor chat"),
     "mark_read(message_id)": Call("actor chat message", second_looks=2),
     "move_to_folder": Call("actor other_chat folder", second_looks=2),
@@ -160,8 +182,9 @@ CALLS: dict[str, Call] = {
     "recount_unread": Call("actor", gives="1", again="0"),
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
-    "remove_member": Call("actor chat other", gives="True", again="False"),
+    "remove_member": Call("actor chat other", second_looks=3, gives="True", again="False"),
     "reorder_folders": Call("actor folders", statements=2),
+    "reschedule_message": Call("actor chat scheduled soon", second_looks=2),
     "search_messages": Call("actor text"),
     "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
     "send_message": Call("actor chat text", more_on_sqlite=1, repeats=False),
@@ -175,17 +198,29 @@ CALLS: dict[str, Call] = {
         second_looks=2,
         repeats=False,
     ),
+    "send_message(file_url)": Call(
+        "actor chat",
+        {
+            **{"file_url": "text", "file_name": "text", "thumbnail_url": "text"},
+            **{"waveform": "text", "type": "file_type"},
+        },
+        more_on_sqlite=1,
+        repeats=False,
+    ),
     "send_message(scheduled_for)": Call(
         "actor chat text", {"scheduled_for": "soon"}, repeats=False
     ),
     "set_favorite": Call("actor other_chat"),
+    "set_role": Call("actor chat other role", second_looks=3),
     "toggle_favorite": Call("actor other_chat", repeats=False),
+    "transfer_ownership": Call("actor chat other", second_looks=4),
     "unblock_user": Call("actor other", gives="True", again="False"),
     "unmute_all_chats": Call("actor", gives="1", again="0"),
     "unmute_chat": Call("actor chat"),
     "unpin_all_messages": Call("actor chat", gives="1", again="0"),
     "unpin_message": Call("actor chat pinned", gives="True", again="False"),
     "unread_totals": Call("actor"),
+    "update_chat": Call("actor chat", {"name": "text", "description": "text", "avatar": "text"}),
     "update_folder": Call("actor folder", {"name": "text", "color": "color", "icon": "text"}),
     "update_privacy": Call("actor", {"show_last_seen": "no"}),
     "users_to_notify": Call("chat message"),
@@ -214,9 +249,11 @@ def kind_of(parameter: str) -> str:
     for kind in ("id", "ids"):
         if parameter.endswith(f"_{kind}"):
             return kind
+    if parameter == "around":
+        return "id"
     if parameter in ("limit", "cursor", "file_size", "messages"):
         return parameter
-    if parameter == "lease":
+    if parameter in ("lease", "duration"):
         return "file_size"  # a whole number with bounds
     if parameter in ("type", "role"):
         return "enum"
@@ -278,8 +315,11 @@ def build_world(extra: int = 0) -> World:
     tags = " ".join(f"#tag{number} @name{number}" for number in range(extra))
     pinned = make_message(other, chat, f"привет @{actor.username}")
     message = make_message(actor, chat, f"Привет #тег {tags}")
+    file: dict[str, Any] = {"type": sdk.MessageType.VOICE, "file_url": "/uploads/1.ogg"}
+    make_message(actor, chat, "ответ", reply_to_id=pinned.id, **file)
     for number in range(extra):
-        make_message(more[number], chat, f"привет #тег @{actor.username} {tags}")
+        text = f"привет #тег @{actor.username} {tags}"
+        make_message(more[number], chat, text, reply_to_id=pinned.id, **file)
     make_message(neighbour, their_chat, "привет #тег")
     secret = make_message(actor, secret_chat, f"привет #тег @{guest.username}")
     make_message(guest, secret_chat)
@@ -292,6 +332,7 @@ def build_world(extra: int = 0) -> World:
     now = utc_now()
     soon = now + timedelta(minutes=1)
     waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
+    scheduled = make_message(actor, chat, "later", scheduled_for=soon)
     for _ in range(extra):
         make_message(actor, chat, "later", scheduled_for=soon)
 
@@ -319,6 +360,7 @@ def build_world(extra: int = 0) -> World:
         message=message.id,
         pinned=pinned.id,
         given=given.id,
+        scheduled=scheduled.id,
         folder=folders[0],
         folders=folders[::-1],
         others=[other.id, newcomer.id, *(user.id for user in more)],
