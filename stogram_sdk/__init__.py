@@ -24,8 +24,17 @@ from stogram_sdk.chat_settings import (
     unread_totals,
 )
 from stogram_sdk.chats import ChatSummary, create_chat, list_chats, open_private_chat
-from stogram_sdk.database import close, connect, db, session, transaction
+from stogram_sdk.database import (
+    check_health,
+    close,
+    connect,
+    db,
+    pool_status,
+    session,
+    transaction,
+)
 from stogram_sdk.engine.options import ConnectOptions
+from stogram_sdk.engine.pool import PoolStatus
 from stogram_sdk.errors import (
     AlreadyExists,
     Blocked,
@@ -129,6 +138,7 @@ __all__ = [
     "NotLoaded",
     "Page",
     "PinnedMessage",
+    "PoolStatus",
     "Privacy",
     "Profile",
     "Reaction",
@@ -141,6 +151,7 @@ __all__ = [
     "add_member",
     "block_user",
     "blocked_among",
+    "check_health",
     "close",
     "connect",
     "create_chat",
@@ -174,6 +185,7 @@ __all__ = [
     "mute_chat",
     "open_private_chat",
     "pin_message",
+    "pool_status",
     "post_system_message",
     "publish_scheduled",
     "recount_unread",

@@ -7,17 +7,20 @@ takes a connection from the pool for as long as it runs; `session()` keeps one f
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Unpack
 
 import peewee
 
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.engine.options import ConnectOptions
+from stogram_sdk.engine.pool import PoolStatus
 from stogram_sdk.engine.units import Unit, on_connection
-from stogram_sdk.errors import StogramError
+from stogram_sdk.errors import InvalidInput, StogramError, Unavailable
 
 if TYPE_CHECKING:
     from stogram_sdk.engine.database_url import DatabaseSettings
@@ -110,9 +113,19 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
     cannot be reached.
     """
     _require_no_transaction()
+    bind(reached_database(url, **options))
+
+
+def reached_database(url: str | None = None, **options: Unpack[ConnectOptions]) -> Any:
+    """A database that has accepted a connection, not yet bound to the models."""
     database, _ = open_database(url, **options)
     with translated_errors():
         on_connection(database, lambda: None)
+    return database
+
+
+def bind(database: Any) -> None:
+    """Bind the models to a database, and close the one before."""
     close()
     db.initialize(database)
 
@@ -153,6 +166,44 @@ def _session(statement_timeout: float | None = None) -> Iterator[None]:
         database.connect(reuse_if_open=True)
         with database.limited_to(statement_timeout):
             yield
+
+
+def pool_status() -> PoolStatus:
+    """How many connections of this process are in use and idle, how many calls wait for one, and
+    the most there may be; nothing is sent.
+    """
+    status: PoolStatus = current_database().status()
+    return status
+
+
+def check_health(*, timeout: float = 1.0) -> None:
+    """See whether a call could be made now: there is a connection, and the database answers.
+
+    `timeout` (seconds) holds for all of it, whatever the network does.
+    Raises `Unavailable`, which says what is in the way; `InvalidInput` for a `timeout` that is not
+    a positive number.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise InvalidInput("timeout must be a positive number of seconds", field="timeout")
+    database = current_database()
+    answers: SimpleQueue[StogramError | None] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            with translated_errors():
+                on_connection(database, database.execute_sql, "SELECT 1")
+            answers.put(None)
+        except StogramError as error:
+            answers.put(error)
+
+    # The limits of a call are longer, and some are whole seconds: only the wait can be cut short.
+    threading.Thread(target=ask, name="stogram_sdk asks", daemon=True).start()
+    try:
+        error = answers.get(timeout=min(timeout, threading.TIMEOUT_MAX))
+    except Empty:
+        raise Unavailable(f"the database did not answer within {timeout:g} s") from None
+    if error is not None:
+        raise error
 
 
 def close() -> None:

@@ -151,18 +151,32 @@ def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
     while True:
         try:
             return unit()
-        except (peewee.PeeweeException, Unavailable, DatabaseError) as error:
-            if run >= _tries(error, repeatable, began):
-                raise
-            reason = sqlstate_of(_of_peewee(error))
+        except FAILURES as error:
+            pause = pause_before_next(error, run, repeatable, began)
         run += 1
-        logger.info(
-            "%s: running the call again, try %d",
-            f"SQLSTATE {reason}" if reason else "the connection was lost",
-            run,
-        )
-        # Calls that conflicted wait for different times, or they would conflict again.
-        time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**run)))
+        time.sleep(pause)
+
+
+#: The errors after which a unit may run again.
+FAILURES = peewee.PeeweeException, Unavailable, DatabaseError
+
+
+def pause_before_next(error: Exception, run: int, repeatable: bool, began: float) -> float:
+    """The seconds until the next run of a unit, after one that ended with this error.
+
+    `run` is the number of that one, `began` when the first began. Raises the error if that was the
+    last one.
+    """
+    if run >= _tries(error, repeatable, began):
+        raise error
+    reason = sqlstate_of(_of_peewee(error))
+    logger.info(
+        "%s: running the call again, try %d",
+        f"SQLSTATE {reason}" if reason else "the connection was lost",
+        run + 1,
+    )
+    # Calls that conflicted wait for different times, or they would conflict again.
+    return random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (run + 1)))
 
 
 def _tries(error: BaseException, repeatable: bool, began: float) -> int:

@@ -16,16 +16,30 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
-from stogram_sdk.engine.units import Place, on_connection, require_here
+from stogram_sdk.engine.units import CalledOff, Place, on_connection, require_here
 from stogram_sdk.errors import StogramError, Unavailable
+
+if TYPE_CHECKING:
+    from stogram_sdk.engine.workers import Worker, Workers
 
 # Seconds between two looks at connections in use, and without any before the thread ends.
 _TICK = 0.25
 _LINGER = 10.0
+
+
+class PoolStatus(NamedTuple):
+    """How busy the pool is: connections `in_use` and `idle`, calls that are `waiting` for one, and
+    the `limit` of connections (`connection_limit`).
+    """
+
+    in_use: int
+    idle: int
+    waiting: int
+    limit: int
 
 
 class _Opening:
@@ -48,6 +62,10 @@ class _State(peewee._ConnectionLocal):
     place: Place | None
     #: Whether the statement that this thread is about to send returns what it writes.
     returning = False
+    #: This thread, if it works for asyncio.
+    worker: Worker | None = None
+    #: Since when its call has waited for a worker; that counts as waiting for a connection.
+    waits_since: float | None = None
 
     def reset(self) -> None:
         super().reset()
@@ -111,6 +129,10 @@ class PooledConnections(ABC):
         self._books: dict[Any, threading.Thread | float] = {}
         # Not empty when a connection may have come back; a `Condition` cannot be interrupted.
         self._returned: SimpleQueue[None] = SimpleQueue()
+        #: The threads that wait for a connection.
+        self._waiting: set[threading.Thread] = set()
+        #: Made by the first call of asyncio.
+        self.workers: Workers | None = None
         self._watcher: threading.Thread | None = None
         self._wake_watcher = threading.Event()
         self._is_closed = False
@@ -131,12 +153,24 @@ class PooledConnections(ABC):
                 return False
             raise peewee.OperationalError("Connection already opened.")
         self._state.conn, self._state.closed = self._take(), False
+        self.require_wanted()
         return True
 
     def connection(self) -> Any:
         if self._state.closed:
             raise StogramError("this thread has no connection: do it inside `with session():`")
+        self.require_wanted()
         return self._state.conn
+
+    def require_wanted(self) -> None:
+        """Go no further with a call whose task was cancelled; asked before all that is sent."""
+        worker = self._state.worker
+        if worker is not None and _is_called_off(worker):
+            raise CalledOff
+
+    def call_off(self) -> None:
+        """Soon end the statements of all calls that are called off; from any thread."""
+        self._wake_watcher.set()
 
     def cursor(self, named_cursor: Any = None) -> Any:
         return self.connection().cursor()
@@ -211,6 +245,8 @@ class PooledConnections(ABC):
         with self._bookkeeping:
             self._is_closed = True
             watcher = None if self._lent() else self._watcher
+        if self.workers is not None:
+            self.workers.close()
         self.close_idle()
         self._wake_watcher.set()
         if watcher is not None:
@@ -236,6 +272,19 @@ class PooledConnections(ABC):
         else:
             self._state.conn, self._state.closed = None, True
 
+    def make_workers(self, kind: type[Workers]) -> Workers:
+        with self._bookkeeping:
+            if self.workers is None:
+                self.workers = kind(self, self._connection_limit, self._pool_timeout)
+            return self.workers
+
+    def status(self) -> PoolStatus:
+        with self._bookkeeping:
+            self._reap()
+            in_use, idle = len(self._lent()), len(self._idle())
+        waiting = len(self._waiting) + (len(self.workers.waiting) if self.workers else 0)
+        return PoolStatus(in_use, idle, waiting, self._connection_limit)
+
     def connections_in_use(self) -> int:
         """How many connections are with a thread right now."""
         with self._bookkeeping:
@@ -254,16 +303,15 @@ class PooledConnections(ABC):
         return {held: by for held, by in self._books.items() if isinstance(by, threading.Thread)}
 
     def _take(self) -> Any:
-        began = time.monotonic()
-        while (found := self._reserve()) is None:
-            left = began + self._pool_timeout - time.monotonic()
-            if left <= 0:
-                raise Unavailable(
-                    f"all {self._connection_limit} connections are in use; waited "
-                    f"{self._pool_timeout:g} s for one (connection_limit, pool_timeout)"
-                )
-            with suppress(Empty):
-                self._returned.get(timeout=min(left, 1.0))
+        began = self._state.waits_since or time.monotonic()
+        self._state.waits_since = None
+        found = self._reserve()
+        if found is None:
+            self._waiting.add(threading.current_thread())
+            try:
+                found = self._wait_for_place(began)
+            finally:
+                self._waiting.discard(threading.current_thread())
         if not isinstance(found, _Opening):
             return found
         try:
@@ -273,6 +321,23 @@ class PooledConnections(ABC):
             raise
         self._exchange(found, connection)
         return connection
+
+    def _wait_for_place(self, began: float) -> Any:
+        while (found := self._reserve()) is None:
+            left = began + self._pool_timeout - time.monotonic()
+            if left <= 0:
+                raise self.exhausted()
+            self.require_wanted()
+            with suppress(Empty):
+                self._returned.get(timeout=min(left, 1.0))
+        return found
+
+    def exhausted(self) -> Unavailable:
+        """The error of a call that has waited too long for a connection."""
+        return Unavailable(
+            f"all {self._connection_limit} connections are in use; waited "
+            f"{self._pool_timeout:g} s for one (connection_limit, pool_timeout)"
+        )
 
     def _reserve(self) -> Any:
         """An idle connection, or the right to open one; None if there is neither."""
@@ -337,6 +402,8 @@ class PooledConnections(ABC):
             with self._bookkeeping:
                 self._reap()
                 lent = self._lent()
+                # Meanwhile none of them can become another call's.
+                self._cancel([held for held, by in lent.items() if _is_called_off(by)])
                 if lent:
                     last_busy = time.monotonic()
                 elif self._is_closed or time.monotonic() - last_busy > _LINGER:
@@ -367,6 +434,10 @@ class PooledConnections(ABC):
         """All rows of the answer to a statement."""
 
     @abstractmethod
+    def _cancel(self, connections: Iterable[Any]) -> None:
+        """End the statements of connections whose calls are called off; may be called again."""
+
+    @abstractmethod
     def _look_after(self, connections: Iterable[Any]) -> None:
         """Called a few times a second with the connections that are out."""
 
@@ -385,6 +456,11 @@ class PooledConnections(ABC):
     @abstractmethod
     def _abandon(self, connection: Any) -> None:
         """Drop a connection in a forked child."""
+
+
+def _is_called_off(thread: threading.Thread) -> bool:
+    call = getattr(thread, "call", None)
+    return call is not None and call.is_called_off
 
 
 class FetchedRows:

@@ -34,7 +34,7 @@ from stogram_sdk.engine.failures import (
 )
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.prepared import READING, Prepared
-from stogram_sdk.engine.time_limits import Connection, TimeLimits
+from stogram_sdk.engine.time_limits import Connection, Cursor, TimeLimits
 from stogram_sdk.errors import DatabaseError, Unavailable
 from stogram_sdk.fields import cut_to_milliseconds
 
@@ -180,6 +180,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             self._send(opening)
 
     def commit(self) -> None:
+        self.require_wanted()
         if self._end("COMMIT", in_doubt=True) == "ROLLBACK":
             raise DatabaseError(
                 "nothing of the transaction was written, because a statement in it had failed",
@@ -285,7 +286,10 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def _connect(self) -> Any:
         within = {"connect_timeout": self._state.connect_timeout}
         connection = self._adapter.connect(
-            self, connection_factory=Connection, **self.connect_params | within
+            self,
+            connection_factory=Connection,
+            cursor_factory=Cursor,
+            **self.connect_params | within,
         )
         connection.autocommit = True
         # PgBouncer accepts a client also while it has no server for it.
@@ -319,6 +323,11 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             self.dialect = PostgresDialect(frozenset(columns))
             # Not cleared: another thread may be building one for the columns that were there.
             self.statements = {}
+
+    def _cancel(self, connections: Iterable[Any]) -> None:
+        for connection in connections:
+            if isinstance(connection, Connection):
+                connection.expire()
 
     def _look_after(self, connections: Iterable[Any]) -> None:
         silent = self._time_limits.enforce([*connections, *self._new.copy()])

@@ -86,8 +86,9 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def rollback(self) -> None:
         # Peewee also rolls back when what interrupted a commit let it finish.
-        if self.connection().in_transaction:
-            super().rollback()
+        if self._state.conn.in_transaction:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+                self._state.conn.rollback()
 
     def search_terms(self, text: str) -> str | None:
         """The terms for the search index; None if there is no index, or it cannot find the text."""
@@ -122,6 +123,11 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     def limited_to(self, seconds: float | None) -> Iterator[None]:
         """There is no limit: a statement runs in this process until it is done."""
         yield
+
+    def _cancel(self, connections: Iterable[Any]) -> None:
+        for connection in connections:
+            if isinstance(connection, Connection):
+                connection.interrupt()
 
     def _look_after(self, connections: Iterable[Any]) -> None:
         """Nothing to do: a statement runs in this process, so no server can be silent."""

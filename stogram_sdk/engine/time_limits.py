@@ -14,6 +14,7 @@ import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -36,7 +37,6 @@ class Connection(psycopg2.extensions.connection):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.cursor_factory = Cursor
         self.time_limit = math.inf
         self.answer_due = math.inf
         #: When to cut it off, once the server was asked to cancel. That request may reach it late,
@@ -84,6 +84,11 @@ class Connection(psycopg2.extensions.connection):
         self.is_silent = True
         with suppress(OSError):  # It has ended by itself.
             self._ours.shutdown(socket.SHUT_RDWR)
+
+    def expire(self) -> None:
+        """Have the time of the statement that runs, if one does, be over now; from any thread."""
+        if self.answer_due < math.inf and not self.was_canceled():
+            self.answer_due = 0.0
 
     def ask_to_cancel(self) -> None:
         """Ask the server to end the statement that runs; from any thread.
@@ -147,6 +152,7 @@ class TimeLimits:
 
     def __init__(self) -> None:
         self._canceling: threading.Thread | None = None
+        self._to_cancel: deque[Connection] = deque()
 
     def enforce(self, connections: Iterable[Connection]) -> list[Connection]:
         """Have what is overdue canceled; returns the connections that are to be cut off."""
@@ -158,18 +164,26 @@ class TimeLimits:
     def _cancel(self, connections: list[Connection]) -> None:
         for connection in connections:
             connection.cut_due = time.monotonic() + GRACE
+            self._to_cancel.append(connection)
         # libpq waits for the server to take the request, without end if the network is silent:
         # that is left to one thread, and until it returns there is no other.
-        if connections and not (self._canceling and self._canceling.is_alive()):
+        if self._to_cancel and not (self._canceling and self._canceling.is_alive()):
             self._canceling = threading.Thread(
-                target=_cancel_all, args=(connections,), name="stogram_sdk cancels", daemon=True
+                target=_cancel_all,
+                args=(self._to_cancel,),
+                name="stogram_sdk cancels",
+                daemon=True,
             )
             self._canceling.start()
 
 
-def _cancel_all(connections: list[Connection]) -> None:
-    for connection in connections:
-        if connection.answer_due < math.inf:
+def _cancel_all(connections: deque[Connection]) -> None:
+    while connections:
+        connection = connections.popleft()
+        if connection.answer_due == 0.0:
+            logger.info("a call was cancelled: canceling its statement")
+            connection.ask_to_cancel()
+        elif connection.answer_due < math.inf:
             logger.warning("no answer in %g s: canceling a statement", connection.time_limit)
             connection.ask_to_cancel()
 

@@ -40,7 +40,8 @@ _IN_A_DEPENDENCY = (
 )
 _OUTSIDE = (
     "this call would be outside its caller's transaction, which is in another thread: "
-    "run the whole transaction as one function in that thread"
+    "run the whole transaction as one function in that thread; inside `aio.transaction()` await "
+    "the function of stogram_sdk.aio"
 )
 _LEFT_ELSEWHERE = (
     "a session or transaction was left in another thread, task or context than it was entered in: "
@@ -48,9 +49,13 @@ _LEFT_ELSEWHERE = (
 )
 _NOT_A_PLAIN_FUNCTION = (
     "a coroutine or generator would run outside, after this has ended: decorate a plain function; "
-    "a coroutine then calls it in a thread, as with asyncio.to_thread(); in a generator, write "
-    "`with session():` around what does not yield"
+    "for coroutines there is stogram_sdk.aio; in a generator, write `with session():` around what "
+    "does not yield"
 )
+
+
+class CalledOff(BaseException):
+    """The task that waits for this call was cancelled: as Ctrl-C, it leaves nothing of the call."""
 
 
 class Place:
@@ -69,7 +74,7 @@ class Place:
 
 
 # In a copy of a context, as in `asyncio.to_thread()`, it names the place of another thread.
-_place_of_context: ContextVar[Place | None] = ContextVar("stogram_sdk", default=None)
+place_of_context: ContextVar[Place | None] = ContextVar("stogram_sdk", default=None)
 
 
 def _current_task() -> Any:
@@ -81,7 +86,7 @@ def _current_task() -> Any:
 
 def require_here(database: Any) -> None:
     """Refuse a call inside a session or transaction that is somebody else's, or elsewhere."""
-    place, entered = database._state.place, _place_of_context.get()
+    place, entered = database._state.place, place_of_context.get()
     if place is entered:
         if place is None or place.task is None:
             return
@@ -180,13 +185,13 @@ class Unit(Generic[T]):
         _require_own_thread()
         state = database.state()
         self._was_closed, self._depth = state["closed"], len(state["transactions"])
-        self._around = _place_of_context.get()
+        self._around = place_of_context.get()
         self._place = state["place"] or Place(state)
         self._is_outermost = not self._place.is_open()
         try:
             try:
                 self._is_entered = True
-                _place_of_context.set(self._place)
+                place_of_context.set(self._place)
                 state["place"] = self._place
                 self._body = self._make_body()
                 entered = self._body.__enter__()
@@ -252,6 +257,6 @@ class Unit(Generic[T]):
     def _leave(self) -> None:
         if self._is_outermost and self._place.is_open():
             self._place.state["place"] = None
-        if _place_of_context.get() is self._place:
-            _place_of_context.set(self._around)
+        if place_of_context.get() is self._place:
+            place_of_context.set(self._around)
         self._is_entered = False

@@ -1,0 +1,420 @@
+"""Threads that make the calls of asyncio: one for each connection, first come, first served.
+
+A worker is a thread as any other, with its connection of the pool. What it does is a `Call`: the
+future that a task awaits. The calls of all loops wait in one queue. A session or transaction keeps
+its worker, which then takes only the calls of the task that has entered it.
+
+A task that is cancelled calls off its call. One that still waits is withdrawn. One that runs sends
+nothing more: the pool asks before each statement and before COMMIT, and has the statement that
+runs ended. The task learns of its cancellation when the worker is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from stogram_sdk.engine.failures import logger
+from stogram_sdk.errors import StogramError, Unavailable
+
+# Seconds between two looks of a worker without work, and how many of them until it ends.
+_TICK = 1.0
+_LOOKS = 10
+
+_LOST = "the transaction was rolled back when a call in it was cancelled: start it over"
+_LEFT_OPEN = "a session or transaction was left open by its task: it was rolled back"
+_CARRIED_OUT = "the call was cancelled when it had been carried out"
+
+
+class Call(asyncio.Future[Any]):
+    """A function that a worker runs; whoever awaits `outcome` gets what it returns or raises."""
+
+    #: Whether nothing more may be sent.
+    is_called_off = False
+    #: Whether something may have been written if it succeeds.
+    writes = True
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, workers: Workers, work: Callable[[], Any]) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self.work = work
+        self.context = copy_context()
+        self.since = time.monotonic()
+        self.worker: Worker | None = None
+        self._workers = workers
+        self._inbox = _inbox_of(self.get_loop())
+
+    async def outcome(self) -> Any:
+        """What the function returns or raises.
+
+        A `CancelledError` has a cause where something was, or may have been, written all the same.
+        """
+        try:
+            return await self
+        except asyncio.CancelledError as cancelled:
+            if self.done() and not self.cancelled():
+                raise cancelled from self._what_is_written()
+            raise
+        except GeneratorExit:  # The loop was closed meanwhile.
+            if not self._workers.withdraw(self):
+                self.call_off()
+            raise
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def cancel(self, msg: Any = None) -> bool:
+        """What the task's own `cancel` asks first; False lets the task wait until this is done."""
+        if self.done():
+            return False
+        if self._workers.withdraw(self):
+            return super().cancel(msg)
+        self.call_off()
+        # Without a connection nothing was sent, and nothing will be.
+        return not self._has_connection() and super().cancel(msg)
+
+    def call_off(self) -> None:
+        """Let nothing more of it be sent; from any thread."""
+        self.is_called_off = True
+        if self._workers.database is not None:
+            self._workers.database.call_off()
+
+    def expire_after(self, seconds: float) -> None:
+        """Let it wait for so long at most."""
+        self._timer = self.get_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        if self._workers.withdraw(self):
+            self.set_exception(self._workers.database.exhausted())
+
+    def run(self, worker: Worker) -> None:
+        """Run the function, in the thread of the worker."""
+        worker.call, self.worker = self, worker
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = self.context.run(self.work)
+        except StopIteration as stop:  # A future cannot hold it.
+            error = RuntimeError("the function raised StopIteration")
+            error.__cause__ = stop
+        except BaseException as raised:
+            error = raised
+        if self.is_called_off:
+            worker.settle()
+        self.answer(result, error)
+        del error  # Its traceback holds this frame.
+
+    def answer(self, result: Any = None, error: BaseException | None = None) -> None:
+        self._inbox.put(self, result, error)
+
+    def _has_connection(self) -> bool:
+        return self.worker is not None and self.worker.state["conn"] is not None
+
+    def _what_is_written(self) -> Unavailable | None:
+        error = self.exception()
+        if error is None and self.writes:
+            return Unavailable(_CARRIED_OUT, safe_to_retry=False)
+        if isinstance(error, Unavailable) and not error.safe_to_retry:
+            return error
+        return None
+
+
+class Opening(Call):
+    """Enters a session or transaction, and keeps the worker until its task has left that."""
+
+    writes = False
+    is_over = False
+
+    def __init__(self, workers: Workers, work: Callable[[], Any]) -> None:
+        super().__init__(workers, work)
+        self.task = asyncio.current_task()
+
+    def run(self, worker: Worker) -> None:
+        worker.call, self.worker = self, worker
+        self.context.run(self._hold, worker)
+
+    def _hold(self, worker: Worker) -> None:
+        last: Call = self
+        given: BaseException | None = None
+        try:
+            with self.work():
+                depth = len(worker.state["transactions"])
+                self.answer(worker.state["place"])
+                last = leaving = worker.serve(self, depth)
+                if (given := leaving.error) is not None:
+                    raise given
+                worker.require_transactions(depth)
+        except BaseException as error:
+            self.is_over = True
+            last.answer(error=None if error is given else error)
+        else:
+            self.is_over = True
+            last.answer()
+        finally:
+            del given
+
+    def has_entered(self) -> bool:
+        return self.done() and not self.cancelled() and self.exception() is None
+
+    def has_gone(self) -> bool:
+        """Whether nobody can leave it any more."""
+        return self.get_loop().is_closed() or (self.task is not None and self.task.done())
+
+
+class Leaving(Call):
+    """Leaves a session or transaction with this error, or without one."""
+
+    def __init__(
+        self, workers: Workers, opening: Opening, error: BaseException | None, writes: bool
+    ) -> None:
+        super().__init__(workers, opening.work)
+        self.opening = opening
+        self.error = error
+        self.writes = writes
+
+
+class Worker(threading.Thread):
+    """Runs one call after the other."""
+
+    #: The one that it runs.
+    call: Call | None = None
+
+    def __init__(self, workers: Workers) -> None:
+        super().__init__(name="stogram_sdk works", daemon=True)
+        #: Calls of the task whose session or transaction it is in.
+        self.calls: SimpleQueue[Call] = SimpleQueue()
+        #: Peewee's state of this thread.
+        self.state: dict[str, Any] = {"conn": None, "closed": True, "transactions": []}
+        self._workers = workers
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = threading.Lock()
+        self._wake.acquire()
+
+    def run(self) -> None:
+        database = self._workers.database
+        if database is not None:
+            self.state = database.state()
+            self.state["worker"] = self
+        while (call := self._next()) is not None:
+            self._loop = call.get_loop()
+            self.state["waits_since"] = call.since
+            call.run(self)
+            if not self.state["closed"]:
+                database.discard()  # The function has left something open.
+            del call
+            self.call = None
+
+    def wake(self) -> None:
+        self._wake.release()
+
+    def _next(self) -> Call | None:
+        """The call that waits the longest; None if there was none for some time."""
+        while True:
+            call = self._workers.take()
+            if call is not None:
+                return call
+            if not self._wait():
+                return None
+
+    def _wait(self) -> bool:
+        """Wait to be woken up; False if that is not worth while any more."""
+        workers = self._workers
+        workers.rest(self)
+        is_over = True
+        for _ in range(_LOOKS):
+            if workers.waiting:  # It came before this worker was known to be idle.
+                is_over = False
+                break
+            if workers.is_closed or (self._loop is not None and self._loop.is_closed()):
+                break
+            if self._wake.acquire(timeout=_TICK):
+                return True
+        if not workers.wake_from_rest(self):
+            self._wake.acquire()  # Somebody is just waking it up.
+            return True
+        if is_over:
+            workers.end(self)
+        return not is_over
+
+    def serve(self, opening: Opening, depth: int) -> Leaving:
+        """Run the calls of a session or transaction, until one leaves it."""
+        while True:
+            call = self._next_of(opening)
+            self.call = call
+            call.worker = self
+            if isinstance(call, Leaving):
+                if call.opening is opening:
+                    return call
+                self.calls.put(call)
+                raise StogramError(_LEFT_OPEN)
+            try:
+                self.require_transactions(depth)
+            except Unavailable as lost:
+                call.answer(error=lost)
+            else:
+                call.run(self)
+            del call
+
+    def require_transactions(self, depth: int) -> None:
+        """Refuse to go on in a transaction that has ended with a call that was called off."""
+        if len(self.state["transactions"]) < depth:
+            raise Unavailable(_LOST)
+
+    def settle(self) -> None:
+        """Leave no transaction after a call that was called off."""
+        if not self.state["closed"]:
+            self._workers.database.settle()
+
+    def _next_of(self, opening: Opening) -> Call:
+        while True:
+            try:
+                return self.calls.get(timeout=_TICK)
+            except Empty:
+                if opening.has_gone():
+                    logger.error(_LEFT_OPEN)
+                    raise StogramError(_LEFT_OPEN) from None
+
+
+class Workers:
+    """The workers of one database, at most `limit`; or of none, for what opens and closes one."""
+
+    def __init__(
+        self, database: Any = None, limit: int = 1, patience: float = threading.TIMEOUT_MAX
+    ) -> None:
+        self.database = database
+        self.waiting: deque[Call] = deque()
+        self.is_closed = False
+        self._limit = limit
+        #: How many seconds a call may wait.
+        self._patience = patience
+        self._idle: deque[Worker] = deque()
+        self._all: set[Worker] = set()
+        self._starting = threading.Lock()
+
+    # Loops and workers share the two deques without a lock, so that no loop waits for a thread:
+    # each step is one operation on a deque, and who has taken something out has it alone.
+
+    def submit(self, call: Call) -> None:
+        """Have the call run by the next worker that is free."""
+        self.waiting.append(call)
+        try:
+            self._idle.pop().wake()
+        except IndexError:
+            if not self._start() and self._patience < threading.TIMEOUT_MAX:
+                call.expire_after(self._patience)
+
+    def take(self) -> Call | None:
+        """The call that waits the longest."""
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    def withdraw(self, call: Call) -> bool:
+        """Whether the call was still waiting; now it is not."""
+        try:
+            self.waiting.remove(call)
+        except ValueError:
+            return False
+        return True
+
+    def rest(self, worker: Worker) -> None:
+        self._idle.append(worker)
+
+    def wake_from_rest(self, worker: Worker) -> bool:
+        """Whether the worker was still idle; now it is not."""
+        try:
+            self._idle.remove(worker)
+        except ValueError:
+            return False
+        return True
+
+    def end(self, worker: Worker) -> None:
+        self._all.discard(worker)
+        if self.waiting:  # It came while this one was still counted.
+            self._start()
+
+    def close(self) -> None:
+        """End the workers: idle ones now, the others when no call waits any more."""
+        self.is_closed = True
+        while self._idle:
+            worker = self._idle.pop()
+            worker.wake()
+            worker.join()
+
+    def _start(self) -> bool:
+        with self._starting:
+            if len(self._all) >= self._limit:
+                return False
+            worker = Worker(self)
+            self._all.add(worker)
+        try:
+            worker.start()
+        except RuntimeError:  # The system has no more threads, or the interpreter is shutting down.
+            self._all.discard(worker)
+            if not self._all:
+                self._refuse()
+            return False
+        return True
+
+    def _refuse(self) -> None:
+        while (call := self.take()) is not None:
+            call.answer(error=Unavailable("no thread could be started"))
+
+
+class _Inbox:
+    """The answers for one loop, which is woken up once for all that are there."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._answers: deque[tuple[Call, Any, BaseException | None]] = deque()
+        self._is_told = False
+
+    def put(self, call: Call, result: Any, error: BaseException | None) -> None:
+        """From any thread."""
+        self._answers.append((call, result, error))
+        if self._is_told:
+            return
+        self._is_told = True
+        with suppress(RuntimeError):  # The loop is closed: nobody waits for it.
+            self.loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._is_told = False
+        while self._answers:
+            call, result, error = self._answers.popleft()
+            if call.done():
+                continue
+            if error is None:
+                call.set_result(result)
+            else:
+                call.set_exception(error)
+
+
+class _OfThread(threading.local):
+    inbox: _Inbox | None = None
+
+
+_of_thread = _OfThread()
+
+
+def _inbox_of(loop: asyncio.AbstractEventLoop) -> _Inbox:
+    """The inbox of the loop that runs in this thread."""
+    inbox = _of_thread.inbox
+    if inbox is None or inbox.loop is not loop:
+        inbox = _of_thread.inbox = _Inbox(loop)
+    return inbox
+
+
+def workers_of(database: Any) -> Workers:
+    """The workers of a database, which are made at its first call."""
+    workers: Workers | None = database.workers
+    return database.make_workers(Workers) if workers is None else workers
