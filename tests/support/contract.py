@@ -20,7 +20,10 @@ from stogram_sdk.models import PublishedMessage
 from tests.support.factories import make_chat, make_message, make_user, set_role
 
 #: The public functions that ask the database nothing by themselves.
-NOT_CALLS = {"close", "connect", "migrate", "retrying", "session", "to_dict", "transaction"}
+NOT_CALLS = {
+    *("check_health", "close", "connect", "migrate", "pool_status", "retrying", "session"),
+    *("to_dict", "transaction"),
+}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ waits for one. So a transaction of the test is one of the task.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import stogram_sdk as sdk
 from stogram_sdk import aio
 from stogram_sdk.database import current_database
+from stogram_sdk.engine.workers import Worker
 
 UNITS = ("session", "transaction")
 
@@ -69,9 +71,9 @@ class Bridge:
 
     def execute_sql(self, sql: Any, params: Any = None) -> Any:
         """A query of the test's own, from its thread, or of a call, from a worker."""
-        if current_database().state()["worker"] is None:
-            return self.call(aio.run, self._execute, sql, params)
-        return self._execute(sql, params)
+        if isinstance(threading.current_thread(), Worker):
+            return self._execute(sql, params)
+        return self.call(aio.run, self._execute, sql, params)
 
     def close(self) -> None:
         self._task.cancel()

@@ -1,0 +1,359 @@
+"""The functions of the package, awaited: `await aio.send_message(...)`.
+
+Each takes, returns and raises what the function of the same name in `stogram_sdk` does. It runs in
+one of `connection_limit` worker threads, and no loop waits for a database.
+
+A session or transaction belongs to the task that enters it: a child task, as of `gather()`, has
+none, and takes another connection. A call whose task is cancelled is ended at the server, and has
+done all of what it is for, or nothing. Only if all was done, or nobody knows, has the
+`CancelledError` a cause: an `Unavailable` whose `safe_to_retry` is False.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from functools import partial, wraps
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, Unpack
+
+import stogram_sdk as _sync
+from stogram_sdk import database
+from stogram_sdk.database import current_database
+from stogram_sdk.engine.failures import FAILURES, pause_before_next
+from stogram_sdk.engine.options import ConnectOptions
+from stogram_sdk.engine.units import place_of_context, require_plain_function, require_result
+from stogram_sdk.engine.workers import Call, Leaving, Opening, Workers, workers_of
+from stogram_sdk.errors import StogramError
+
+__all__ = [
+    "acknowledge_published",
+    "add_member",
+    "block_user",
+    "blocked_among",
+    "check_health",
+    "close",
+    "connect",
+    "create_chat",
+    "create_folder",
+    "create_user",
+    "delete_folder",
+    "delete_message",
+    "edit_message",
+    "find_by_hashtag",
+    "find_by_mention",
+    "find_user",
+    "get_chat_settings",
+    "get_privacy",
+    "get_user",
+    "import_messages",
+    "is_blocked",
+    "is_blocked_either",
+    "leave_chat",
+    "list_blocked_users",
+    "list_chats",
+    "list_folders",
+    "list_members",
+    "list_messages",
+    "list_pinned_messages",
+    "mark_read",
+    "migrate",
+    "move_to_folder",
+    "mute_chat",
+    "open_private_chat",
+    "pin_message",
+    "post_system_message",
+    "publish_scheduled",
+    "recount_unread",
+    "remove_from_folder",
+    "remove_member",
+    "reorder_folders",
+    "retrying",
+    "run",
+    "search_messages",
+    "send_message",
+    "session",
+    "set_favorite",
+    "toggle_favorite",
+    "transaction",
+    "unblock_user",
+    "unmute_all_chats",
+    "unmute_chat",
+    "unpin_all_messages",
+    "unpin_message",
+    "unread_totals",
+    "update_folder",
+    "update_privacy",
+    "users_to_notify",
+    "users_to_notify_each",
+    "visible_profiles",
+]
+
+A = ParamSpec("A")
+R = TypeVar("R")
+
+_LEFT_ELSEWHERE = (
+    "a session or transaction was left in another task than it was entered in, or before one that "
+    "was entered later: it was rolled back; enter and leave it in one task"
+)
+_FORKED = "this process was forked inside a session or transaction, which is its parent's"
+
+
+def _hand_over(call: Call, workers: Workers) -> None:
+    """Give the call to the worker of this task's session or transaction, or to any."""
+    unit = _entered.get()
+    if unit is None:
+        workers.submit(call)
+    elif unit.is_of_this_task():
+        unit.put(call)
+    else:
+        # This task began inside the unit of its parent, and has inherited its context.
+        if place_of_context.get() is unit.place:
+            call.context.run(place_of_context.set, None)
+        workers.submit(call)
+
+
+def _asynchronous(function: Callable[A, R]) -> Callable[A, Coroutine[Any, Any, R]]:
+    """The same function, awaited."""
+
+    @wraps(function)
+    async def awaited(*args: A.args, **kwargs: A.kwargs) -> R:
+        workers = workers_of(current_database())
+        call = Call(workers, partial(function, *args, **kwargs))
+        _hand_over(call, workers)
+        result: R = await call.outcome()
+        return result
+
+    return awaited
+
+
+async def run(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
+    """Run a plain function of your own in a worker thread, with queries of its own.
+
+    Inside a session or transaction of this task its queries and calls are a part of that;
+    otherwise each is by itself, unless the function is decorated with `stogram_sdk.transaction()`
+    or `stogram_sdk.retrying`. When the task is cancelled, the function ends with its next query.
+    Returns and raises what the function does.
+    """
+    require_plain_function(function)
+    return require_result(await _asynchronous(function)(*args, **kwargs))
+
+
+async def _run_apart(function: Callable[[], R]) -> R:
+    """Run what is not about the connected database in a thread of its own."""
+    workers = Workers()
+    workers.close()  # Its thread ends with the call.
+    call = Call(workers, function)
+    workers.submit(call)
+    result: R = await call.outcome()
+    return result
+
+
+async def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
+    """Bind the models to a database: `stogram_sdk.connect()`, awaited."""
+    _require_no_transaction()
+    reached = await _run_apart(partial(database.reached_database, url, **options))
+    await _run_apart(partial(database.bind, reached))
+
+
+async def close() -> None:
+    """Close all connections, and end the worker threads: `stogram_sdk.close()`, awaited."""
+    _require_no_transaction()
+    await _run_apart(database.close)
+
+
+async def check_health(*, timeout: float = 1.0) -> None:
+    """See whether a call could be made now: `stogram_sdk.check_health()`, awaited."""
+    await _run_apart(partial(database.check_health, timeout=timeout))
+
+
+class Unit:
+    """A session or transaction: an asynchronous context manager."""
+
+    def __init__(self, make: Callable[[], Any], is_transaction: bool) -> None:
+        self._make = make
+        self._is_transaction = is_transaction
+        self._opening: Opening | None = None
+
+    async def __aenter__(self) -> None:
+        if self._opening is not None:
+            raise StogramError("a session or transaction is entered once: call the function again")
+        workers = workers_of(current_database())
+        self._around = _entered.get()
+        self._place_around = place_of_context.get()
+        self._opening = Opening(workers, self._make)
+        _hand_over(self._opening, workers)
+        try:
+            self.place = await self._opening.outcome()
+        except asyncio.CancelledError as cancelled:
+            if self._opening.has_entered():
+                await self._leave(cancelled).outcome()
+            raise
+        _entered.set(self)
+        place_of_context.set(self.place)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        is_here = self.is_of_this_task()
+        if _entered.get() is self:
+            _entered.set(self._around)
+            place_of_context.set(self._place_around)
+        leaving = self._leave(error if is_here else StogramError(_LEFT_ELSEWHERE))
+        if kind is GeneratorExit:  # It may await nothing.
+            return
+        await leaving.outcome()
+        if not is_here:
+            raise StogramError(_LEFT_ELSEWHERE)
+
+    def is_of_this_task(self) -> bool:
+        return self._opening is not None and self._opening.task is asyncio.current_task()
+
+    def put(self, call: Call) -> None:
+        """Have its worker run the call."""
+        worker = None if self._opening is None else self._opening.worker
+        if worker is None or not worker.is_alive():
+            raise StogramError(_FORKED)
+        worker.calls.put(call)
+
+    def is_in_transaction(self) -> bool:
+        around = self._around
+        return self._is_transaction or (
+            around is not None and around.is_of_this_task() and around.is_in_transaction()
+        )
+
+    def _leave(self, error: BaseException | None) -> Leaving:
+        opening = self._opening
+        if opening is None or opening.is_over:
+            raise StogramError(_LEFT_ELSEWHERE)
+        writes = self._is_transaction and error is None
+        leaving = Leaving(workers_of(current_database()), opening, error, writes)
+        self.put(leaving)
+        return leaving
+
+
+# The session or transaction that was entered last, by this task or by one that it began in.
+_entered: ContextVar[Unit | None] = ContextVar("stogram_sdk.aio", default=None)
+
+
+def session(*, statement_timeout: float | None = None) -> Unit:
+    """Keep one connection for everything that this task awaits inside: `async with session():`.
+
+    `statement_timeout` is that of `stogram_sdk.session()`. Raises `Unavailable` if there is no free
+    connection in time; a `StogramError` where it is left in another task.
+    """
+    return Unit(partial(database.session, statement_timeout=statement_timeout), False)
+
+
+def transaction() -> Unit:
+    """Make what this task awaits inside one unit, all or nothing: `async with transaction():`.
+
+    Inside another transaction of this task it is a savepoint. After a call in it was cancelled,
+    nothing of it is written, and a later call in it raises `Unavailable`. Raises what
+    `stogram_sdk.transaction()` does.
+    """
+    return Unit(database.transaction, True)
+
+
+def _is_in_transaction() -> bool:
+    unit = _entered.get()
+    return unit is not None and unit.is_of_this_task() and unit.is_in_transaction()
+
+
+def _require_no_transaction() -> None:
+    if _is_in_transaction():
+        raise StogramError("this task is in a transaction: end it before the connection")
+
+
+def retrying(
+    function: Callable[A, Coroutine[Any, Any, R]],
+) -> Callable[A, Coroutine[Any, Any, R]]:
+    """Make a coroutine function one transaction that is run again, as `stogram_sdk.retrying` does.
+
+    Each run gets the same arguments. Inside another transaction of its task it runs once, as a part
+    of that one.
+    """
+    if not inspect.iscoroutinefunction(function):
+        raise StogramError(
+            "decorate a coroutine function; for others there is stogram_sdk.retrying"
+        )
+
+    async def in_transaction(*args: A.args, **kwargs: A.kwargs) -> R:
+        async with transaction():
+            return await function(*args, **kwargs)
+
+    @wraps(function)
+    async def unit(*args: A.args, **kwargs: A.kwargs) -> R:
+        if _is_in_transaction():
+            return await in_transaction(*args, **kwargs)
+        began, runs = time.monotonic(), 1
+        while True:
+            try:
+                return await in_transaction(*args, **kwargs)
+            except FAILURES as error:
+                pause = pause_before_next(error, runs, False, began)
+            runs += 1
+            await asyncio.sleep(pause)
+
+    return unit
+
+
+acknowledge_published = _asynchronous(_sync.acknowledge_published)
+add_member = _asynchronous(_sync.add_member)
+block_user = _asynchronous(_sync.block_user)
+blocked_among = _asynchronous(_sync.blocked_among)
+create_chat = _asynchronous(_sync.create_chat)
+create_folder = _asynchronous(_sync.create_folder)
+create_user = _asynchronous(_sync.create_user)
+delete_folder = _asynchronous(_sync.delete_folder)
+delete_message = _asynchronous(_sync.delete_message)
+edit_message = _asynchronous(_sync.edit_message)
+find_by_hashtag = _asynchronous(_sync.find_by_hashtag)
+find_by_mention = _asynchronous(_sync.find_by_mention)
+find_user = _asynchronous(_sync.find_user)
+get_chat_settings = _asynchronous(_sync.get_chat_settings)
+get_privacy = _asynchronous(_sync.get_privacy)
+get_user = _asynchronous(_sync.get_user)
+import_messages = _asynchronous(_sync.import_messages)
+is_blocked = _asynchronous(_sync.is_blocked)
+is_blocked_either = _asynchronous(_sync.is_blocked_either)
+leave_chat = _asynchronous(_sync.leave_chat)
+list_blocked_users = _asynchronous(_sync.list_blocked_users)
+list_chats = _asynchronous(_sync.list_chats)
+list_folders = _asynchronous(_sync.list_folders)
+list_members = _asynchronous(_sync.list_members)
+list_messages = _asynchronous(_sync.list_messages)
+list_pinned_messages = _asynchronous(_sync.list_pinned_messages)
+mark_read = _asynchronous(_sync.mark_read)
+migrate = _asynchronous(_sync.migrate)
+move_to_folder = _asynchronous(_sync.move_to_folder)
+mute_chat = _asynchronous(_sync.mute_chat)
+open_private_chat = _asynchronous(_sync.open_private_chat)
+pin_message = _asynchronous(_sync.pin_message)
+post_system_message = _asynchronous(_sync.post_system_message)
+publish_scheduled = _asynchronous(_sync.publish_scheduled)
+recount_unread = _asynchronous(_sync.recount_unread)
+remove_from_folder = _asynchronous(_sync.remove_from_folder)
+remove_member = _asynchronous(_sync.remove_member)
+reorder_folders = _asynchronous(_sync.reorder_folders)
+search_messages = _asynchronous(_sync.search_messages)
+send_message = _asynchronous(_sync.send_message)
+set_favorite = _asynchronous(_sync.set_favorite)
+toggle_favorite = _asynchronous(_sync.toggle_favorite)
+unblock_user = _asynchronous(_sync.unblock_user)
+unmute_all_chats = _asynchronous(_sync.unmute_all_chats)
+unmute_chat = _asynchronous(_sync.unmute_chat)
+unpin_all_messages = _asynchronous(_sync.unpin_all_messages)
+unpin_message = _asynchronous(_sync.unpin_message)
+unread_totals = _asynchronous(_sync.unread_totals)
+update_folder = _asynchronous(_sync.update_folder)
+update_privacy = _asynchronous(_sync.update_privacy)
+users_to_notify = _asynchronous(_sync.users_to_notify)
+users_to_notify_each = _asynchronous(_sync.users_to_notify_each)
+visible_profiles = _asynchronous(_sync.visible_profiles)
