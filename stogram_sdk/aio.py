@@ -99,7 +99,6 @@ _LEFT_ELSEWHERE = (
     "a session or transaction was left in another task than it was entered in, or before one that "
     "was entered later: it was rolled back; enter and leave it in one task"
 )
-_FORKED = "this process was forked inside a session or transaction, which is its parent's"
 
 
 def _hand_over(call: Call, workers: Workers) -> None:
@@ -201,13 +200,14 @@ class Unit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        is_here = self.is_of_this_task()
         if _entered.get() is self:
             _entered.set(self._around)
             place_of_context.set(self._place_around)
-        leaving = self._leave(error if is_here else StogramError(_LEFT_ELSEWHERE))
-        if kind is GeneratorExit:  # It may await nothing.
+        if kind is GeneratorExit:  # Its loop may be closed, and nothing can be awaited.
+            self._require_opening().abandon()
             return
+        is_here = self.is_of_this_task()
+        leaving = self._leave(error if is_here else StogramError(_LEFT_ELSEWHERE))
         await leaving.outcome()
         if not is_here:
             raise StogramError(_LEFT_ELSEWHERE)
@@ -217,10 +217,14 @@ class Unit:
 
     def put(self, call: Call) -> None:
         """Have its worker run the call."""
-        worker = None if self._opening is None else self._opening.worker
-        if worker is None or not worker.is_alive():
-            raise StogramError(_FORKED)
+        worker = self._require_opening().worker
+        assert worker is not None  # It has entered.
         worker.calls.put(call)
+
+    def _require_opening(self) -> Opening:
+        if self._opening is None:
+            raise StogramError("a session or transaction is left before it was entered")
+        return self._opening
 
     def is_in_transaction(self) -> bool:
         around = self._around
@@ -229,11 +233,11 @@ class Unit:
         )
 
     def _leave(self, error: BaseException | None) -> Leaving:
-        opening = self._opening
-        if opening is None or opening.is_over:
+        opening = self._require_opening()
+        if opening.is_over:
             raise StogramError(_LEFT_ELSEWHERE)
         writes = self._is_transaction and error is None
-        leaving = Leaving(workers_of(current_database()), opening, error, writes)
+        leaving = Leaving(opening, error, writes)
         self.put(leaving)
         return leaving
 

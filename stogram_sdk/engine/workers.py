@@ -30,6 +30,10 @@ _LOOKS = 10
 
 _LOST = "the transaction was rolled back when a call in it was cancelled: start it over"
 _LEFT_OPEN = "a session or transaction was left open by its task: it was rolled back"
+_LEFT_EARLY = (
+    "a session or transaction was left before one inside it, so both were rolled back: leave first "
+    "what was entered last"
+)
 _CARRIED_OUT = "the call was cancelled when it had been carried out"
 
 
@@ -49,7 +53,7 @@ class Call(asyncio.Future[Any]):
         self.context = copy_context()
         self.since = time.monotonic()
         self.worker: Worker | None = None
-        self._workers = workers
+        self.workers = workers
         self._inbox = _inbox_of(self.get_loop())
 
     async def outcome(self) -> Any:
@@ -64,7 +68,7 @@ class Call(asyncio.Future[Any]):
                 raise cancelled from self._what_is_written()
             raise
         except GeneratorExit:  # The loop was closed meanwhile.
-            if not self._workers.withdraw(self):
+            if not self.workers.withdraw(self):
                 self.call_off()
             raise
         finally:
@@ -75,7 +79,7 @@ class Call(asyncio.Future[Any]):
         """What the task's own `cancel` asks first; False lets the task wait until this is done."""
         if self.done():
             return False
-        if self._workers.withdraw(self):
+        if self.workers.withdraw(self):
             return super().cancel(msg)
         self.call_off()
         # Without a connection nothing was sent, and nothing will be.
@@ -84,16 +88,16 @@ class Call(asyncio.Future[Any]):
     def call_off(self) -> None:
         """Let nothing more of it be sent; from any thread."""
         self.is_called_off = True
-        if self._workers.database is not None:
-            self._workers.database.call_off()
+        if self.workers.database is not None:
+            self.workers.database.call_off()
 
     def expire_after(self, seconds: float) -> None:
         """Let it wait for so long at most."""
         self._timer = self.get_loop().call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        if self._workers.withdraw(self):
-            self.set_exception(self._workers.database.exhausted())
+        if self.workers.withdraw(self):
+            self.set_exception(self.workers.database.exhausted())
 
     def run(self, worker: Worker) -> None:
         """Run the function, in the thread of the worker."""
@@ -151,6 +155,8 @@ class Opening(Call):
                 last = leaving = worker.serve(self, depth)
                 if (given := leaving.error) is not None:
                     raise given
+                if leaving.is_early:
+                    raise StogramError(_LEFT_EARLY)
                 worker.require_transactions(depth)
         except BaseException as error:
             self.is_over = True
@@ -164,6 +170,11 @@ class Opening(Call):
     def has_entered(self) -> bool:
         return self.done() and not self.cancelled() and self.exception() is None
 
+    def abandon(self) -> None:
+        """Have it left soon, where nothing can be awaited."""
+        if self.worker is not None:
+            self.worker.calls.put(None)
+
     def has_gone(self) -> bool:
         """Whether nobody can leave it any more."""
         return self.get_loop().is_closed() or (self.task is not None and self.task.done())
@@ -172,10 +183,11 @@ class Opening(Call):
 class Leaving(Call):
     """Leaves a session or transaction with this error, or without one."""
 
-    def __init__(
-        self, workers: Workers, opening: Opening, error: BaseException | None, writes: bool
-    ) -> None:
-        super().__init__(workers, opening.work)
+    #: Whether one inside it was not left before.
+    is_early = False
+
+    def __init__(self, opening: Opening, error: BaseException | None, writes: bool) -> None:
+        super().__init__(opening.workers, opening.work)
         self.opening = opening
         self.error = error
         self.writes = writes
@@ -190,7 +202,7 @@ class Worker(threading.Thread):
     def __init__(self, workers: Workers) -> None:
         super().__init__(name="stogram_sdk works", daemon=True)
         #: Calls of the task whose session or transaction it is in.
-        self.calls: SimpleQueue[Call] = SimpleQueue()
+        self.calls: SimpleQueue[Call | None] = SimpleQueue()
         #: Peewee's state of this thread.
         self.state: dict[str, Any] = {"conn": None, "closed": True, "transactions": []}
         self._workers = workers
@@ -253,8 +265,9 @@ class Worker(threading.Thread):
             if isinstance(call, Leaving):
                 if call.opening is opening:
                     return call
+                call.is_early = True
                 self.calls.put(call)
-                raise StogramError(_LEFT_OPEN)
+                raise StogramError(_LEFT_EARLY)
             try:
                 self.require_transactions(depth)
             except Unavailable as lost:
@@ -276,11 +289,15 @@ class Worker(threading.Thread):
     def _next_of(self, opening: Opening) -> Call:
         while True:
             try:
-                return self.calls.get(timeout=_TICK)
+                call = self.calls.get(timeout=_TICK)
             except Empty:
                 if opening.has_gone():
                     logger.error(_LEFT_OPEN)
                     raise StogramError(_LEFT_OPEN) from None
+            else:
+                if call is None:
+                    raise StogramError(_LEFT_OPEN)
+                return call
 
 
 class Workers:
