@@ -204,7 +204,7 @@ class Unit:
             _entered.set(self._around)
             place_of_context.set(self._place_around)
         if kind is GeneratorExit:  # Its loop may be closed, and nothing can be awaited.
-            self._require_opening().abandon()
+            self._require_opening().put(None)
             return
         is_here = self.is_of_this_task()
         leaving = self._leave(error if is_here else StogramError(_LEFT_ELSEWHERE))
@@ -217,9 +217,7 @@ class Unit:
 
     def put(self, call: Call) -> None:
         """Have its worker run the call."""
-        worker = self._require_opening().worker
-        assert worker is not None  # It has entered.
-        worker.calls.put(call)
+        self._require_opening().put(call)
 
     def _require_opening(self) -> Opening:
         if self._opening is None:

@@ -370,9 +370,9 @@ def test_a_plain_call_inside_a_transaction_of_a_task_is_refused(engine: str) -> 
     async def main() -> None:
         async with aio.transaction():
             for refused in (make_user, sdk.db.atomic().__enter__):
-                with pytest.raises(sdk.StogramError, match="stogram_sdk.aio"):
+                with pytest.raises(sdk.StogramError, match=r"stogram_sdk\.aio"):
                     refused()
-            with pytest.raises(sdk.StogramError, match="stogram_sdk.aio"):
+            with pytest.raises(sdk.StogramError, match=r"stogram_sdk\.aio"):
                 await asyncio.to_thread(make_user)
         make_user("after")
 

@@ -312,7 +312,9 @@ async def cancelled_at(moment: Moment, call: Any) -> BaseException | None:
 WRITES = [
     label
     for label, call in CALLS.items()
-    if call.statements + call.more_on_sqlite > 1 and label.partition("(")[0] in aio.__all__
+    if call.statements + call.more_on_sqlite > 1
+    # Each chat that it sends to is a transaction by itself.
+    and label != "publish_scheduled"
 ]
 
 
@@ -341,7 +343,7 @@ def test_after_any_statement_of_a_call_it_is_all_or_nothing(engine: str, label: 
             ended += 1
 
     asyncio.run(main(scene))
-    assert ended
+    assert ended >= CALLS[label].sends - 1
 
 
 def test_at_commit_nothing_was_written_or_it_says_what_is_in_doubt(engine: str) -> None:
@@ -472,7 +474,7 @@ def test_whatever_is_cancelled_at_any_moment_leaves_nothing(
                 async with a_session(), aio.transaction(), aio.transaction():
                     await aio.send_message(ivan.id, chat.id, text)
             case _:
-                await aio.retrying(send)(0, text)
+                await aio.retrying(aio.send_message)(ivan.id, chat.id, text)
         sent.append(text)
 
     async def main() -> set[str]:
@@ -494,7 +496,10 @@ def test_whatever_is_cancelled_at_any_moment_leaves_nothing(
                     in_doubt |= {text} if error.__cause__ else set()
                 elif (failed := task.exception()) is not None:
                     raise failed
-            assert sdk.pool_status()[::2] == (0, 0)
+            # A connection that is being opened comes back when it is open.
+            while sdk.pool_status().in_use:
+                await asyncio.sleep(0.0005)
+            assert sdk.pool_status().waiting == 0
         return in_doubt
 
     in_doubt = asyncio.run(main())

@@ -86,8 +86,8 @@ class Connection(psycopg2.extensions.connection):
             self._ours.shutdown(socket.SHUT_RDWR)
 
     def expire(self) -> None:
-        """Have the time of the statement that runs, if one does, be over now; from any thread."""
-        if self.answer_due < math.inf and not self.was_canceled():
+        """Have the time of the statement that runs be over, if one does; from any thread."""
+        if self.answer_due < math.inf:
             self.answer_due = 0.0
 
     def ask_to_cancel(self) -> None:
@@ -180,11 +180,9 @@ class TimeLimits:
 def _cancel_all(connections: deque[Connection]) -> None:
     while connections:
         connection = connections.popleft()
-        if connection.answer_due == 0.0:
-            logger.info("a call was cancelled: canceling its statement")
-            connection.ask_to_cancel()
-        elif connection.answer_due < math.inf:
-            logger.warning("no answer in %g s: canceling a statement", connection.time_limit)
+        if connection.answer_due < math.inf:
+            if connection.answer_due > 0:
+                logger.warning("no answer in %g s: canceling a statement", connection.time_limit)
             connection.ask_to_cancel()
 
 

@@ -170,10 +170,14 @@ class Opening(Call):
     def has_entered(self) -> bool:
         return self.done() and not self.cancelled() and self.exception() is None
 
-    def abandon(self) -> None:
-        """Have it left soon, where nothing can be awaited."""
-        if self.worker is not None:
-            self.worker.calls.put(None)
+    def put(self, call: Call | None) -> None:
+        """Have the worker that is kept run the call; None leaves, where nothing can be awaited."""
+        worker = self.worker
+        assert worker is not None  # It has entered.
+        if call is not None:
+            # Known from now on: whoever cancels the call waits for the worker.
+            call.worker = worker
+        worker.calls.put(call)
 
     def has_gone(self) -> bool:
         """Whether nobody can leave it any more."""
@@ -261,7 +265,6 @@ class Worker(threading.Thread):
         while True:
             call = self._next_of(opening)
             self.call = call
-            call.worker = self
             if isinstance(call, Leaving):
                 if call.opening is opening:
                     return call
