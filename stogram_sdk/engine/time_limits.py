@@ -180,7 +180,7 @@ class TimeLimits:
 def _cancel_all(connections: deque[Connection]) -> None:
     while connections:
         connection = connections.popleft()
-        if connection.answer_due < math.inf:
+        if connection.answer_due <= time.monotonic():  # Otherwise another statement runs by now.
             if connection.answer_due > 0:
                 logger.warning("no answer in %g s: canceling a statement", connection.time_limit)
             connection.ask_to_cancel()
