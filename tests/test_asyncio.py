@@ -123,14 +123,15 @@ def test_a_function_of_ones_own(engine: str) -> None:
     async def main() -> None:
         await aio.run(make_user, "ivan")
         assert await aio.run(sdk.User.select().count) == 1
-        assert await aio.run(lambda *, name: sdk.User.get(username=name).username, name="ivan")
+        assert await aio.run(sdk.User.get_or_none, sdk.User.username == "ivan")
         with pytest.raises(RuntimeError, match="StopIteration"):
             await aio.run(next, iter(()))
         with pytest.raises(SystemExit):
             await aio.run(sys.exit, 1)
-        for late in (asyncio.sleep, lambda: asyncio.sleep(0)):
+        late: list[Callable[[], Any]] = [main, lambda: main()]
+        for function in late:
             with pytest.raises(sdk.StogramError, match="decorate a plain function"):
-                await aio.run(late)
+                await aio.run(function)
         with pytest.raises(sdk.DatabaseError):
             async with aio.session():
                 await aio.run(sdk.db.execute_sql, "SELECT nothing FROM nowhere")

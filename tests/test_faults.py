@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk import aio
 from stogram_sdk.database import current_database
 from stogram_sdk.models import new_id
 from tests.support.factories import make_chat, make_user
@@ -595,6 +597,91 @@ def test_a_transaction_in_which_a_statement_failed_is_not_taken_for_written(
             query("SELECT 1/0")
     assert error.value.sqlstate == "25P02"
     assert sdk.get_privacy(member).show_last_seen
+
+
+# The same from asyncio.
+
+
+async def longest_pause(until: asyncio.Future[Any]) -> float:
+    """The longest time, in seconds, for which the loop was held up until something is done."""
+    longest = 0.0
+    while not until.done():
+        before = time.monotonic()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.monotonic() - before)
+    return longest
+
+
+def test_a_frozen_server_holds_up_no_loop_and_ends_calls_within_ten_seconds(
+    the_site: Site,
+) -> None:
+    sdk.connect(the_site.url, connection_limit=2)
+    member = make_user().id
+
+    took = {"call": 0.0, "with a limit": 0.0}
+
+    async def call() -> None:
+        began = time.monotonic()
+        with pytest.raises(sdk.Unavailable):
+            await aio.get_user(member)
+        took["call"] = max(took["call"], time.monotonic() - began)
+
+    async def limited() -> None:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await aio.get_user(member)
+        took["with a limit"] = time.monotonic() - began
+
+    async def main() -> None:
+        await asyncio.gather(*[aio.get_user(member) for _ in range(2)])
+        # What others do on this machine at the same time is not the server's silence.
+        noise = await longest_pause(asyncio.ensure_future(asyncio.sleep(2)))
+        processes = the_site.cluster.freeze()
+        try:
+            # Of the six, two send their statement; the others wait for a connection.
+            calls = asyncio.gather(limited(), *[call() for _ in range(5)], check())
+            pause = asyncio.create_task(longest_pause(calls))
+            await calls
+        finally:
+            the_site.cluster.thaw(processes)
+        assert took["with a limit"] < 2
+        assert took["call"] < 10.5
+        assert await pause < 0.05 + noise
+        assert (await aio.get_user(member)).id == member
+
+    async def check() -> None:
+        with pytest.raises(sdk.Unavailable, match="did not answer within 1 s"):
+            await aio.check_health()
+
+    try:
+        asyncio.run(main())
+    finally:
+        sdk.close()
+
+
+def test_a_call_that_is_cancelled_when_its_commit_is_lost_says_that_nobody_knows(
+    site: Site, member: str
+) -> None:
+    async def work() -> None:
+        async with aio.transaction():
+            await aio.update_privacy(member, show_last_seen=False)
+            # From now on nothing is answered any more.
+            hole.enter_context(site.proxy.blackhole(Silence.ACKNOWLEDGED))
+
+    async def main() -> asyncio.CancelledError:
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as error:
+            await task
+        return error.value
+
+    with ExitStack() as hole:
+        cause = asyncio.run(main()).__cause__
+    assert isinstance(cause, sdk.Unavailable)
+    assert not cause.safe_to_retry
+    assert "not known" in str(cause)
 
 
 # One tree of errors.

@@ -11,6 +11,7 @@ import peewee
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk import aio
 from stogram_sdk.fields import TextArrayField
 
 TYPING = Path(__file__).resolve().parent / "typing"
@@ -30,6 +31,11 @@ def test_every_function_is_called() -> None:
     called = set(re.findall(r"\bsdk\.(\w+)\(", (TYPING / "api.py").read_text("utf-8")))
     functions = {name for name in sdk.__all__ if inspect.isfunction(getattr(sdk, name))}
     assert functions - called == {"retrying"}, "a decorator without brackets"
+
+
+def test_every_awaited_function_is_called() -> None:
+    called = set(re.findall(r"\baio\.(\w+)\(", (TYPING / "aio.py").read_text("utf-8")))
+    assert set(aio.__all__) - called == {"retrying"}, "a decorator without brackets"
 
 
 @pytest.mark.parametrize("model", sdk.MODELS)

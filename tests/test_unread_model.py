@@ -35,6 +35,7 @@ import stogram_sdk as sdk
 from stogram_sdk.ordering import MOST_AHEAD
 from tests.support.factories import make_user
 from tests.support.second_writer import SecondWriter
+from tests.support.through_asyncio import through_asyncio
 
 EXAMPLES = int(os.environ.get("STOGRAM_TEST_EXAMPLES", "10"))
 STEPS = 30
@@ -959,6 +960,17 @@ def _stored_settings() -> dict[tuple[str, str], sdk.ChatSettings]:
 def test_whatever_happens_everybody_sees_what_the_contract_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    run_the_machine(monkeypatch, EXAMPLES)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("engine")
+def test_it_is_the_same_when_the_calls_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    with through_asyncio(pytest.MonkeyPatch()):
+        run_the_machine(monkeypatch, max(1, EXAMPLES // 5))
+
+
+def run_the_machine(monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     monkeypatch.setattr(sdk.unread, "MAX_COUNT", MAX_COUNT)
     around = Machine.around = Surroundings()
     for name, module in list(sys.modules.items()):
@@ -968,7 +980,7 @@ def test_whatever_happens_everybody_sees_what_the_contract_says(
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),

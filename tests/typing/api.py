@@ -19,6 +19,8 @@ def connecting() -> None:
     sdk.connect(connection_limt=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     sdk.connect(schema=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(sdk.migrate(), list[str])
+    assert_type(sdk.pool_status(), sdk.PoolStatus)
+    sdk.check_health(timeout=0.5)
     sdk.close()
 
 

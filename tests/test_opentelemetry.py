@@ -1,0 +1,75 @@
+"""The instrumentation of psycopg2 sees what the SDK sends, and changes nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.instrumentation.psycopg2 import Psycopg2Instrumentor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import stogram_sdk as sdk
+from stogram_sdk import aio
+from tests.support.factories import make_chat, make_message, make_user
+
+
+@pytest.fixture
+def spans(migrated_postgres: str) -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    Psycopg2Instrumentor().instrument(tracer_provider=provider)
+    try:
+        yield exporter
+    finally:
+        Psycopg2Instrumentor().uninstrument()
+
+
+@pytest.fixture
+def traced(spans: InMemorySpanExporter, on_postgres: None) -> InMemorySpanExporter:
+    """Connected after the instrumentation was switched on."""
+    return spans
+
+
+def statements(spans: InMemorySpanExporter) -> list[str]:
+    found: tuple[ReadableSpan, ...] = spans.get_finished_spans()
+    return [str((span.attributes or {}).get("db.statement")) for span in found]
+
+
+def test_each_statement_is_a_span_of_whoever_called(traced: InMemorySpanExporter) -> None:
+    ivan = make_user("ivan")
+    traced.clear()
+    tracer = TracerProvider().get_tracer(__name__)
+
+    async def main() -> int:
+        with tracer.start_as_current_span("request") as span:
+            await asyncio.gather(aio.get_user(ivan.id), aio.get_privacy(ivan.id))
+            async with aio.transaction():
+                await aio.get_user(ivan.id)
+        return span.get_span_context().trace_id
+
+    trace_id = asyncio.run(main())
+    sent = statements(traced)
+    assert any("EXECUTE stogram_read_" in statement for statement in sent)
+    assert "COMMIT" in sent
+    of = {span.context.trace_id for span in traced.get_finished_spans() if span.context}
+    assert of == {trace_id}
+    assert trace.get_current_span().get_span_context().trace_id == 0
+
+
+def test_calls_of_several_statements_are_still_transactions(traced: InMemorySpanExporter) -> None:
+    ivan, olga = make_user("ivan"), make_user("olga")
+    chat = make_chat(ivan, olga)
+    make_message(ivan, chat, "#plan")
+    with pytest.raises(ZeroDivisionError), sdk.transaction():
+        make_message(ivan, chat, "lost")
+        _ = 1 / 0
+    sdk.leave_chat(olga.id, chat.id)
+    assert [row.content for row in sdk.list_messages(ivan.id, chat.id)] == ["#plan"]
+    sent = statements(traced)
+    assert any(statement.startswith("BEGIN") for statement in sent)
+    assert sent.count("COMMIT") >= 2
