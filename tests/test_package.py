@@ -193,6 +193,7 @@ FLOORS = (
     {"schema"},
     {"command", "migrating"},
     {"__main__", "__init__"},
+    {"aio"},
 )
 
 
