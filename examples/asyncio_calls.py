@@ -43,12 +43,10 @@ async def main() -> None:
     except NotFound as error:
         print("Nothing of it was sent:", error.entity)
 
-    # What takes too long is ended at the server, and has done nothing.
-    try:
-        async with asyncio.timeout(0):
-            await aio.send_message(anna.id, chat_id, "Too late.")
-    except TimeoutError:
-        print("Messages in the end:", await aio.run(count, chat_id))
+    # What takes too long would be ended at the server: all of the call, or nothing.
+    async with asyncio.timeout(5):
+        await aio.send_message(anna.id, chat_id, "We close at six.")
+    print("Messages in the end:", await aio.run(count, chat_id))
     await aio.close()
 
 
