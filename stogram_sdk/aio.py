@@ -209,6 +209,8 @@ class Unit:
         is_here = self.is_of_this_task()
         leaving = self._leave(error if is_here else StogramError(_LEFT_ELSEWHERE))
         await leaving.outcome()
+        if error is not None:
+            error.__traceback__ = traceback  # Without the worker's frames.
         if not is_here:
             raise StogramError(_LEFT_ELSEWHERE)
 

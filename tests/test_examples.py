@@ -23,6 +23,7 @@ EXAMPLES = sorted(
 
 #: A line that each example prints, and that depends on what it shows.
 SAYS = {
+    "asyncio_calls": "Messages in the end: 22",
     "blocking": "Unblocked. Unread for Anna now: 2",
     "chat_settings": "The third is deleted: 0 unread",
     "chats": "  * Anna's news: 0 unread; no messages yet",

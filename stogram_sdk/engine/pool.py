@@ -153,13 +153,16 @@ class PooledConnections(ABC):
                 return False
             raise peewee.OperationalError("Connection already opened.")
         self._state.conn, self._state.closed = self._take(), False
-        self.require_wanted()
+        if self._state.worker is not None:
+            self._state.waits_since = None
+            self.require_wanted()
         return True
 
     def connection(self) -> Any:
         if self._state.closed:
             raise StogramError("this thread has no connection: do it inside `with session():`")
-        self.require_wanted()
+        if self._state.worker is not None:
+            self.require_wanted()
         return self._state.conn
 
     def require_wanted(self) -> None:
@@ -303,9 +306,10 @@ class PooledConnections(ABC):
         return {held: by for held, by in self._books.items() if isinstance(by, threading.Thread)}
 
     def _take(self) -> Any:
-        began = self._state.waits_since or time.monotonic()
-        self._state.waits_since = None
         found = self._reserve()
+        if found is not None and not isinstance(found, _Opening):
+            return found
+        began = self._state.waits_since or time.monotonic()
         if found is None:
             self._waiting.add(threading.current_thread())
             try:

@@ -244,3 +244,10 @@ def unread_totals(row: sdk.UnreadTotals) -> None:
     assert_type(row.all, int)
     assert_type(row.unmuted, int)
     assert_type(row.mentions, int)
+
+
+def pool_status(row: sdk.PoolStatus) -> None:
+    assert_type(row.in_use, int)
+    assert_type(row.idle, int)
+    assert_type(row.waiting, int)
+    assert_type(row.limit, int)
