@@ -132,19 +132,23 @@ def large_world(world: World) -> World:
 def _connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None]:
     """Connected to the engine that the fixture was asked for."""
     if request.param == "postgresql":
-        url = request.getfixturevalue("migrated_postgres")
-    else:
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), directory / "stogram.db")
-        url = f"sqlite:///{directory}/stogram.db"
-    with _connected_to(url):
-        yield
+        with _connected_to(request.getfixturevalue("migrated_postgres")):
+            yield
+        return
+    shutil.copy(request.getfixturevalue("migrated_sqlite"), directory / "stogram.db")
+    sdk.connect(f"sqlite:///{directory}/stogram.db", connection_limit=20)
+    yield
+    sdk.close()
 
 
 @contextmanager
 def _connected_to(url: str) -> Iterator[None]:
+    """Connected to a database of PostgreSQL, which is left without rows."""
     sdk.connect(url, connection_limit=20)
+    connected = sdk.db.obj
     yield
-    sdk.connect(url)  # the test may have closed it, or have gone elsewhere
+    if sdk.db.obj is not connected:  # The test has closed it, or has gone elsewhere.
+        sdk.connect(url)
     with sdk.session():
         for model in (sdk.Chat, sdk.User, PublishedMessage):  # all other rows go with these
             model.delete().execute()

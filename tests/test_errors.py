@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -271,3 +272,24 @@ def test_an_error_while_rows_are_fetched_has_its_name(tmp_path: Path) -> None:
         connection.set_progress_handler(None, 0)
     sdk.close()
     assert outcomes == {20, "the statement was interrupted; nothing was written"}
+
+
+def test_a_connection_that_ends_before_its_answer_is_read(
+    on_postgres: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first write asks for the default isolation; it runs again, since nothing was sent yet."""
+    ann, ben = make_user(), make_user()
+    database = current_database()
+    send, ended = database._send, []
+
+    def end_once(sql: str) -> Any:
+        cursor = send(sql)
+        if not ended:
+            ended.append(sql)
+            cursor.connection.close()
+        return cursor
+
+    monkeypatch.setattr(database, "_before_write", None)
+    monkeypatch.setattr(database, "_send", end_once)
+    assert sdk.block_user(ann.id, ben.id)[1]
+    assert ended == ["SHOW default_transaction_isolation"]

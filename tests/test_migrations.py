@@ -494,7 +494,7 @@ def test_an_orphan_that_comes_in_between_is_named(
 # --- One at a time ---
 
 
-TIMES = 3
+TIMES = 2
 
 
 def at_once(url: str, runs: int = 2) -> None:
@@ -775,7 +775,7 @@ def test_any_name_of_a_schema_is_plain_or_refused(schema: str) -> None:
     assert not set(schema) & set("\"'%$\\;:/@{}()\t\n")
 
 
-@pytest.mark.parametrize("schema", ["my-server", "a b", "Команда.1", "SELECT", "1", "--", "ß" * 31])
+@pytest.mark.parametrize("schema", ["1 SELECT -- Команда.1", "ß" * 31])
 def test_a_schema_of_any_name_that_is_taken_works(
     databases: Databases, name: str, schema: str
 ) -> None:
@@ -821,7 +821,7 @@ def test_where_the_path_leads_to_no_schema(databases: Databases, name: str) -> N
     assert "the search_path names no schema" in pw_migrate(url, "migrate").stderr
 
 
-@pytest.mark.parametrize("path", ["anna-maria", "my schema", "v1.2", "схема"])
+@pytest.mark.parametrize("path", ["anna-maria", "my схема 1.2"])
 def test_the_default_schema_of_a_role(databases: Databases, name: str, path: str) -> None:
     databases.server.execute(f'''CREATE SCHEMA "{path}"''', name)
     databases.server.execute(f'''ALTER DATABASE "{name}" SET search_path = "{path}"''', name)
@@ -833,33 +833,34 @@ def test_the_default_schema_of_a_role(databases: Databases, name: str, path: str
     assert check(url).is_right
 
 
-@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+@pytest.mark.parametrize(
+    ("isolation", "by_hand"), [("repeatable read", False), ("serializable", True)]
+)
 def test_beside_writers_under_a_stricter_isolation(
-    databases: Databases, filled: str, isolation: str
+    databases: Databases, filled: str, isolation: str, by_hand: bool
 ) -> None:
     """By the command, and by its SQL: rows with tags change all the time while 003 lists them."""
-    for by_hand in (False, True):
-        with databases.server.database(filled) as new:
-            url = databases.server.url_of(new)
-            level = f"SET default_transaction_isolation = '{isolation}'"
-            databases.server.execute(f'ALTER DATABASE "{new}" {level}')
-            sdk.connect(url)
-            assert stogram(url, "migrate", "--name", "002").returncode == 0
-            databases.server.execute("""UPDATE "Message" SET hashtags = ARRAY['one']""", new)
-            stop = threading.Event()
-            writers = [threading.Thread(target=edit_until, args=(url, stop)) for _ in range(2)]
+    with databases.server.database(filled) as new:
+        url = databases.server.url_of(new)
+        level = f"SET default_transaction_isolation = '{isolation}'"
+        databases.server.execute(f'ALTER DATABASE "{new}" {level}')
+        sdk.connect(url)
+        assert stogram(url, "migrate", "--name", "002").returncode == 0
+        databases.server.execute("""UPDATE "Message" SET hashtags = ARRAY['one']""", new)
+        stop = threading.Event()
+        writers = [threading.Thread(target=edit_until, args=(url, stop)) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        try:
+            if by_hand:
+                databases.strictly(new, stogram(url, "sql", "003").stdout)
+            assert stogram(url, "migrate").returncode == 0
+        finally:
+            stop.set()
             for writer in writers:
-                writer.start()
-            try:
-                if by_hand:
-                    databases.strictly(new, stogram(url, "sql", "003").stdout)
-                assert stogram(url, "migrate").returncode == 0
-            finally:
-                stop.set()
-                for writer in writers:
-                    writer.join()
-                sdk.close()
-            assert check(url).is_right
+                writer.join()
+            sdk.close()
+        assert check(url).is_right
 
 
 def edit_until(url: str, stop: threading.Event) -> None:

@@ -9,7 +9,7 @@ from tests.support.soak import soak
 
 @pytest.mark.slow
 def test_nothing_is_lost() -> None:
-    report = soak(faults=48)
+    report = soak(faults=24)
     assert not report.wrong, str(report)
     assert report.sent > 100
     print(report)

@@ -93,7 +93,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         """
         if self._before_write is None:
             cursor = self._send("SHOW default_transaction_isolation")
-            (level,) = cursor.fetchone()
+            with self._told_of_loss(in_doubt=False):
+                (level,) = cursor.fetchone()
             self._before_write = "" if level == "read committed" else READ_COMMITTED
         return self._before_write
 
