@@ -135,6 +135,9 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
     def create_and_delete_folder() -> None:
         sdk.delete_folder(_OWNER, sdk.create_folder(_OWNER, "work").id)
 
+    def create_and_delete_chat() -> None:
+        sdk.delete_chat(_OWNER, sdk.create_chat(_OWNER, sdk.ChatType.GROUP).id)
+
     def add_and_remove_member() -> None:
         sdk.add_member(_OWNER, group, FEW)
         sdk.remove_member(_OWNER, group, FEW)
@@ -153,6 +156,7 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
 
     return {
         "create_folder, delete_folder": create_and_delete_folder,
+        "create_chat, delete_chat": create_and_delete_chat,
         "add_member, remove_member": add_and_remove_member,
         "add_member, leave_chat": add_member_and_leave,
         "block_user, unblock_user": block_and_unblock,
@@ -168,6 +172,7 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
         "unmute_chat": partial(sdk.unmute_chat, MANY, _CHAT),
         "unmute_all_chats": partial(sdk.unmute_all_chats, FEW),
         "recount_unread": partial(sdk.recount_unread, MANY, _CHAT),
+        "update_chat": partial(sdk.update_chat, _OWNER, prepared.group, name="friends"),
         "update_folder": partial(sdk.update_folder, MANY, folder, name="at work"),
         "reorder_folders": partial(sdk.reorder_folders, MANY, prepared.folders),
         "remove_from_folder": partial(sdk.remove_from_folder, MANY, _CHAT),
@@ -185,6 +190,7 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
         "list_messages": partial(sdk.list_messages, MANY, _CHAT),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
         "list_chats, 500 chats": partial(sdk.list_chats, MANY),
+        "get_chat": partial(sdk.get_chat, MANY, _CHAT),
         "unread_totals, 500 chats": partial(sdk.unread_totals, MANY),
         "list_folders": partial(sdk.list_folders, MANY),
         "list_members": partial(sdk.list_members, MANY, _CHAT),

@@ -11,6 +11,7 @@ from stogram_sdk.blocking import (
     list_blocked_users,
     unblock_user,
 )
+from stogram_sdk.chat_list import ChatSummary, get_chat, list_chats
 from stogram_sdk.chat_settings import (
     UnreadTotals,
     get_chat_settings,
@@ -23,7 +24,7 @@ from stogram_sdk.chat_settings import (
     unmute_chat,
     unread_totals,
 )
-from stogram_sdk.chats import ChatSummary, create_chat, list_chats, open_private_chat
+from stogram_sdk.chats import create_chat, delete_chat, open_private_chat, update_chat
 from stogram_sdk.database import close, connect, db, session, transaction
 from stogram_sdk.engine.options import ConnectOptions
 from stogram_sdk.errors import (
@@ -147,6 +148,7 @@ __all__ = [
     "create_folder",
     "create_user",
     "db",
+    "delete_chat",
     "delete_folder",
     "delete_message",
     "edit_message",
@@ -155,6 +157,7 @@ __all__ = [
     "find_by_hashtag",
     "find_by_mention",
     "find_user",
+    "get_chat",
     "get_chat_settings",
     "get_privacy",
     "get_user",
@@ -195,6 +198,7 @@ __all__ = [
     "unpin_all_messages",
     "unpin_message",
     "unread_totals",
+    "update_chat",
     "update_folder",
     "update_privacy",
     "users_to_notify",

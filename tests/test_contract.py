@@ -329,6 +329,7 @@ BAD_FOR: dict[str, list[Any]] = {
     "create_chat.name": [""],
     "create_chat.description": [""],
     "create_chat.member_ids": [[str(number) for number in range(10_001)]],
+    **{f"update_chat.{field}": [""] for field in ("name", "description", "avatar")},
     "create_folder.name": ["", " ", "a\nb", "a\r", "a\u2028b", "x" * 65],
     "update_folder.name": ["", " ", "a\nb", "a\r", "a\u2028b", "x" * 65],
     "email": ["", "no at", "@", "a@", "a@b c", "a@b@c", "\n@b"],

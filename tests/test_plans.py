@@ -145,6 +145,7 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {newest, *settings},
             {"ChatMember_userId_chatId_key"},
         ),
+        "get_chat": (lambda: s.get_chat(_USER, _CHAT), {newest}, {newest}),
         "list_messages": (lambda: s.list_messages(_USER, _CHAT), {newest}, {newest}),
         "mark_read": (lambda: s.mark_read(_USER, _CHAT), {newest}, {newest}),
         "recount_unread": (lambda: s.recount_unread(_USER, _CHAT), {newest}, {newest}),

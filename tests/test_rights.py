@@ -24,9 +24,9 @@ OWNER, READER, SERVICE = f"owner_{_RUN}", f"reader_{_RUN}", f"service_{_RUN}"
 #: What the README tells an operator to grant to the role of a service.
 SERVICE_RIGHTS = f"""
 GRANT USAGE ON SCHEMA public TO {SERVICE};
-GRANT SELECT, INSERT, UPDATE ON "User", "Chat", "Message" TO {SERVICE};
-GRANT SELECT, INSERT, UPDATE, DELETE ON "ChatMember", "BlockedUser", "Folder", "ChatSettings",
-    "PinnedMessage", "PublishedMessage" TO {SERVICE};
+GRANT SELECT, INSERT, UPDATE ON "User", "Message" TO {SERVICE};
+GRANT SELECT, INSERT, UPDATE, DELETE ON "Chat", "ChatMember", "BlockedUser", "Folder",
+    "ChatSettings", "PinnedMessage", "PublishedMessage" TO {SERVICE};
 GRANT SELECT ON "MessageTag", "UnreadSince" TO {SERVICE};
 """
 

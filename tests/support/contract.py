@@ -118,6 +118,7 @@ CALLS: dict[str, Call] = {
     "create_user": Call(
         "email username", {"password_hash": "text", "display_name": "text"}, again="AlreadyExists"
     ),
+    "delete_chat": Call("actor chat", gives="True", again="False"),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
     "edit_message": Call("actor chat message text", second_looks=2),
@@ -129,6 +130,7 @@ CALLS: dict[str, Call] = {
     "find_by_mention": Call("actor"),
     "find_by_mention(chat_id)": Call("actor", {"chat_id": "chat"}),
     "find_user": Call("username", gives="nothing", again="nothing"),
+    "get_chat": Call("actor chat"),
     "get_chat_settings": Call("actor chat"),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
@@ -183,6 +185,7 @@ CALLS: dict[str, Call] = {
     "unpin_all_messages": Call("actor chat", gives="1", again="0"),
     "unpin_message": Call("actor chat pinned", gives="True", again="False"),
     "unread_totals": Call("actor"),
+    "update_chat": Call("actor chat", {"name": "text", "description": "text", "avatar": "text"}),
     "update_folder": Call("actor folder", {"name": "text", "color": "color", "icon": "text"}),
     "update_privacy": Call("actor", {"show_last_seen": "no"}),
     "users_to_notify": Call("chat message"),
