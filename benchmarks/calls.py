@@ -142,6 +142,10 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         sdk.add_member(_OWNER, group, FEW)
         sdk.remove_member(_OWNER, group, FEW)
 
+    def transfer_back_and_forth() -> None:
+        sdk.transfer_ownership(_OWNER, group, "user-2")
+        sdk.transfer_ownership("user-2", group, _OWNER)
+
     def add_member_and_leave() -> None:
         sdk.add_member(_OWNER, group, FEW)
         sdk.leave_chat(FEW, group)
@@ -159,6 +163,7 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         "create_chat, delete_chat": create_and_delete_chat,
         "add_member, remove_member": add_and_remove_member,
         "add_member, leave_chat": add_member_and_leave,
+        "transfer_ownership, twice": transfer_back_and_forth,
         "block_user, unblock_user": block_and_unblock,
         "unpin_message, pin_message": unpin_and_pin,
     }
@@ -173,6 +178,7 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
         "unmute_all_chats": partial(sdk.unmute_all_chats, FEW),
         "recount_unread": partial(sdk.recount_unread, MANY, _CHAT),
         "update_chat": partial(sdk.update_chat, _OWNER, prepared.group, name="friends"),
+        "set_role": partial(sdk.set_role, _OWNER, prepared.group, "user-3", sdk.MemberRole.ADMIN),
         "update_folder": partial(sdk.update_folder, MANY, folder, name="at work"),
         "reorder_folders": partial(sdk.reorder_folders, MANY, prepared.folders),
         "remove_from_folder": partial(sdk.remove_from_folder, MANY, _CHAT),

@@ -91,6 +91,7 @@ from stogram_sdk.pins import (
 )
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
+from stogram_sdk.roles import set_role, transfer_ownership
 from stogram_sdk.rows import to_dict
 from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
@@ -188,10 +189,12 @@ __all__ = [
     "send_message",
     "session",
     "set_favorite",
+    "set_role",
     "tag_key",
     "to_dict",
     "toggle_favorite",
     "transaction",
+    "transfer_ownership",
     "unblock_user",
     "unmute_all_chats",
     "unmute_chat",

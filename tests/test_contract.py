@@ -379,8 +379,8 @@ def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, wo
 
 #: What is not an id and is given by position all the same: what the function is about.
 ABOUT = {
-    *("content", "email", "hashtag", "is_favorite", "messages", "name", "tag", "text", "type"),
-    "username",
+    *("content", "email", "hashtag", "is_favorite", "messages", "name", "role", "tag", "text"),
+    *("type", "username"),
 }
 
 

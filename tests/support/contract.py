@@ -105,7 +105,7 @@ class Call:
 #: By the name of the function, with one way of calling it in brackets.
 CALLS: dict[str, Call] = {
     "acknowledge_published": Call("published", gives="1", again="0"),
-    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=3),
+    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=4),
     "block_user": Call("actor newcomer", gives="made", again="there"),
     "blocked_among": Call("actor others"),
     "create_chat": Call(
@@ -159,7 +159,7 @@ CALLS: dict[str, Call] = {
     "recount_unread": Call("actor", gives="1", again="0"),
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
-    "remove_member": Call("actor chat other", gives="True", again="False"),
+    "remove_member": Call("actor chat other", second_looks=3, gives="True", again="False"),
     "reorder_folders": Call("actor folders", statements=2),
     "search_messages": Call("actor text"),
     "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
@@ -178,7 +178,9 @@ CALLS: dict[str, Call] = {
         "actor chat text", {"scheduled_for": "soon"}, repeats=False
     ),
     "set_favorite": Call("actor other_chat"),
+    "set_role": Call("actor chat other role", second_looks=3),
     "toggle_favorite": Call("actor other_chat", repeats=False),
+    "transfer_ownership": Call("actor chat other", second_looks=4),
     "unblock_user": Call("actor other", gives="True", again="False"),
     "unmute_all_chats": Call("actor", gives="1", again="0"),
     "unmute_chat": Call("actor chat"),

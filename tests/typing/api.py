@@ -79,6 +79,8 @@ def users_and_chats() -> None:
     assert_type(sdk.delete_chat("a", "b"), bool)
     assert_type(sdk.add_member("a", "b", "c", role=sdk.MemberRole.ADMIN), sdk.ChatMember)
     assert_type(sdk.remove_member("a", "b", "c"), bool)
+    assert_type(sdk.set_role("a", "b", "c", sdk.MemberRole.ADMIN), sdk.ChatMember)
+    assert_type(sdk.transfer_ownership("a", "b", "c"), sdk.ChatMember)
     assert_type(sdk.leave_chat("a", "b"), bool)
     assert_type(sdk.list_members("a", "b"), sdk.Page[sdk.Member])
 
