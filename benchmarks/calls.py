@@ -45,6 +45,7 @@ class Prepared(NamedTuple):
     messages: list[str]  # of MANY in their chat, the newest first: all are pinned
     deleted: str
     group: str  # of _OWNER
+    question: str  # in the group, with 60 answers, each with a file
 
 
 def prepare() -> Prepared:
@@ -58,11 +59,15 @@ def prepare() -> Prepared:
     slip = sdk.send_message(MANY, _CHAT, "a slip").id
     sdk.delete_message(MANY, _CHAT, slip)
     group = sdk.create_chat(_OWNER, sdk.ChatType.GROUP, member_ids=["user-2", "user-3"])
+    question = sdk.send_message(_OWNER, group.id, "hello").id
+    for _ in range(60):
+        sdk.send_message(_OWNER, group.id, reply_to_id=question, file_url="/uploads/1.jpg")
     return Prepared(
         folders=[row.folder.id for row in sdk.list_folders(MANY)],
         messages=[row.id for row in sdk.list_messages(MANY, _CHAT)],
         deleted=slip,
         group=group.id,
+        question=question,
     )
 
 
@@ -194,6 +199,12 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
 def _lists(prepared: Prepared) -> dict[str, Call]:
     return {
         "list_messages": partial(sdk.list_messages, MANY, _CHAT),
+        "list_messages, around": partial(
+            sdk.list_messages, MANY, _CHAT, around=prepared.messages[-1]
+        ),
+        "get_message": partial(sdk.get_message, MANY, _CHAT, prepared.messages[0]),
+        "list_replies": partial(sdk.list_replies, _OWNER, prepared.group, prepared.question),
+        "list_media": partial(sdk.list_media, _OWNER, prepared.group),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
         "list_chats, 500 chats": partial(sdk.list_chats, MANY),
         "get_chat": partial(sdk.get_chat, MANY, _CHAT),

@@ -49,12 +49,13 @@ from stogram_sdk.folders import (
     reorder_folders,
     update_folder,
 )
+from stogram_sdk.history import get_message, list_messages, list_replies
 from stogram_sdk.importing import ImportedMessage, import_messages
+from stogram_sdk.media import list_media
 from stogram_sdk.members import Member, add_member, leave_chat, list_members, remove_member
 from stogram_sdk.messages import (
     delete_message,
     edit_message,
-    list_messages,
     post_system_message,
     send_message,
 )
@@ -160,6 +161,7 @@ __all__ = [
     "find_user",
     "get_chat",
     "get_chat_settings",
+    "get_message",
     "get_privacy",
     "get_user",
     "import_messages",
@@ -169,9 +171,11 @@ __all__ = [
     "list_blocked_users",
     "list_chats",
     "list_folders",
+    "list_media",
     "list_members",
     "list_messages",
     "list_pinned_messages",
+    "list_replies",
     "mark_read",
     "migrate",
     "move_to_folder",

@@ -179,7 +179,12 @@ def test_a_second_call_builds_no_query(
     make_calls()
 
 
-paged = [label for label in CALLS if "cursor" in inspect.signature(function_of(label)).parameters]
+# From `around` on, a page is reached in both directions: see test_history.
+paged = [
+    label
+    for label in CALLS
+    if "cursor" in inspect.signature(function_of(label)).parameters and "around" not in label
+]
 
 
 @pytest.mark.parametrize("label", paged)
@@ -335,6 +340,7 @@ BAD_FOR: dict[str, list[Any]] = {
     "email": ["", "no at", "@", "a@", "a@b c", "a@b@c", "\n@b"],
     **{key: ["", "#", "##a", "a b", "123", "!"] for key in ("hashtag", "tag")},
     "icon": ["", "x" * 65],
+    **{key: [""] for key in ("file_name", "thumbnail_url", "waveform")},
     "find_by_mention.username": ["", "@", "x" * 1_025],
     "create_user.username": ["", "ab", "a b", "имя", "@ivan", "abc\n", "x" * 31],
     "role": ["OWNER"],

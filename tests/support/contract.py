@@ -47,6 +47,7 @@ class Scene:
     message_id: str = "an id of one's own"
     color: str = "#aabbcc"
     type: sdk.ChatType = sdk.ChatType.GROUP
+    file_type: sdk.MessageType = sdk.MessageType.VOICE
     role: sdk.MemberRole = sdk.MemberRole.ADMIN
     yes: bool = True
     no: bool = False
@@ -132,6 +133,7 @@ CALLS: dict[str, Call] = {
     "find_user": Call("username", gives="nothing", again="nothing"),
     "get_chat": Call("actor chat"),
     "get_chat_settings": Call("actor chat"),
+    "get_message": Call("actor chat message", second_looks=1),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
     "import_messages": Call(
@@ -144,10 +146,14 @@ CALLS: dict[str, Call] = {
     "list_chats": Call("actor"),
     "list_chats(folder_id)": Call("actor", {"folder_id": "folder"}),
     "list_folders": Call("actor"),
+    "list_media": Call("actor chat"),
+    "list_media(type)": Call("actor chat", {"type": "file_type"}),
     "list_members": Call("actor chat"),
     "list_messages": Call("actor chat"),
+    "list_messages(around)": Call("actor chat", {"around": "message"}, second_looks=2),
     "list_pinned_messages": Call("actor"),
     "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
+    "list_replies": Call("actor chat pinned", second_looks=2),
     "mark_read": Call("actor chat"),
     "mark_read(message_id)": Call("actor chat message", second_looks=2),
     "move_to_folder": Call("actor other_chat folder", second_looks=2),
@@ -172,6 +178,15 @@ CALLS: dict[str, Call] = {
         {"reply_to_id": "message"},
         more_on_sqlite=1,
         second_looks=2,
+        repeats=False,
+    ),
+    "send_message(file_url)": Call(
+        "actor chat",
+        {
+            **{"file_url": "text", "file_name": "text", "thumbnail_url": "text"},
+            **{"waveform": "text", "type": "file_type"},
+        },
+        more_on_sqlite=1,
         repeats=False,
     ),
     "send_message(scheduled_for)": Call(
@@ -216,9 +231,11 @@ def kind_of(parameter: str) -> str:
     for kind in ("id", "ids"):
         if parameter.endswith(f"_{kind}"):
             return kind
+    if parameter == "around":
+        return "id"
     if parameter in ("limit", "cursor", "file_size", "messages"):
         return parameter
-    if parameter == "lease":
+    if parameter in ("lease", "duration"):
         return "file_size"  # a whole number with bounds
     if parameter in ("type", "role"):
         return "enum"
@@ -280,8 +297,11 @@ def build_world(extra: int = 0) -> World:
     tags = " ".join(f"#tag{number} @name{number}" for number in range(extra))
     pinned = make_message(other, chat, f"привет @{actor.username}")
     message = make_message(actor, chat, f"Привет #тег {tags}")
+    file: dict[str, Any] = {"type": sdk.MessageType.VOICE, "file_url": "/uploads/1.ogg"}
+    make_message(actor, chat, "ответ", reply_to_id=pinned.id, **file)
     for number in range(extra):
-        make_message(more[number], chat, f"привет #тег @{actor.username} {tags}")
+        text = f"привет #тег @{actor.username} {tags}"
+        make_message(more[number], chat, text, reply_to_id=pinned.id, **file)
     make_message(neighbour, their_chat, "привет #тег")
     secret = make_message(actor, secret_chat, f"привет #тег @{guest.username}")
     make_message(guest, secret_chat)

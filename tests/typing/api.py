@@ -86,6 +86,11 @@ def users_and_chats() -> None:
 
 
 def messages() -> None:
+    assert_type(sdk.get_message("a", "b", "c"), sdk.Message)
+    assert_type(sdk.list_messages("a", "b", around="c").previous_cursor, str | None)
+    assert_type(sdk.list_replies("a", "b", "c"), sdk.Page[sdk.Message])
+    assert_type(sdk.list_media("a", "b", type=sdk.MessageType.VOICE), sdk.Page[sdk.Message])
+    assert_type(sdk.send_message("a", "b", file_url="c", duration=3, waveform="[]"), sdk.Message)
     assert_type(sdk.send_message("a", "b", "c", scheduled_for=datetime.now(UTC)), sdk.Message)
     assert_type(sdk.post_system_message("a", "b"), sdk.Message)
     assert_type(sdk.edit_message("a", "b", "c", "d"), sdk.Message)
