@@ -27,6 +27,7 @@ _CHAT = sized_chat(30)
 _OWNER = "user-1"
 TAGGED = "hello #popular #tag40"
 IMPORTED_AT = datetime(2020, 1, 1, tzinfo=UTC)
+SCHEDULED_FOR = datetime(2999, 1, 1, tzinfo=UTC)
 
 #: Public functions that are not measured, and why.
 NOT_MEASURED = {
@@ -45,6 +46,7 @@ class Prepared(NamedTuple):
     messages: list[str]  # of MANY in their chat, the newest first: all are pinned
     deleted: str
     group: str  # of _OWNER
+    scheduled: str  # of MANY
     question: str  # in the group, with 60 answers, each with a file
 
 
@@ -67,6 +69,7 @@ def prepare() -> Prepared:
         messages=[row.id for row in sdk.list_messages(MANY, _CHAT)],
         deleted=slip,
         group=group.id,
+        scheduled=sdk.send_message(MANY, _CHAT, "later", scheduled_for=SCHEDULED_FOR).id,
         question=question,
     )
 
@@ -124,6 +127,12 @@ def _writes(prepared: Prepared) -> dict[str, Call]:
         },
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
         "post_system_message": partial(sdk.post_system_message, _CHAT, "hello"),
+        "forward_messages, 10": partial(
+            sdk.forward_messages, MANY, _CHAT, prepared.messages[:10], sized_chat(2)
+        ),
+        "reschedule_message": partial(
+            sdk.reschedule_message, MANY, _CHAT, prepared.scheduled, SCHEDULED_FOR
+        ),
         "edit_message": partial(sdk.edit_message, MANY, _CHAT, prepared.messages[0], TAGGED),
         "import_messages, 100": import_messages,
         "create_chat, 3 members": partial(
@@ -205,6 +214,7 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
         "get_message": partial(sdk.get_message, MANY, _CHAT, prepared.messages[0]),
         "list_replies": partial(sdk.list_replies, _OWNER, prepared.group, prepared.question),
         "list_media": partial(sdk.list_media, _OWNER, prepared.group),
+        "list_scheduled": partial(sdk.list_scheduled, MANY),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
         "list_chats, 500 chats": partial(sdk.list_chats, MANY),
         "get_chat": partial(sdk.get_chat, MANY, _CHAT),

@@ -49,6 +49,7 @@ from stogram_sdk.folders import (
     reorder_folders,
     update_folder,
 )
+from stogram_sdk.forwarding import forward_messages
 from stogram_sdk.history import get_message, list_messages, list_replies
 from stogram_sdk.importing import ImportedMessage, import_messages
 from stogram_sdk.media import list_media
@@ -94,7 +95,12 @@ from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_pr
 from stogram_sdk.profiles import Profile
 from stogram_sdk.roles import set_role, transfer_ownership
 from stogram_sdk.rows import to_dict
-from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
+from stogram_sdk.scheduled import (
+    acknowledge_published,
+    list_scheduled,
+    publish_scheduled,
+    reschedule_message,
+)
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
 from stogram_sdk.users import create_user, find_user, get_user
@@ -159,6 +165,7 @@ __all__ = [
     "find_by_hashtag",
     "find_by_mention",
     "find_user",
+    "forward_messages",
     "get_chat",
     "get_chat_settings",
     "get_message",
@@ -176,6 +183,7 @@ __all__ = [
     "list_messages",
     "list_pinned_messages",
     "list_replies",
+    "list_scheduled",
     "mark_read",
     "migrate",
     "move_to_folder",
@@ -188,6 +196,7 @@ __all__ = [
     "remove_from_folder",
     "remove_member",
     "reorder_folders",
+    "reschedule_message",
     "retrying",
     "search_messages",
     "send_message",

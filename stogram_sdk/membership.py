@@ -17,6 +17,7 @@ CHAT_KEEPERS = (MemberRole.OWNER.value, MemberRole.ADMIN.value)
 
 class Membership(NamedTuple):
     chat_type: ChatType
+    is_secret: bool
     role: MemberRole
     is_blocked: bool
 
@@ -28,6 +29,7 @@ def _membership() -> Query:
         ChatMember.role,
         Chat.id,
         Chat.type,
+        Chat.is_secret,
         is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
     )
     return place
@@ -59,7 +61,7 @@ def membership(user_id: str, chat_id: str) -> Membership | None:
     if row is None:
         return None
     member, chat, is_blocked = row
-    return Membership(chat.type, member.role, bool(is_blocked))
+    return Membership(chat.type, chat.is_secret, member.role, bool(is_blocked))
 
 
 def require_member(user_id: str, chat_id: str) -> Membership:

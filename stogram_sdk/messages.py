@@ -19,7 +19,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, 
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.rows import read_message, written_message
-from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.statements import P, Statement, after_locking, dialect, statement
 from stogram_sdk.unread import raise_unread_counts
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
@@ -60,16 +60,29 @@ def _send_message(alone: bool, by_service: bool = False) -> Any:
     transaction of the caller may go on for long.
     """
     place = place_in(P.chat_id, P.sender_id) if by_service else _place_to_answer_in()
-    insert = _insert_message(place)
+    return with_what_follows(_insert_message(place), alone)
+
+
+def with_what_follows(insert: Any, alone: bool, *, most: int = 1) -> Any:
+    """The statement that writes one message, or up to `most`, and what comes of it.
+
+    It returns them. It is for `write`, and `alone` is as there.
+    """
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
         return after_locking(insert.returning(*written_message()), lock)
     sent = insert.returning(Message).cte("sent")
-    writes = [sent, _move_up(sent, P.chat_id).cte("moved")]
+    writes = [sent, _move_up(sent if most == 1 else _newest_of(sent), P.chat_id).cte("moved")]
     if alone:
-        writes.append(raise_unread_counts(sent).cte("raised"))
+        writes.append(raise_unread_counts(sent, most).cte("raised"))
     columns = written_message(Message.alias("sent"))
     return after_locking(Select([sent], columns).with_cte(*writes), lock)
+
+
+def _newest_of(sent: Any) -> Any:
+    """The last of several messages; for PostgreSQL."""
+    time, is_sent = fn.MAX(sent.c.createdAt), fn.BOOL_AND(sent.c.isSent)
+    return Select((sent,), [time.alias("createdAt"), is_sent.alias("isSent")]).alias("newest")
 
 
 def _place_to_answer_in() -> Any:
@@ -286,11 +299,11 @@ def send_message(
         **columns,
     }
     while True:
-        sent = _write(values)
-        if sent is None:
-            sent = _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
-        if sent is not None:
+        for sent in write(_send_message, **values):
             return sent
+        found = _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
+        if found is not None:
+            return found
 
 
 @operation(repeatable=False)
@@ -317,25 +330,24 @@ def post_system_message(chat_id: str, content: str) -> Message:
         voice: ChatMember | None = _voice_of_service.first(chat_id=chat_id)
         if voice is None:
             raise NotFound("chat", chat_id)
-        posted = _write({"sender_id": voice.user_id, **values}, by_service=True)
-        if posted is not None:
+        for posted in write(
+            _send_message.variant(by_service=True), sender_id=voice.user_id, **values
+        ):
             return posted
 
 
-def _write(values: dict[str, Any], *, by_service: bool = False) -> Message | None:
-    """Write the message and return it; None if something is in the way."""
+def write(write_messages: Statement, **values: Any) -> list[Message]:
+    """Write the messages and return them; none if something is in the way."""
     now = current_time()
     if dialect().writes_in_ctes:
         alone = not current_database().in_transaction()
-        write = _send_message.variant(alone=alone, by_service=by_service)
-        row = write.first(now=now, **values)
-        return row and _written(row)
-    with atomic():
-        write = _send_message.variant(alone=False, by_service=by_service)
-        row = write.first(now=now, **values)
-        if row is not None and row[0].is_sent:
-            move_chats_up.run(message_ids=[row[0].id])
-    return row and _written(row)
+        rows = write_messages.variant(alone=alone).all(now=now, **values)
+    else:
+        with atomic():
+            rows = write_messages.variant(alone=False).all(now=now, **values)
+            if sent := [message.id for message, *_ in rows if message.is_sent]:
+                move_chats_up.run(message_ids=sent)
+    return [_written(row) for row in rows]
 
 
 def _written(row: Any) -> Message:
@@ -388,17 +400,21 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
         )
         if row is not None:
             return read_message(row)
-        _require_editor(**values)
+        require_message_of(**values, refusal="only the sender edits a message")
 
 
-def _require_editor(user_id: str, chat_id: str, message_id: str) -> None:
-    """Raise the error that explains why the user cannot edit the message, if they still cannot."""
+def require_message_of(user_id: str, chat_id: str, message_id: str, *, refusal: str) -> Message:
+    """The user's own message, in a chat in which they may still write.
+
+    Otherwise it raises the error that explains why the user does not change it.
+    """
     message = _look_at(user_id, chat_id, message_id)[2]
     if message.is_deleted:
         raise NotFound("message", message_id)
     if message.sender_id != user_id or message.type == MessageType.SYSTEM:
-        raise NotAllowed("only the sender edits a message", entity="message", id=message_id)
+        raise NotAllowed(refusal, entity="message", id=message_id)
     require_writer(user_id, chat_id)
+    return message
 
 
 @operation

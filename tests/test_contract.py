@@ -349,6 +349,7 @@ BAD_FOR: dict[str, list[Any]] = {
         [sdk.ImportedMessage("m", "sender", LONG_AGO, "text")] * 1_001,
         [sdk.ImportedMessage("m", "sender", LONG_AGO, "")],
     ],
+    "forward_messages.message_ids": [[], [str(number) for number in range(101)]],
     "users_to_notify_each.messages": [[("chat", str(number)) for number in range(101)]],
 }
 
@@ -385,8 +386,8 @@ def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, wo
 
 #: What is not an id and is given by position all the same: what the function is about.
 ABOUT = {
-    *("content", "email", "hashtag", "is_favorite", "messages", "name", "role", "tag", "text"),
-    *("type", "username"),
+    *("content", "email", "hashtag", "is_favorite", "messages", "name", "role", "scheduled_for"),
+    *("tag", "text", "type", "username"),
 }
 
 

@@ -27,6 +27,7 @@ SAYS = {
     "chat_settings": "The third is deleted: 0 unread",
     "chats": "  * Anna's news: 0 unread; no messages yet",
     "folders": "  The office: Office (1 unread)",
+    "forwarding": "  Ivan: Flour, eggs, #salt",
     "history": "Back at the newest: True",
     "importing": "Unread for Ivan: 1",
     "media": "Voices: ['95 s']",

@@ -161,6 +161,12 @@ class Scene:
         ]
         sdk.import_messages(self.ann.id, self.group.id, history)
 
+    def ben_forwards(self) -> None:
+        sdk.forward_messages(self.ben.id, self.group.id, [self.first, self.second], self.private.id)
+
+    def ben_reschedules(self) -> None:
+        sdk.reschedule_message(self.ben.id, self.group.id, self.waiting, LONG_AGO)
+
     def due_is_published(self) -> None:
         sdk.publish_scheduled(now=NOON)
 

@@ -189,7 +189,7 @@ FLOORS = (
     },
     {
         *("users", "chats", "chat_list", "members", "roles", "messages", "history", "media"),
-        *("blocking", "chat_settings", "folders"),
+        *("blocking", "chat_settings", "folders", "forwarding"),
         *("pins", "search", "privacy", "notifications", "scheduled", "importing"),
     },
     {"schema"},

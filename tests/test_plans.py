@@ -189,6 +189,16 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {newest},
             {newest},
         ),
+        "list_scheduled": (
+            lambda: s.list_scheduled(_USER),
+            {"Message_scheduled_idx"},
+            {"Message_scheduled_idx"},
+        ),
+        "list_scheduled, a chat": (
+            lambda: s.list_scheduled(_USER, _CHAT),
+            {"Message_scheduled_idx"},
+            {"Message_scheduled_idx"},
+        ),
         "publish_scheduled": (
             lambda: s.publish_scheduled(now=datetime(2024, 1, 1, tzinfo=UTC)),
             {"Message_due_idx"},

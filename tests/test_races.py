@@ -187,6 +187,39 @@ def test_what_is_due_is_sent_once_however_many_publish() -> None:
     assert [unread(user, chat) for user in users for chat in chats] == [6] * 12
 
 
+def test_what_is_rescheduled_while_it_is_sent_is_sent_or_waits() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    later = NOON + timedelta(days=1)
+    for _ in range(10):
+        waiting = make_message(ann, chat, scheduled_for=NOON)
+        published, moved = at_once(
+            partial(sdk.publish_scheduled, now=NOON), partial(reschedule, ann, waiting, later)
+        )
+        sent = [message.id for message in published]
+        assert sent == ([] if moved else [waiting.id])
+        left = [message.id for message in sdk.list_scheduled(ann.id)]
+        assert left == ([waiting.id] if moved else [])
+        sdk.delete_message(ann.id, chat.id, waiting.id)
+
+
+def reschedule(sender: sdk.User, message: sdk.Message, time: datetime) -> list[sdk.Message]:
+    try:
+        return [sdk.reschedule_message(sender.id, message.chat_id, message.id, time)]
+    except sdk.NotAllowed:
+        return []
+
+
+def test_forwarded_messages_of_eight_users_have_one_order_and_all_count() -> None:
+    users = make_users(8)
+    chat, other = make_chat(*users), make_chat(*users)
+    ids = [make_message(users[0], chat).id for _ in range(5)]
+    calls = [partial(sdk.forward_messages, user.id, chat.id, ids, other.id) for user in users]
+    sent = at_once(*calls)
+    assert len({message.created_at for message in chain(*sent)}) == 40
+    assert [unread(user, other) for user in users] == [35] * 8
+
+
 def test_a_deleted_message_leaves_each_count_once() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)

@@ -35,6 +35,7 @@ class Scene:
     message: str  # a folder of the actor
     pinned: str
     given: str  # published and not acknowledged
+    scheduled: str  # of the actor
     folder: str
     folders: list[str]
     others: list[str]
@@ -65,6 +66,11 @@ class Scene:
     def published(self) -> list[str]:
         """What `publish_scheduled` has sent, and nobody has acknowledged."""
         return [self.given]
+
+    @property
+    def forwarded(self) -> list[str]:
+        """Messages of the chat."""
+        return [self.message, self.pinned]
 
     @property
     def messages(self) -> list[tuple[str, str]]:
@@ -131,6 +137,12 @@ CALLS: dict[str, Call] = {
     "find_by_mention": Call("actor"),
     "find_by_mention(chat_id)": Call("actor", {"chat_id": "chat"}),
     "find_user": Call("username", gives="nothing", again="nothing"),
+    "forward_messages": Call(
+        "actor chat forwarded other_chat",
+        statements=2,
+        more_on_sqlite=1,
+        repeats=False,
+    ),
     "get_chat": Call("actor chat"),
     "get_chat_settings": Call("actor chat"),
     "get_message": Call("actor chat message", second_looks=1),
@@ -154,6 +166,8 @@ CALLS: dict[str, Call] = {
     "list_pinned_messages": Call("actor"),
     "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
     "list_replies": Call("actor chat pinned", second_looks=2),
+    "list_scheduled": Call("actor"),
+    "list_scheduled(chat_id)": Call("actor chat"),
     "mark_read": Call("actor chat"),
     "mark_read(message_id)": Call("actor chat message", second_looks=2),
     "move_to_folder": Call("actor other_chat folder", second_looks=2),
@@ -167,6 +181,7 @@ CALLS: dict[str, Call] = {
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
     "remove_member": Call("actor chat other", second_looks=3, gives="True", again="False"),
     "reorder_folders": Call("actor folders", statements=2),
+    "reschedule_message": Call("actor chat scheduled soon", second_looks=2),
     "search_messages": Call("actor text"),
     "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
     "send_message": Call("actor chat text", more_on_sqlite=1, repeats=False),
@@ -314,6 +329,7 @@ def build_world(extra: int = 0) -> World:
     now = utc_now()
     soon = now + timedelta(minutes=1)
     waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
+    scheduled = make_message(actor, chat, "later", scheduled_for=soon)
     for _ in range(extra):
         make_message(actor, chat, "later", scheduled_for=soon)
 
@@ -341,6 +357,7 @@ def build_world(extra: int = 0) -> World:
         message=message.id,
         pinned=pinned.id,
         given=given.id,
+        scheduled=scheduled.id,
         folder=folders[0],
         folders=folders[::-1],
         others=[other.id, newcomer.id, *(user.id for user in more)],

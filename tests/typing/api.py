@@ -96,6 +96,9 @@ def messages() -> None:
     assert_type(sdk.edit_message("a", "b", "c", "d"), sdk.Message)
     assert_type(sdk.delete_message("a", "b", "c"), bool)
     assert_type(sdk.publish_scheduled(limit=10, lease=60), list[sdk.Message])
+    assert_type(sdk.forward_messages("a", "b", ["c"], "d"), list[sdk.Message])
+    assert_type(sdk.list_scheduled("a", "b"), sdk.Page[sdk.Message])
+    assert_type(sdk.reschedule_message("a", "b", "c", datetime.now(UTC)), sdk.Message)
     assert_type(sdk.acknowledge_published(["a"]), int)
     imported = [sdk.ImportedMessage("a", "b", datetime.now(UTC), type=sdk.MessageType.GIF)]
     assert_type(sdk.import_messages("a", "b", imported), int)
