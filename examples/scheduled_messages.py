@@ -43,7 +43,7 @@ print("and nobody has it unread:", unread_totals(ivan.id).all)
 draft = send_message(anna.id, chat.id, "See you!", scheduled_for=soon + timedelta(days=1))
 reschedule_message(anna.id, chat.id, draft.id, soon + timedelta(days=7))
 for message in list_scheduled(anna.id):
-    print(f"  {message.content} in {(message.scheduled_for - soon).days} days")
+    print(f"  {message.content} on {message.scheduled_for:%d %B}")
 
 # A service calls this every few seconds, in as many processes as it likes: what is due is sent
 # once, by one of them.
