@@ -240,7 +240,7 @@ def update_chat(
 def delete_chat(user_id: str, chat_id: str) -> bool:
     """Delete a chat for everybody, with its messages: by its owner; a PRIVATE one by either.
 
-    It takes the longer the more messages there are: `session(statement_timeout=...)` gives it time.
+    It takes seconds for each 100,000 messages; `session(statement_timeout=...)` gives it the time.
     Returns whether there was such a chat of the user. Raises `NotAllowed` by role, `InvalidInput`.
     """
     valid_id(user_id, "user_id")

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -254,6 +255,8 @@ class Machine(RuleBasedStateMachine):
         self.server = SecondWriter(self.around.utc_now, self.around.new_id)
         #: Accounts that will go again, with all that is theirs.
         self.guests: list[str] = []
+        #: How many calls were refused.
+        self.refused = 0
         self.set_out()
 
     def teardown(self) -> None:
@@ -268,6 +271,7 @@ class Machine(RuleBasedStateMachine):
         with pytest.raises(error) as raised:
             function(*args, **kw)
         assert type(raised.value) is error
+        self.refused += 1
         return None
 
     def settle(self, user_id: str, chat_id: str) -> Settings:
@@ -386,8 +390,60 @@ class Machine(RuleBasedStateMachine):
             return sdk.NotAllowed
         return None
 
+    @contextmanager
+    def succession(self, chat: str) -> Iterator[None]:
+        """In a group without owner the heir is one, unless the call inside is refused."""
+        room, refused = self.world.chats[chat], self.refused
+        roles = {user_id: member.role for user_id, member in room.members.items()}
+        if room.type != sdk.ChatType.PRIVATE and sdk.MemberRole.OWNER not in roles.values():
+            of_chat = sdk.ChatMember.select().where(sdk.ChatMember.chat == chat)
+            rows = list(of_chat.order_by(sdk.ChatMember.joined_at, sdk.ChatMember.id))
+            admins = [row for row in rows if row.role == sdk.MemberRole.ADMIN]
+            for heir in (admins or rows)[:1]:
+                room.members[heir.user_id].role = sdk.MemberRole.OWNER
+        yield
+        if self.refused > refused:
+            for user_id, role in roles.items():
+                room.members[user_id].role = role
+
+    @rule(user=users, chat=chats, other=users, role=st.sampled_from(sdk.MemberRole))
+    def set_role(self, user: str, chat: str, other: str, role: sdk.MemberRole) -> None:
+        members = self.world.chats[chat].members
+        with self.succession(chat):
+            error = self.why_not_change_members(user, chat)
+            if role == sdk.MemberRole.OWNER:
+                error = sdk.InvalidInput
+            elif error is None and members[user].role != sdk.MemberRole.OWNER:
+                error = sdk.NotAllowed
+            elif error is None and other not in members:
+                error = sdk.NotFound
+            elif error is None and other == user:
+                error = sdk.NotAllowed
+            row = self.call(error, sdk.set_role, user, chat, other, role)
+        if row is not None:
+            members[other].role = role
+
+    @rule(user=users, chat=chats, other=users)
+    def transfer_ownership(self, user: str, chat: str, other: str) -> None:
+        members = self.world.chats[chat].members
+        with self.succession(chat):
+            error = self.why_not_change_members(user, chat)
+            if error is None and members[user].role != sdk.MemberRole.OWNER:
+                is_owner = other in members and members[other].role == sdk.MemberRole.OWNER
+                error = None if is_owner else sdk.NotAllowed
+            elif error is None and other not in members:
+                error = sdk.NotFound
+            row = self.call(error, sdk.transfer_ownership, user, chat, other)
+        if row is not None and members[user].role == sdk.MemberRole.OWNER:
+            members[user].role = sdk.MemberRole.ADMIN
+            members[other].role = sdk.MemberRole.OWNER
+
     @rule(user=users, chat=chats, other=users, role=st.sampled_from(sdk.MemberRole))
     def add_member(self, user: str, chat: str, other: str, role: sdk.MemberRole) -> None:
+        with self.succession(chat):
+            self._add_member(user, chat, other, role)
+
+    def _add_member(self, user: str, chat: str, other: str, role: sdk.MemberRole) -> None:
         members = self.world.chats[chat].members
         error = self.why_not_change_members(user, chat)
         if role == sdk.MemberRole.OWNER:
@@ -405,6 +461,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=users, chat=chats, other=users)
     def remove_member(self, user: str, chat: str, other: str) -> None:
+        with self.succession(chat):
+            self._remove_member(user, chat, other)
+
+    def _remove_member(self, user: str, chat: str, other: str) -> None:
         members = self.world.chats[chat].members
         error = self.why_not_change_members(user, chat)
         if error is None and other in members:
@@ -425,7 +485,10 @@ class Machine(RuleBasedStateMachine):
         left = self.call(error, sdk.leave_chat, user, chat)
         if error is None:
             assert left == is_member
-        if left and room.members.pop(user).role == sdk.MemberRole.OWNER and room.members:
+        if left:
+            del room.members[user]
+        is_owned = sdk.MemberRole.OWNER in (member.role for member in room.members.values())
+        if left and room.members and not is_owned:
             admins = [m for m in room.members.values() if m.role == sdk.MemberRole.ADMIN]
             heirs = admins or list(room.members.values())
             first = min(heir.joined_at for heir in heirs)
