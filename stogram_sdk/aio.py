@@ -40,13 +40,17 @@ __all__ = [
     "create_chat",
     "create_folder",
     "create_user",
+    "delete_chat",
     "delete_folder",
     "delete_message",
     "edit_message",
     "find_by_hashtag",
     "find_by_mention",
     "find_user",
+    "forward_messages",
+    "get_chat",
     "get_chat_settings",
+    "get_message",
     "get_privacy",
     "get_user",
     "import_messages",
@@ -56,9 +60,12 @@ __all__ = [
     "list_blocked_users",
     "list_chats",
     "list_folders",
+    "list_media",
     "list_members",
     "list_messages",
     "list_pinned_messages",
+    "list_replies",
+    "list_scheduled",
     "mark_read",
     "migrate",
     "move_to_folder",
@@ -71,20 +78,24 @@ __all__ = [
     "remove_from_folder",
     "remove_member",
     "reorder_folders",
+    "reschedule_message",
     "retrying",
     "run",
     "search_messages",
     "send_message",
     "session",
     "set_favorite",
+    "set_role",
     "toggle_favorite",
     "transaction",
+    "transfer_ownership",
     "unblock_user",
     "unmute_all_chats",
     "unmute_chat",
     "unpin_all_messages",
     "unpin_message",
     "unread_totals",
+    "update_chat",
     "update_folder",
     "update_privacy",
     "users_to_notify",
@@ -315,13 +326,17 @@ blocked_among = _asynchronous(_sync.blocked_among)
 create_chat = _asynchronous(_sync.create_chat)
 create_folder = _asynchronous(_sync.create_folder)
 create_user = _asynchronous(_sync.create_user)
+delete_chat = _asynchronous(_sync.delete_chat)
 delete_folder = _asynchronous(_sync.delete_folder)
 delete_message = _asynchronous(_sync.delete_message)
 edit_message = _asynchronous(_sync.edit_message)
 find_by_hashtag = _asynchronous(_sync.find_by_hashtag)
 find_by_mention = _asynchronous(_sync.find_by_mention)
 find_user = _asynchronous(_sync.find_user)
+forward_messages = _asynchronous(_sync.forward_messages)
+get_chat = _asynchronous(_sync.get_chat)
 get_chat_settings = _asynchronous(_sync.get_chat_settings)
+get_message = _asynchronous(_sync.get_message)
 get_privacy = _asynchronous(_sync.get_privacy)
 get_user = _asynchronous(_sync.get_user)
 import_messages = _asynchronous(_sync.import_messages)
@@ -331,9 +346,12 @@ leave_chat = _asynchronous(_sync.leave_chat)
 list_blocked_users = _asynchronous(_sync.list_blocked_users)
 list_chats = _asynchronous(_sync.list_chats)
 list_folders = _asynchronous(_sync.list_folders)
+list_media = _asynchronous(_sync.list_media)
 list_members = _asynchronous(_sync.list_members)
 list_messages = _asynchronous(_sync.list_messages)
 list_pinned_messages = _asynchronous(_sync.list_pinned_messages)
+list_replies = _asynchronous(_sync.list_replies)
+list_scheduled = _asynchronous(_sync.list_scheduled)
 mark_read = _asynchronous(_sync.mark_read)
 migrate = _asynchronous(_sync.migrate)
 move_to_folder = _asynchronous(_sync.move_to_folder)
@@ -346,16 +364,20 @@ recount_unread = _asynchronous(_sync.recount_unread)
 remove_from_folder = _asynchronous(_sync.remove_from_folder)
 remove_member = _asynchronous(_sync.remove_member)
 reorder_folders = _asynchronous(_sync.reorder_folders)
+reschedule_message = _asynchronous(_sync.reschedule_message)
 search_messages = _asynchronous(_sync.search_messages)
 send_message = _asynchronous(_sync.send_message)
 set_favorite = _asynchronous(_sync.set_favorite)
+set_role = _asynchronous(_sync.set_role)
 toggle_favorite = _asynchronous(_sync.toggle_favorite)
+transfer_ownership = _asynchronous(_sync.transfer_ownership)
 unblock_user = _asynchronous(_sync.unblock_user)
 unmute_all_chats = _asynchronous(_sync.unmute_all_chats)
 unmute_chat = _asynchronous(_sync.unmute_chat)
 unpin_all_messages = _asynchronous(_sync.unpin_all_messages)
 unpin_message = _asynchronous(_sync.unpin_message)
 unread_totals = _asynchronous(_sync.unread_totals)
+update_chat = _asynchronous(_sync.update_chat)
 update_folder = _asynchronous(_sync.update_folder)
 update_privacy = _asynchronous(_sync.update_privacy)
 users_to_notify = _asynchronous(_sync.users_to_notify)

@@ -280,7 +280,8 @@ def test_a_connection_that_ends_before_its_answer_is_read(
     """The first write asks for the default isolation; it runs again, since nothing was sent yet."""
     ann, ben = make_user(), make_user()
     database = current_database()
-    send, ended = database._send, []
+    send = database._send
+    ended: list[str] = []
 
     def end_once(sql: str) -> Any:
         cursor = send(sql)
