@@ -51,6 +51,8 @@ def prepare() -> Prepared:
     for _ in range(60):
         message = sdk.send_message(MANY, _CHAT, "hello")
         sdk.pin_message(MANY, _CHAT, message.id)
+    for message_id in {row.id for row in sdk.list_messages(MANY, _CHAT, limit=2)}:
+        sdk.add_reaction(MANY, _CHAT, message_id, "👍")
     for size in MEMBERS:
         sdk.mark_read(MANY, sized_chat(size))  # what an earlier run has sent there
     sdk.mute_chat(MANY, _CHAT)
@@ -151,7 +153,12 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         sdk.unpin_message(MANY, _CHAT, message)
         sdk.pin_message(MANY, _CHAT, message)
 
+    def react_and_take_back() -> None:
+        sdk.add_reaction(MANY, _CHAT, message, "❤️")
+        sdk.remove_reaction(MANY, _CHAT, message, "❤️")
+
     return {
+        "add_reaction, remove_reaction": react_and_take_back,
         "create_folder, delete_folder": create_and_delete_folder,
         "add_member, remove_member": add_and_remove_member,
         "add_member, leave_chat": add_member_and_leave,
@@ -183,6 +190,10 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
 def _lists(prepared: Prepared) -> dict[str, Call]:
     return {
         "list_messages": partial(sdk.list_messages, MANY, _CHAT),
+        "list_reactions, 50": partial(sdk.list_reactions, MANY, _CHAT, prepared.messages),
+        "list_message_reactions": partial(
+            sdk.list_message_reactions, MANY, _CHAT, prepared.messages[0]
+        ),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
         "list_chats, 500 chats": partial(sdk.list_chats, MANY),
         "unread_totals, 500 chats": partial(sdk.unread_totals, MANY),

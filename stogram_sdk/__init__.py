@@ -76,6 +76,7 @@ from stogram_sdk.models import (
     MessageType,
     PinnedMessage,
     Reaction,
+    ReactionCount,
     User,
     UserStatus,
 )
@@ -90,6 +91,12 @@ from stogram_sdk.pins import (
 )
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
+from stogram_sdk.reactions import (
+    add_reaction,
+    list_message_reactions,
+    list_reactions,
+    remove_reaction,
+)
 from stogram_sdk.rows import to_dict
 from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
@@ -132,6 +139,7 @@ __all__ = [
     "Privacy",
     "Profile",
     "Reaction",
+    "ReactionCount",
     "StogramError",
     "Unavailable",
     "UnreadTotals",
@@ -139,6 +147,7 @@ __all__ = [
     "UserStatus",
     "acknowledge_published",
     "add_member",
+    "add_reaction",
     "block_user",
     "blocked_among",
     "close",
@@ -166,8 +175,10 @@ __all__ = [
     "list_chats",
     "list_folders",
     "list_members",
+    "list_message_reactions",
     "list_messages",
     "list_pinned_messages",
+    "list_reactions",
     "mark_read",
     "migrate",
     "move_to_folder",
@@ -179,6 +190,7 @@ __all__ = [
     "recount_unread",
     "remove_from_folder",
     "remove_member",
+    "remove_reaction",
     "reorder_folders",
     "retrying",
     "search_messages",

@@ -29,7 +29,14 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import user_lock
 from stogram_sdk.paging import START, Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
-from stogram_sdk.rows import Sender, answered_by, default_settings, person, read_message
+from stogram_sdk.rows import (
+    Sender,
+    answered_by,
+    default_settings,
+    person,
+    reactions_to,
+    read_message,
+)
 from stogram_sdk.server_columns import is_archived as is_archived_in
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import (
@@ -223,8 +230,9 @@ def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) ->
 #: A place before every chat of the list: favorites first, then by last message, then by id. The
 #: last part is the time up to which messages count for the places.
 _START = (True, *START, START[0])
-#: Where a row of `_list_chats` has these, after the chat, settings, message, sender and answer.
-_FAVORITE, _LAST_AT, _UNREAD, _NEWEST = range(5, 9)
+#: Where a row of `_list_chats` has these, after the chat, settings, message, sender, answer and
+#: reactions.
+_FAVORITE, _LAST_AT, _UNREAD, _NEWEST = range(6, 10)
 
 
 @statement
@@ -248,6 +256,7 @@ def _list_chats(**filters: Any) -> Query:
             *Message._meta.sorted_fields,
             *person(Sender),
             answered_by(Message),
+            reactions_to(Message),
             listed.c.favorite,
             listed.c.last_at,
             unread_after(
@@ -410,11 +419,11 @@ def list_chats(
 
 
 def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
-    chat, settings, message, sender, answered = row[:5]
+    chat, settings, message, sender, answered, reactions = row[:6]
     if settings is None:
         settings = default_settings(user_id, chat.id)
     if message is not None:
-        read_message((message, sender, chat, answered))
+        read_message((message, sender, chat, answered, reactions))
     peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
     settings.unread_count = row[_UNREAD]
     return ChatSummary(chat, settings, settings.unread_count, message, peer)

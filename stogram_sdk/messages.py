@@ -18,7 +18,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, 
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import Sender, message_columns, read_message, written_message
+from stogram_sdk.rows import NO_REACTIONS, Sender, message_columns, read_message, written_message
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.text import extract_hashtags, extract_mentions
 from stogram_sdk.unread import raise_unread_counts
@@ -71,12 +71,12 @@ def _send_message(alone: bool, by_service: bool = False) -> Any:
     insert = _insert_message(place)
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
-        return after_locking(insert.returning(*written_message()), lock)
+        return after_locking(insert.returning(*written_message(reactions=NO_REACTIONS)), lock)
     sent = insert.returning(Message).cte("sent")
     writes = [sent, _move_up(sent, P.chat_id).cte("moved")]
     if alone:
         writes.append(raise_unread_counts(sent).cte("raised"))
-    columns = written_message(Message.alias("sent"))
+    columns = written_message(Message.alias("sent"), NO_REACTIONS)
     return after_locking(Select([sent], columns).with_cte(*writes), lock)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from peewee import (
     SQL,
@@ -37,7 +37,7 @@ from stogram_sdk.fields import (
     UtcDateTimeField,
     utc_now,
 )
-from stogram_sdk.sealing import make_sealable
+from stogram_sdk.sealing import Attached, make_sealable
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -84,6 +84,14 @@ class CallStatus(StrEnum):
     ENDED = "ENDED"
     MISSED = "MISSED"
     DECLINED = "DECLINED"
+
+
+class ReactionCount(NamedTuple):
+    """How many have reacted to a message with an emoji, and whether the viewer is one of them."""
+
+    emoji: str
+    total: int
+    is_mine: bool
 
 
 def new_id() -> str:
@@ -270,9 +278,11 @@ class Message(BaseModel):
     sender_id: Field[str]
     chat_id: Field[str]
     reply_to_id: Field[str | None]
+    #: Those of everybody, counted as the message was read: the most frequent first.
+    reactions = Attached[list[ReactionCount]]()
     # The rows that refer to it.
     replies: ModelSelect[Message]
-    reactions: ModelSelect[Reaction]
+    reaction_rows: ModelSelect[Reaction]
     pins: ModelSelect[PinnedMessage]
 
     class Meta:
@@ -324,7 +334,7 @@ class Contact(BaseModel):
 
 class Reaction(BaseModel):
     id = _id()
-    message: ForeignKeyField[Message] = Reference(Message, "messageId", backref="reactions")
+    message: ForeignKeyField[Message] = Reference(Message, "messageId", backref="reaction_rows")
     user: ForeignKeyField[User] = Reference(User, "userId", backref="reactions")
     emoji = TextField()
     created_at = _moment("createdAt")

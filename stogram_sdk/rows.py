@@ -1,8 +1,10 @@
 """Rows as the functions return them: each with all its own columns, and with these relations.
 
 ============== ===============================================================================
-message        `sender`, `chat`, and `reply_to`, the visible message that it answers, or None
+message        `sender`, `chat`, `reply_to`, the visible message that it answers, or None, and
+               `reactions`, a list of `ReactionCount`
 the answered   `sender` and `chat`
+reaction       `user`
 pinned message `user`, `chat` and `message`
 member         `user` and `chat`
 block          `user` and `blocked`
@@ -13,9 +15,12 @@ A user in a relation has an id, a username and a display name; a chat is whole.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, overload
+
+from peewee import SQL, Case, Select, fn
 
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.models import (
@@ -27,16 +32,23 @@ from stogram_sdk.models import (
     ChatSettings,
     Message,
     PinnedMessage,
+    Reaction,
+    ReactionCount,
     User,
 )
 from stogram_sdk.paging import Page
 from stogram_sdk.sealing import seal
-from stogram_sdk.statements import Related, attach
+from stogram_sdk.statements import P, Related, attach, dialect
 from stogram_sdk.validation import shown
 from stogram_sdk.visibility import is_visible
 
 #: An account as `create_user` returns it.
 ACCOUNT = tuple(field for field in User._meta.sorted_fields if field not in SECRETS)
+
+#: The viewer of what a service reads for itself.
+NOBODY = SQL("NULL")
+#: Those to a message that has just been written.
+NO_REACTIONS = SQL("NULL")
 
 #: The sender of a message in a list. `visible_profiles` gives the rest of what a viewer may see.
 Sender: Any = User.alias()
@@ -47,23 +59,25 @@ def person(user: Any) -> tuple[Any, ...]:
     return user.id, user.username, user.display_name
 
 
-def message_columns() -> tuple[Any, ...]:
+def message_columns(viewer: Any = P.user_id) -> tuple[Any, ...]:
     """The columns of a message in a list that joins `Sender` and `Chat`."""
     return (
         *Message._meta.sorted_fields,
         *person(Sender),
         *Chat._meta.sorted_fields,
         answered_by(Message),
+        reactions_to(Message, viewer),
     )
 
 
-def written_message(message: Any = Message) -> tuple[Any, ...]:
+def written_message(message: Any = Message, reactions: Any = None) -> tuple[Any, ...]:
     """The same for RETURNING, or of another table with the columns of a message."""
     return (
         *(getattr(message, field.name) for field in Message._meta.sorted_fields),
         _person(message.sender),
         _chat(message.chat),
         answered_by(message),
+        reactions or reactions_to(message),
     )
 
 
@@ -80,15 +94,44 @@ def answered_by(message: Any) -> Related:
     return Related(found, (reply.chat == message.chat) & is_visible(reply))
 
 
+def reactions_to(message: Any, viewer: Any = P.user_id) -> Any:
+    """How many have reacted to the message with which emoji, and whether the viewer has."""
+    reaction = Reaction.alias()
+    counted: Any = (
+        reaction.select(
+            reaction.emoji,
+            fn.COUNT(SQL("*")).alias("total"),
+            fn.COUNT(Case(None, [(reaction.user == viewer, 1)])).alias("mine"),
+        )
+        .where(reaction.message == message.id)
+        .group_by(reaction.emoji)
+        .alias("counted")
+    )
+    each = dialect().json_array(counted.c.emoji, counted.c.total, counted.c.mine)
+    return Select((counted,), [dialect().json_list(each)])
+
+
+def read_reactions(counted: Any) -> list[ReactionCount]:
+    """The value of `reactions_to`, the most frequent first, and by emoji where that is the same."""
+    if not counted or counted == "[]":
+        return []
+    counts = [
+        ReactionCount(emoji, total, bool(mine))
+        for emoji, total, mine in (json.loads(counted) if isinstance(counted, str) else counted)
+    ]
+    return sorted(counts, key=lambda each: (-each.total, each.emoji))
+
+
 def read_message(row: tuple[Any, ...]) -> Message:
     """The message of a row that begins with `message_columns` or `written_message`."""
     message: Message
-    message, sender, chat, answered = row[:4]
+    message, sender, chat, answered, counted = row[:5]
     reply = None
     if answered is not None:
         reply, its_sender = answered
         attach(reply, sender=its_sender, chat=chat)
-    return attach(message, sender=sender, chat=chat, reply_to=reply)
+    reactions = read_reactions(counted)
+    return attach(message, sender=sender, chat=chat, reply_to=reply, reactions=reactions)
 
 
 def pin_columns() -> tuple[Any, ...]:
@@ -105,6 +148,14 @@ def pin_columns() -> tuple[Any, ...]:
 def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> PinnedMessage:
     message = read_message(message_row)
     return attach(pin, user=user, message=message, chat=message.chat)
+
+
+def reaction_columns() -> tuple[Any, ...]:
+    return *Reaction._meta.sorted_fields, _person(Reaction.user)
+
+
+def read_reaction(reaction: Reaction, user: User) -> Reaction:
+    return attach(reaction, user=user)
 
 
 def member_columns() -> tuple[Any, ...]:

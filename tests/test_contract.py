@@ -334,6 +334,7 @@ BAD_FOR: dict[str, list[Any]] = {
     "email": ["", "no at", "@", "a@", "a@b c", "a@b@c", "\n@b"],
     **{key: ["", "#", "##a", "a b", "123", "!"] for key in ("hashtag", "tag")},
     "icon": ["", "x" * 65],
+    "emoji": ["", "x" * 33],
     "find_by_mention.username": ["", "@", "x" * 1_025],
     "create_user.username": ["", "ab", "a b", "имя", "@ivan", "abc\n", "x" * 31],
     "role": ["OWNER"],
@@ -378,7 +379,18 @@ def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, wo
 
 #: What is not an id and is given by position all the same: what the function is about.
 ABOUT = {
-    *("content", "email", "hashtag", "is_favorite", "messages", "name", "tag", "text", "type"),
+    *(
+        "content",
+        "email",
+        "emoji",
+        "hashtag",
+        "is_favorite",
+        "messages",
+        "name",
+        "tag",
+        "text",
+        "type",
+    ),
     "username",
 }
 

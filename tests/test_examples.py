@@ -33,6 +33,7 @@ SAYS = {
     "notifications": "  At seven, sorry. -> ['Oleg']",
     "pins": "After Ivan deleted one: 2",
     "privacy": "  Maria: photo None, status None, last seen None",
+    "reactions": "  🎉 2 with mine",
     "scheduled_messages": "Sent when it was time: ['Happy birthday!']",
     "search": "Only files, in one chat: ['Trips: map.pdf']",
     "users": "Found by name in any case: True",

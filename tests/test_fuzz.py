@@ -43,7 +43,7 @@ def cursor_of(content: Any) -> str:
 
 
 lists_of_pages = st.sampled_from(
-    ["blocked_users", "chats", "found", "members", "messages", "pinned_messages"]
+    ["blocked_users", "chats", "found", "members", "messages", "pinned_messages", "reactions"]
 )
 places = st.tuples(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1, max_size=9))
 cursors = (

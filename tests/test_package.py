@@ -188,7 +188,7 @@ FLOORS = (
     },
     {
         *("users", "chats", "members", "messages", "blocking", "chat_settings", "folders"),
-        *("pins", "search", "privacy", "notifications", "scheduled", "importing"),
+        *("pins", "reactions", "accounts", "contacts", "calls", "search", "privacy", "notifications", "scheduled", "importing"),
     },
     {"schema"},
     {"command", "migrating"},

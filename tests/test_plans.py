@@ -179,6 +179,21 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {newest, "Index Cond: ((tag = ", *settings},
             by_tag,
         ),
+        "add_reaction": (
+            lambda: s.add_reaction(_USER, _CHAT, "message-1", "👍"),
+            {"Message_pkey"},
+            {"sqlite_autoindex_Message_1"},
+        ),
+        "list_reactions": (
+            lambda: s.list_reactions(_USER, _CHAT, ["message-1", "message-2"]),
+            {"Reaction_messageId"},
+            {"Reaction_messageId"},
+        ),
+        "list_message_reactions": (
+            lambda: s.list_message_reactions(_USER, _CHAT, "message-1"),
+            {"Reaction_messageId"},
+            {"Reaction_messageId"},
+        ),
     }
 
 

@@ -216,3 +216,29 @@ def test_coming_and_going_makes_one_membership() -> None:
             *[partial(sdk.remove_member, ann.id, chat.id, ben.id)] * 4,
         )
         assert sdk.ChatMember.select().where(sdk.ChatMember.user == ben).count() == 0
+
+
+@pytest.mark.parametrize("_", range(5))
+def test_reacting(_: int) -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat)
+    results = eight(lambda: sdk.add_reaction(ben.id, chat.id, message.id, "👍"))
+    assert sorted(created for _, created in results) == [False] * 7 + [True]
+    assert {row.id for row, _ in results} == {sdk.Reaction.get().id}
+    removed = eight(lambda: sdk.remove_reaction(ben.id, chat.id, message.id, "👍"))
+    assert sorted(removed) == [False] * 7 + [True]
+
+
+def test_reacting_on_two_devices_that_change_their_mind() -> None:
+    ann = make_user()
+    chat = make_chat(ann)
+    message = make_message(ann, chat)
+
+    def turn() -> None:
+        for _ in range(10):
+            sdk.add_reaction(ann.id, chat.id, message.id, "👍")
+            sdk.remove_reaction(ann.id, chat.id, message.id, "👍")
+
+    eight(turn)
+    assert sdk.Reaction.select().count() == 0

@@ -142,7 +142,7 @@ Shape = dict[str, Any]
 PERSON: Shape = {}
 CHAT: Shape = {}
 ANSWERED: Shape = {"sender": PERSON, "chat": CHAT}
-MESSAGE: Shape = ANSWERED | {"reply_to": ANSWERED}
+MESSAGE: Shape = ANSWERED | {"reply_to": ANSWERED, "reactions": {}}
 SHAPES: dict[type[peewee.Model], Shape] = {
     sdk.BlockedUser: {"user": PERSON, "blocked": PERSON},
     sdk.Chat: CHAT,
@@ -150,6 +150,7 @@ SHAPES: dict[type[peewee.Model], Shape] = {
     sdk.ChatSettings: {},
     sdk.Folder: {},
     sdk.Message: MESSAGE,
+    sdk.Reaction: {"user": PERSON},
     sdk.PinnedMessage: {"user": PERSON, "chat": CHAT, "message": MESSAGE},
 }
 COLUMNS_OF_A_PERSON = {"id", "username", "display_name"}
@@ -162,7 +163,9 @@ def require_shape(row: peewee.Model, shape: Shape) -> None:
     assert row.__data__.keys() == columns
     assert row.__rel__.keys() == shape.keys()
     for name, related in row.__rel__.items():
-        if related is not None:
+        if name == "reactions":
+            assert all(isinstance(each, sdk.ReactionCount) for each in related)
+        elif related is not None:
             require_shape(related, shape[name])
         else:
             assert name == "reply_to"
@@ -189,7 +192,7 @@ def test_a_row_has_the_same_shape_from_every_function(label: str, scene: Scene) 
 
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize(
-    "label", ["add_member", "block_user", "pin_message", "send_message(message_id)"]
+    "label", ["add_member", "add_reaction", "block_user", "pin_message", "send_message(message_id)"]
 )
 def test_a_second_call_returns_the_same(label: str, again: bool, scene: Scene) -> None:
     with undone():
@@ -282,8 +285,10 @@ def test_the_error_says_what_and_what_to_do(scene: Scene) -> None:
     assert str(error.value) == "email was not read with this user; to read it, call get_user()"
     with pytest.raises(sdk.NotLoaded, match=r"visible_profiles\(\) for what another user may see"):
         _ = message.sender.bio
-    with pytest.raises(sdk.NotLoaded, match=r"Reaction.select\(\).where\(Reaction.message == "):
-        _ = message.reactions
+    with pytest.raises(sdk.NotLoaded, match=r"list_message_reactions\(\)"):
+        _ = message.reaction_rows
+    with pytest.raises(sdk.NotLoaded, match=r"list_messages\(\)"):
+        _ = sdk.Message().reactions
 
 
 def test_a_row_is_copied_pickled_and_compared_as_before(scene: Scene) -> None:
@@ -337,7 +342,7 @@ def test_data_have_the_names_of_the_attributes(scene: Scene) -> None:
     assert data.keys() == {"items", "next_cursor"} and data["next_cursor"] == page.next_cursor
     (message,) = data["items"]
     columns = {field.name for field in sdk.Message._meta.sorted_fields}
-    assert message.keys() == columns | {"sender_id", "chat_id", "reply_to_id"}
+    assert message.keys() == columns | {"sender_id", "chat_id", "reply_to_id", "reactions"}
     assert message["sender"] == {
         "id": scene.actor,
         "username": page[0].sender.username,

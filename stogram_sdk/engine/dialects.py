@@ -70,6 +70,10 @@ class Dialect(Protocol):
         """The columns as one value in JSON."""
         ...
 
+    def json_list(self, value: Node) -> Node:
+        """The values of all rows as one list in JSON; NULL or an empty list if there are none."""
+        ...
+
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         """The key under which the database keeps a tag, see `schema/message_tags.py`."""
         ...
@@ -140,6 +144,9 @@ class SqliteDialect:
 
     def json_array(self, *columns: Node) -> Node:
         return fn.json_array(*columns)
+
+    def json_list(self, value: Node) -> Node:
+        return fn.json_group_array(value)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         return fn.stogram_tag_key(tag)
@@ -213,6 +220,9 @@ class PostgresDialect:
 
     def json_array(self, *columns: Node) -> Node:
         return fn.json_build_array(*columns)
+
+    def json_list(self, value: Node) -> Node:
+        return fn.json_agg(value)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         home = _home(schema_name)

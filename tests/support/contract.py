@@ -46,6 +46,8 @@ class Scene:
     email: str = "new@example.com"
     message_id: str = "an id of one's own"
     color: str = "#aabbcc"
+    emoji: str = "👍🏽"
+    reacted: str = "❤️"  # the reaction of the actor and another to `pinned`
     type: sdk.ChatType = sdk.ChatType.GROUP
     role: sdk.MemberRole = sdk.MemberRole.ADMIN
     yes: bool = True
@@ -64,6 +66,11 @@ class Scene:
     def published(self) -> list[str]:
         """What `publish_scheduled` has sent, and nobody has acknowledged."""
         return [self.given]
+
+    @property
+    def shown(self) -> list[str]:
+        """The messages of the scene."""
+        return [self.message, self.pinned]
 
     @property
     def messages(self) -> list[tuple[str, str]]:
@@ -106,6 +113,7 @@ class Call:
 CALLS: dict[str, Call] = {
     "acknowledge_published": Call("published", gives="1", again="0"),
     "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=3),
+    "add_reaction": Call("actor chat message emoji", gives="made", again="there"),
     "block_user": Call("actor newcomer", gives="made", again="there"),
     "blocked_among": Call("actor others"),
     "create_chat": Call(
@@ -143,9 +151,14 @@ CALLS: dict[str, Call] = {
     "list_chats(folder_id)": Call("actor", {"folder_id": "folder"}),
     "list_folders": Call("actor"),
     "list_members": Call("actor chat"),
+    "list_message_reactions": Call("actor chat pinned", second_looks=2),
+    "list_message_reactions(emoji)": Call(
+        "actor chat pinned", {"emoji": "reacted"}, second_looks=2
+    ),
     "list_messages": Call("actor chat"),
     "list_pinned_messages": Call("actor"),
     "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
+    "list_reactions": Call("actor chat shown"),
     "mark_read": Call("actor chat"),
     "mark_read(message_id)": Call("actor chat message", second_looks=2),
     "move_to_folder": Call("actor other_chat folder", second_looks=2),
@@ -158,6 +171,7 @@ CALLS: dict[str, Call] = {
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
     "remove_member": Call("actor chat other", gives="True", again="False"),
+    "remove_reaction": Call("actor chat pinned reacted", gives="True", again="False"),
     "reorder_folders": Call("actor folders", statements=2),
     "search_messages": Call("actor text"),
     "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
@@ -293,6 +307,8 @@ def build_world(extra: int = 0) -> World:
         make_message(actor, chat, "later", scheduled_for=soon)
 
     sdk.pin_message(actor.id, chat.id, pinned.id)
+    for user in (actor, other, *more):
+        sdk.add_reaction(user.id, chat.id, pinned.id, Scene.reacted)
     folders = [sdk.create_folder(actor.id, "folder").id for _ in range(2 + extra)]
     their_folder = sdk.create_folder(neighbour.id, "theirs").id
     for user, in_chat, folder in (

@@ -93,6 +93,13 @@ def messages() -> None:
     assert_type(sdk.users_to_notify_each([("a", "b")]), sdk.Page[tuple[str, str]])
 
 
+def reactions() -> None:
+    assert_type(sdk.add_reaction("a", "b", "c", "👍"), tuple[sdk.Reaction, bool])
+    assert_type(sdk.remove_reaction("a", "b", "c", "👍"), bool)
+    assert_type(sdk.list_reactions("a", "b", ["c"]), dict[str, list[sdk.ReactionCount]])
+    assert_type(sdk.list_message_reactions("a", "b", "c"), sdk.Page[sdk.Reaction])
+
+
 def blocking() -> None:
     assert_type(sdk.block_user("a", "b"), tuple[sdk.BlockedUser, bool])
     assert_type(sdk.unblock_user("a", "b"), bool)
