@@ -28,6 +28,7 @@ MIGRATION = Migration(
         ),
         add_index("ChatMember", "chatId", "joinedAt", "id"),
         add_index("User", "lower(username)", name="User_username_lower_idx"),
+        add_index("User", "lower(email)", name="User_email_lower_idx"),
         create_table("UnreadSince", text("id"), moment("since", default=None), is_derived=True),
         KeepMoment(),
         create_table(

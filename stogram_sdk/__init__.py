@@ -3,6 +3,14 @@
 Begin with `connect()`, then call the functions. The errors that they raise are all `StogramError`s.
 """
 
+from stogram_sdk.accounts import (
+    set_password_hash,
+    set_push_subscription,
+    set_theme,
+    set_verification_token,
+    update_profile,
+    verify_email,
+)
 from stogram_sdk.blocking import (
     block_user,
     blocked_among,
@@ -11,6 +19,7 @@ from stogram_sdk.blocking import (
     list_blocked_users,
     unblock_user,
 )
+from stogram_sdk.calls import answer_call, decline_call, end_call, list_calls, start_call
 from stogram_sdk.chat_settings import (
     UnreadTotals,
     get_chat_settings,
@@ -24,6 +33,13 @@ from stogram_sdk.chat_settings import (
     unread_totals,
 )
 from stogram_sdk.chats import ChatSummary, create_chat, list_chats, open_private_chat
+from stogram_sdk.contacts import (
+    ContactSummary,
+    add_contact,
+    list_contacts,
+    remove_contact,
+    update_contact,
+)
 from stogram_sdk.database import close, connect, db, session, transaction
 from stogram_sdk.engine.options import ConnectOptions
 from stogram_sdk.errors import (
@@ -89,6 +105,7 @@ from stogram_sdk.pins import (
     unpin_all_messages,
     unpin_message,
 )
+from stogram_sdk.presence import set_status
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
 from stogram_sdk.reactions import (
@@ -101,7 +118,7 @@ from stogram_sdk.rows import to_dict
 from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
-from stogram_sdk.users import create_user, find_user, get_user
+from stogram_sdk.users import create_user, find_user, find_user_by_email, get_user
 
 __version__ = "1.0.0"
 
@@ -121,6 +138,7 @@ __all__ = [
     "ChatType",
     "ConnectOptions",
     "Contact",
+    "ContactSummary",
     "DatabaseError",
     "Folder",
     "FolderSummary",
@@ -146,8 +164,10 @@ __all__ = [
     "User",
     "UserStatus",
     "acknowledge_published",
+    "add_contact",
     "add_member",
     "add_reaction",
+    "answer_call",
     "block_user",
     "blocked_among",
     "close",
@@ -156,14 +176,17 @@ __all__ = [
     "create_folder",
     "create_user",
     "db",
+    "decline_call",
     "delete_folder",
     "delete_message",
     "edit_message",
+    "end_call",
     "extract_hashtags",
     "extract_mentions",
     "find_by_hashtag",
     "find_by_mention",
     "find_user",
+    "find_user_by_email",
     "get_chat_settings",
     "get_privacy",
     "get_user",
@@ -172,7 +195,9 @@ __all__ = [
     "is_blocked_either",
     "leave_chat",
     "list_blocked_users",
+    "list_calls",
     "list_chats",
+    "list_contacts",
     "list_folders",
     "list_members",
     "list_message_reactions",
@@ -188,6 +213,7 @@ __all__ = [
     "post_system_message",
     "publish_scheduled",
     "recount_unread",
+    "remove_contact",
     "remove_from_folder",
     "remove_member",
     "remove_reaction",
@@ -197,6 +223,12 @@ __all__ = [
     "send_message",
     "session",
     "set_favorite",
+    "set_password_hash",
+    "set_push_subscription",
+    "set_status",
+    "set_theme",
+    "set_verification_token",
+    "start_call",
     "tag_key",
     "to_dict",
     "toggle_favorite",
@@ -207,9 +239,12 @@ __all__ = [
     "unpin_all_messages",
     "unpin_message",
     "unread_totals",
+    "update_contact",
     "update_folder",
     "update_privacy",
+    "update_profile",
     "users_to_notify",
     "users_to_notify_each",
+    "verify_email",
     "visible_profiles",
 ]

@@ -504,8 +504,10 @@ _unique_index(User.username)
 _index(User.email)
 _index(User.username)
 _index(User.verification_token)
-# For find_user(), which ignores the case of A-Z; on PostgreSQL it has the collation C.
+# For find_user() and find_user_by_email(), which ignore the case of A-Z; on PostgreSQL they have
+# the collation C.
 User.add_index(fn.LOWER(User.username), name="User_username_lower_idx")
+User.add_index(fn.LOWER(User.email), name="User_email_lower_idx")
 _index(Chat.type)
 _index(Chat.is_secret)
 _unique_index(ChatMember.user, ChatMember.chat)

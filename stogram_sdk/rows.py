@@ -5,6 +5,8 @@ message        `sender`, `chat`, `reply_to`, the visible message that it answers
                `reactions`, a list of `ReactionCount`
 the answered   `sender` and `chat`
 reaction       `user`
+contact        `user` and `contact`
+call           `initiator` and `chat`
 pinned message `user`, `chat` and `message`
 member         `user` and `chat`
 block          `user` and `blocked`
@@ -27,9 +29,11 @@ from stogram_sdk.models import (
     SECRETS,
     BaseModel,
     BlockedUser,
+    Call,
     Chat,
     ChatMember,
     ChatSettings,
+    Contact,
     Message,
     PinnedMessage,
     Reaction,
@@ -174,6 +178,23 @@ def block_columns() -> tuple[Any, ...]:
 
 def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
     return attach(block, user=user, blocked=blocked)
+
+
+def contact_columns() -> tuple[Any, ...]:
+    fields = Contact._meta.sorted_fields
+    return *fields, _person(Contact.user), _person(Contact.contact)
+
+
+def read_contact(contact: Contact, user: User, known: User) -> Contact:
+    return attach(contact, user=user, contact=known)
+
+
+def call_columns() -> tuple[Any, ...]:
+    return *Call._meta.sorted_fields, _person(Call.initiator), _chat(Call.chat)
+
+
+def read_call(call: Call, initiator: User, chat: Chat) -> Call:
+    return attach(call, initiator=initiator, chat=chat)
 
 
 def default_settings(user_id: str, chat_id: str) -> ChatSettings:

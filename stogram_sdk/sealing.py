@@ -18,6 +18,8 @@ V = TypeVar("V")
 
 #: What to call for an attribute; or else for the columns of a model, and for relations to it.
 _CALLS = {
+    "Call.participants": "list_calls()",
+    "Chat.calls": "list_calls()",
     "Chat.members": "list_members()",
     "Chat.messages": "list_messages()",
     "Chat.pins": "list_pinned_messages()",
@@ -33,6 +35,8 @@ _CALLS = {
         f"User.{name}": "get_user()"
         for name in ("email", "password", "push_subscription", "verification_token")
     },
+    "User.calls": "list_calls()",
+    "User.contacts": "list_contacts()",
     "User.blocks": "list_blocked_users()",
     "User.chat_settings": "list_chats()",
     "User.folders": "list_folders()",

@@ -331,10 +331,11 @@ BAD_FOR: dict[str, list[Any]] = {
     "create_chat.member_ids": [[str(number) for number in range(10_001)]],
     "create_folder.name": ["", " ", "a\nb", "a\r", "a\u2028b", "x" * 65],
     "update_folder.name": ["", " ", "a\nb", "a\r", "a\u2028b", "x" * 65],
-    "email": ["", "no at", "@", "a@", "a@b c", "a@b@c", "\n@b"],
+    "create_user.email": ["", "no at", "@", "a@", "a@b c", "a@b@c", "\n@b"],
     **{key: ["", "#", "##a", "a b", "123", "!"] for key in ("hashtag", "tag")},
     "icon": ["", "x" * 65],
     "emoji": ["", "x" * 33],
+    "theme": ["", "DARK", "blue"],
     "find_by_mention.username": ["", "@", "x" * 1_025],
     "create_user.username": ["", "ab", "a b", "имя", "@ivan", "abc\n", "x" * 31],
     "role": ["OWNER"],
@@ -379,6 +380,7 @@ def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, wo
 
 #: What is not an id and is given by position all the same: what the function is about.
 ABOUT = {
+    *("status", "theme", "token"),
     *(
         "content",
         "email",

@@ -188,7 +188,8 @@ FLOORS = (
     },
     {
         *("users", "chats", "members", "messages", "blocking", "chat_settings", "folders"),
-        *("pins", "reactions", "accounts", "contacts", "calls", "search", "privacy", "notifications", "scheduled", "importing"),
+        *("accounts", "presence", "user_search", "contacts", "reactions", "calls"),
+        *("pins", "search", "privacy", "notifications", "scheduled", "importing"),
     },
     {"schema"},
     {"command", "migrating"},

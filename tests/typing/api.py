@@ -144,6 +144,26 @@ def pins_search_and_privacy() -> None:
     assert_type(sdk.visible_profiles("a", ["b"]), list[sdk.Profile])
 
 
+def people_and_calls() -> None:
+    assert_type(sdk.find_user_by_email("a@b"), sdk.User | None)
+    assert_type(sdk.update_profile("a", display_name="b", bio=None), sdk.User)
+    assert_type(sdk.set_password_hash("a", password_hash="hash"), sdk.User)
+    assert_type(sdk.set_push_subscription("a", subscription=None), sdk.User)
+    assert_type(sdk.set_theme("a", "dark"), sdk.User)
+    assert_type(sdk.set_verification_token("a", token="b"), sdk.User)
+    assert_type(sdk.verify_email("b"), sdk.User | None)
+    assert_type(sdk.set_status("a", sdk.UserStatus.ONLINE), bool)
+    assert_type(sdk.add_contact("a", "b", nickname="c"), tuple[sdk.Contact, bool])
+    assert_type(sdk.update_contact("a", "b", nickname=None), sdk.Contact)
+    assert_type(sdk.remove_contact("a", "b"), bool)
+    assert_type(sdk.list_contacts("a"), sdk.Page[sdk.ContactSummary])
+    assert_type(sdk.start_call("a", "b", sdk.CallType.VIDEO), tuple[sdk.Call, bool])
+    assert_type(sdk.answer_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(sdk.decline_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(sdk.end_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(sdk.list_calls("a", chat_id="b"), sdk.Page[sdk.Call])
+
+
 def data_for_json(page: sdk.Page[sdk.Message], totals: sdk.UnreadTotals) -> None:
     assert_type(sdk.to_dict(page), dict[str, Any])
     assert_type(sdk.to_dict(page[0]), dict[str, Any])

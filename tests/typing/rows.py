@@ -241,6 +241,12 @@ def profile(row: sdk.Profile) -> None:
     assert_type(row.last_seen, datetime | None)
 
 
+def contact_summary(row: sdk.ContactSummary) -> None:
+    assert_type(row.profile, sdk.Profile)
+    assert_type(row.nickname, str | None)
+    assert_type(row.created_at, datetime)
+
+
 def reaction_count(row: sdk.ReactionCount) -> None:
     assert_type(row.emoji, str)
     assert_type(row.total, int)
