@@ -4,6 +4,7 @@ Begin with `connect()`, then call the functions. The errors that they raise are 
 """
 
 from stogram_sdk.accounts import (
+    delete_user,
     set_password_hash,
     set_push_subscription,
     set_theme,
@@ -118,6 +119,7 @@ from stogram_sdk.rows import to_dict
 from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
+from stogram_sdk.user_search import search_users
 from stogram_sdk.users import create_user, find_user, find_user_by_email, get_user
 
 __version__ = "1.0.0"
@@ -179,6 +181,7 @@ __all__ = [
     "decline_call",
     "delete_folder",
     "delete_message",
+    "delete_user",
     "edit_message",
     "end_call",
     "extract_hashtags",
@@ -220,6 +223,7 @@ __all__ = [
     "reorder_folders",
     "retrying",
     "search_messages",
+    "search_users",
     "send_message",
     "session",
     "set_favorite",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Query
+from peewee import Case, Query, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.models import User
-from stogram_sdk.operations import operation
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock, user_lock
 from stogram_sdk.rows import ACCOUNT
-from stogram_sdk.statements import P, statement
+from stogram_sdk.statements import P, after_locking, statement
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     MAX_SHORT_TEXT_LENGTH,
@@ -44,6 +45,46 @@ def _verify_email() -> Query:
         .where(User.verification_token == P.token)
         .returning(*ACCOUNT)
     )
+
+
+@statement
+def _delete_own_chats() -> Any:
+    """Delete the chats of nobody else; the caller holds all chats of the user then."""
+    mine, other = ChatMember.alias(), ChatMember.alias()
+    chats = mine.select(mine.chat).where(mine.user == P.user_id)
+    others = other.select(other.id).where(other.chat == Chat.id, other.user != P.user_id)
+    delete = Chat.delete().where(Chat.id.in_(chats), ~fn.EXISTS(others))
+    return after_locking(delete, user_lock(User.id == P.user_id), chat_lock(Chat.id.in_(chats)))
+
+
+@statement
+def _hand_over() -> Query:
+    """Give each group and channel of the user an owner: an admin before others, in their order."""
+    mine, heir = ChatMember.alias(), ChatMember.alias()
+    admins_first = Case(None, [(heir.role == MemberRole.ADMIN.value, 0)], 1)
+    first = (
+        heir.select(heir.id)
+        .where(heir.chat == mine.chat, heir.user != P.user_id)
+        .order_by(admins_first, heir.joined_at, heir.id)
+        .limit(1)
+    )
+    owned = (
+        mine.select(first)
+        .join(Chat, on=(Chat.id == mine.chat))
+        .where(
+            mine.user == P.user_id,
+            mine.role == MemberRole.OWNER.value,
+            Chat.type != ChatType.PRIVATE.value,
+        )
+    )
+    return ChatMember.update({ChatMember.role: MemberRole.OWNER.value}).where(
+        ChatMember.id.in_(owned)
+    )
+
+
+@statement
+def _delete_user() -> Query:
+    return User.delete().where(User.id == P.user_id)
 
 
 @operation
@@ -120,6 +161,26 @@ def verify_email(token: str) -> User | None:
     valid_text(token, "token", maximum=MAX_SHORT_TEXT_LENGTH)
     user: User | None = _verify_email.first(token=token, now=current_time())
     return user
+
+
+@operation
+def delete_user(user_id: str) -> bool:
+    """Delete an account and everything that is theirs: also the messages that they have written.
+
+    Their groups and channels go on: each gets the admin who joined first as owner, or else the
+    member who joined first. A PRIVATE chat stays with the other, with the messages of that one,
+    and without `peer`. Chats of nobody else are deleted. Others see nothing of the account any
+    more: an answer to a message of theirs has no `reply_to`, counts follow, and the username and
+    the address are free.
+
+    It takes the longer the more messages there are: `session(statement_timeout=...)` gives it time.
+    Returns whether there was such a user. Raises `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    with atomic():
+        _delete_own_chats.run(user_id=user_id)
+        _hand_over.run(user_id=user_id)
+        return bool(_delete_user.run(user_id=user_id))
 
 
 def _update(user_id: str, **given: str | None) -> User:

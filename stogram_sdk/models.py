@@ -487,6 +487,10 @@ class SqliteIndex(ModelIndex):
     """An index that SQLite alone has."""
 
 
+class WordIndex(ModelIndex):
+    """An index on the function `stogram_word`, which PostgreSQL alone has."""
+
+
 def _index(*fields: Any, kind: type[ModelIndex] = ModelIndex, **options: Any) -> None:
     model = fields[0].model
     name = "_".join([model._meta.table_name, *(field.column_name for field in fields), "idx"])
@@ -508,6 +512,16 @@ _index(User.verification_token)
 # the collation C.
 User.add_index(fn.LOWER(User.username), name="User_username_lower_idx")
 User.add_index(fn.LOWER(User.email), name="User_email_lower_idx")
+#: The words that search_users() finds: of which column, and the number of the word there.
+SEARCHED_NAMES = (
+    (User.username, 1),
+    (User.display_name, 1),
+    (User.display_name, 2),
+    (User.display_name, 3),
+)
+for _field, _number in SEARCHED_NAMES:
+    _parts = fn.STOGRAM_WORD(_field, SQL(str(_number))), User.id
+    User.add_index(WordIndex(User, _parts, name=f"User_{_field.column_name}_word{_number}_idx"))
 _index(Chat.type)
 _index(Chat.is_secret)
 _unique_index(ChatMember.user, ChatMember.chat)
@@ -537,11 +551,14 @@ _index(Message.mentions, using="GIN")
 _index(Message.hashtags, using="GIN")
 _index(Call.chat)
 _index(Call.status)
+# Two for foreign keys: when an account is deleted, the database looks for what refers to it.
+_index(Call.initiator)
 _unique_index(CallParticipant.call, CallParticipant.user)
 _index(CallParticipant.call)
 _index(CallParticipant.user)
 _unique_index(Contact.user, Contact.contact)
 _index(Contact.user)
+_index(Contact.contact)
 _unique_index(Reaction.message, Reaction.user, Reaction.emoji)
 _index(Reaction.message)
 _index(Reaction.user)

@@ -7,6 +7,7 @@ by tag compares them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING
@@ -86,6 +87,11 @@ _SEARCHED_TAG = rf"(?!{_MIDDLE_DOT})[{_TAG}~]+"
 _LETTER = r"\p{L}"
 
 
+# What parts the words of a name: signs and spaces, but not "_".
+_BETWEEN_WORDS = r"[\x01-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xbf\u2000-\u206f\u3000-\u3002]+"
+_LONGEST_WORD = 64
+
+
 @cache
 def _compiled(pattern: str) -> regex.Pattern[str]:
     """The pattern, compiled at its first use, so that a service starts fast."""
@@ -162,6 +168,12 @@ def normalize_tag(text: str) -> str:
     is not a string.
     """
     return normalize("NFC", normalize("NFKC", _string(text, "text")).casefold())
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, as they are compared: without case, width and what parts them."""
+    words = re.split(_BETWEEN_WORDS, normalize_tag(name[:MAX_TAG_LENGTH]))
+    return [word[:_LONGEST_WORD] for word in words if word]
 
 
 def _stored(word: str) -> str:

@@ -1,4 +1,4 @@
-"""What users change of their accounts, presence and the beginning of a session."""
+"""What users change of their accounts, presence, and the end of an account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-from tests.support.factories import LONG_AGO, make_user, statements
+from tests.support.factories import (
+    LONG_AGO,
+    insert_chat,
+    make_chat,
+    make_message,
+    make_user,
+    make_users,
+    roles_in,
+    set_role,
+    statements,
+    wrong_counts,
+)
 
 S = sdk.UserStatus
 
@@ -117,3 +128,66 @@ def test_last_seen_is_of_the_databases_clock(ivan: sdk.User) -> None:
     sdk.set_status(ivan.id, S.ONLINE)
     seen = sdk.get_user(ivan.id).last_seen
     assert seen is not None and abs(seen - ivan.created_at) < timedelta(minutes=1)
+
+
+# --- The end of an account ---
+
+OWNER, ADMIN, MEMBER = sdk.MemberRole
+
+
+def test_all_that_is_theirs_goes_with_an_account(ivan: sdk.User, olga: sdk.User) -> None:
+    chat = make_chat(olga, ivan)
+    theirs, hers = make_message(ivan, chat, "#tag"), make_message(olga, chat)
+    answer = make_message(olga, chat, reply_to_id=theirs.id)
+    for one, other in ((ivan, olga), (olga, ivan)):
+        sdk.add_contact(one.id, other.id)
+        sdk.add_reaction(one.id, chat.id, hers.id, "👍")
+        sdk.pin_message(one.id, chat.id, theirs.id)
+        sdk.create_folder(one.id, "work")
+        sdk.mute_chat(one.id, chat.id)
+    call, _ = sdk.start_call(ivan.id, chat.id, sdk.CallType.AUDIO)
+    sdk.answer_call(olga.id, call.id)
+    sdk.block_user(ivan.id, olga.id)
+    with statements(3):
+        assert sdk.delete_user(ivan.id)
+    assert not sdk.delete_user(ivan.id)
+    left = {model.__name__: model.select().count() for model in sdk.MODELS}
+    assert left == {
+        **dict.fromkeys(("User", "Chat", "ChatMember", "Reaction", "Folder", "ChatSettings"), 1),
+        **dict.fromkeys(("Call", "CallParticipant", "Contact", "BlockedUser", "PinnedMessage"), 0),
+        "Message": 2,
+    }
+    newest, oldest = sdk.list_messages(olga.id, chat.id)
+    assert (newest.id, newest.reply_to_id, newest.reply_to) == (answer.id, None, None)
+    assert oldest.reactions == [("👍", 1, True)]
+    assert sdk.find_by_hashtag(olga.id, "tag") == [] and wrong_counts() == {}
+    assert make_user(ivan.username).username == "ivan", "the names are free"
+
+
+def test_a_chat_of_others_goes_on_with_an_owner(ivan: sdk.User, olga: sdk.User) -> None:
+    first, second = make_users(2)
+    members = insert_chat(ivan, olga, first, second)
+    with_admin = insert_chat(ivan, olga, first, second)
+    set_role(second, with_admin, ADMIN)
+    member_only = make_chat(olga, ivan)
+    sdk.delete_user(ivan.id)
+    roles = roles_in(members)
+    assert sorted(roles.values()) == [MEMBER, MEMBER, OWNER]
+    assert roles_in(with_admin)[second.id] == OWNER
+    assert roles_in(member_only) == {olga.id: OWNER}
+
+
+def test_a_private_chat_stays_with_the_other_until_nobody_is_left(
+    ivan: sdk.User, olga: sdk.User
+) -> None:
+    private, _ = sdk.open_private_chat(ivan.id, olga.id)
+    make_message(ivan, private)
+    kept = make_message(olga, private)
+    sdk.delete_user(ivan.id)
+    (line,) = sdk.list_chats(olga.id)
+    assert (line.chat, line.peer, line.last_message) == (private, None, kept)
+    assert roles_in(private) == {olga.id: MEMBER}
+    make_message(olga, private)
+    own = make_chat(olga)
+    sdk.delete_user(olga.id)
+    assert sdk.Chat.select().where(sdk.Chat.id.in_([private.id, own.id])).count() == 0

@@ -45,7 +45,7 @@ def cursor_of(content: Any) -> str:
 lists_of_pages = st.sampled_from(
     [
         *("blocked_users", "calls", "chats", "contacts", "found", "members", "messages"),
-        *("pinned_messages", "reactions"),
+        *("pinned_messages", "reactions", "users"),
     ]
 )
 places = st.tuples(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1, max_size=9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -293,3 +294,27 @@ def test_two_devices_answer_and_decline_and_the_other_side_hangs_up(_: int) -> N
     assert sdk.CallParticipant.select().where(sdk.CallParticipant.call == call).count() == (
         changes[0] == "ACTIVE"
     )
+
+
+def test_an_account_that_goes_while_its_chats_are_in_use() -> None:
+    for _ in range(5):
+        ann, ben, eve = make_users(3)
+        chats = [make_chat(ann, ben) for _ in range(3)]
+
+        def use(ann: sdk.User, eve: sdk.User, chats: list[sdk.Chat]) -> None:
+            for chat in chats:
+                with suppress(sdk.NotFound, sdk.NotAllowed):
+                    make_message(ann, chat)
+                    sdk.add_member(ann.id, chat.id, eve.id)
+                    sdk.open_private_chat(ann.id, eve.id)
+
+        gone = partial(sdk.delete_user, ann.id)
+        used = partial(use, ann, eve, chats)
+        results: list[object] = at_once(used, gone, used, gone, used)
+        assert results.count(True) == 1
+        for chat in chats:
+            owners = sdk.ChatMember.select().where(
+                sdk.ChatMember.chat == chat, sdk.ChatMember.role == sdk.MemberRole.OWNER
+            )
+            assert [row.user_id for row in owners] == [ben.id]
+    assert wrong_counts() == {}

@@ -41,6 +41,8 @@ class Dialect(Protocol):
     has_lateral: bool
     #: Whether one statement can write several tables.
     writes_in_ctes: bool
+    #: Whether an index can be on a function of this package.
+    has_own_indexes: bool
     #: Columns that a later server has added, as "Table.column".
     server_columns: frozenset[str]
     #: The types of columns whose values the driver returns as Python's own.
@@ -76,6 +78,10 @@ class Dialect(Protocol):
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         """The key under which the database keeps a tag, see `schema/message_tags.py`."""
+        ...
+
+    def word(self, name: Node, number: int, schema_name: str | None) -> Any:
+        """A word of a name, as `text.words_of` gives them, in the words of an index."""
         ...
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
@@ -119,6 +125,7 @@ class SqliteDialect:
     locks_rows = False
     has_lateral = False
     writes_in_ctes = False
+    has_own_indexes = False
     server_columns: frozenset[str] = frozenset()
     native_types = frozenset({"TEXT", "INT"})
 
@@ -150,6 +157,9 @@ class SqliteDialect:
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         return fn.stogram_tag_key(tag)
+
+    def word(self, name: Node, number: int, schema_name: str | None) -> Any:
+        return fn.stogram_word(name, number)
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
         # SQLite rules out most texts by itself, in less time than a call of Python takes.
@@ -191,6 +201,7 @@ class PostgresDialect:
     locks_rows = True
     has_lateral = True
     writes_in_ctes = True
+    has_own_indexes = True
 
     def __init__(self, server_columns: frozenset[str] = frozenset()) -> None:
         self.tags_are_json = TAGS_AS_JSON in server_columns
@@ -229,6 +240,10 @@ class PostgresDialect:
         # The index has the default collation, and the tag may have another.
         call = SQL(f"{home}stogram_tag_key(")
         return NodeList([call, tag, SQL('::text) COLLATE "default"')], glue="")
+
+    def word(self, name: Node, number: int, schema_name: str | None) -> Any:
+        call = SQL(f"{_home(schema_name)}stogram_word(")
+        return NodeList([call, name, SQL(f' COLLATE "C", {number})')], glue="")
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
         return _flat(column, SQL("~"), pattern)

@@ -51,6 +51,7 @@ class Scene:
     color: str = "#aabbcc"
     emoji: str = "👍🏽"
     theme: str = "dark"
+    search: str = "user"
     token: str = "a token"
     kind: sdk.CallType = sdk.CallType.VIDEO
     status: sdk.UserStatus = sdk.UserStatus.AWAY
@@ -138,6 +139,7 @@ CALLS: dict[str, Call] = {
     "decline_call": Call("actor ringing", gives="made", again="there"),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
+    "delete_user": Call("actor", statements=3, gives="True", again="False"),
     "edit_message": Call("actor chat message text", second_looks=2),
     "end_call": Call("actor own_call", statements=2, gives="made", again="there"),
     "extract_hashtags": Call("text", statements=0, gives="nothing", again="nothing"),
@@ -191,6 +193,7 @@ CALLS: dict[str, Call] = {
     "reorder_folders": Call("actor folders", statements=2),
     "search_messages": Call("actor text"),
     "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
+    "search_users": Call("actor search"),
     "send_message": Call("actor chat text", more_on_sqlite=1, repeats=False),
     "send_message(message_id)": Call(
         "actor chat text", {"message_id": "message_id"}, more_on_sqlite=1, second_looks=2

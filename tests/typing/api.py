@@ -152,6 +152,8 @@ def people_and_calls() -> None:
     assert_type(sdk.set_theme("a", "dark"), sdk.User)
     assert_type(sdk.set_verification_token("a", token="b"), sdk.User)
     assert_type(sdk.verify_email("b"), sdk.User | None)
+    assert_type(sdk.delete_user("a"), bool)
+    assert_type(sdk.search_users("a", "b"), sdk.Page[sdk.Profile])
     assert_type(sdk.set_status("a", sdk.UserStatus.ONLINE), bool)
     assert_type(sdk.add_contact("a", "b", nickname="c"), tuple[sdk.Contact, bool])
     assert_type(sdk.update_contact("a", "b", nickname=None), sdk.Contact)
