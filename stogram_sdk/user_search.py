@@ -58,9 +58,9 @@ def _found_by_index(others: int) -> Any:
         pages.append(
             user.select(word.alias("word"), user.id.alias("id"))
             .where(
-                word >= start,
+                # One bound: with two, PostgreSQL may begin at the one that is further away.
+                Tuple(word, user.id) > Tuple(fn.GREATEST(P.after, start), P.after_id),
                 word < end,
-                Tuple(word, user.id) > Tuple(P.after, P.after_id),
                 *(~each for each in found_before),
                 *_is_shown(user, others),
             )

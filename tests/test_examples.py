@@ -23,9 +23,12 @@ EXAMPLES = sorted(
 
 #: A line that each example prints, and that depends on what it shows.
 SAYS = {
+    "accounts": "The owner is now Ivan, OWNER",
     "blocking": "Unblocked. Unread for Anna now: 2",
+    "calls": "Phone has it: True; tablet has it: False; declined: False",
     "chat_settings": "The third is deleted: 0 unread",
     "chats": "  * Anna's news: 0 unread; no messages yet",
+    "contacts": "  Masha (Maria)",
     "folders": "  The office: Office (1 unread)",
     "importing": "Unread for Ivan: 1",
     "members": "Anna leaves; the owner is now Ivan",
