@@ -21,15 +21,15 @@ connect()
 migrate()
 
 anna, ivan = new_user("Anna"), new_user("Ivan")
-chat, _ = open_private_chat(anna.id, ivan.id)
+chat, is_new = open_private_chat(anna.id, ivan.id)
 
-call, _ = start_call(anna.id, chat.id, CallType.VIDEO)
+call, is_new = start_call(anna.id, chat.id, CallType.VIDEO)
 print(f"{call.initiator.display_name} calls: {call.status}")
 
 # Ivan has two devices, and both buttons are pressed.
-_, on_phone = answer_call(ivan.id, call.id)
-_, on_tablet = answer_call(ivan.id, call.id)
-_, declined = decline_call(ivan.id, call.id)
+call, on_phone = answer_call(ivan.id, call.id)
+call, on_tablet = answer_call(ivan.id, call.id)
+call, declined = decline_call(ivan.id, call.id)
 print(f"Phone has it: {on_phone}; tablet has it: {on_tablet}; declined: {declined}")
 
 # Both hang up, and it has ended once.
@@ -37,7 +37,7 @@ for user in (anna, ivan):
     call, has_ended = end_call(user.id, call.id)
     print(f"{call.status}: by this side {has_ended}")
 
-missed, _ = start_call(ivan.id, chat.id, CallType.AUDIO)
+missed, is_new = start_call(ivan.id, chat.id, CallType.AUDIO)
 end_call(ivan.id, missed.id)
 for call in list_calls(anna.id):
     print(f"  {call.initiator.display_name}, {call.type}: {call.status}")

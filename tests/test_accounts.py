@@ -20,6 +20,7 @@ from tests.support.factories import (
     statements,
     wrong_counts,
 )
+from tests.support.second_writer import SecondWriter
 
 S = sdk.UserStatus
 
@@ -191,3 +192,12 @@ def test_a_private_chat_stays_with_the_other_until_nobody_is_left(
     own = make_chat(olga)
     sdk.delete_user(olga.id)
     assert sdk.Chat.select().where(sdk.Chat.id.in_([private.id, own.id])).count() == 0
+
+
+def test_a_status_that_the_server_has_set(ivan: sdk.User) -> None:
+    server = SecondWriter()
+    server.show_status(ivan.id, "ONLINE")
+    assert not sdk.set_status(ivan.id, S.ONLINE)
+    assert sdk.set_status(ivan.id, S.OFFLINE)
+    server.show_status(ivan.id, "OFFLINE")
+    assert not sdk.set_status(ivan.id, S.OFFLINE)

@@ -8,6 +8,7 @@ import pytest
 
 import stogram_sdk as sdk
 from tests.support.factories import LONG_AGO, make_chat, make_user, statements
+from tests.support.second_writer import SecondWriter
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -137,3 +138,16 @@ def test_calls_are_listed_for_those_who_are_in_their_chats(
     assert sdk.list_calls(olga.id, limit=2, cursor=first.next_cursor) == rows[2:]
     with pytest.raises(sdk.NotFound):
         sdk.list_calls(ivan.id, chat_id=other.id)
+
+
+def test_calls_of_the_server(ivan: sdk.User, olga: sdk.User, chat: sdk.Chat) -> None:
+    server = SecondWriter()
+    call_ids = [server.call(olga.id, chat.id) for _ in range(2)]
+    newest = sdk.list_calls(ivan.id)[0]
+    call, created = sdk.start_call(ivan.id, chat.id, A)
+    assert not created and call == newest and call.id in call_ids
+    assert sdk.answer_call(ivan.id, call.id)[1]
+    server.end_call(call.id)
+    assert sdk.end_call(ivan.id, call.id)[1] is False
+    with pytest.raises(sdk.NotAllowed, match="over"):
+        sdk.answer_call(ivan.id, call.id)

@@ -14,6 +14,7 @@ from tests.support.factories import (
     make_users,
     statements,
 )
+from tests.support.second_writer import SecondWriter
 
 LIKE, HEART = "👍", "❤️"
 
@@ -160,3 +161,16 @@ def test_a_block_ends_reactions_in_a_private_chat(
     assert not sdk.add_reaction(olga.id, private.id, one.id, HEART)[1], "it is there"
     assert sdk.add_reaction(olga.id, group.id, two.id, LIKE)[1]
     assert sdk.remove_reaction(olga.id, private.id, one.id, HEART)
+
+
+def test_reactions_of_the_server_count(
+    ivan: sdk.User, olga: sdk.User, chat: sdk.Chat, message: sdk.Message
+) -> None:
+    server = SecondWriter()
+    for user in (ivan, olga, olga):
+        server.react(user.id, message.id, LIKE)
+    assert not sdk.add_reaction(ivan.id, chat.id, message.id, LIKE)[1], "it is there"
+    (listed,) = sdk.list_messages(ivan.id, chat.id)
+    assert listed.reactions == [(LIKE, 2, True)]
+    server.remove_account(olga.id)
+    assert sdk.list_reactions(ivan.id, chat.id, [message.id]) == {}, "her message is gone as well"

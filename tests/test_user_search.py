@@ -7,6 +7,7 @@ import pytest
 import stogram_sdk as sdk
 from stogram_sdk.text import words_of
 from tests.support.factories import make_user, statements
+from tests.support.second_writer import SecondWriter
 
 
 @pytest.fixture
@@ -114,3 +115,9 @@ def test_the_database_parts_words_as_python_does(engine: str, name: str) -> None
         )
         (row,) = sdk.db.execute_sql(call, [name] * 4).fetchall()
     assert [word for word in row if word] == words_of(name)[:4]
+
+
+def test_names_that_the_server_has_made_are_found(engine: str) -> None:
+    viewer, server = make_user(), SecondWriter()
+    ids = [server.register("Пётр-Первый"), server.register("x", "Пётр Второй")]
+    assert sorted(row.id for row in sdk.search_users(viewer.id, "пётр")) == sorted(ids)
