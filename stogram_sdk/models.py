@@ -38,6 +38,7 @@ from stogram_sdk.fields import (
     utc_now,
 )
 from stogram_sdk.sealing import Attached, make_sealable
+from stogram_sdk.text import SEARCHED_WORDS
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -513,11 +514,9 @@ _index(User.verification_token)
 User.add_index(fn.LOWER(User.username), name="User_username_lower_idx")
 User.add_index(fn.LOWER(User.email), name="User_email_lower_idx")
 #: The words that search_users() finds: of which column, and the number of the word there.
-SEARCHED_NAMES = (
+SEARCHED_NAMES: tuple[tuple[Any, int], ...] = (
     (User.username, 1),
-    (User.display_name, 1),
-    (User.display_name, 2),
-    (User.display_name, 3),
+    *((User.display_name, number) for number in range(1, SEARCHED_WORDS + 1)),
 )
 for _field, _number in SEARCHED_NAMES:
     _parts = fn.STOGRAM_WORD(_field, SQL(str(_number))), User.id

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from peewee import SQL, Case, Query, Select, Tuple, Value, fn
+from peewee import SQL, NodeList, Query, Select, Tuple, Value, fn
 
 from stogram_sdk.any_case import any_case_pattern, plain_part
 from stogram_sdk.errors import InvalidInput
@@ -43,13 +43,13 @@ def _found_by_index(others: int) -> Any:
 
     A user of whom several words begin so is found by the first of these.
     """
-    start = dialect().word(P.word, 1, User._meta.schema)
+    start = _word(P.word, 1)
     end = start.concat(Value(_END))
     pages = []
     for place in range(len(SEARCHED_NAMES)):
         user: Any = User.alias()
         *before, word = [
-            dialect().word(getattr(user, field.name), number, user._meta.schema)
+            _word(getattr(user, field.name), number)
             for field, number in SEARCHED_NAMES[: place + 1]
         ]
         found_before = [
@@ -71,23 +71,29 @@ def _found_by_index(others: int) -> Any:
     return merged.alias("found")
 
 
+def _word(name: Any, number: int) -> Any:
+    """A word of a name, as the indexes have it."""
+    home = f'"{User._meta.schema}".' if User._meta.schema else ""
+    return NodeList([SQL(f"{home}stogram_word("), name, SQL(f' COLLATE "C", {number})')], glue="")
+
+
 def _found_by_reading(others: int) -> Any:
-    """The same, where the names of all are read."""
-    start = fn.stogram_word(P.word, 1)
-    user: Any = User.alias()
-    words = [fn.stogram_word(getattr(user, field.name), number) for field, number in SEARCHED_NAMES]
-    first = Case(None, [((word >= start) & (word < start.concat(_END)), word) for word in words])
-    read = user.select(first.alias("word"), user.id.alias("id")).where(*_is_shown(user, others))
-    names: Any = read.cte("names", materialized=True)
+    """The same, where the names of all are read, each once."""
+    everybody, user = User.alias(), User.alias()
+    word = fn.stogram_found_word(everybody.username, everybody.display_name, P.word)
+    read: Any = everybody.select(word.alias("word"), everybody.id.alias("id"))
+    read = read.cte("read", materialized=True)
     return (
-        Select((names,), [names.c.word, names.c.id])
+        Select((read,), [read.c.word, read.c.id])
+        .join(user, on=(user.id == read.c.id))
         .where(
-            names.c.word.is_null(False),
-            Tuple(names.c.word, names.c.id) > Tuple(P.after, P.after_id),
+            read.c.word.is_null(False),
+            Tuple(read.c.word, read.c.id) > Tuple(P.after, P.after_id),
+            *_is_shown(user, others),
         )
-        .order_by(names.c.word, names.c.id)
+        .order_by(read.c.word, read.c.id)
         .limit(P.limit)
-        .with_cte(names)
+        .with_cte(read)
         .alias("found")
     )
 

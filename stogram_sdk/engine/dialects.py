@@ -80,10 +80,6 @@ class Dialect(Protocol):
         """The key under which the database keeps a tag, see `schema/message_tags.py`."""
         ...
 
-    def word(self, name: Node, number: int, schema_name: str | None) -> Any:
-        """A word of a name, as `text.words_of` gives them, in the words of an index."""
-        ...
-
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
         """Whether the column matches the `any_case_pattern` of a text with this `plain_part`."""
         ...
@@ -157,9 +153,6 @@ class SqliteDialect:
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         return fn.stogram_tag_key(tag)
-
-    def word(self, name: Node, number: int, schema_name: str | None) -> Any:
-        return fn.stogram_word(name, number)
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
         # SQLite rules out most texts by itself, in less time than a call of Python takes.
@@ -240,10 +233,6 @@ class PostgresDialect:
         # The index has the default collation, and the tag may have another.
         call = SQL(f"{home}stogram_tag_key(")
         return NodeList([call, tag, SQL('::text) COLLATE "default"')], glue="")
-
-    def word(self, name: Node, number: int, schema_name: str | None) -> Any:
-        call = SQL(f"{_home(schema_name)}stogram_word(")
-        return NodeList([call, name, SQL(f' COLLATE "C", {number})')], glue="")
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
         return _flat(column, SQL("~"), pattern)

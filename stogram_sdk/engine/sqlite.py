@@ -17,7 +17,7 @@ from stogram_sdk.engine.failures import unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.sqlite_tags import know_all_letters
 from stogram_sdk.fields import utc_now
-from stogram_sdk.text import key_of, words_of
+from stogram_sdk.text import found_word, key_of
 
 if TYPE_CHECKING:
     from stogram_sdk.engine.database_url import DatabaseSettings
@@ -65,7 +65,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self.statements: dict[Any, Any] = {}
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
-        self.register_function(_word, "stogram_word", 2, deterministic=True)
+        self.register_function(found_word, "stogram_found_word", 3, deterministic=True)
 
     def current_time(self) -> datetime:
         """This process and the file have one clock."""
@@ -149,12 +149,6 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
 
 _of_the_parent: list[sqlite3.Connection] = []
-
-
-def _word(name: object, number: int) -> str | None:
-    """SQLite's side of the function `stogram_word` of PostgreSQL."""
-    words = words_of(name) if isinstance(name, str) else []
-    return words[number - 1] if len(words) >= number else None
 
 
 def _tag_key(tag: object) -> object:
