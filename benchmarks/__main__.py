@@ -121,7 +121,7 @@ DO $$
 DECLARE ours text;
 BEGIN
     FOR ours IN SELECT indexname FROM pg_indexes WHERE tablename = 'guide'
-        AND indexdef ~ '"createdAt", id|"replyToId"' AND indexdef !~ 'UNIQUE'
+        AND indexdef ~ '"createdAt", id|"scheduledFor", ' AND indexdef !~ 'UNIQUE'
     LOOP EXECUTE format('DROP INDEX %I', ours); END LOOP;
 END $$;
 ALTER TABLE guide ADD FOREIGN KEY ("senderId") REFERENCES "User",

@@ -27,6 +27,7 @@ _CHAT = sized_chat(30)
 _OWNER = "user-1"
 TAGGED = "hello #popular #tag40"
 IMPORTED_AT = datetime(2020, 1, 1, tzinfo=UTC)
+SCHEDULED_FOR = datetime(2999, 1, 1, tzinfo=UTC)
 
 #: Public functions that are not measured, and why.
 NOT_MEASURED = {
@@ -45,6 +46,8 @@ class Prepared(NamedTuple):
     messages: list[str]  # of MANY in their chat, the newest first: all are pinned
     deleted: str
     group: str  # of _OWNER
+    scheduled: str  # of MANY
+    question: str  # in the group, with 60 answers, each with a file
 
 
 def prepare() -> Prepared:
@@ -62,11 +65,16 @@ def prepare() -> Prepared:
     slip = sdk.send_message(MANY, _CHAT, "a slip").id
     sdk.delete_message(MANY, _CHAT, slip)
     group = sdk.create_chat(_OWNER, sdk.ChatType.GROUP, member_ids=["user-2", "user-3"])
+    question = sdk.send_message(_OWNER, group.id, "hello").id
+    for _ in range(60):
+        sdk.send_message(_OWNER, group.id, reply_to_id=question, file_url="/uploads/1.jpg")
     return Prepared(
         folders=[row.folder.id for row in sdk.list_folders(MANY)],
         messages=[row.id for row in sdk.list_messages(MANY, _CHAT)],
         deleted=slip,
         group=group.id,
+        scheduled=sdk.send_message(MANY, _CHAT, "later", scheduled_for=SCHEDULED_FOR).id,
+        question=question,
     )
 
 
@@ -123,6 +131,12 @@ def _writes(prepared: Prepared) -> dict[str, Call]:
         },
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
         "post_system_message": partial(sdk.post_system_message, _CHAT, "hello"),
+        "forward_messages, 10": partial(
+            sdk.forward_messages, MANY, _CHAT, prepared.messages[:10], sized_chat(2)
+        ),
+        "reschedule_message": partial(
+            sdk.reschedule_message, MANY, _CHAT, prepared.scheduled, SCHEDULED_FOR
+        ),
         "edit_message": partial(sdk.edit_message, MANY, _CHAT, prepared.messages[0], TAGGED),
         "import_messages, 100": import_messages,
         "create_chat, 3 members": partial(
@@ -139,9 +153,16 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
     def create_and_delete_folder() -> None:
         sdk.delete_folder(_OWNER, sdk.create_folder(_OWNER, "work").id)
 
+    def create_and_delete_chat() -> None:
+        sdk.delete_chat(_OWNER, sdk.create_chat(_OWNER, sdk.ChatType.GROUP).id)
+
     def add_and_remove_member() -> None:
         sdk.add_member(_OWNER, group, FEW)
         sdk.remove_member(_OWNER, group, FEW)
+
+    def transfer_back_and_forth() -> None:
+        sdk.transfer_ownership(_OWNER, group, "user-2")
+        sdk.transfer_ownership("user-2", group, _OWNER)
 
     def add_member_and_leave() -> None:
         sdk.add_member(_OWNER, group, FEW)
@@ -194,8 +215,10 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         "create_user, delete_user": create_and_delete_user,
         "set_verification_token, verify_email": send_and_verify,
         "create_folder, delete_folder": create_and_delete_folder,
+        "create_chat, delete_chat": create_and_delete_chat,
         "add_member, remove_member": add_and_remove_member,
         "add_member, leave_chat": add_member_and_leave,
+        "transfer_ownership, twice": transfer_back_and_forth,
         "block_user, unblock_user": block_and_unblock,
         "unpin_message, pin_message": unpin_and_pin,
     }
@@ -209,6 +232,8 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
         "unmute_chat": partial(sdk.unmute_chat, MANY, _CHAT),
         "unmute_all_chats": partial(sdk.unmute_all_chats, FEW),
         "recount_unread": partial(sdk.recount_unread, MANY, _CHAT),
+        "update_chat": partial(sdk.update_chat, _OWNER, prepared.group, name="friends"),
+        "set_role": partial(sdk.set_role, _OWNER, prepared.group, "user-3", sdk.MemberRole.ADMIN),
         "update_folder": partial(sdk.update_folder, MANY, folder, name="at work"),
         "reorder_folders": partial(sdk.reorder_folders, MANY, prepared.folders),
         "remove_from_folder": partial(sdk.remove_from_folder, MANY, _CHAT),
@@ -234,8 +259,16 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
         "list_message_reactions": partial(
             sdk.list_message_reactions, MANY, _CHAT, prepared.messages[0]
         ),
+        "list_messages, around": partial(
+            sdk.list_messages, MANY, _CHAT, around=prepared.messages[-1]
+        ),
+        "get_message": partial(sdk.get_message, MANY, _CHAT, prepared.messages[0]),
+        "list_replies": partial(sdk.list_replies, _OWNER, prepared.group, prepared.question),
+        "list_media": partial(sdk.list_media, _OWNER, prepared.group),
+        "list_scheduled": partial(sdk.list_scheduled, MANY),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
         "list_chats, 500 chats": partial(sdk.list_chats, MANY),
+        "get_chat": partial(sdk.get_chat, MANY, _CHAT),
         "unread_totals, 500 chats": partial(sdk.unread_totals, MANY),
         "list_folders": partial(sdk.list_folders, MANY),
         "list_members": partial(sdk.list_members, MANY, _CHAT),

@@ -9,11 +9,14 @@ from stogram_sdk import (
     ChatType,
     connect,
     create_chat,
+    delete_chat,
+    get_chat,
     list_chats,
     migrate,
     open_private_chat,
     send_message,
     set_favorite,
+    update_chat,
 )
 
 connect()
@@ -56,3 +59,11 @@ print("Secret only:", len(list_chats(ivan.id, is_secret=True)))
 page = list_chats(ivan.id, limit=3)
 rest = list_chats(ivan.id, limit=3, cursor=page.next_cursor)
 print(f"Pages of three: {len(page)} chats, then {len(rest)}")
+
+# Owner and admins change a group; what is not named stays.
+update_chat(anna.id, group.id, name="Long weekend", avatar="/uploads/lake.jpg")
+line = get_chat(ivan.id, group.id)
+print(f"Ivan sees: {line.chat.name}, {line.chat.description}, {line.unread_count} unread")
+
+print("Ivan deletes the secret chat, for both:", delete_chat(ivan.id, secret.id))
+print("Secret chats of Anna:", len(list_chats(anna.id, is_secret=True)))

@@ -13,9 +13,11 @@ from stogram_sdk import (
     acknowledge_published,
     connect,
     list_messages,
+    list_scheduled,
     migrate,
     open_private_chat,
     publish_scheduled,
+    reschedule_message,
     send_message,
     unread_totals,
 )
@@ -36,6 +38,12 @@ soon = datetime.now(UTC) + timedelta(seconds=1)
 send_message(anna.id, chat.id, "Happy birthday!", scheduled_for=soon)
 print("Until then nobody sees it:", len(list_messages(ivan.id, chat.id)), "messages")
 print("and nobody has it unread:", unread_totals(ivan.id).all)
+
+# Its sender sees what is to come, and may change when.
+draft = send_message(anna.id, chat.id, "See you!", scheduled_for=soon + timedelta(days=1))
+reschedule_message(anna.id, chat.id, draft.id, soon + timedelta(days=7))
+for message in list_scheduled(anna.id):
+    print(f"  {message.content} on {message.scheduled_for:%d %B}")
 
 # A service calls this every few seconds, in as many processes as it likes: what is due is sent
 # once, by one of them.

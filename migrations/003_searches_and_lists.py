@@ -23,7 +23,21 @@ MIGRATION = Migration(
         ),
         add_index(
             "Message",
-            "replyToId",
+            *("chatId", "createdAt", "id", "type"),
+            name="Message_media_idx",
+            where='"fileUrl" IS NOT NULL AND NOT "isDeleted" '
+            'AND ("isSent" OR "scheduledFor" IS NULL)',
+        ),
+        add_index(
+            "Message",
+            *("senderId", "scheduledFor", "id"),
+            name="Message_scheduled_idx",
+            where='"scheduledFor" IS NOT NULL AND NOT "isSent" AND NOT "isDeleted"',
+        ),
+        add_index(
+            "Message",
+            *("replyToId", "createdAt", "id"),
+            name="Message_replies_idx",
             where='"replyToId" IS NOT NULL',
         ),
         add_index("ChatMember", "chatId", "joinedAt", "id"),

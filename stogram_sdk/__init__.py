@@ -21,6 +21,7 @@ from stogram_sdk.blocking import (
     unblock_user,
 )
 from stogram_sdk.calls import answer_call, decline_call, end_call, list_calls, start_call
+from stogram_sdk.chat_list import ChatSummary, get_chat, list_chats
 from stogram_sdk.chat_settings import (
     UnreadTotals,
     get_chat_settings,
@@ -33,7 +34,7 @@ from stogram_sdk.chat_settings import (
     unmute_chat,
     unread_totals,
 )
-from stogram_sdk.chats import ChatSummary, create_chat, list_chats, open_private_chat
+from stogram_sdk.chats import create_chat, delete_chat, open_private_chat, update_chat
 from stogram_sdk.contacts import (
     ContactSummary,
     add_contact,
@@ -65,12 +66,14 @@ from stogram_sdk.folders import (
     reorder_folders,
     update_folder,
 )
+from stogram_sdk.forwarding import forward_messages
+from stogram_sdk.history import get_message, list_messages, list_replies
 from stogram_sdk.importing import ImportedMessage, import_messages
+from stogram_sdk.media import list_media
 from stogram_sdk.members import Member, add_member, leave_chat, list_members, remove_member
 from stogram_sdk.messages import (
     delete_message,
     edit_message,
-    list_messages,
     post_system_message,
     send_message,
 )
@@ -115,8 +118,14 @@ from stogram_sdk.reactions import (
     list_reactions,
     remove_reaction,
 )
+from stogram_sdk.roles import set_role, transfer_ownership
 from stogram_sdk.rows import to_dict
-from stogram_sdk.scheduled import acknowledge_published, publish_scheduled
+from stogram_sdk.scheduled import (
+    acknowledge_published,
+    list_scheduled,
+    publish_scheduled,
+    reschedule_message,
+)
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
 from stogram_sdk.user_search import search_users
@@ -179,6 +188,7 @@ __all__ = [
     "create_user",
     "db",
     "decline_call",
+    "delete_chat",
     "delete_folder",
     "delete_message",
     "delete_user",
@@ -190,7 +200,10 @@ __all__ = [
     "find_by_mention",
     "find_user",
     "find_user_by_email",
+    "forward_messages",
+    "get_chat",
     "get_chat_settings",
+    "get_message",
     "get_privacy",
     "get_user",
     "import_messages",
@@ -202,11 +215,14 @@ __all__ = [
     "list_chats",
     "list_contacts",
     "list_folders",
+    "list_media",
     "list_members",
     "list_message_reactions",
     "list_messages",
     "list_pinned_messages",
     "list_reactions",
+    "list_replies",
+    "list_scheduled",
     "mark_read",
     "migrate",
     "move_to_folder",
@@ -221,6 +237,7 @@ __all__ = [
     "remove_member",
     "remove_reaction",
     "reorder_folders",
+    "reschedule_message",
     "retrying",
     "search_messages",
     "search_users",
@@ -229,6 +246,7 @@ __all__ = [
     "set_favorite",
     "set_password_hash",
     "set_push_subscription",
+    "set_role",
     "set_status",
     "set_theme",
     "set_verification_token",
@@ -237,12 +255,14 @@ __all__ = [
     "to_dict",
     "toggle_favorite",
     "transaction",
+    "transfer_ownership",
     "unblock_user",
     "unmute_all_chats",
     "unmute_chat",
     "unpin_all_messages",
     "unpin_message",
     "unread_totals",
+    "update_chat",
     "update_contact",
     "update_folder",
     "update_privacy",

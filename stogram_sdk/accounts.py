@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Case, Query, fn
+from peewee import Query, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, user_lock
+from stogram_sdk.roles import heir_in
 from stogram_sdk.rows import ACCOUNT
 from stogram_sdk.statements import P, after_locking, statement
 from stogram_sdk.validation import (
@@ -59,17 +60,10 @@ def _delete_own_chats() -> Any:
 
 @statement
 def _hand_over() -> Query:
-    """Give each group and channel of the user an owner: an admin before others, in their order."""
-    mine, heir = ChatMember.alias(), ChatMember.alias()
-    admins_first = Case(None, [(heir.role == MemberRole.ADMIN.value, 0)], 1)
-    first = (
-        heir.select(heir.id)
-        .where(heir.chat == mine.chat, heir.user != P.user_id)
-        .order_by(admins_first, heir.joined_at, heir.id)
-        .limit(1)
-    )
+    """Give each group and channel of the user another owner."""
+    mine = ChatMember.alias()
     owned = (
-        mine.select(first)
+        mine.select(heir_in(mine.chat, P.user_id))
         .join(Chat, on=(Chat.id == mine.chat))
         .where(
             mine.user == P.user_id,

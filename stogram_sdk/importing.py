@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, Query, Select, Value, fn
 
+from stogram_sdk.content import FILE, content_columns
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
 from stogram_sdk.fields import Rows, time_from_database, time_to_text
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
-from stogram_sdk.messages import content_columns
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.statements import P, after_locking, dialect, statement
@@ -58,6 +58,9 @@ class ImportedMessage(NamedTuple):
     file_name: str | None = None
     file_size: int | None = None
     is_edited: bool = False
+    thumbnail_url: str | None = None
+    duration: int | None = None
+    waveform: str | None = None
 
 
 _GIVEN = (
@@ -67,9 +70,7 @@ _GIVEN = (
     Message.content,
     Message.type,
     Message.reply_to,
-    Message.file_url,
-    Message.file_name,
-    Message.file_size,
+    *FILE,
     Message.is_edited,
     Message.mentions,
     Message.hashtags,
@@ -257,9 +258,12 @@ def _row(message: ImportedMessage, now: datetime) -> dict[str, Any]:
             **content_columns(
                 message.content,
                 message.type,
-                message.file_url,
-                message.file_name,
-                message.file_size,
+                file_url=message.file_url,
+                file_name=message.file_name,
+                file_size=message.file_size,
+                thumbnail_url=message.thumbnail_url,
+                duration=message.duration,
+                waveform=message.waveform,
             ),
         }
     except InvalidInput as error:

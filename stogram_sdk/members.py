@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import Case, Query, Tuple, fn
+from peewee import Query, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed
@@ -20,6 +20,14 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.roles import (
+    change_members,
+    hand_over,
+    is_private,
+    member_row,
+    owner_of_chat,
+    require_group,
+)
 from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.statements import P, after_locking, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit
@@ -66,13 +74,8 @@ def _add_member(role: str) -> Any:
     insert = ChatMember.insert_from(new, fields).on_conflict(
         "nothing", conflict_target=[ChatMember.user, ChatMember.chat]
     )
-    return after_locking(insert.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
-
-
-@statement
-def _get_member() -> Query:
-    return ChatMember.select(*member_columns()).where(
-        ChatMember.user == P.member_id, ChatMember.chat == P.chat_id
+    return after_locking(
+        insert.returning(*member_columns(), owner_of_chat()), chat_lock(Chat.id == P.chat_id)
     )
 
 
@@ -89,36 +92,21 @@ def _remove_member() -> Any:
         ChatMember.chat == P.chat_id,
         ChatMember.role != _OWNER,
         fn.EXISTS(allowed),
-        ~_is_private(),
+        ~is_private(),
     )
-    return after_locking(delete, chat_lock(Chat.id == P.chat_id))
+    return after_locking(
+        delete.returning(ChatMember.id, owner_of_chat()), chat_lock(Chat.id == P.chat_id)
+    )
 
 
 @statement
 def _leave_chat() -> Any:
     delete = ChatMember.delete().where(
-        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, ~_is_private()
+        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, ~is_private()
     )
-    return after_locking(delete.returning(ChatMember), chat_lock(Chat.id == P.chat_id))
-
-
-def _is_private() -> Any:
-    return fn.EXISTS(
-        Chat.select(Chat.id).where(Chat.id == P.chat_id, Chat.type == ChatType.PRIVATE.value)
-    )
-
-
-@statement
-def _hand_over() -> Query:
-    heir = ChatMember.alias()
-    admins_first = Case(None, [(heir.role == _ADMIN, 0)], 1)
-    return ChatMember.update({ChatMember.role: _OWNER}).where(
-        ChatMember.chat == P.chat_id,
-        ChatMember.id
-        == heir.select(heir.id)
-        .where(heir.chat == P.chat_id)
-        .order_by(admins_first, heir.joined_at, heir.id)
-        .limit(1),
+    return after_locking(
+        delete.returning(*ChatMember._meta.sorted_fields, owner_of_chat()),
+        chat_lock(Chat.id == P.chat_id),
     )
 
 
@@ -161,16 +149,16 @@ def add_member(
         raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
     with atomic():
         while True:
-            row = _add_member.variant(role=new_role.value).first(
+            for row in change_members(
+                _add_member.variant(role=new_role.value),
+                chat_id,
                 id=new_id(),
                 user_id=user_id,
-                chat_id=chat_id,
                 member_id=member_id,
                 role=new_role.value,
                 now=current_time(),
-            )
-            if row is not None:
-                return read_member(*row)
+            ):
+                return read_member(*row[:-1])
             member = _why_not_added(user_id, chat_id, member_id, new_role)
             if member is not None:
                 return member
@@ -185,8 +173,8 @@ def _why_not_added(
     returned.
     """
     actor = require_keeper(user_id, chat_id, "add members")
-    _require_group(actor.chat_type, chat_id)
-    row = _get_member.first(member_id=member_id, chat_id=chat_id)
+    require_group(actor.chat_type, chat_id)
+    row = member_row.first(member_id=member_id, chat_id=chat_id)
     if row is None:
         require_addable(user_id, [member_id])
         if role == MemberRole.ADMIN and actor.role != MemberRole.OWNER:
@@ -214,11 +202,11 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     valid_id(chat_id, "chat_id")
     valid_id(member_id, "member_id")
     with atomic():
-        if _remove_member.run(user_id=user_id, chat_id=chat_id, member_id=member_id):
+        if change_members(_remove_member, chat_id, user_id=user_id, member_id=member_id):
             return True
         actor = require_keeper(user_id, chat_id, "remove members")
-        _require_group(actor.chat_type, chat_id)
-        if _get_member.first(member_id=member_id, chat_id=chat_id) is None:
+        require_group(actor.chat_type, chat_id)
+        if member_row.first(member_id=member_id, chat_id=chat_id) is None:
             return False
         raise NotAllowed(
             "nobody removes the owner, and only the owner removes admins", entity="chat", id=chat_id
@@ -230,19 +218,20 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     """Leave a group or channel, which the user then no longer sees.
 
     When the owner leaves, the admin who joined first becomes owner, or else the member who joined
-    first. Returns whether the user was in the chat. Raises `NotAllowed` for a PRIVATE chat,
-    `InvalidInput`.
+    first; also if the account of the owner is gone. Returns whether the user was in the chat.
+    Raises `NotAllowed` for a PRIVATE chat, `InvalidInput`.
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
     with atomic():
-        member: ChatMember | None = _leave_chat.first(user_id=user_id, chat_id=chat_id)
-        if member is not None:
-            if member.role == MemberRole.OWNER:
-                _hand_over.run(chat_id=chat_id)
+        left = _leave_chat.first(user_id=user_id, chat_id=chat_id)
+        if left is not None:
+            member, owner = left
+            if member.role == MemberRole.OWNER or owner is None:
+                hand_over.run(chat_id=chat_id)
             return True
-        if _get_member.first(member_id=user_id, chat_id=chat_id) is not None:
-            _require_group(ChatType.PRIVATE, chat_id)
+        if member_row.first(member_id=user_id, chat_id=chat_id) is not None:
+            require_group(ChatType.PRIVATE, chat_id)
         return False
 
 
@@ -268,8 +257,3 @@ def list_members(
         [Member(read_profile(row), row[0].role, row[0].joined_at) for row in page],
         page.next_cursor,
     )
-
-
-def _require_group(chat_type: ChatType, chat_id: str) -> None:
-    if chat_type == ChatType.PRIVATE:
-        raise NotAllowed("the members of a PRIVATE chat do not change", entity="chat", id=chat_id)

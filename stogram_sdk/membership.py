@@ -17,6 +17,7 @@ CHAT_KEEPERS = (MemberRole.OWNER.value, MemberRole.ADMIN.value)
 
 class Membership(NamedTuple):
     chat_type: ChatType
+    is_secret: bool
     role: MemberRole
     is_blocked: bool
 
@@ -28,6 +29,7 @@ def _membership() -> Query:
         ChatMember.role,
         Chat.id,
         Chat.type,
+        Chat.is_secret,
         is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
     )
     return place
@@ -53,32 +55,40 @@ def require_addable(actor_id: str, user_ids: list[str]) -> None:
             raise Blocked("this user has blocked the one who adds", entity="user", id=user_id)
 
 
-def require_member(user_id: str, chat_id: str) -> Membership:
-    """The user's place in the chat. Raises `NotFound` for a chat that the user is not in."""
+def membership(user_id: str, chat_id: str) -> Membership | None:
+    """The user's place in the chat; None if they are not in it."""
     row = _membership.first(user_id=user_id, chat_id=chat_id)
     if row is None:
-        raise NotFound("chat", chat_id)
+        return None
     member, chat, is_blocked = row
-    return Membership(chat.type, member.role, bool(is_blocked))
+    return Membership(chat.type, chat.is_secret, member.role, bool(is_blocked))
+
+
+def require_member(user_id: str, chat_id: str) -> Membership:
+    """The user's place in the chat. Raises `NotFound` for a chat that the user is not in."""
+    place = membership(user_id, chat_id)
+    if place is None:
+        raise NotFound("chat", chat_id)
+    return place
 
 
 def require_keeper(user_id: str, chat_id: str, what: str) -> Membership:
     """The place of an owner or admin. Raises `NotFound` or `NotAllowed` for others."""
-    membership = require_member(user_id, chat_id)
-    _require_role_of_keeper(membership, chat_id, what)
-    return membership
+    place = require_member(user_id, chat_id)
+    _require_role_of_keeper(place, chat_id, what)
+    return place
 
 
-def _require_role_of_keeper(membership: Membership, chat_id: str, what: str) -> None:
-    if membership.role not in CHAT_KEEPERS:
+def _require_role_of_keeper(place: Membership, chat_id: str, what: str) -> None:
+    if place.role not in CHAT_KEEPERS:
         raise NotAllowed(f"only the owner and admins {what}", entity="chat", id=chat_id)
 
 
 def require_writer(user_id: str, chat_id: str) -> Membership:
     """The place of one who may write. Raises `NotFound`, `NotAllowed` or `Blocked` for others."""
-    membership = require_member(user_id, chat_id)
-    if membership.chat_type == ChatType.CHANNEL:
-        _require_role_of_keeper(membership, chat_id, "write in a channel")
-    if membership.is_blocked:
+    place = require_member(user_id, chat_id)
+    if place.chat_type == ChatType.CHANNEL:
+        _require_role_of_keeper(place, chat_id, "write in a channel")
+    if place.is_blocked:
         raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
-    return membership
+    return place

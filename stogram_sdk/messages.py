@@ -1,4 +1,4 @@
-"""Messages: writing, changing, deleting and reading.
+"""Messages: writing, changing and deleting; `history` reads them.
 
 Their order is explained in `ordering`.
 """
@@ -8,35 +8,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, Case, Query, Select, Tuple, fn
+from peewee import JOIN, Case, Query, Select, fn
 
+from stogram_sdk.content import FILE, content_columns, tag_columns
 from stogram_sdk.database import current_database, current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import Tags
-from stogram_sdk.membership import CHAT_KEEPERS, require_member, require_writer
+from stogram_sdk.membership import CHAT_KEEPERS, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, MessageType, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
-from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import NO_REACTIONS, Sender, message_columns, read_message, written_message
-from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.text import extract_hashtags, extract_mentions
+from stogram_sdk.rows import NO_REACTIONS, read_message, written_message
+from stogram_sdk.statements import P, Statement, after_locking, dialect, statement
 from stogram_sdk.unread import raise_unread_counts
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
-    MAX_SHORT_TEXT_LENGTH,
-    valid_count,
-    valid_enum,
     valid_flag,
     valid_id,
-    valid_limit,
-    valid_optional_text,
     valid_text,
     valid_time,
 )
 from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is_visible, place_in
-
-_MAX_INTEGER = 2**31 - 1
 
 
 def place_to_write_in(chat: Any, user: Any) -> Any:
@@ -68,16 +60,29 @@ def _send_message(alone: bool, by_service: bool = False) -> Any:
     transaction of the caller may go on for long.
     """
     place = place_in(P.chat_id, P.sender_id) if by_service else _place_to_answer_in()
-    insert = _insert_message(place)
+    return with_what_follows(_insert_message(place), alone)
+
+
+def with_what_follows(insert: Any, alone: bool, *, most: int = 1) -> Any:
+    """The statement that writes one message, or up to `most`, and what comes of it.
+
+    It returns them. It is for `write`, and `alone` is as there.
+    """
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
         return after_locking(insert.returning(*written_message(reactions=NO_REACTIONS)), lock)
     sent = insert.returning(Message).cte("sent")
-    writes = [sent, _move_up(sent, P.chat_id).cte("moved")]
+    writes = [sent, _move_up(sent if most == 1 else _newest_of(sent), P.chat_id).cte("moved")]
     if alone:
-        writes.append(raise_unread_counts(sent).cte("raised"))
+        writes.append(raise_unread_counts(sent, most).cte("raised"))
     columns = written_message(Message.alias("sent"), NO_REACTIONS)
     return after_locking(Select([sent], columns).with_cte(*writes), lock)
+
+
+def _newest_of(sent: Any) -> Any:
+    """The last of several messages; for PostgreSQL."""
+    time, is_sent = fn.MAX(sent.c.createdAt), fn.BOOL_AND(sent.c.isSent)
+    return Select((sent,), [time.alias("createdAt"), is_sent.alias("isSent")]).alias("newest")
 
 
 def _place_to_answer_in() -> Any:
@@ -88,16 +93,14 @@ def _place_to_answer_in() -> Any:
 
 
 def _insert_message(place: Any) -> Any:
-    columns = {
+    columns: dict[Any, Any] = {
         Message.id: P.id,
         Message.content: P.content,
         Message.type: P.type,
         Message.sender: ChatMember.user,
         Message.chat: ChatMember.chat,
         Message.reply_to: P.reply_to_id,
-        Message.file_url: P.file_url,
-        Message.file_name: P.file_name,
-        Message.file_size: P.file_size,
+        **{field: getattr(P, field.name) for field in FILE},
         Message.is_silent: P.is_silent,
         Message.is_sent: P.is_sent,
         Message.scheduled_for: P.scheduled_for,
@@ -213,17 +216,7 @@ def _edit_message() -> Query:
 @statement
 def _delete_message() -> Query:
     """Delete as the server does: it empties the row, since its replies still show what is left."""
-    emptied: dict[Any, Any] = dict.fromkeys(
-        (
-            Message.content,
-            Message.file_url,
-            Message.file_name,
-            Message.file_size,
-            Message.thumbnail_url,
-            Message.duration,
-            Message.waveform,
-        )
-    )
+    emptied: dict[Any, Any] = dict.fromkeys([Message.content, *FILE])
     emptied |= {Message.mentions: P.no_tags, Message.hashtags: P.no_tags}
     keeps = ChatMember.role.in_(CHAT_KEEPERS) & (Chat.type != ChatType.PRIVATE.value) & is_sent()
     allowed = place_in(P.chat_id, P.user_id).where(keeps | (Message.sender == P.user_id))
@@ -232,23 +225,6 @@ def _delete_message() -> Query:
         Message.id == P.message_id,
         ~Message.is_deleted,
         fn.EXISTS(allowed),
-    )
-
-
-@statement
-def _list_messages() -> Query:
-    return (
-        Message.select(*message_columns())
-        .join(Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .where(
-            Message.chat == P.chat_id,
-            is_visible(),
-            is_member(P.user_id, P.chat_id),
-            Tuple(Message.created_at, Message.id) < Tuple(P.before, P.before_id),
-        )
-        .order_by(Message.created_at.desc(), Message.id.desc())
-        .limit(P.limit)
     )
 
 
@@ -265,15 +241,21 @@ def send_message(
     file_url: str | None = None,
     file_name: str | None = None,
     file_size: int | None = None,
+    thumbnail_url: str | None = None,
+    duration: int | None = None,
+    waveform: str | None = None,
     message_id: str | None = None,
 ) -> Message:
     """Write a message: by members; in a CHANNEL by the owner and admins.
 
-    It has a `content` of up to 65,536 characters or a `file_url`, or both. Its mentions and
-    hashtags are found. It is unread for every other member who has not blocked the sender. A
-    silent message notifies nobody. With `scheduled_for` (aware, also in the past) it waits for
-    `publish_scheduled`, and nobody sees it until then. The type SYSTEM is for
-    `post_system_message` alone.
+    It has a `content` of up to 65,536 characters or a `file_url`, or both. A file has a `file_size`
+    in bytes, a `duration` in seconds, each up to 2,147,483,647, which the server's columns hold,
+    and a `waveform` as its clients write it, a list of numbers in JSON.
+
+    Mentions and hashtags of the content are found. The message is unread for every other member who
+    has not blocked the sender. A silent message notifies nobody. With `scheduled_for` (aware, also
+    in the past) it waits for `publish_scheduled`, and nobody sees it until then. The type SYSTEM is
+    for `post_system_message` alone.
 
     With a `message_id` of your own, the call can be repeated when its outcome is not known: the
     same id is one message, and the second call returns it as it is, to a sender who is still in
@@ -286,7 +268,16 @@ def send_message(
     """
     valid_id(sender_id, "sender_id")
     valid_id(chat_id, "chat_id")
-    columns = content_columns(content, type, file_url, file_name, file_size)
+    columns = content_columns(
+        content,
+        type,
+        file_url=file_url,
+        file_name=file_name,
+        file_size=file_size,
+        thumbnail_url=thumbnail_url,
+        duration=duration,
+        waveform=waveform,
+    )
     if columns["type"] == MessageType.SYSTEM.value:
         raise InvalidInput(
             "type must not be SYSTEM, which is for the service: post_system_message", field="type"
@@ -308,11 +299,11 @@ def send_message(
         **columns,
     }
     while True:
-        sent = _write(values)
-        if sent is None:
-            sent = _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
-        if sent is not None:
+        for sent in write(_send_message, **values):
             return sent
+        found = _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
+        if found is not None:
+            return found
 
 
 @operation(repeatable=False)
@@ -333,31 +324,30 @@ def post_system_message(chat_id: str, content: str) -> Message:
         "is_silent": False,
         "is_sent": True,
         "scheduled_for": None,
-        **content_columns(content, MessageType.SYSTEM, None, None, None),
+        **content_columns(content, MessageType.SYSTEM),
     }
     while True:
         voice: ChatMember | None = _voice_of_service.first(chat_id=chat_id)
         if voice is None:
             raise NotFound("chat", chat_id)
-        posted = _write({"sender_id": voice.user_id, **values}, by_service=True)
-        if posted is not None:
+        for posted in write(
+            _send_message.variant(by_service=True), sender_id=voice.user_id, **values
+        ):
             return posted
 
 
-def _write(values: dict[str, Any], *, by_service: bool = False) -> Message | None:
-    """Write the message and return it; None if something is in the way."""
+def write(write_messages: Statement, **values: Any) -> list[Message]:
+    """Write the messages and return them; none if something is in the way."""
     now = current_time()
     if dialect().writes_in_ctes:
         alone = not current_database().in_transaction()
-        write = _send_message.variant(alone=alone, by_service=by_service)
-        row = write.first(now=now, **values)
-        return row and _written(row)
-    with atomic():
-        write = _send_message.variant(alone=False, by_service=by_service)
-        row = write.first(now=now, **values)
-        if row is not None and row[0].is_sent:
-            move_chats_up.run(message_ids=[row[0].id])
-    return row and _written(row)
+        rows = write_messages.variant(alone=alone).all(now=now, **values)
+    else:
+        with atomic():
+            rows = write_messages.variant(alone=False).all(now=now, **values)
+            if sent := [message.id for message, *_ in rows if message.is_sent]:
+                move_chats_up.run(message_ids=sent)
+    return [_written(row) for row in rows]
 
 
 def _written(row: Any) -> Message:
@@ -366,33 +356,6 @@ def _written(row: Any) -> Message:
     if message.is_sent:
         message.chat.updated_at = message.created_at
     return message
-
-
-def content_columns(
-    content: str | None,
-    type: MessageType,
-    file_url: str | None,
-    file_name: str | None,
-    file_size: int | None,
-) -> dict[str, Any]:
-    """The columns of a message's content, with mentions and hashtags. Raises `InvalidInput`."""
-    if content == "" and file_url is not None:
-        content = None
-    if content is None and file_url is None:
-        raise InvalidInput("a message needs content or a file_url", field="content")
-    content = valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH)
-    text = content or ""
-    if file_size is not None:
-        valid_count(file_size, "file_size", maximum=_MAX_INTEGER)
-    return {
-        "content": content,
-        "type": valid_enum(MessageType, type, "type").value,
-        "file_url": valid_optional_text(file_url, "file_url", maximum=MAX_CONTENT_LENGTH),
-        "file_name": valid_optional_text(file_name, "file_name", maximum=MAX_SHORT_TEXT_LENGTH),
-        "file_size": file_size,
-        "mentions": Tags(extract_mentions(text)),
-        "hashtags": Tags(extract_hashtags(text)),
-    }
 
 
 def _why_not_sent(
@@ -431,24 +394,27 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
     while True:
         row = _edit_message.first(
             content=content,
-            mentions=Tags(extract_mentions(content)),
-            hashtags=Tags(extract_hashtags(content)),
             now=current_time(),
+            **tag_columns(content),
             **values,
         )
         if row is not None:
             return read_message(row)
-        _require_editor(**values)
+        require_message_of(**values, refusal="only the sender edits a message")
 
 
-def _require_editor(user_id: str, chat_id: str, message_id: str) -> None:
-    """Raise the error that explains why the user cannot edit the message, if they still cannot."""
+def require_message_of(user_id: str, chat_id: str, message_id: str, *, refusal: str) -> Message:
+    """The user's own message, in a chat in which they may still write.
+
+    Otherwise it raises the error that explains why the user does not change it.
+    """
     message = _look_at(user_id, chat_id, message_id)[2]
     if message.is_deleted:
         raise NotFound("message", message_id)
     if message.sender_id != user_id or message.type == MessageType.SYSTEM:
-        raise NotAllowed("only the sender edits a message", entity="message", id=message_id)
+        raise NotAllowed(refusal, entity="message", id=message_id)
     require_writer(user_id, chat_id)
+    return message
 
 
 @operation
@@ -480,29 +446,6 @@ def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
     if message.sender_id != user_id and not keeps:
         raise NotFound("message", message_id)
     return False
-
-
-@operation
-def list_messages(
-    user_id: str, chat_id: str, *, limit: int = 50, cursor: str | None = None
-) -> Page[Message]:
-    """The visible messages of a chat, the newest first, each as `send_message` returns it.
-
-    `sender` holds id, username and display name, `chat` is whole. `reply_to` is the visible message
-    that is answered, with its sender, or None. Raises `NotFound` for a chat the user is not in,
-    `InvalidInput`.
-    """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
-    valid_limit(limit)
-    before, before_id = read_cursor(cursor, "messages")
-    rows = _list_messages.all(
-        user_id=user_id, chat_id=chat_id, before=before, before_id=before_id, limit=limit + 1
-    )
-    if not rows:
-        require_member(user_id, chat_id)
-    messages = [read_message(row) for row in rows]
-    return make_page(messages, limit, "messages", lambda row: (row.created_at, row.id))
 
 
 def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:

@@ -544,8 +544,25 @@ _index(
     name="Message_due_idx",
     where=SQL('NOT "isSent" AND NOT "isDeleted"'),
 )
-# For the foreign key: when a row is deleted, the database looks for the replies to it.
-_index(Message.reply_to, where=SQL('"replyToId" IS NOT NULL'))
+# The visible messages with a file, for list_media().
+_index(
+    *(Message.chat, Message.created_at, Message.id, Message.type),
+    name="Message_media_idx",
+    where=SQL('"fileUrl" IS NOT NULL AND NOT "isDeleted" AND ("isSent" OR "scheduledFor" IS NULL)'),
+)
+# What somebody has scheduled, for list_scheduled().
+_index(
+    *(Message.sender, Message.scheduled_for, Message.id),
+    name="Message_scheduled_idx",
+    where=SQL('"scheduledFor" IS NOT NULL AND NOT "isSent" AND NOT "isDeleted"'),
+)
+# The replies to a message, for list_replies(); and for the foreign key, which asks for them when a
+# row is deleted.
+_index(
+    *(Message.reply_to, Message.created_at, Message.id),
+    name="Message_replies_idx",
+    where=SQL('"replyToId" IS NOT NULL'),
+)
 _index(Message.mentions, using="GIN")
 _index(Message.hashtags, using="GIN")
 _index(Call.chat)

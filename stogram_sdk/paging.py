@@ -26,11 +26,20 @@ BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), "")
 
 
 class Page(list[T]):
-    """Rows of a list; `next_cursor` asks for the rows after them, None when there are none."""
+    """Rows of a list; `next_cursor` asks for the rows after them, None when there are none.
 
-    def __init__(self, rows: Sequence[T] = (), next_cursor: str | None = None) -> None:
+    `previous_cursor` asks for those before them, in a list that can be read in both directions.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[T] = (),
+        next_cursor: str | None = None,
+        previous_cursor: str | None = None,
+    ) -> None:
         super().__init__(rows)
         self.next_cursor = next_cursor
+        self.previous_cursor = previous_cursor
 
 
 def make_page(

@@ -227,15 +227,16 @@ def to_dict(result: Any) -> Any:
 
     A row becomes a dict of exactly what was read with it, under the names of the attributes, but
     without secrets. A named tuple becomes a dict too, a `Page` becomes
-    `{"items": [...], "next_cursor": ...}`; `(row, created)`, lists and sets become lists. Times are
-    ISO 8601 in UTC, as JavaScript writes them: `2024-03-01T12:00:00.000Z`. Enums are their text.
-    Raises `InvalidInput` for anything else.
+    `{"items": [...], "next_cursor": ..., "previous_cursor": ...}`; `(row, created)`, lists and sets
+    become lists. Times are ISO 8601 in UTC, as JavaScript writes them: `2024-03-01T12:00:00.000Z`.
+    Enums are their text. Raises `InvalidInput` for anything else.
     """
     match result:
         case BaseModel():
             return _row_to_dict(result)
         case Page():
-            return {"items": [to_dict(row) for row in result], "next_cursor": result.next_cursor}
+            cursors = {"next_cursor": result.next_cursor, "previous_cursor": result.previous_cursor}
+            return {"items": [to_dict(row) for row in result], **cursors}
         case tuple() if hasattr(result, "_asdict"):
             return to_dict(result._asdict())
         case dict():

@@ -17,19 +17,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import peewee
-from peewee import Query, Select, fn
+from peewee import Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.engine.failures import sqlstate_of
-from stogram_sdk.messages import move_chats_up, place_to_write_in
+from stogram_sdk.errors import NotAllowed
+from stogram_sdk.membership import require_member
+from stogram_sdk.messages import move_chats_up, place_to_write_in, require_message_of
 from stogram_sdk.models import Chat, Message, PublishedMessage
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
-from stogram_sdk.paging import START
-from stogram_sdk.rows import NOBODY, Sender, message_columns, read_message
+from stogram_sdk.paging import BEGINNING, START, Page, make_page, read_cursor
+from stogram_sdk.rows import NOBODY, Sender, message_columns, read_message, written_message
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.validation import valid_count, valid_ids, valid_limit, valid_time
-from stogram_sdk.visibility import is_visible
+from stogram_sdk.validation import valid_count, valid_id, valid_ids, valid_limit, valid_time
+from stogram_sdk.visibility import is_member, is_visible
 
 #: Seconds that a caller has to acknowledge a message before it is given again.
 LEASE = 300
@@ -166,6 +168,52 @@ def _acknowledge() -> Any:
     )
 
 
+@statement
+def _list_scheduled(in_chat: bool = False) -> Any:
+    waiting = _waiting_messages()
+    if in_chat:
+        waiting = waiting.where(Message.chat == P.chat_id)
+    return (
+        waiting.where(Tuple(Message.scheduled_for, Message.id) > Tuple(P.after, P.after_id))
+        .order_by(Message.scheduled_for, Message.id)
+        .limit(P.limit)
+    )
+
+
+def _waiting_messages() -> Any:
+    """What the user has scheduled in the chats that they are in."""
+    return (
+        Message.select(*message_columns())
+        .join(Sender, on=(Sender.id == Message.sender))
+        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .where(_is_own_waiting(), is_member(P.user_id, Message.chat))
+    )
+
+
+def _is_own_waiting() -> Any:
+    """Whether the user's message still waits for its time."""
+    return (
+        (Message.sender == P.user_id)
+        & Message.scheduled_for.is_null(False)
+        & ~Message.is_sent
+        & ~Message.is_deleted
+    )
+
+
+@statement
+def _reschedule_message() -> Query:
+    return (
+        Message.update({Message.scheduled_for: P.scheduled_for, Message.updated_at: P.now})
+        .where(
+            Message.chat == P.chat_id,
+            Message.id == P.message_id,
+            _is_own_waiting(),
+            fn.EXISTS(place_to_write_in(P.chat_id, P.user_id)),
+        )
+        .returning(*written_message())
+    )
+
+
 @operation(repeatable=False)
 def publish_scheduled(
     *, now: datetime | None = None, limit: int = 100, lease: int = LEASE
@@ -210,6 +258,55 @@ def acknowledge_published(message_ids: Iterable[str]) -> int:
     ids = valid_ids(message_ids, "message_ids")
     with atomic():
         return _acknowledge.run(message_ids=ids)
+
+
+@operation
+def list_scheduled(
+    user_id: str, chat_id: str | None = None, *, limit: int = 50, cursor: str | None = None
+) -> Page[Message]:
+    """The user's own messages that wait for their time, in one chat or in all; the earliest first.
+
+    Each is as `send_message` returns it. Those in chats that the user has left do not show. Raises
+    `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_limit(limit)
+    values = {} if chat_id is None else {"chat_id": valid_id(chat_id, "chat_id")}
+    after, after_id = read_cursor(cursor, "scheduled", BEGINNING)
+    rows = _list_scheduled.variant(in_chat=chat_id is not None).all(
+        user_id=user_id, after=after, after_id=after_id, limit=limit + 1, **values
+    )
+    if not rows and chat_id is not None:
+        require_member(user_id, chat_id)
+    messages = [read_message(row) for row in rows]
+    return make_page(messages, limit, "scheduled", lambda row: (row.scheduled_for, row.id))
+
+
+@operation
+def reschedule_message(
+    user_id: str, chat_id: str, message_id: str, scheduled_for: datetime
+) -> Message:
+    """Give one's own message that waits for its time another time (aware, also in the past).
+
+    Returns the row as `send_message` does. Raises `NotFound` for a message that the user does not
+    see there, `NotAllowed` for one that was sent already or is of somebody else and in a CHANNEL,
+    `Blocked` in a PRIVATE chat, `InvalidInput`.
+    """
+    values = {
+        "user_id": valid_id(user_id, "user_id"),
+        "chat_id": valid_id(chat_id, "chat_id"),
+        "message_id": valid_id(message_id, "message_id"),
+    }
+    moment = valid_time(scheduled_for, "scheduled_for")
+    while True:
+        row = _reschedule_message.first(scheduled_for=moment, now=current_time(), **values)
+        if row is not None:
+            return read_message(row)
+        message = require_message_of(
+            **values, refusal="only the sender changes when a message is sent"
+        )
+        if message.is_sent or message.scheduled_for is None:
+            raise NotAllowed("the message was sent already", entity="message", id=message_id)
 
 
 def _publish_due(now: datetime, limit: int) -> None:

@@ -24,13 +24,14 @@ _CALLS = {
     "Chat.messages": "list_messages()",
     "Chat.pins": "list_pinned_messages()",
     "Chat.settings": "get_chat_settings()",
-    "ChatSettings.chat": "list_chats()",
+    "ChatSettings.chat": "get_chat()",
     "ChatSettings.folder": "list_folders()",
     "Folder.chat_settings": "list_folders()",
     "Message.pins": "list_pinned_messages()",
     "Message.reaction_rows": "list_message_reactions()",
     "Message.reactions": "list_messages()",
-    "Message.reply_to": "list_messages()",
+    "Message.replies": "list_replies()",
+    "Message.reply_to": "get_message()",
     **{
         f"User.{name}": "get_user()"
         for name in ("email", "password", "push_subscription", "verification_token")

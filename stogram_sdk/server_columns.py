@@ -16,14 +16,19 @@ from stogram_sdk.models import ChatSettings, Message
 from stogram_sdk.statements import dialect
 
 
-def _column_of(model: Any, field: Any) -> Any:
+def bound(model: Any, field: Any) -> Any:
+    """A field of a model that the model itself does not have."""
     field.bind(model, field.column_name, set_attribute=False)
     return field
 
 
-_EXPIRES_AT = _column_of(Message, UtcDateTimeField(column_name="expiresAt"))
-_IS_ARCHIVED = _column_of(ChatSettings, BooleanField(column_name="isArchived"))
-_LEVEL = _column_of(ChatSettings, TextField(column_name="notificationLevel"))
+_EXPIRES_AT = bound(Message, UtcDateTimeField(column_name="expiresAt"))
+_FORWARDED_FROM = bound(Message, TextField(column_name="forwardedFromId"))
+_FORWARDED_FROM_CHAT = bound(Message, TextField(column_name="forwardedFromChatId"))
+_FORWARDED_FROM_USER = bound(Message, TextField(column_name="forwardedFromUserId"))
+_IS_FORWARDED = bound(Message, BooleanField(column_name="isForwarded"))
+_IS_ARCHIVED = bound(ChatSettings, BooleanField(column_name="isArchived"))
+_LEVEL = bound(ChatSettings, TextField(column_name="notificationLevel"))
 
 
 def _in(table: Any, field: Any) -> Any:
@@ -40,6 +45,17 @@ def is_expired(message: Any) -> Any:
     if expires_at is None:
         return None
     return fn.COALESCE(expires_at <= SQL("(now() AT TIME ZONE 'UTC')"), SQL("false"))
+
+
+def forwarded_columns(source: Any) -> dict[Any, Any]:
+    """The columns that say that a message was forwarded from `source`, with what they say."""
+    columns = {
+        _IS_FORWARDED: SQL("true"),
+        _FORWARDED_FROM: source.id,
+        _FORWARDED_FROM_CHAT: source.chat,
+        _FORWARDED_FROM_USER: source.sender,
+    }
+    return {field: value for field, value in columns.items() if _in(Message, field) is not None}
 
 
 def is_archived(settings: Any) -> Any:

@@ -125,12 +125,12 @@ def _up_to_the_maximum(messages: Any) -> Any:
     return Select((limited,), [fn.COUNT(SQL("*"))])
 
 
-def raise_unread_counts(sent: Any) -> Any:
-    """Raise the server's column by one for each member for whom the message `sent` counts.
+def raise_unread_counts(sent: Any, most: int = 1) -> Any:
+    """Raise the server's column for each member for whom the message `sent` counts.
 
-    A row that another transaction has locked is skipped, so that nobody waits for a number that
-    only the server's clients read. No table is joined: PostgreSQL would plan that for longer than
-    all the rest takes.
+    There may be up to `most` messages, all of one sender. A row that another transaction has locked
+    is skipped, so that nobody waits for a number that only the server's clients read. No table is
+    joined: PostgreSQL would plan that for longer than all the rest takes.
     """
     free, member, block = ChatSettings.alias(), ChatMember.alias(), BlockedUser.alias()
     is_member = (member.user == free.user) & (member.chat == P.chat_id)
@@ -140,7 +140,7 @@ def raise_unread_counts(sent: Any) -> Any:
         .where(
             free.chat == P.chat_id,
             free.user != P.sender_id,
-            free.unread_count < SQL("2147483647"),
+            free.unread_count < SQL(str(2**31 - most)),
             exists_for_each(member.select(member.id).where(is_member)),
             ~exists_for_each(block.select(block.id).where(is_blocked)),
         )
@@ -148,7 +148,9 @@ def raise_unread_counts(sent: Any) -> Any:
     )
     # In an order that an index has: else all members could be read to find some of a chat.
     members = member.select(member.id).where(member.chat == P.chat_id).order_by(member.joined_at)
-    return ChatSettings.update({ChatSettings.unread_count: ChatSettings.unread_count + 1}).where(
+    count = 1 if most == 1 else Select((sent,), [fn.COUNT(SQL("*"))])
+    raised = ChatSettings.unread_count + count
+    return ChatSettings.update({ChatSettings.unread_count: raised}).where(
         fn.EXISTS(Select((sent,), [SQL("1")]).where(sent.c.isSent)),
         ~fn.EXISTS(members.limit(1).offset(MOST_RAISED)),
         ChatSettings.id == fn.ANY(fn.ARRAY(is_free)),

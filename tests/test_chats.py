@@ -18,6 +18,7 @@ from tests.support.factories import (
     make_user,
     make_users,
     roles_in,
+    set_role,
     statements,
 )
 
@@ -317,3 +318,114 @@ def test_who_is_alone_in_a_private_chat_has_no_peer(ivan: sdk.User, olga: sdk.Us
         sdk.User.delete().where(sdk.User.id == olga.id).execute()
     (line,) = sdk.list_chats(ivan.id)
     assert (line.chat.id, line.peer) == (chat.id, None)
+
+
+# --- One chat ---
+
+
+def test_one_chat_is_as_the_list_has_it(ivan: sdk.User, olga: sdk.User) -> None:
+    private, _ = sdk.open_private_chat(ivan.id, olga.id)
+    group = make_chat(olga, ivan, name="group")
+    make_chat(ivan)
+    first = make_message(olga, private)
+    make_message(olga, private, reply_to_id=first.id)
+    sdk.mark_read(ivan.id, private.id, first.id)
+    sdk.mute_chat(ivan.id, private.id)
+    lines = {line.chat.id: sdk.to_dict(line) for line in sdk.list_chats(ivan.id)}
+    for chat in (private, group):
+        with statements(1):
+            found = sdk.get_chat(ivan.id, chat.id)
+        assert sdk.to_dict(found) == lines[chat.id]
+    assert sdk.get_chat(ivan.id, private.id).unread_count == 1
+
+
+def test_a_chat_of_others_is_not_found(ivan: sdk.User, olga: sdk.User) -> None:
+    chat = make_chat(olga, ivan)
+    sdk.leave_chat(ivan.id, chat.id)
+    for chat_id in (chat.id, "none"):
+        with pytest.raises(sdk.NotFound) as error:
+            sdk.get_chat(ivan.id, chat_id)
+        assert (error.value.entity, error.value.id) == ("chat", chat_id)
+
+
+# --- Changing ---
+
+
+def test_what_is_not_given_stays_and_none_clears_it(ivan: sdk.User) -> None:
+    chat = make_chat(ivan, name="old", description="about")
+    with statements(1):
+        changed = sdk.update_chat(ivan.id, chat.id, name="new", avatar="/uploads/1.png")
+    assert (changed.name, changed.description, changed.avatar) == ("new", "about", "/uploads/1.png")
+    changed = sdk.update_chat(ivan.id, chat.id, description=None, avatar=None)
+    assert (changed.name, changed.description, changed.avatar) == ("new", None, None)
+    assert sdk.get_chat(ivan.id, chat.id).chat.__data__ == changed.__data__
+
+
+def test_owner_and_admins_change_a_chat_and_nobody_a_private_one(
+    ivan: sdk.User, olga: sdk.User
+) -> None:
+    chat = make_chat(olga, ivan, name="old", type=sdk.ChatType.CHANNEL)
+    with pytest.raises(sdk.NotAllowed, match="only the owner and admins"):
+        sdk.update_chat(ivan.id, chat.id, name="new")
+    set_role(ivan, chat, sdk.MemberRole.ADMIN)
+    assert sdk.update_chat(ivan.id, chat.id, name="new").name == "new"
+    private, _ = sdk.open_private_chat(olga.id, ivan.id)
+    for user in (olga, ivan):
+        with pytest.raises(sdk.NotAllowed):
+            sdk.update_chat(user.id, private.id, name="new")
+    with pytest.raises(sdk.NotFound):
+        sdk.update_chat(make_user().id, chat.id, name="other")
+    assert sdk.get_chat(olga.id, chat.id).chat.name == "new"
+
+
+def test_a_change_moves_the_chat_up_at_the_server_and_never_back(ivan: sdk.User) -> None:
+    chat = make_chat(ivan)
+    ahead = after(50_000 / 1000, sdk.Chat.get_by_id(chat.id).updated_at)
+    changed = sdk.update_chat(ivan.id, chat.id, name="a")
+    assert changed.updated_at >= chat.updated_at
+    with sdk.session():
+        sdk.Chat.update(updated_at=ahead).where(sdk.Chat.id == chat.id).execute()
+    assert sdk.update_chat(ivan.id, chat.id, name="b").updated_at == ahead
+    assert make_message(ivan, chat).created_at > ahead
+
+
+# --- Deleting ---
+
+
+def test_the_owner_deletes_a_chat_with_all_that_is_in_it(ivan: sdk.User, olga: sdk.User) -> None:
+    chat, other = make_chat(olga, ivan), make_chat(olga, ivan)
+    for place in (chat, other):
+        message = make_message(ivan, place, "#tag")
+        make_message(olga, place, reply_to_id=message.id)
+        sdk.pin_message(olga.id, place.id, message.id)
+        sdk.mute_chat(olga.id, place.id)
+    make_message(ivan, chat, scheduled_for=after(0))
+    assert len(sdk.publish_scheduled()) == 1
+    with pytest.raises(sdk.NotAllowed, match="only the owner"):
+        sdk.delete_chat(ivan.id, chat.id)
+    with statements(1):
+        assert sdk.delete_chat(olga.id, chat.id)
+    assert not sdk.delete_chat(olga.id, chat.id)
+    assert listed(ivan) == listed(olga) == [other.id]
+    assert len(sdk.find_by_hashtag(olga.id, "tag")) == 1
+    for model, left in ((sdk.Message, 2), (sdk.PinnedMessage, 1), (sdk.ChatSettings, 1)):
+        assert model.select().count() == left
+    assert sdk.publish_scheduled(now=after(10**9)) == []
+
+
+def test_either_of_the_two_deletes_a_private_chat(ivan: sdk.User, olga: sdk.User) -> None:
+    for user in (ivan, olga):
+        chat, _ = sdk.open_private_chat(ivan.id, olga.id)
+        assert sdk.delete_chat(user.id, chat.id)
+    alone, _ = sdk.open_private_chat(ivan.id, olga.id)
+    with sdk.session():
+        sdk.User.delete().where(sdk.User.id == olga.id).execute()
+    assert sdk.delete_chat(ivan.id, alone.id)
+    assert sdk.Chat.select().count() == 0
+
+
+def test_a_chat_of_others_is_not_deleted(ivan: sdk.User, olga: sdk.User) -> None:
+    chat = make_chat(olga)
+    assert not sdk.delete_chat(ivan.id, chat.id)
+    assert not sdk.delete_chat("nobody", chat.id)
+    assert listed(olga) == [chat.id]

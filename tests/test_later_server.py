@@ -163,6 +163,22 @@ def test_what_is_past_its_time_is_not_shown(anna: sdk.User, ivan: sdk.User, chat
     assert make_message(ivan, chat).created_at > gone.created_at
 
 
+def test_a_forwarded_message_says_where_it_is_from(
+    anna: sdk.User, ivan: sdk.User, chat: sdk.Chat
+) -> None:
+    message, other = make_message(anna, chat, "#План"), make_chat(ivan)
+    (copy,) = sdk.forward_messages(ivan.id, chat.id, [message.id], other.id)
+    assert copy.hashtags == ["План"]
+    stored = current_database().execute_sql(
+        'SELECT id, "isForwarded", "forwardedFromId", "forwardedFromChatId", "forwardedFromUserId"'
+        ' FROM "Message" ORDER BY "createdAt"'
+    )
+    assert stored.fetchall() == [
+        (message.id, False, None, None, None),
+        (copy.id, True, message.id, chat.id, anna.id),
+    ]
+
+
 def test_an_archived_chat_is_listed_when_it_is_asked_for(
     anna: sdk.User, ivan: sdk.User, chat: sdk.Chat
 ) -> None:

@@ -185,9 +185,11 @@ FLOORS = (
         "tags",
         "rows",
         "profiles",
+        "content",
     },
     {
-        *("users", "chats", "members", "messages", "blocking", "chat_settings", "folders"),
+        *("users", "chats", "chat_list", "members", "roles", "messages", "history", "media"),
+        *("blocking", "chat_settings", "folders", "forwarding"),
         *("accounts", "presence", "user_search", "contacts", "reactions", "calls"),
         *("pins", "search", "privacy", "notifications", "scheduled", "importing"),
     },

@@ -21,9 +21,15 @@ def test_the_figures_are_those_of_the_results() -> None:
     assert with_figures(document, read_results()) == document
 
 
+def prepared_with(group: str) -> Prepared:
+    return Prepared(folders=[""], messages=[""], deleted="", group=group, scheduled="", question="")
+
+
 def test_every_public_function_is_measured() -> None:
     public = {name for name in sdk.__all__ if inspect.isroutine(getattr(sdk, name))}
-    prepared = Prepared(folders=[""], messages=[""], deleted="", group="")
+    prepared = Prepared(
+        folders=[""], messages=[""], deleted="", group="", scheduled="", question=""
+    )
     measured = {function for name in calls(prepared) for function in functions(name)}
     assert measured == public - set(NOT_MEASURED)
     assert set(NOT_MEASURED) <= public
@@ -37,7 +43,9 @@ def test_what_makes_rows_makes_new_ones_by_hand(
 ) -> None:
     sdk.User.create(id="user-1", email="user-1", username="user-1", password="")
     group = sdk.create_chat("user-1", sdk.ChatType.GROUP).id
-    call = calls(Prepared(folders=[""], messages=[""], deleted="", group=group))[name]
+    call = calls(
+        Prepared(folders=[""], messages=[""], deleted="", group=group, scheduled="", question="")
+    )[name]
     with closing(ByHand(call, migrated_postgres)) as by_hand:
         before = model.select().count()
         by_hand()

@@ -11,6 +11,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
+from stogram_sdk.paging import write_cursor
 from tests.support.postgres import PostgresServer
 
 #: Whole databases, made and filled.
@@ -32,11 +33,14 @@ INSERT INTO "ChatMember" (id, "userId", "chatId", "joinedAt")
 INSERT INTO "ChatSettings" (id, "userId", "chatId", "createdAt", "updatedAt", "unreadCount")
     SELECT id, "userId", "chatId", '2024-01-01 00:00:00.000', '2024-01-01', 1 FROM "ChatMember";
 INSERT INTO "Message"
-    (id, content, "senderId", "chatId", "isSent", "createdAt", "updatedAt", hashtags, mentions)
+    (id, content, "senderId", "chatId", "isSent", "createdAt", "updatedAt", "replyToId", "fileUrl",
+        "scheduledFor", hashtags, mentions)
     SELECT 'message-' || n, 'text', 'user-' || (n % 2),
-        'chat-' || CASE n % 4 WHEN 0 THEN n % {CHATS} ELSE 1 END, true,
-        CAST('2024-02-01 00:00:00.' || (100 + n % 900) AS :time), '2024-01-01', :tag,
-        :mention
+        'chat-' || CASE n % 4 WHEN 0 THEN n % {CHATS} ELSE 1 END, n % 100 <> 3,
+        CAST('2024-02-01 00:00:00.' || (100 + n % 900) AS :time), '2024-01-01',
+        CASE WHEN n >= 100 THEN 'message-' || (n % 100) END, CASE n % 50 WHEN 1 THEN '/' END,
+        CASE WHEN n % 100 = 3 THEN CAST('2030-01-01 00:00:00.000' AS :time)
+            WHEN n % 10 = 7 THEN CAST('2023-01-01 00:00:00.000' AS :time) END, :tag, :mention
     FROM numbers WHERE n < {MESSAGES};
 """
 
@@ -75,6 +79,7 @@ def filled_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield url
 
 
+_NEWER = write_cursor("messages", (True, datetime(2024, 2, 1, tzinfo=UTC), "m"))
 _STATEMENTS = "SELECT", "WITH", "INSERT", "UPDATE", "EXECUTE"
 
 
@@ -145,6 +150,37 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {newest, *settings},
             {"ChatMember_userId_chatId_key"},
         ),
+        "get_chat": (lambda: s.get_chat(_USER, _CHAT), {newest}, {newest}),
+        "get_message": (
+            lambda: s.get_message(_USER, _CHAT, "message-1"),
+            {"Message_pkey"},
+            {"sqlite_autoindex_Message_1"},
+        ),
+        "list_messages, newer": (
+            lambda: s.list_messages(_USER, _CHAT, cursor=_NEWER),
+            {newest},
+            {newest},
+        ),
+        "list_messages, around": (
+            lambda: s.list_messages(_USER, _CHAT, around="message-1"),
+            {newest},
+            {newest},
+        ),
+        "list_replies": (
+            lambda: s.list_replies(_USER, _CHAT, "message-1"),
+            {"Message_replies_idx"},
+            {"Message_replies_idx"},
+        ),
+        "list_media": (
+            lambda: s.list_media(_USER, _CHAT),
+            {"Message_media_idx"},
+            {"Message_media_idx"},
+        ),
+        "list_media, of a type": (
+            lambda: s.list_media(_USER, _CHAT, type=s.MessageType.TEXT),
+            {"Message_media_idx"},
+            {"Message_media_idx"},
+        ),
         "list_messages": (lambda: s.list_messages(_USER, _CHAT), {newest}, {newest}),
         "mark_read": (lambda: s.mark_read(_USER, _CHAT), {newest}, {newest}),
         "recount_unread": (lambda: s.recount_unread(_USER, _CHAT), {newest}, {newest}),
@@ -152,6 +188,16 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             lambda: s.send_message(_USER, _CHAT, "text"),
             {newest},
             {newest},
+        ),
+        "list_scheduled": (
+            lambda: s.list_scheduled(_USER),
+            {"Message_scheduled_idx"},
+            {"Message_scheduled_idx"},
+        ),
+        "list_scheduled, a chat": (
+            lambda: s.list_scheduled(_USER, _CHAT),
+            {"Message_scheduled_idx"},
+            {"Message_scheduled_idx"},
         ),
         "publish_scheduled": (
             lambda: s.publish_scheduled(now=datetime(2024, 1, 1, tzinfo=UTC)),

@@ -20,6 +20,7 @@ from tests.support.factories import (
     make_message,
     make_user,
     make_users,
+    roles_in,
     unread,
     wrong_counts,
 )
@@ -187,6 +188,39 @@ def test_what_is_due_is_sent_once_however_many_publish() -> None:
     assert [unread(user, chat) for user in users for chat in chats] == [6] * 12
 
 
+def test_what_is_rescheduled_while_it_is_sent_is_sent_or_waits() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    later = NOON + timedelta(days=1)
+    for _ in range(10):
+        waiting = make_message(ann, chat, scheduled_for=NOON)
+        published, moved = at_once(
+            partial(sdk.publish_scheduled, now=NOON), partial(reschedule, ann, waiting, later)
+        )
+        sent = [message.id for message in published]
+        assert sent == ([] if moved else [waiting.id])
+        left = [message.id for message in sdk.list_scheduled(ann.id)]
+        assert left == ([waiting.id] if moved else [])
+        sdk.delete_message(ann.id, chat.id, waiting.id)
+
+
+def reschedule(sender: sdk.User, message: sdk.Message, time: datetime) -> list[sdk.Message]:
+    try:
+        return [sdk.reschedule_message(sender.id, message.chat_id, message.id, time)]
+    except sdk.NotAllowed:
+        return []
+
+
+def test_forwarded_messages_of_eight_users_have_one_order_and_all_count() -> None:
+    users = make_users(8)
+    chat, other = make_chat(*users), make_chat(*users)
+    ids = [make_message(users[0], chat).id for _ in range(5)]
+    calls = [partial(sdk.forward_messages, user.id, chat.id, ids, other.id) for user in users]
+    sent = at_once(*calls)
+    assert len({message.created_at for message in chain(*sent)}) == 40
+    assert [unread(user, other) for user in users] == [35] * 8
+
+
 def test_a_deleted_message_leaves_each_count_once() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
@@ -204,6 +238,61 @@ def test_a_chat_has_one_owner_though_owners_leave_at_once() -> None:
         at_once(*[partial(sdk.leave_chat, user.id, chat.id) for user in users[:7]])
         [left] = sdk.ChatMember.select().where(sdk.ChatMember.chat == chat)
         assert (left.user_id, left.role) == (users[7].id, sdk.MemberRole.OWNER)
+
+
+def test_a_chat_has_one_owner_though_it_changes_hands_at_once() -> None:
+    for _ in range(5):
+        users = make_users(8)
+        chat = make_chat(*users)
+        heirs = users[1:]
+        at_once(*[partial(transfer_or_none, users[0], chat, heir) for heir in heirs])
+        roles = roles_in(chat)
+        [owner] = [user_id for user_id, role in roles.items() if role == sdk.MemberRole.OWNER]
+        assert owner in {heir.id for heir in heirs}
+        assert roles[users[0].id] == sdk.MemberRole.ADMIN
+
+
+def transfer_or_none(owner: sdk.User, chat: sdk.Chat, heir: sdk.User) -> sdk.ChatMember | None:
+    try:
+        return sdk.transfer_ownership(owner.id, chat.id, heir.id)
+    except sdk.NotAllowed:
+        return None
+
+
+def test_a_chat_without_owner_gets_one_though_all_its_admins_act_at_once() -> None:
+    for _ in range(5):
+        users, others = make_users(8), make_users(8)
+        chat = make_chat(*users)
+        for user in users[1:]:
+            sdk.set_role(users[0].id, chat.id, user.id, sdk.MemberRole.ADMIN)
+        sdk.User.delete().where(sdk.User.id == users[0].id).execute()
+        pairs = zip(users[1:], others[1:], strict=True)
+        at_once(*[partial(sdk.add_member, user.id, chat.id, other.id) for user, other in pairs])
+        roles = roles_in(chat)
+        assert (len(roles), [*roles.values()].count(sdk.MemberRole.OWNER)) == (14, 1)
+
+
+def test_a_chat_is_deleted_once_whatever_happens_in_it() -> None:
+    for _ in range(5):
+        users = make_users(4)
+        chat = make_chat(*users)
+        message = make_message(users[0], chat)
+        results = at_once(
+            *[partial(sdk.delete_chat, users[0].id, chat.id)] * 2,
+            *[partial(found_or_none, sdk.mute_chat, user.id, chat.id) for user in users[1:]],
+            *[partial(found_or_none, sdk.pin_message, users[1].id, chat.id, message.id)] * 2,
+            partial(found_or_none, sdk.send_message, users[2].id, chat.id, "#tag"),
+        )
+        assert {*results[:2]} == {False, True}
+        for model in (sdk.Chat, sdk.Message, sdk.ChatMember, sdk.ChatSettings, sdk.PinnedMessage):
+            assert model.select().count() == 0
+
+
+def found_or_none(function: Callable[..., object], *arguments: str) -> object:
+    try:
+        return function(*arguments)
+    except sdk.NotFound:
+        return None
 
 
 def test_coming_and_going_makes_one_membership() -> None:

@@ -91,6 +91,7 @@ def scene(rows: Rows) -> Scene:
     given = sdk.send_message(actor, chat, "later", scheduled_for=utc_now())
     sdk.publish_scheduled(lease=86_400)
     now = utc_now()
+    scheduled = sdk.send_message(actor, chat, "later", scheduled_for=now + timedelta(days=365))
     return Scene(
         actor=actor,
         other=pinned.sender_id,
@@ -103,6 +104,7 @@ def scene(rows: Rows) -> Scene:
         message=message.id,
         pinned=pinned.id,
         given=given.id,
+        scheduled=scheduled.id,
         folder=folders[0],
         folders=folders[::-1],
         others=[pinned.sender_id, newcomer],

@@ -393,3 +393,98 @@ def test_who_dies_before_the_notification_loses_none(
     assert (died.returncode, died.stdout.split()) == (-signal.SIGKILL, [message.id])
     assert sdk.publish_scheduled() == []
     assert given(utc_now() + LEASE + timedelta(seconds=1)) == [message.id]
+
+
+# --- What one has scheduled ---
+
+
+def test_ones_own_are_listed_the_earliest_first_until_they_are_sent() -> None:
+    ann, ben = make_users(2)
+    chat, other = make_chat(ann, ben), make_chat(ann)
+    late, early, elsewhere = (
+        make_message(ann, place, scheduled_for=NOON + timedelta(hours=hours))
+        for place, hours in ((chat, 3), (chat, 1), (other, 2))
+    )
+    make_message(ben, chat, scheduled_for=NOON)
+    make_message(ann, chat)
+    deleted = make_message(ann, chat, scheduled_for=NOON)
+    sdk.delete_message(ann.id, chat.id, deleted.id)
+
+    def waiting(*chats: str, **options: Any) -> list[str]:
+        return [message.id for message in sdk.list_scheduled(ann.id, *chats, **options)]
+
+    with statements(1):
+        assert waiting() == [early.id, elsewhere.id, late.id]
+    assert waiting(chat.id) == [early.id, late.id]
+    page = sdk.list_scheduled(ann.id, limit=2)
+    assert sdk.to_dict(page[0]) == sdk.to_dict(early) | {"chat": sdk.to_dict(page[0].chat)}
+    assert waiting(limit=2, cursor=page.next_cursor) == [late.id]
+    sdk.publish_scheduled(now=NOON + timedelta(hours=1))
+    assert waiting() == [elsewhere.id, late.id]
+    with pytest.raises(sdk.NotFound):
+        sdk.list_scheduled(ben.id, other.id)
+
+
+def test_in_a_chat_that_was_left_nothing_is_listed() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    make_message(ben, chat, scheduled_for=NOON)
+    sdk.leave_chat(ben.id, chat.id)
+    assert sdk.list_scheduled(ben.id) == []
+    with pytest.raises(sdk.NotFound):
+        sdk.list_scheduled(ben.id, chat.id)
+
+
+def test_pages_of_one_time_hold_every_message_once() -> None:
+    ann = make_users(1)[0]
+    chat = make_chat(ann)
+    ids = {make_message(ann, chat, scheduled_for=NOON).id for _ in range(5)}
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = sdk.list_scheduled(ann.id, limit=2, cursor=cursor)
+        seen += [message.id for message in page]
+        if (cursor := page.next_cursor) is None:
+            break
+    assert (len(seen), set(seen)) == (5, ids)
+
+
+def test_another_time_is_given_until_it_is_sent() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat, scheduled_for=NOON)
+    later = NOON + timedelta(hours=1)
+    with statements(1):
+        moved = sdk.reschedule_message(ann.id, chat.id, message.id, later)
+    assert (moved.id, moved.scheduled_for, moved.is_sent) == (message.id, later, False)
+    assert (moved.sender.username, moved.chat.id) == (ann.username, chat.id)
+    assert sdk.publish_scheduled(now=NOON) == []
+    sdk.reschedule_message(ann.id, chat.id, message.id, LONG_AGO)
+    assert [sent.id for sent in sdk.publish_scheduled()] == [message.id]
+    for known in (message, make_message(ann, chat)):
+        with pytest.raises(sdk.NotAllowed, match="sent already"):
+            sdk.reschedule_message(ann.id, chat.id, known.id, later)
+
+
+def test_nobody_else_gives_another_time() -> None:
+    ann, ben, eve = make_users(3)
+    chat = make_chat(ann, ben)
+    message, shown = make_message(ben, chat, scheduled_for=NOON), make_message(ben, chat)
+    private, _ = sdk.open_private_chat(ann.id, ben.id)
+    blocked = make_message(ben, private, scheduled_for=NOON)
+    refused = [
+        *[(sdk.NotFound, user, chat, message) for user in (ann, eve)],
+        (sdk.NotAllowed, ann, chat, shown),
+        (sdk.NotFound, ben, private, message),
+        (sdk.Blocked, ben, private, blocked),
+    ]
+    sdk.block_user(ann.id, ben.id)
+    for kind, user, place, known in refused:
+        with pytest.raises(kind):
+            sdk.reschedule_message(user.id, place.id, known.id, LONG_AGO)
+    sdk.delete_message(ben.id, chat.id, message.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.reschedule_message(ben.id, chat.id, message.id, LONG_AGO)
+    sdk.leave_chat(ben.id, chat.id)
+    with pytest.raises(sdk.NotFound):
+        sdk.reschedule_message(ben.id, chat.id, message.id, LONG_AGO)

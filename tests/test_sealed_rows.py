@@ -253,7 +253,7 @@ def test_published_messages_have_the_chat_as_it_is_then(scene: Scene) -> None:
 
 def test_only_a_visible_message_is_shown_as_answered(scene: Scene) -> None:
     page = sdk.list_messages(scene.actor, scene.chat)
-    *hidden, shown = [row for row in reversed(page) if row.reply_to_id is not None]
+    _, *hidden, shown = [row for row in reversed(page) if row.reply_to_id is not None]
     assert len(hidden) == 4
     *hidden, shown = hidden
     assert [row.reply_to for row in hidden] == [None] * 3
@@ -265,7 +265,7 @@ def test_of_an_answered_message_only_the_id_of_the_next_one_is_there(scene: Scen
     answers = [row for row in sdk.list_messages(scene.actor, scene.chat) if row.reply_to]
     last = answers[0].reply_to
     assert last is not None and last.reply_to_id == scene.message
-    with pytest.raises(sdk.NotLoaded, match=r"list_messages\(\)"):
+    with pytest.raises(sdk.NotLoaded, match=r"get_message\(\)"):
         _ = last.reply_to
     first = answers[1].reply_to
     assert first is not None and first.reply_to_id is None and first.reply_to is None
@@ -358,7 +358,10 @@ def test_data_have_the_names_of_the_attributes(scene: Scene) -> None:
         sdk.send_message(scene.actor, scene.chat, "#тег", type=sdk.MessageType.GIF, file_url="/a")
         page = sdk.list_messages(scene.actor, scene.chat, limit=1)
     data = sdk.to_dict(page)
-    assert data.keys() == {"items", "next_cursor"} and data["next_cursor"] == page.next_cursor
+    assert (
+        data.keys() == {"items", "next_cursor", "previous_cursor"}
+        and data["next_cursor"] == page.next_cursor
+    )
     (message,) = data["items"]
     columns = {field.name for field in sdk.Message._meta.sorted_fields}
     assert message.keys() == columns | {"sender_id", "chat_id", "reply_to_id", "reactions"}

@@ -351,7 +351,8 @@ SELECT clock_timestamp(), pg_backend_pid(), ARRAY(
     FROM pg_catalog.unnest(%s::text[]) AS name
     JOIN pg_class AS c ON c.oid = to_regclass(name)
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND NOT a.attisdropped
-    WHERE a.attname IN ('expiresAt', 'isArchived', 'notificationLevel')
+    WHERE a.attname IN ('expiresAt', 'isArchived', 'notificationLevel', 'isForwarded',
+            'forwardedFromId', 'forwardedFromChatId', 'forwardedFromUserId')
         OR a.attname = 'hashtags' AND a.atttypid = 'text'::regtype)
 """
 

@@ -36,6 +36,7 @@ class Scene:
     message: str  # a folder of the actor
     pinned: str
     given: str  # published and not acknowledged
+    scheduled: str  # of the actor
     folder: str
     folders: list[str]
     ringing: str  # a call of another in the chat
@@ -57,6 +58,7 @@ class Scene:
     status: sdk.UserStatus = sdk.UserStatus.AWAY
     reacted: str = "❤️"  # the reaction of the actor and another to `pinned`
     type: sdk.ChatType = sdk.ChatType.GROUP
+    file_type: sdk.MessageType = sdk.MessageType.VOICE
     role: sdk.MemberRole = sdk.MemberRole.ADMIN
     yes: bool = True
     no: bool = False
@@ -76,8 +78,8 @@ class Scene:
         return [self.given]
 
     @property
-    def shown(self) -> list[str]:
-        """The messages of the scene."""
+    def forwarded(self) -> list[str]:
+        """Messages of the chat."""
         return [self.message, self.pinned]
 
     @property
@@ -121,7 +123,7 @@ class Call:
 CALLS: dict[str, Call] = {
     "acknowledge_published": Call("published", gives="1", again="0"),
     "add_contact": Call("actor newcomer", {"nickname": "text"}, gives="made", again="there"),
-    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=3),
+    "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=4),
     "add_reaction": Call("actor chat message emoji", gives="made", again="there"),
     "answer_call": Call("actor ringing", statements=2, gives="made", again="there"),
     "block_user": Call("actor newcomer", gives="made", again="there"),
@@ -137,6 +139,7 @@ CALLS: dict[str, Call] = {
         "email username", {"password_hash": "text", "display_name": "text"}, again="AlreadyExists"
     ),
     "decline_call": Call("actor ringing", gives="made", again="there"),
+    "delete_chat": Call("actor chat", gives="True", again="False"),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
     "delete_user": Call("actor", statements=3, gives="True", again="False"),
@@ -151,7 +154,15 @@ CALLS: dict[str, Call] = {
     "find_by_mention(chat_id)": Call("actor", {"chat_id": "chat"}),
     "find_user": Call("username", gives="nothing", again="nothing"),
     "find_user_by_email": Call("email", gives="nothing", again="nothing"),
+    "forward_messages": Call(
+        "actor chat forwarded other_chat",
+        statements=2,
+        more_on_sqlite=1,
+        repeats=False,
+    ),
+    "get_chat": Call("actor chat"),
     "get_chat_settings": Call("actor chat"),
+    "get_message": Call("actor chat message", second_looks=1),
     "get_privacy": Call("actor"),
     "get_user": Call("actor"),
     "import_messages": Call(
@@ -167,15 +178,21 @@ CALLS: dict[str, Call] = {
     "list_chats(folder_id)": Call("actor", {"folder_id": "folder"}),
     "list_contacts": Call("actor"),
     "list_folders": Call("actor"),
+    "list_media": Call("actor chat"),
+    "list_media(type)": Call("actor chat", {"type": "file_type"}),
     "list_members": Call("actor chat"),
     "list_message_reactions": Call("actor chat pinned", second_looks=2),
     "list_message_reactions(emoji)": Call(
         "actor chat pinned", {"emoji": "reacted"}, second_looks=2
     ),
     "list_messages": Call("actor chat"),
+    "list_messages(around)": Call("actor chat", {"around": "message"}, second_looks=2),
     "list_pinned_messages": Call("actor"),
     "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
-    "list_reactions": Call("actor chat shown"),
+    "list_reactions": Call("actor chat forwarded"),
+    "list_replies": Call("actor chat pinned", second_looks=2),
+    "list_scheduled": Call("actor"),
+    "list_scheduled(chat_id)": Call("actor chat"),
     "mark_read": Call("actor chat"),
     "mark_read(message_id)": Call("actor chat message", second_looks=2),
     "move_to_folder": Call("actor other_chat folder", second_looks=2),
@@ -188,9 +205,10 @@ CALLS: dict[str, Call] = {
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
     "remove_contact": Call("actor other", gives="True", again="False"),
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
-    "remove_member": Call("actor chat other", gives="True", again="False"),
+    "remove_member": Call("actor chat other", second_looks=3, gives="True", again="False"),
     "remove_reaction": Call("actor chat pinned reacted", gives="True", again="False"),
     "reorder_folders": Call("actor folders", statements=2),
+    "reschedule_message": Call("actor chat scheduled soon", second_looks=2),
     "search_messages": Call("actor text"),
     "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
     "search_users": Call("actor search"),
@@ -205,6 +223,15 @@ CALLS: dict[str, Call] = {
         second_looks=2,
         repeats=False,
     ),
+    "send_message(file_url)": Call(
+        "actor chat",
+        {
+            **{"file_url": "text", "file_name": "text", "thumbnail_url": "text"},
+            **{"waveform": "text", "type": "file_type"},
+        },
+        more_on_sqlite=1,
+        repeats=False,
+    ),
     "send_message(scheduled_for)": Call(
         "actor chat text", {"scheduled_for": "soon"}, repeats=False
     ),
@@ -217,7 +244,9 @@ CALLS: dict[str, Call] = {
     "start_call": Call(
         "actor quiet_chat kind", statements=2, second_looks=2, gives="made", again="there"
     ),
+    "set_role": Call("actor chat other role", second_looks=3),
     "toggle_favorite": Call("actor other_chat", repeats=False),
+    "transfer_ownership": Call("actor chat other", second_looks=4),
     "unblock_user": Call("actor other", gives="True", again="False"),
     "unmute_all_chats": Call("actor", gives="1", again="0"),
     "unmute_chat": Call("actor chat"),
@@ -225,6 +254,7 @@ CALLS: dict[str, Call] = {
     "unpin_message": Call("actor chat pinned", gives="True", again="False"),
     "unread_totals": Call("actor"),
     "update_contact": Call("actor other", {"nickname": "text"}),
+    "update_chat": Call("actor chat", {"name": "text", "description": "text", "avatar": "text"}),
     "update_folder": Call("actor folder", {"name": "text", "color": "color", "icon": "text"}),
     "update_privacy": Call("actor", {"show_last_seen": "no"}),
     "update_profile": Call("actor", {"display_name": "text", "bio": "text", "avatar": "text"}),
@@ -255,9 +285,11 @@ def kind_of(parameter: str) -> str:
     for kind in ("id", "ids"):
         if parameter.endswith(f"_{kind}"):
             return kind
+    if parameter == "around":
+        return "id"
     if parameter in ("limit", "cursor", "file_size", "messages"):
         return parameter
-    if parameter == "lease":
+    if parameter in ("lease", "duration"):
         return "file_size"  # a whole number with bounds
     if parameter in ("type", "role", "status"):
         return "enum"
@@ -320,8 +352,11 @@ def build_world(extra: int = 0) -> World:
     tags = " ".join(f"#tag{number} @name{number}" for number in range(extra))
     pinned = make_message(other, chat, f"привет @{actor.username}")
     message = make_message(actor, chat, f"Привет #тег {tags}")
+    file: dict[str, Any] = {"type": sdk.MessageType.VOICE, "file_url": "/uploads/1.ogg"}
+    make_message(actor, chat, "ответ", reply_to_id=pinned.id, **file)
     for number in range(extra):
-        make_message(more[number], chat, f"привет #тег @{actor.username} {tags}")
+        text = f"привет #тег @{actor.username} {tags}"
+        make_message(more[number], chat, text, reply_to_id=pinned.id, **file)
     make_message(neighbour, their_chat, "привет #тег")
     secret = make_message(actor, secret_chat, f"привет #тег @{guest.username}")
     make_message(guest, secret_chat)
@@ -334,6 +369,7 @@ def build_world(extra: int = 0) -> World:
     now = utc_now()
     soon = now + timedelta(minutes=1)
     waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
+    scheduled = make_message(actor, chat, "later", scheduled_for=soon)
     for _ in range(extra):
         make_message(actor, chat, "later", scheduled_for=soon)
 
@@ -370,6 +406,7 @@ def build_world(extra: int = 0) -> World:
         message=message.id,
         pinned=pinned.id,
         given=given.id,
+        scheduled=scheduled.id,
         folder=folders[0],
         folders=folders[::-1],
         ringing=ringing.id,

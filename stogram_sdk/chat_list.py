@@ -1,0 +1,275 @@
+"""The chats that a user is in: the list of them, and one of its lines."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from peewee import JOIN, SQL, Case, Select, Tuple, fn
+
+from stogram_sdk.errors import NotFound
+from stogram_sdk.fields import time_from_database
+from stogram_sdk.folders import require_folder
+from stogram_sdk.lookups import look_up
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder, Message, User
+from stogram_sdk.operations import operation
+from stogram_sdk.paging import START, Page, make_page, read_cursor
+from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
+from stogram_sdk.rows import (
+    Sender,
+    answered_by,
+    default_settings,
+    person,
+    reactions_to,
+    read_message,
+)
+from stogram_sdk.server_columns import is_archived as is_archived_in
+from stogram_sdk.statements import P, statement
+from stogram_sdk.unread import has_unread_after, read_place, unread_after
+from stogram_sdk.validation import UNSET, Unset, valid_flag, valid_id, valid_limit
+from stogram_sdk.visibility import is_visible
+
+
+class ChatSummary(NamedTuple):
+    """A chat as a user sees it: a line of the chat list.
+
+    `last_message`, with its sender, is None in a chat without messages. `peer` is the other member
+    of a PRIVATE chat, as the user may see them: None in other chats, and if that account is gone.
+    """
+
+    chat: Chat
+    settings: ChatSettings
+    unread_count: int
+    last_message: Message | None
+    peer: Profile | None
+
+
+#: A place before every chat of the list: favorites first, then by last message, then by id. The
+#: last part is the time up to which messages count for the places.
+_START = (True, *START, START[0])
+#: Where a row has these, after the chat, settings, message, sender and answer; the last three are
+#: only in a row of the list.
+_UNREAD, _FAVORITE, _LAST_AT, _NEWEST = range(6, 10)
+
+
+@statement
+def _list_chats(**filters: Any) -> Any:
+    """The chats of the page are chosen first, from as little data as possible.
+
+    Everything else is read for those chats alone. The filters are those of `_chats_of_user`.
+    """
+    chats = _chats_of_user(**filters)
+    listed = _page_of(chats)
+    newest_of_all = chats.select(fn.MAX(chats.c.last_at))
+    lines = _lines(listed, listed.c.favorite, listed.c.last_at, newest_of_all)
+    return lines.order_by(
+        listed.c.favorite.desc(), listed.c.last_at.desc(), listed.c.id.desc()
+    ).with_cte(chats)
+
+
+@statement
+def _get_chat() -> Any:
+    mine = ChatMember.alias()
+    listed = (
+        mine.select(mine.chat.alias("id"), mine.joined_at.alias("joined_at"))
+        .where(mine.user == P.user_id, mine.chat == P.chat_id)
+        .alias("listed")
+    )
+    return _lines(listed)
+
+
+def _lines(listed: Any, *places: Any) -> Any:
+    """What `_summary` reads, of each chat in the table `listed`."""
+    other, peer = ChatMember.alias(), User.alias()
+    # A subquery, so that the other member is looked up in PRIVATE chats alone.
+    others = other.select(other.user).where(other.chat == listed.c.id, other.user != P.user_id)
+    peer_id = Case(None, [(Chat.type == ChatType.PRIVATE.value, others.limit(1))])
+    is_newest = (Message.chat == listed.c.id) & (Message.id == _newest_in(listed.c.id, "id"))
+    is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == listed.c.id)
+    return (
+        Chat.select(
+            *Chat._meta.sorted_fields,
+            *ChatSettings._meta.sorted_fields,
+            *Message._meta.sorted_fields,
+            *person(Sender),
+            answered_by(Message),
+            reactions_to(Message),
+            unread_after(
+                read_place(ChatSettings, listed.c.id), P.user_id, listed.c.id, listed.c.joined_at
+            ),
+            *places,
+            *profile_columns(peer, P.user_id),
+        )
+        .join(listed, on=(Chat.id == listed.c.id))
+        .join_from(Chat, ChatSettings, JOIN.LEFT_OUTER, on=is_own)
+        .join_from(Chat, Message, JOIN.LEFT_OUTER, on=is_newest)
+        .join_from(Message, Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
+        .join_from(Chat, peer, JOIN.LEFT_OUTER, on=(peer.id == peer_id))
+    )
+
+
+def _chats_of_user(
+    in_folder: bool | None = None,
+    is_favorite: bool = False,
+    is_secret: bool = False,
+    unread_only: bool = False,
+) -> Any:
+    """The user's chats with their places in the list, of those that pass the filters.
+
+    `in_folder`: True for one folder, False for no folder, None for any.
+    """
+    mine = ChatMember.alias()
+    own, settings = look_up(mine.select().where(mine.user == P.user_id), mine, ChatSettings)
+    favorite = fn.COALESCE(settings.is_favorite, SQL("false"))
+    conditions = [is_archived_in(settings) == P.is_archived]
+    if in_folder is not None:
+        conditions.append(
+            _is_in_folder(settings) if in_folder else ~_is_in_folder(settings, of_any=True)
+        )
+    if is_favorite:
+        conditions.append(favorite == P.is_favorite)
+    if is_secret:
+        chat = Chat.alias()
+        secret = chat.select(chat.is_secret).where(chat.id == mine.chat)
+        conditions.append(P.is_secret == secret)
+    if unread_only:
+        member = P.user_id, mine.chat, mine.joined_at
+        conditions.append(has_unread_after(read_place(settings, mine.chat), *member))
+    # Materialized, or the newest message would be looked up wherever its time is used.
+    return (
+        own.select(
+            mine.chat.alias("id"),
+            favorite.alias("favorite"),
+            fn.COALESCE(_newest_in(mine.chat, "created_at", P.until), mine.joined_at).alias(
+                "last_at"
+            ),
+            mine.joined_at.alias("joined_at"),
+        )
+        .where(*conditions)
+        .cte("chats", materialized=True)
+    )
+
+
+def _is_in_folder(settings: Any, *, of_any: bool = False) -> Any:
+    """Whether the chat is in the folder that is asked for, or in any of the user's.
+
+    The server may put a chat into a folder of somebody else: that counts as no folder.
+    """
+    folder = Folder.alias()
+    own = folder.select(folder.id).where(folder.id == settings.folder, folder.user == P.user_id)
+    return fn.EXISTS(own if of_any else own.where(folder.id == P.folder_id))
+
+
+def _page_of(chats: Any) -> Any:
+    """The places of the chats of one page, as the table `listed`."""
+    place = chats.c.favorite, chats.c.last_at, chats.c.id
+    return (
+        Select((chats,), [*place, chats.c.joined_at])
+        .where(Tuple(*place) < Tuple(P.favorite, P.before, P.before_id))
+        .order_by(*(column.desc() for column in place))
+        .limit(P.limit)
+        .alias("listed")
+    )
+
+
+def _newest_in(chat: Any, what: str, until: Any = None) -> Any:
+    """A column of the newest visible message of the chat, of those up to a time."""
+    message = Message.alias()
+    shown = (
+        is_visible(message)
+        if until is None
+        else is_visible(message) & (message.created_at <= until)
+    )
+    return (
+        message.select(getattr(message, what))
+        .where(message.chat == chat, shown)
+        .order_by(message.created_at.desc(), message.id.desc())
+        .limit(1)
+    )
+
+
+@operation
+def list_chats(
+    user_id: str,
+    *,
+    folder_id: str | Unset | None = UNSET,
+    is_favorite: bool | Unset = UNSET,
+    is_secret: bool | Unset = UNSET,
+    unread_only: bool = False,
+    is_archived: bool = False,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[ChatSummary]:
+    """The user's chats: favorites first, then by the time of the last message.
+
+    The pages after a first one keep its order: a message that arrives meanwhile moves no chat, so
+    each chat that was there is on one of them, and on one only; those that come are on the next
+    first page. What changes a place itself shows: a chat that becomes a favorite or none, whose
+    last message is deleted, or whose history is imported meanwhile, stands at its new place.
+
+    A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
+    the chats that are in no folder; a filter that is not given does not apply. Later servers let
+    users archive chats: these are listed with `is_archived=True`, and only then.
+    Returns a page of `ChatSummary`, each with the unread count, at most 1,000.
+    Raises `NotFound` for a folder that is not the user's, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_flag(unread_only, "unread_only")
+    valid_limit(limit)
+    variant: dict[str, Any] = {"unread_only": unread_only}
+    values: dict[str, Any] = {"is_archived": valid_flag(is_archived, "is_archived")}
+    if folder_id is not UNSET:
+        variant["in_folder"] = folder_id is not None
+        if folder_id is not None:
+            values["folder_id"] = valid_id(folder_id, "folder_id")
+    if is_favorite is not UNSET:
+        variant["is_favorite"] = True
+        values["is_favorite"] = valid_flag(is_favorite, "is_favorite")
+    if is_secret is not UNSET:
+        variant["is_secret"] = True
+        values["is_secret"] = valid_flag(is_secret, "is_secret")
+    favorite, before, before_id, until = read_cursor(cursor, "chats", _START)
+    rows = _list_chats.variant(**variant).all(
+        user_id=user_id,
+        favorite=favorite,
+        before=before,
+        before_id=before_id,
+        until=until,
+        limit=limit + 1,
+        **values,
+    )
+    if cursor is None and rows:
+        until = time_from_database(rows[0][_NEWEST])
+    if not rows and isinstance(folder_id, str):
+        require_folder(user_id, folder_id)
+    page = make_page(
+        rows,
+        limit,
+        "chats",
+        lambda row: (bool(row[_FAVORITE]), time_from_database(row[_LAST_AT]), row[0].id, until),
+    )
+    return Page([_summary(user_id, row) for row in page], page.next_cursor)
+
+
+@operation
+def get_chat(user_id: str, chat_id: str) -> ChatSummary:
+    """One chat of the user, as `list_chats` has it; also one that is archived.
+
+    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    row = _get_chat.first(user_id=user_id, chat_id=chat_id)
+    if row is None:
+        raise NotFound("chat", chat_id)
+    return _summary(user_id, row)
+
+
+def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
+    chat, settings, message, sender, answered, reactions = row[:6]
+    if settings is None:
+        settings = default_settings(user_id, chat.id)
+    if message is not None:
+        read_message((message, sender, chat, answered, reactions))
+    peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
+    settings.unread_count = row[_UNREAD]
+    return ChatSummary(chat, settings, settings.unread_count, message, peer)

@@ -1,0 +1,140 @@
+"""Forwarding: messages of one chat, sent once more in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from peewee import SQL, Query, Select, TextField, fn
+
+from stogram_sdk.content import FILE, tag_columns
+from stogram_sdk.errors import InvalidInput, NotAllowed, NotFound
+from stogram_sdk.fields import Rows
+from stogram_sdk.membership import require_member, require_writer
+from stogram_sdk.messages import place_to_write_in, with_what_follows, write
+from stogram_sdk.models import Chat, Message, MessageType, new_id
+from stogram_sdk.operations import operation
+from stogram_sdk.ordering import next_time
+from stogram_sdk.server_columns import bound, forwarded_columns
+from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.validation import MAX_LIMIT, at_most, valid_id, valid_ids
+from stogram_sdk.visibility import is_visible, place_in
+
+#: What is written as it was read; the tags are those of the text.
+_COPIED = (Message.content, Message.type, *FILE)
+_GIVEN = (Message.id, *_COPIED, Message.mentions, Message.hashtags)
+#: Beside these, a row names the message that it comes from.
+_SOURCE = bound(Message, TextField(column_name="source_id"))
+
+
+def _may_read() -> Any:
+    return fn.EXISTS(place_in(P.from_chat_id, P.sender_id).where(~Chat.is_secret))
+
+
+@statement
+def _to_forward() -> Query:
+    return (
+        Message.select()
+        .where(
+            Message.chat == P.from_chat_id,
+            dialect().is_one_of(Message.id, P.message_ids),
+            is_visible(),
+            _may_read(),
+        )
+        .order_by(Message.created_at, Message.id)
+    )
+
+
+@statement
+def _forward(alone: bool) -> Any:
+    """Write all of the messages, or none if one cannot be seen any more."""
+    source, there = Message.alias(), Message.alias()
+    place = fn.ROW_NUMBER().over(order_by=[source.created_at, source.id])
+    columns: dict[Any, Any] = {
+        **{field: SQL(f"given.{field.name}") for field in _GIVEN},
+        Message.sender: P.sender_id,
+        Message.chat: P.chat_id,
+        Message.is_sent: SQL("true"),
+        Message.created_at: dialect().milliseconds_after(next_time(P.chat_id), place - 1),
+        Message.updated_at: P.now,
+        **forwarded_columns(source),
+    }
+    visible = there.select(fn.COUNT(there.id)).where(
+        there.chat == P.from_chat_id,
+        dialect().is_one_of(there.id, P.message_ids),
+        is_visible(there),
+    )
+    given = dialect().given_rows(P.messages, *_GIVEN, _SOURCE)
+    new = (
+        Select((given,), list(columns.values()))
+        .join(source, on=(source.id == SQL(f"given.{_SOURCE.name}")))
+        .where(
+            source.chat == P.from_chat_id,
+            _may_read(),
+            fn.EXISTS(place_to_write_in(P.chat_id, P.sender_id)),
+            visible == P.count,
+        )
+    )
+    return with_what_follows(Message.insert_from(new, list(columns)), alone, most=MAX_LIMIT)
+
+
+@operation(repeatable=False)
+def forward_messages(
+    user_id: str, from_chat_id: str, message_ids: Iterable[str], to_chat_id: str
+) -> list[Message]:
+    """Send up to 100 messages of one chat in another, in the order that they have there.
+
+    By who sees them and may write there: all of them are sent, or none. Text and file go along; the
+    user is the sender, mentions and hashtags are found again, and nothing is answered. Each call
+    makes new messages, as `send_message` does without a `message_id`. Out of a secret chat nothing
+    is forwarded, and no message of type SYSTEM. A later server's columns say where each comes from.
+
+    Returns the new messages in their order, each as `send_message` returns it. Raises `NotFound`
+    for a chat the user is not in and a message that they do not see there, `NotAllowed` for what is
+    not forwarded and in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(from_chat_id, "from_chat_id")
+    ids = at_most(MAX_LIMIT, valid_ids(message_ids, "message_ids"), "message_ids", "ids")
+    valid_id(to_chat_id, "to_chat_id")
+    if not ids:
+        raise InvalidInput("message_ids must name 1 to 100 messages", field="message_ids")
+    values = {"sender_id": user_id, "from_chat_id": from_chat_id, "message_ids": ids}
+    while True:
+        sources: list[Message] = _to_forward.all(**values)
+        _require_sources(user_id, from_chat_id, ids, sources)
+        rows = Rows(map(_row, sources))
+        sent = write(
+            _forward,
+            chat_id=to_chat_id,
+            messages=rows,
+            count=len(rows),
+            **values,
+        )
+        if sent:
+            return sorted(sent, key=lambda message: message.created_at)
+        require_writer(user_id, to_chat_id)
+
+
+def _require_sources(
+    user_id: str, chat_id: str, message_ids: list[str], sources: list[Message]
+) -> None:
+    """Raise the error that explains why some messages are not forwarded."""
+    if any(message.type == MessageType.SYSTEM for message in sources):
+        raise NotAllowed("a message of type SYSTEM is not forwarded", entity="chat", id=chat_id)
+    missing = set(message_ids).difference(message.id for message in sources)
+    if missing:
+        if require_member(user_id, chat_id).is_secret:
+            raise NotAllowed("nothing is forwarded out of a secret chat", entity="chat", id=chat_id)
+        raise NotFound("message", next(id for id in message_ids if id in missing))
+
+
+def _row(source: Message) -> dict[str, Any]:
+    """The attributes of the row to write."""
+    copied = {field.name: getattr(source, field.name) for field in _COPIED}
+    return {
+        "id": new_id(),
+        _SOURCE.name: source.id,
+        **copied,
+        **tag_columns(source.content),
+    }

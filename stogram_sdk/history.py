@@ -1,0 +1,247 @@
+"""The history of a chat: one message, pages of them in both directions, and the replies to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import SQL, Query, Select, Tuple, fn
+
+from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.membership import require_member
+from stogram_sdk.models import Chat, Message
+from stogram_sdk.operations import operation
+from stogram_sdk.ordering import place_of
+from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
+from stogram_sdk.rows import Sender, message_columns, read_message
+from stogram_sdk.statements import P, statement
+from stogram_sdk.validation import valid_id, valid_limit
+from stogram_sdk.visibility import is_member, is_sent, is_visible
+
+
+def shown_messages(*columns: Any, chat: Any = Message.chat) -> Any:
+    """The visible messages of the chat, for a member; after those of a message come `columns`."""
+    return (
+        Message.select(*message_columns(), *columns)
+        .join(Sender, on=(Sender.id == Message.sender))
+        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .where(chat == P.chat_id, is_visible(), is_member(P.user_id, P.chat_id))
+    )
+
+
+def a_page(messages: Any) -> Any:
+    """The messages that come after the pages before, the newest first."""
+    return (
+        messages.where(place_of(Message) < Tuple(P.before, P.before_id))
+        .order_by(Message.created_at.desc(), Message.id.desc())
+        .limit(P.limit)
+    )
+
+
+@statement
+def _get_message() -> Any:
+    return shown_messages().where(Message.id == P.message_id)
+
+
+@statement
+def _list_messages() -> Any:
+    return a_page(shown_messages())
+
+
+@statement
+def _newer_messages() -> Any:
+    """The messages next to a place, from there on."""
+    return (
+        shown_messages()
+        .where(place_of(Message) > Tuple(P.before, P.before_id))
+        .order_by(Message.created_at, Message.id)
+        .limit(P.limit)
+    )
+
+
+@statement
+def _messages_around() -> Any:
+    """The messages on both sides of one, each with whether it is newer; the newest first."""
+    target = Message.alias()
+    wanted = target.chat == P.chat_id, target.id == P.message_id, is_sent(target)
+    place = Tuple(*(target.select(what).where(*wanted) for what in (target.created_at, target.id)))
+    newer, older = Message.alias(), Message.alias()
+    after = (
+        newer.select(newer.id)
+        .where(newer.chat == P.chat_id, is_visible(newer), place_of(newer) > place)
+        .order_by(newer.created_at, newer.id)
+        .limit(P.newer)
+        .alias("after")
+    )
+    up_to = (
+        older.select(older.id)
+        .where(older.chat == P.chat_id, is_visible(older), place_of(older) <= place)
+        .order_by(older.created_at.desc(), older.id.desc())
+        .limit(P.older)
+        .alias("up_to")
+    )
+    sides = [
+        Select((side,), [side.c.id.alias("id"), SQL(is_newer).alias("is_newer")])
+        for side, is_newer in ((after, "1"), (up_to, "0"))
+    ]
+    page = (sides[0] + sides[1]).alias("page")
+    return (
+        shown_messages(page.c.is_newer)
+        .join_from(Message, page, on=(Message.id == page.c.id))
+        .order_by(Message.created_at.desc(), Message.id.desc())
+    )
+
+
+@statement
+def _place_is_there() -> Query:
+    return Message.select(Message.id).where(
+        Message.chat == P.chat_id, Message.id == P.message_id, is_sent()
+    )
+
+
+@statement
+def _list_replies() -> Any:
+    # COALESCE, so that a database looks them up by the message, and not among all of the chat.
+    in_chat = shown_messages(chat=fn.COALESCE(Message.chat, ""))
+    return a_page(in_chat.where(Message.reply_to == P.message_id, fn.EXISTS(_answered())))
+
+
+def _answered() -> Any:
+    """The message that is answered, if it can be seen."""
+    answered = Message.alias()
+    return answered.select(answered.id).where(
+        answered.chat == P.chat_id, answered.id == P.message_id, is_visible(answered)
+    )
+
+
+@statement
+def _is_there() -> Query:
+    found: Query = _answered()
+    return found
+
+
+@operation
+def get_message(user_id: str, chat_id: str, message_id: str) -> Message:
+    """One visible message of a chat, as `send_message` returns it.
+
+    Raises `NotFound` for a message that the user does not see there: also one that is deleted or
+    still to be sent, which `list_scheduled` has. Raises `InvalidInput`.
+    """
+    ids = _ids(user_id, chat_id, message_id)
+    row = _get_message.first(**ids)
+    if row is None:
+        require_member(user_id, chat_id)
+        raise NotFound("message", message_id)
+    return read_message(row)
+
+
+#: A cursor of `list_messages`: whether it asks for newer messages, and from which place on.
+_START = (False, *START)
+
+
+@operation
+def list_messages(
+    user_id: str,
+    chat_id: str,
+    *,
+    around: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Message]:
+    """The visible messages of a chat, the newest first, each as `send_message` returns it.
+
+    `sender` holds id, username and display name, `chat` is whole. `reply_to` is the visible message
+    that is answered, with its sender, or None.
+
+    The page holds the newest messages, or with `around`, the id of a message, that one and as many
+    newer ones as older; a deleted message still marks its place. From any page, `next_cursor` goes
+    on to older messages and `previous_cursor` to newer ones; each is None where there are none, and
+    on a page without messages. Raises `NotFound` for a chat the user is not in and for a message
+    that is not there, `InvalidInput`, also for `around` and `cursor` together.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    valid_limit(limit)
+    ids = {"user_id": user_id, "chat_id": chat_id}
+    is_newer, before, before_id = read_cursor(cursor, "messages", _START)
+    if around is not None:
+        valid_id(around, "around")
+        if cursor is not None:
+            raise InvalidInput(
+                "around must not come with a cursor, which has a place", field="around"
+            )
+        page = _page_around(ids, around, limit)
+    else:
+        listing = _newer_messages if is_newer else _list_messages
+        rows = listing.all(before=before, before_id=before_id, limit=limit + 1, **ids)
+        messages = [read_message(row) for row in rows[:limit]]
+        has_more = len(rows) > limit
+        if is_newer:
+            page = _page(messages[::-1], has_older=True, has_newer=has_more)
+        else:
+            page = _page(messages, has_older=has_more, has_newer=cursor is not None)
+    if not page:
+        require_member(user_id, chat_id)
+        if around is not None and _place_is_there.first(chat_id=chat_id, message_id=around) is None:
+            raise NotFound("message", around)
+    return page
+
+
+def _page_around(ids: dict[str, str], message_id: str, limit: int) -> Page[Message]:
+    half = limit // 2
+    rows = _messages_around.all(
+        message_id=message_id, newer=half + 1, older=limit - half + 1, **ids
+    )
+    newer = [read_message(row) for row in rows if row[-1]]
+    older = [read_message(row) for row in rows if not row[-1]]
+    # A page of one shows a newer message where there is no other.
+    nearest = newer[-half:] if half else newer if not older else []
+    return _page(
+        nearest + older[: limit - half],
+        has_older=len(older) > limit - half,
+        has_newer=len(newer) > half,
+    )
+
+
+def _page(messages: list[Message], *, has_older: bool, has_newer: bool) -> Page[Message]:
+    if not messages:
+        return Page()
+    newest, oldest = messages[0], messages[-1]
+    return Page(
+        messages,
+        write_cursor("messages", (False, oldest.created_at, oldest.id)) if has_older else None,
+        write_cursor("messages", (True, newest.created_at, newest.id)) if has_newer else None,
+    )
+
+
+@operation
+def list_replies(
+    user_id: str, chat_id: str, message_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Message]:
+    """The visible messages that answer a message of the chat, the newest first.
+
+    Each is as `send_message` returns it. Raises `NotFound` for a message that the user does not see
+    there, also a deleted one, `InvalidInput`.
+    """
+    ids = _ids(user_id, chat_id, message_id)
+    valid_limit(limit)
+    before, before_id = read_cursor(cursor, "replies")
+    rows = _list_replies.all(before=before, before_id=before_id, limit=limit + 1, **ids)
+    if not rows:
+        require_member(user_id, chat_id)
+        if _is_there.first(chat_id=chat_id, message_id=message_id) is None:
+            raise NotFound("message", message_id)
+    return page_of(rows, limit, "replies")
+
+
+def page_of(rows: list[Any], limit: int, name: str) -> Page[Message]:
+    """The page of a list whose statement was made by `a_page`."""
+    messages = [read_message(row) for row in rows]
+    return make_page(messages, limit, name, lambda row: (row.created_at, row.id))
+
+
+def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
+    return {
+        "user_id": valid_id(user_id, "user_id"),
+        "chat_id": valid_id(chat_id, "chat_id"),
+        "message_id": valid_id(message_id, "message_id"),
+    }

@@ -1,0 +1,51 @@
+"""Media: the files of a chat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stogram_sdk.history import a_page, page_of, shown_messages
+from stogram_sdk.membership import require_member
+from stogram_sdk.models import Message, MessageType
+from stogram_sdk.operations import operation
+from stogram_sdk.paging import Page, read_cursor
+from stogram_sdk.statements import P, statement
+from stogram_sdk.validation import valid_enum, valid_id, valid_limit
+
+
+@statement
+def _list_media(of_type: bool) -> Any:
+    media = shown_messages().where(Message.file_url.is_null(False))
+    return a_page(media.where(Message.type == P.type) if of_type else media)
+
+
+@operation
+def list_media(
+    user_id: str,
+    chat_id: str,
+    *,
+    type: MessageType | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Message]:
+    """The visible messages of a chat that have a file, of any type or of one; the newest first.
+
+    Each is as `send_message` returns it. Raises `NotFound` for a chat the user is not in,
+    `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    valid_limit(limit)
+    values = {} if type is None else {"type": valid_enum(MessageType, type, "type").value}
+    before, before_id = read_cursor(cursor, "media")
+    rows = _list_media.variant(of_type=type is not None).all(
+        user_id=user_id,
+        chat_id=chat_id,
+        before=before,
+        before_id=before_id,
+        limit=limit + 1,
+        **values,
+    )
+    if not rows:
+        require_member(user_id, chat_id)
+    return page_of(rows, limit, "media")

@@ -1,0 +1,213 @@
+"""The roles of members: one owner, admins, and the others.
+
+A group or channel has one owner. When there is none, since the account is gone, the next change of
+members gives it one: the admin who joined first, or else the member who joined first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import SQL, Case, Query, fn
+
+from stogram_sdk.errors import InvalidInput, NotAllowed, NotFound
+from stogram_sdk.membership import CHAT_KEEPERS, Membership, membership, require_member
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock
+from stogram_sdk.rows import member_columns, read_member
+from stogram_sdk.statements import P, Statement, after_locking, statement
+from stogram_sdk.validation import valid_enum, valid_id
+
+_OWNER, _ADMIN = MemberRole.OWNER.value, MemberRole.ADMIN.value
+
+
+def is_private() -> Any:
+    return fn.EXISTS(
+        Chat.select(Chat.id).where(Chat.id == P.chat_id, Chat.type == ChatType.PRIVATE.value)
+    )
+
+
+def owner_of_chat() -> Any:
+    """The membership of the owner; NULL if there is none.
+
+    It is looked for in the order of joining, which an index has: mostly the first is the owner.
+    """
+    owner = ChatMember.alias()
+    return (
+        owner.select(owner.id)
+        .where(owner.chat == P.chat_id, owner.role == _OWNER)
+        .order_by(owner.joined_at, owner.id)
+        .limit(1)
+    )
+
+
+def heir_in(chat: Any, besides: Any = None) -> Any:
+    """The membership of who becomes owner of a chat, but for one user: an admin before others."""
+    heir = ChatMember.alias()
+    admins_first = Case(None, [(heir.role == _ADMIN, 0)], 1)
+    conditions = [] if besides is None else [heir.user != besides]
+    return (
+        heir.select(heir.id)
+        .where(heir.chat == chat, *conditions)
+        .order_by(admins_first, heir.joined_at, heir.id)
+        .limit(1)
+    )
+
+
+@statement
+def hand_over() -> Query:
+    """Give a chat without owner one."""
+    return ChatMember.update({ChatMember.role: _OWNER}).where(
+        ChatMember.chat == P.chat_id,
+        ~fn.EXISTS(owner_of_chat()),
+        ~is_private(),
+        ChatMember.id == heir_in(P.chat_id),
+    )
+
+
+@statement
+def member_row() -> Query:
+    return ChatMember.select(*member_columns()).where(
+        ChatMember.user == P.member_id, ChatMember.chat == P.chat_id
+    )
+
+
+def _is_by_owner() -> Any:
+    owner = ChatMember.alias()
+    return ~is_private() & fn.EXISTS(
+        owner.select(owner.id).where(
+            owner.user == P.user_id, owner.chat == P.chat_id, owner.role == _OWNER
+        )
+    )
+
+
+@statement
+def _set_role() -> Any:
+    update = ChatMember.update({ChatMember.role: P.role}).where(
+        ChatMember.user == P.member_id,
+        ChatMember.chat == P.chat_id,
+        ChatMember.role != _OWNER,
+        _is_by_owner(),
+    )
+    return after_locking(
+        update.returning(*member_columns(), owner_of_chat()), chat_lock(Chat.id == P.chat_id)
+    )
+
+
+@statement
+def _transfer_ownership() -> Any:
+    """The rows of both, of whom the one becomes owner and the other admin."""
+    other = ChatMember.alias()
+    is_other_member = fn.EXISTS(
+        other.select(other.id).where(
+            other.user == P.member_id, other.chat == P.chat_id, other.role != _OWNER
+        )
+    )
+    # With the column as the last choice, PostgreSQL knows the type of the others.
+    role = Case(
+        None,
+        [(ChatMember.user == P.member_id, _OWNER), (ChatMember.user == P.user_id, _ADMIN)],
+        ChatMember.role,
+    )
+    update = ChatMember.update({ChatMember.role: role}).where(
+        ChatMember.chat == P.chat_id,
+        (ChatMember.user == P.user_id) | (ChatMember.user == P.member_id),
+        _is_by_owner(),
+        is_other_member,
+    )
+    # A look at the owner would be between the two changes on SQLite; afterwards there is one.
+    return after_locking(
+        update.returning(*member_columns(), SQL("1")), chat_lock(Chat.id == P.chat_id)
+    )
+
+
+def change_members(change: Statement, chat_id: str, **values: Any) -> list[Any]:
+    """The rows of a change, each of which ends with `owner_of_chat`.
+
+    If there is no owner, the chat gets one: first, if need be, since it may be the one who acts.
+    The transaction holds the chat, and is undone if the change is refused.
+    """
+    rows = change.all(chat_id=chat_id, **values)
+    is_owned = bool(rows) and rows[0][-1] is not None
+    if not is_owned and hand_over.run(chat_id=chat_id) and not rows:
+        rows = change.all(chat_id=chat_id, **values)
+    return rows
+
+
+@operation
+def set_role(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> ChatMember:
+    """Make a member of a group or channel ADMIN, or MEMBER again: by the owner.
+
+    Returns the row, with `user` and `chat`. Raises `NotFound` for a chat the user is not in and for
+    one who is no member, `NotAllowed` by role, for the owner's own role and for a PRIVATE chat,
+    `InvalidInput`, also for OWNER, which `transfer_ownership` gives.
+    """
+    values = _ids(user_id, chat_id, member_id)
+    new_role = valid_enum(MemberRole, role, "role")
+    if new_role == MemberRole.OWNER:
+        raise InvalidInput(
+            "role must be ADMIN or MEMBER; transfer_ownership makes an OWNER", field="role"
+        )
+    with atomic():
+        while True:
+            for row in change_members(_set_role, role=new_role.value, **values):
+                return read_member(*row[:-1])
+            if _require_owner(**values).role == MemberRole.OWNER:
+                raise NotAllowed(
+                    "the owner keeps that role until transfer_ownership", entity="chat", id=chat_id
+                )
+
+
+@operation
+def transfer_ownership(user_id: str, chat_id: str, member_id: str) -> ChatMember:
+    """Make another member the owner of a group or channel; the owner becomes ADMIN.
+
+    Returns the row of the new owner, with `user` and `chat`. If they are the owner already, as in a
+    second call, nothing changes. Raises `NotFound` for a chat the user is not in and for one who is
+    no member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+    """
+    values = _ids(user_id, chat_id, member_id)
+    with atomic():
+        while True:
+            for *row, _ in change_members(_transfer_ownership, **values):
+                if row[0].user_id == member_id:
+                    return read_member(*row)
+            if found := _owner_already(**values):
+                return found
+
+
+def _owner_already(user_id: str, chat_id: str, member_id: str) -> ChatMember | None:
+    """The row of one who is the owner; raises the error that explains a refusal."""
+    row = member_row.first(chat_id=chat_id, member_id=member_id)
+    if row is not None and row[0].role == MemberRole.OWNER:
+        place = require_member(user_id, chat_id)
+        if place.role in CHAT_KEEPERS and place.chat_type != ChatType.PRIVATE:
+            return read_member(*row)
+    _require_owner(user_id, chat_id, member_id)
+    return None
+
+
+def _require_owner(user_id: str, chat_id: str, member_id: str) -> Membership:
+    """The place of a member, if the user owns the group. Raises `NotFound` or `NotAllowed`."""
+    place = require_member(user_id, chat_id)
+    require_group(place.chat_type, chat_id)
+    if place.role != MemberRole.OWNER:
+        raise NotAllowed("only the owner gives roles", entity="chat", id=chat_id)
+    member = membership(member_id, chat_id)
+    if member is None:
+        raise NotFound("member", member_id)
+    return member
+
+
+def require_group(chat_type: ChatType, chat_id: str) -> None:
+    if chat_type == ChatType.PRIVATE:
+        raise NotAllowed("the members of a PRIVATE chat do not change", entity="chat", id=chat_id)
+
+
+def _ids(user_id: str, chat_id: str, member_id: str) -> dict[str, str]:
+    return {
+        "user_id": valid_id(user_id, "user_id"),
+        "chat_id": valid_id(chat_id, "chat_id"),
+        "member_id": valid_id(member_id, "member_id"),
+    }
