@@ -43,7 +43,10 @@ def cursor_of(content: Any) -> str:
 
 
 lists_of_pages = st.sampled_from(
-    ["blocked_users", "chats", "found", "members", "messages", "pinned_messages"]
+    [
+        *("blocked_users", "calls", "chats", "contacts", "found", "members", "messages"),
+        *("pinned_messages", "reactions", "users"),
+    ]
 )
 places = st.tuples(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1, max_size=9))
 cursors = (
@@ -83,7 +86,9 @@ def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
         "ids": st.lists(ids(world), max_size=5) | st.lists(ids(world), max_size=5).map(iter),
         "limit": st.integers(),
         "flag": st.booleans(),
-        "enum": st.sampled_from([*sdk.ChatType, *sdk.MemberRole, *sdk.MessageType]),
+        "enum": st.sampled_from(
+            [*sdk.ChatType, *sdk.MemberRole, *sdk.MessageType, *sdk.CallType, *sdk.UserStatus]
+        ),
         "time": st.datetimes(timezones=zones),
         "cursor": cursors,
         "text": texts,
