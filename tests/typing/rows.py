@@ -217,6 +217,9 @@ def imported_message(row: sdk.ImportedMessage) -> None:
     assert_type(row.file_name, str | None)
     assert_type(row.file_size, int | None)
     assert_type(row.is_edited, bool)
+    assert_type(row.thumbnail_url, str | None)
+    assert_type(row.duration, int | None)
+    assert_type(row.waveform, str | None)
 
 
 def member(row: sdk.Member) -> None:
