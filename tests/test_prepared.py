@@ -9,9 +9,12 @@ from typing import Any
 
 import psycopg2
 import pytest
+from peewee import SQL
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
+from stogram_sdk.engine.prepared import MOST_PREPARED
+from stogram_sdk.statements import P, statement
 from tests.support.contract import CALLS, build_world, make_call, undone
 from tests.support.factories import make_chat, make_user
 from tests.support.postgres import PostgresServer
@@ -32,6 +35,11 @@ def direct(url: str) -> Iterator[None]:
     sdk.connect(url)
     yield
     sdk.close()
+
+
+@statement
+def _numbered(number: int) -> Any:
+    return sdk.User.select(sdk.User.id, SQL(str(number))).where(sdk.User.id == P.user_id)
 
 
 def on_the_server(columns: str) -> list[tuple[Any, ...]]:
@@ -182,5 +190,26 @@ def test_all_statements_together_take_little_memory(direct: None) -> None:
             with undone():
                 make_call(label, world.scene)
         after = current_database().execute_sql(sizes).fetchone()[0]
-        assert len(on_the_server("name")) > 50
+        assert len(on_the_server("name")) == MOST_PREPARED
     assert after - before < 8 * 2**20
+
+
+def test_what_is_used_stays_prepared(direct: None) -> None:
+    ivan, anna = make_user(), make_user()
+    with sdk.session():
+        known = current_database().connection().prepared
+        for number in range(MOST_PREPARED + 5):
+            sdk.is_blocked(ivan.id, anna.id)
+            assert _numbered.variant(number=number).first(user_id=ivan.id) is not None
+        assert len(known) == MOST_PREPARED
+        assert {name for (name,) in on_the_server("name")} == set(known)
+        assert any("BlockedUser" in text for (text,) in on_the_server("statement"))
+
+
+def test_one_that_the_server_has_forgotten_is_no_harm_in_making_room(direct: None) -> None:
+    ivan = make_user()
+    with sdk.session():
+        for number in range(MOST_PREPARED):
+            _numbered.variant(number=number).first(user_id=ivan.id)
+        current_database().execute_sql("DISCARD ALL")
+        assert sdk.find_user(ivan.username) == ivan

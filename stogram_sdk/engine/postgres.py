@@ -13,6 +13,7 @@ and one that succeeds sends nothing more.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import peewee
+import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 
 from stogram_sdk.any_case import any_case_like
@@ -33,7 +35,7 @@ from stogram_sdk.engine.failures import (
     unwritable,
 )
 from stogram_sdk.engine.pool import PooledConnections
-from stogram_sdk.engine.prepared import READING, Prepared
+from stogram_sdk.engine.prepared import MOST_PREPARED, READING, Prepared
 from stogram_sdk.engine.time_limits import Connection, Cursor, TimeLimits
 from stogram_sdk.errors import DatabaseError, Unavailable
 from stogram_sdk.fields import cut_to_milliseconds
@@ -153,16 +155,29 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         if connection.prepared is None:
             return False
         for statement in statements:
-            if statement.name not in connection.prepared:
-                # Noted first: if it is interrupted, at the worst the server does not know it.
-                connection.prepared.add(statement.name)
-                try:
-                    with self._told_of_loss(in_doubt=False):
-                        connection.cursor().execute(statement.prepare, statement.constants)
-                except peewee.PeeweeException:
-                    connection.prepared.discard(statement.name)
-                    raise
+            if statement.name in connection.prepared:
+                connection.prepared.move_to_end(statement.name)
+            else:
+                self._prepare(connection, statement)
         return True
+
+    def _prepare(self, connection: Connection, statement: Prepared) -> None:
+        """Prepare it, in the place of the one that was not used for the longest if there are many.
+
+        What is noted may be interrupted: at the worst the server does not know one of them.
+        """
+        known: Any = connection.prepared
+        with self._told_of_loss(in_doubt=False):
+            if len(known) >= MOST_PREPARED:
+                unused = next(iter(known))
+                connection.cursor().execute(f"DEALLOCATE {unused}")
+                del known[unused]
+            known[statement.name] = None
+            try:
+                connection.cursor().execute(statement.prepare, statement.constants)
+            except psycopg2.Error:
+                del known[statement.name]
+                raise
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
         with self._told_of_loss(in_doubt=True):
@@ -323,7 +338,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             connection.server_is_ahead = said - (asked + (answered - asked) / 2)
         # A pooler tells its clients another number, and lends each statement another connection.
         if self.prepares and backend == connection.info.backend_pid:
-            connection.prepared = set()
+            connection.prepared = OrderedDict()
         if frozenset(columns) != self.dialect.server_columns:
             self.dialect = PostgresDialect(frozenset(columns))
             # Not cleared: another thread may be building one for the columns that were there.

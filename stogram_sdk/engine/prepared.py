@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 #: How the names begin, of those that only read and of the others.
 READING, WRITING = "stogram_read_", "stogram_write_"
 
+#: A connection knows at most so many: each takes some 100 kB of the server's memory.
+MOST_PREPARED = 64
+
 _NUMBERS = count(1)
 
 

@@ -14,7 +14,7 @@ import select
 import socket
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -56,8 +56,9 @@ class Connection(psycopg2.extensions.connection):
         #: What sets or releases savepoints, and is sent with the next statement.
         self.savepoints = ""
         self.depth = 0
-        #: The names of the statements that are prepared on it; None where none may be.
-        self.prepared: set[str] | None = None
+        #: The names of the statements that are prepared on it, the one used last at the end; None
+        #: where none may be.
+        self.prepared: OrderedDict[str, None] | None = None
         # Reentrant, because whoever is interrupted in `close` closes it again.
         self._closing = threading.RLock()
         # libpq may close its own descriptor at any moment, and another file get the same number.

@@ -143,13 +143,9 @@ class SchemaWords(ABC):
         """Whether this role may read the table."""
 
     def indexed(self, column: str) -> str:
-        """A column, or a function of one, as `CREATE INDEX` has it."""
+        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
         bare = bare_column(column)
-        if bare == column:
-            return f'"{column}"'
-        if column.startswith("lower("):
-            return self.lower(bare)
-        return column.replace(bare, f'"{bare}" COLLATE "C"')
+        return f'"{column}"' if bare == column else self.lower(bare)
 
     def definition(self, column: Column) -> str:
         """The column as `CREATE TABLE` and `ADD COLUMN` have it."""

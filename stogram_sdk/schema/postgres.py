@@ -17,6 +17,7 @@ from stogram_sdk.schema.objects import (
     PrimaryKey,
     SchemaWords,
     UniqueConstraint,
+    bare_column,
 )
 
 # format_type() says it at length where DDL has a short word.
@@ -112,6 +113,13 @@ class PostgresSchema(SchemaWords):
         #: What stands before a name as SQL: the schema, if one was named.
         self.prefix = f'"{schema_name}".' if schema_name else ""
         self._home = f"'{schema_name}'" if schema_name else "current_schema()"
+
+    def indexed(self, column: str) -> str:
+        """The same, or `stogram_word(column, number)`."""
+        if not column.startswith("stogram_word("):
+            return super().indexed(column)
+        bare = bare_column(column)
+        return self.prefix + column.replace(bare, f'"{bare}" COLLATE "C"')
 
     def quoted(self, name: str) -> str:
         """A table, type or index as SQL, with its schema if one was named."""
