@@ -27,7 +27,8 @@ INSERT INTO "User" (id, email, username, password, "updatedAt")
 INSERT INTO "Chat" (id, type, "updatedAt")
     SELECT 'chat-' || n, 'GROUP', '2024-01-01' FROM numbers WHERE n < {CHATS};
 INSERT INTO "ChatMember" (id, "userId", "chatId", "joinedAt")
-    SELECT c.n || '/' || u.n, 'user-' || u.n, 'chat-' || c.n, '2024-01-01'
+    SELECT c.n || '/' || u.n, 'user-' || u.n, 'chat-' || c.n,
+        CAST('2024-01-01 00:00:00.000' AS :time)
     FROM numbers AS c JOIN numbers AS u ON u.n < 2 OR c.n = 1 OR (u.n + c.n) % 40 = 0
     WHERE c.n < {CHATS} AND u.n < {USERS};
 INSERT INTO "ChatSettings" (id, "userId", "chatId", "createdAt", "updatedAt", "unreadCount")

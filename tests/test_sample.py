@@ -77,6 +77,7 @@ def scene(rows: Rows) -> Scene:
     third = next(id for id in rows.members[chat] if id not in (actor, pinned.sender_id))
     for sender in (pinned.sender_id, third):
         sdk.send_message(sender, chat, f"Привет @{rows.users[actor].username} #Тег")
+    sdk.send_message(actor, chat, "Ответ", reply_to_id=pinned.id)
     sdk.pin_message(actor, chat, pinned.id)
     folders = [sdk.create_folder(actor, name).id for name in ("Работа", "Дом")]
     sdk.mute_chat(actor, chat)

@@ -44,7 +44,7 @@ async def signatures_are_kept() -> None:
     await aio.run(count, "a", limits=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await again(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await aio.get_user(user=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await aio.list_messages("a", "b", "c", 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await aio.list_messages("a", "b", "c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 # --- Functions ---
