@@ -253,6 +253,20 @@ def prisma(directory: Path | None, search_index: bool) -> None:
     click.echo(f"    npx prisma migrate resolve --applied {written.migration.name}")
 
 
+@main.command()
+@click.option("--write", is_flag=True, help="Let it change rows (default: it only reads).")
+@click.option("--host", default="127.0.0.1", help="Where it is reached (default: this machine).")
+@click.option("--port", default=8765, help="On which port (default: 8765; 0: a free one).")
+def studio(write: bool, host: str, port: int) -> None:
+    """Look at the database in a browser.
+
+    It prints the address to open, which holds a token. It needs `pip install stogram-sdk[studio]`.
+    """
+    from stogram_sdk.studio.serving import serve
+
+    serve(host=host, port=port, write=write)
+
+
 def _migrations_named(name: str | None) -> list[str]:
     """The one of that name or number; all if none is named."""
     from stogram_sdk.schema.migration import shipped_migrations
