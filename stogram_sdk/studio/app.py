@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import PurePath
 from typing import Any
 
 import peewee
@@ -32,7 +33,9 @@ def make_app(*, token: str, host: str = "127.0.0.1", write: bool = False) -> Fla
     _explain_errors(app)
     database = current_database()
     app.jinja_env.globals.update(
-        may_write=write, database_name=database.database, engine_name=database.dialect.name
+        may_write=write,
+        database_name=PurePath(database.database).name,
+        engine_name=database.dialect.name,
     )
     theme = Bootstrap4Theme(base_template="studio/base.html", fluid=True)
     admin = Admin(app, name="Stogram", url="/", index_view=Home(url="/", name="Home"), theme=theme)
@@ -55,7 +58,8 @@ def _keep_sessions(app: Flask, write: bool) -> None:
     @app.teardown_request
     def close_session(error: BaseException | None) -> None:
         if "connection" in g:
-            g.connection.close()
+            failed = error or g.get("error")
+            g.connection.__exit__(type(failed) if failed else None, failed, None)
 
 
 def _read_only() -> Any:
@@ -80,6 +84,7 @@ def _explain_errors(app: Flask) -> None:
 
     @app.errorhandler(StogramError)
     def told(error: StogramError) -> Any:
+        g.error = error  # a transaction in which a statement has failed is not committed
         code = {InvalidInput: 400, Unavailable: 503}.get(type(error), 500)
         return _page(code, str(error))
 

@@ -10,6 +10,7 @@ from flask import url_for
 from markupsafe import Markup, escape
 
 from stogram_sdk.models import Call, Chat, Folder, Message, User
+from stogram_sdk.studio.rows import MOST_UNREAD
 from stogram_sdk.studio.tables import TABLE_OF
 
 #: So much of a text is in a cell of a list.
@@ -24,13 +25,15 @@ def value_of(row: Any, name: str, *, whole: bool = False) -> Markup:
         other = row.__rel__.get(name)
         if other is None:
             return plain(row.__data__.get(name), whole=whole)
-        return link_to(other, getattr(row, f"{name}_people", None))
+        return link_to(other, label_of(other, getattr(row, f"{name}_people", None)))
     value = row.__data__[name] if field is not None else getattr(row, name)
-    if name == "id" or (name == "name" and isinstance(row, Chat)):
-        return link_to(row, getattr(row, "people", None), by_id=name == "id")
+    if name in ("id", "username") or (name == "name" and isinstance(row, Chat)):
+        return link_to(row, value if name in ("id", "username") else name_of_row(row))
     if name == "folder_name" and value:
         url = _address(Folder, row.folder_id)
         return Markup('<a href="{}">{}</a>').format(url, value)
+    if name == "unread" and value >= MOST_UNREAD:
+        return Markup("{}+").format(MOST_UNREAD - 1)
     if field is None and name.startswith("is_"):
         value = bool(value)  # SQLite has no type for what is computed
     return plain(value, whole=whole)
@@ -93,9 +96,13 @@ def label_of(row: Any, people: str | None = None) -> str:
     return f"{type(row).__name__} {row.id}"
 
 
-def link_to(row: Any, people: str | None = None, *, by_id: bool = False) -> Markup:
+def name_of_row(row: Any) -> str:
+    """What a person calls the row of a page."""
+    return label_of(row, getattr(row, "people", None))
+
+
+def link_to(row: Any, text: str) -> Markup:
     """A link to the page of a row."""
-    text = row.id if by_id else label_of(row, people)
     return Markup('<a href="{}">{}</a>').format(page_of(row), text)
 
 

@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask_admin.contrib.peewee.filters import BasePeeweeFilter
-from peewee import BooleanField, ForeignKeyField, IntegerField, TextField, Value
+from peewee import BooleanField, ForeignKeyField, IntegerField, TextField
 
-from stogram_sdk.any_case import any_case_pattern, plain_part
-from stogram_sdk.fields import EnumTextField, TextArrayField, UtcDateTimeField
+from stogram_sdk.fields import EnumTextField, TextArrayField, UtcDateTimeField, time_to_text
 from stogram_sdk.models import Message
-from stogram_sdk.statements import dialect
+from stogram_sdk.studio.rows import contains
 from stogram_sdk.studio.tables import Table
 from stogram_sdk.visibility import is_in_order
 
@@ -56,15 +55,14 @@ class IsOneOf(Filter):
         super().__init__(column, name, options=[(label, label) for label in labels])
 
     def clean(self, value: str) -> Any:
-        return self.column.enum(value)
+        return self.column.enum(value).value
 
 
 class Contains(Filter):
     words = "contains"
 
     def condition(self, row: Any, value: Any) -> Any:
-        pattern, plain = Value(any_case_pattern(value)), Value(plain_part(value))
-        return dialect().matches(getattr(row, self.column.name), pattern, plain)
+        return contains(getattr(row, self.column.name), value)
 
 
 class AtLeast(Filter):
@@ -84,8 +82,9 @@ class Since(Filter):
     def __init__(self, column: Any, name: str) -> None:
         super().__init__(column, name, data_type="datetimepicker")
 
-    def clean(self, value: str) -> datetime:
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    def clean(self, value: str) -> str:
+        # As the column holds it: a row may be one of a query, whose columns convert nothing.
+        return time_to_text(datetime.fromisoformat(value).replace(tzinfo=UTC))
 
     def condition(self, row: Any, value: Any) -> Any:
         return getattr(row, self.column.name) >= value

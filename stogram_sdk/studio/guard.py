@@ -20,16 +20,30 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, redirect, request, session
 
+# What Flask-Admin has written into its pages: a filter is chosen, and a row is deleted.
+_HANDLERS = "'unsafe-hashes' " + " ".join(
+    f"'sha256-{b64encode(sha256(handler).digest()).decode()}'"
+    for handler in (
+        b"return false;",
+        b"return faHelpers.safeConfirm('Are you sure you want to delete this record?');",
+    )
+)
 #: Scripts, styles and forms are those of this application alone. What users have uploaded is not
 #: fetched: whoever looks at a row gives nobody their address.
 POLICY = "; ".join(
     (
-        *("default-src 'none'", "script-src 'self'", "style-src 'self' 'unsafe-inline'"),
+        *(
+            "default-src 'none'",
+            f"script-src 'self' {_HANDLERS}",
+            "style-src 'self' 'unsafe-inline'",
+        ),
         *("img-src 'self' data:", "font-src 'self'", "connect-src 'self'", "form-action 'self'"),
         *("frame-ancestors 'none'", "base-uri 'none'"),
     )
@@ -39,7 +53,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    # With "no-referrer" browsers would not tell the origin of our own forms.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }

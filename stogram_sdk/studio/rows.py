@@ -11,7 +11,7 @@ ids, which begin with a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -31,6 +31,8 @@ from stogram_sdk.users import lower_ascii
 #: So many rows are tried, and so far a reader can turn the pages.
 MOST = 10_000
 PAGE = 50
+#: So many unread messages of a member are counted.
+MOST_UNREAD = 100
 
 #: A condition on the rows of a table, made for the table or an alias of it.
 Condition = Callable[[Any], Any]
@@ -57,16 +59,16 @@ class Wanted:
 
 def list_rows(table: Table, wanted: Wanted) -> list[Any]:
     """The rows of a page, and one more if there are any after them."""
-    row = table.model.alias()
-    where = [condition(row) for condition in (*wanted.indexed, *wanted.others)]
-    on_sqlite = dialect().name == "sqlite"
+    row: Any = table.model.alias()
     if wanted.words:
-        where.append(row.id.in_(_found(table, wanted)))
+        ids = row.select(row.id).where(row.id.in_(_found(table, wanted)))
     # An index of SQLite on a key alone has the rows in the order in which they were written.
-    elif wanted.is_bounded or (on_sqlite and wanted.indexed):
-        where.append(row.id.in_(_newest(table, wanted)))
-    ids = _where(row.select(row.id), where).order_by(*_order(table, row, wanted))
-    page = ids.limit(wanted.size + 1).offset(wanted.skipped)
+    elif wanted.is_bounded or (wanted.indexed and dialect().name == "sqlite"):
+        row = _Newest(table, wanted)
+        ids = _where(Select((row.rows,), [row.id]), row, wanted.others)
+    else:
+        ids = _where(row.select(row.id), row, wanted.indexed)
+    page = ids.order_by(*_order(table, row, wanted)).limit(wanted.size + 1).offset(wanted.skipped)
     query = with_names(table).where(table.model.id.in_(page))  # type: ignore[attr-defined]
     return [seal(each) for each in query.order_by(*_order(table, table.model, wanted))]
 
@@ -99,46 +101,73 @@ def _newest_first(table: Table, row: Any) -> list[Any]:
 
 def _written(row: Any) -> Any:
     """By what rows stand in the order in which they were written."""
-    return peewee.Column(row, "rowid") if dialect().name == "sqlite" else row.id
+    if dialect().name != "sqlite":
+        return row.id
+    return row.rowid if isinstance(row, _Newest) else peewee.Column(row, "rowid")
 
 
-def _newest(table: Table, wanted: Wanted) -> Any:
-    """The ids of the newest rows of those that an index finds."""
-    row = table.model.alias()
-    is_from_key = wanted.indexed and dialect().name == "sqlite"
-    order = [_written(row).desc()] if is_from_key else _newest_first(table, row)
-    where = [condition(row) for condition in wanted.indexed]
-    return _where(row.select(row.id), where).order_by(*order).limit(MOST)
+class _Newest:
+    """The newest rows of those that an index finds, with their columns as attributes."""
+
+    def __init__(self, table: Table, wanted: Wanted) -> None:
+        row: Any = table.model.alias()
+        by_key = wanted.indexed and dialect().name == "sqlite"
+        order = [_written(row).desc()] if by_key else _newest_first(table, row)
+        columns = [getattr(row, field.name) for field in table.shown]
+        if dialect().name == "sqlite":
+            columns.append(_written(row))
+        newest = _where(row.select(*columns), row, wanted.indexed)
+        self.rows = newest.order_by(*order).limit(MOST).alias("newest")
+        self._fields = table.model._meta.fields
+
+    def __getattr__(self, name: str) -> Any:
+        field = self._fields.get(name)
+        return peewee.Column(self.rows, field.column_name if field is not None else name)
 
 
-def _where(query: Any, conditions: list[Any]) -> Any:
-    return query.where(*conditions) if conditions else query
+def _where(query: Any, row: Any, conditions: Iterable[Condition]) -> Any:
+    made = [condition(row) for condition in conditions]
+    return query.where(*made) if made else query
 
 
 def _found(table: Table, wanted: Wanted) -> Any:
-    """The ids of the rows with this id, name or address, and of the newest ones with the words."""
-    row = table.model.alias()
-    exact = row.select(row.id).where(_is_named(table, row, wanted.words)).limit(MOST).alias("exact")
-    found = Select((exact,), [exact.c.id])
-    if not table.searched:
-        return found
-    words = Value(any_case_pattern(wanted.words)), Value(plain_part(wanted.words))
-    other = table.model.alias()
-    texts = [fn.COALESCE(getattr(other, field.name), "") for field in table.searched]
-    holds = reduce(or_, (dialect().matches(text, *words) for text in texts))
-    newest = other.select(other.id).where(other.id.in_(_newest(table, wanted)), holds).alias("held")
-    return found.union(Select((newest,), [newest.c.id]))
+    """The ids of the rows with this id, name or address, and of the newest ones with the words.
+
+    Each way is a query of its own: for all of them at once, PostgreSQL reads the whole table.
+    """
+    row: Any = table.model.alias()
+    ways = []
+    for named in _ways_to_name(table, row, wanted.words):
+        rows = _where(row.select(row.id).where(named), row, (*wanted.indexed, *wanted.others))
+        exact = rows.limit(MOST).alias("exact")
+        ways.append(Select((exact,), [exact.c.id]))
+    if table.searched:
+        newest = _Newest(table, wanted)
+        texts = [getattr(newest, field.name) for field in table.searched]
+        holds = reduce(or_, (contains(text, wanted.words) for text in texts))
+        held = Select((newest.rows,), [newest.id]).where(holds)
+        ways.append(_where(held, newest, wanted.others))
+    return reduce(or_, ways)
 
 
-def _is_named(table: Table, row: Any, words: str) -> Any:
-    """Whether it is the row with this id, or of a user with this name or address."""
-    named = row.id == words
+def contains(column: Any, words: str) -> Any:
+    """Whether the text in the column has these words, in any case."""
+    pattern, plain = Value(any_case_pattern(words)), Value(plain_part(words))
+    text = fn.COALESCE(column, "")
+    matches = dialect().matches(text, pattern, plain)
+    if dialect().name == "sqlite":
+        return matches
+    # A pattern is slow: most texts are ruled out by their plain letters.
+    return (fn.STRPOS(fn.LOWER(text), plain) > 0) & matches
+
+
+def _ways_to_name(table: Table, row: Any, words: str) -> list[Any]:
+    """The conditions by which a row has this id, or is of a user with this name or address."""
+    users = [field.name for field in table.model._meta.refs if field.rel_model is User]
     if table.model is User:
-        return named | row.id.in_(_users_named(words))
-    for field in table.model._meta.refs:
-        if field.rel_model is User:
-            named |= getattr(row, field.name).in_(_users_named(words))
-    return named
+        users.append("id")
+    named = [getattr(row, name).in_(_users_named(words)) for name in users]
+    return [row.id == words, *named]
 
 
 def _users_named(words: str) -> Any:
@@ -193,7 +222,8 @@ def _with_settings(query: Any) -> tuple[Any, list[Any]]:
         ChatMember, settings, JOIN.LEFT_OUTER, on=settings_of(ChatMember, settings)
     ).join_from(settings, folder, JOIN.LEFT_OUTER, on=(settings.folder == folder.id))
     place = read_place(settings, ChatMember.chat)
-    unread = unread_after(place, ChatMember.user, ChatMember.chat, ChatMember.joined_at)
+    member = ChatMember.user, ChatMember.chat, ChatMember.joined_at
+    unread = unread_after(place, *member, most=MOST_UNREAD)
     return query, [
         unread.alias("unread"),
         fn.COALESCE(folder.id, "").alias("folder_id"),

@@ -25,7 +25,7 @@ def serve(*, host: str, port: int, write: bool) -> None:
     open_existing(None)
     connect()
     token = secrets.token_urlsafe(32)
-    server = _server(host, port, make_app(token=token, host=host, write=write))
+    server = web_server(host, port, make_app(token=token, host=host, write=write))
     mode = "may write" if write else "read-only; --write lets it change rows"
     click.echo(f"Stogram studio, {mode}. Ctrl-C ends it. Open:")
     click.echo(f"    {address(host, server.server_port)}/?token={token}")
@@ -50,7 +50,8 @@ def _imported() -> Any:
     return make_app
 
 
-def _server(host: str, port: int, app: Any) -> Any:
+def web_server(host: str, port: int, app: Any) -> Any:
+    """A server that has taken its port. Raises `StogramError` if it cannot be had."""
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):

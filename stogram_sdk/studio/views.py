@@ -152,7 +152,7 @@ class TableView(ModelView):
         return self.render(
             self.details_template,
             model=row,
-            title=cells.label_of(row, getattr(row, "people", None)),
+            title=cells.name_of_row(row),
             details_columns=self._details_columns,
             get_value=self.get_detail_value,
             value_of=cells.value_of,
