@@ -31,6 +31,7 @@ DOCUMENTS = (
     *READMES,
     *("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
     *("docs/migrations.md", "docs/strangers.md", "docs/versions.md", "docs/long_description.md"),
+    "docs/operators.md",
 )
 
 both = pytest.mark.parametrize("readme", READMES)

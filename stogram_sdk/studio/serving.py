@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import socket
 from typing import Any
 
 import click
 
 from stogram_sdk.command.migrate import status
-from stogram_sdk.command.read_only import open_existing
 from stogram_sdk.database import close, connect
 from stogram_sdk.errors import MigrationError, StogramError
 
@@ -22,13 +22,12 @@ def serve(*, host: str, port: int, write: bool) -> None:
     make_app = _imported()
     if pending := status().pending:
         raise MigrationError(f"{', '.join(pending)} is pending: run `stogram migrate` first")
-    open_existing(None)
     connect()
     token = secrets.token_urlsafe(32)
     server = web_server(host, port, make_app(token=token, host=host, write=write))
     mode = "may write" if write else "read-only; --write lets it change rows"
     click.echo(f"Stogram studio, {mode}. Ctrl-C ends it. Open:")
-    click.echo(f"    {address(host, server.server_port)}/?token={token}")
+    click.echo(f"    {address(host, port_of(server))}/?token={token}")
     if not _is_loopback(host):
         click.echo("Whoever has this address can read the database, and nothing encrypts the way.")
     try:
@@ -60,12 +59,22 @@ def web_server(host: str, port: int, app: Any) -> Any:
         def log_request(self, *_: object) -> None:
             pass
 
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return make_server(host, port, app, threaded=True, request_handler=Quiet)
-    except (OSError, SystemExit) as error:
+        listening = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
         raise StogramError(
-            f"port {port} of {host} is not to be had: choose another --port"
+            f"port {port} of {host} is not to be had: choose another --port, or --host"
         ) from error
+    with listening:
+        options: dict[str, Any] = {"threaded": True, "request_handler": Quiet}
+        return make_server(host, port, app, fd=listening.fileno(), **options)
+
+
+def port_of(server: Any) -> int:
+    """The port on which it listens."""
+    port: int = server.socket.getsockname()[1]
+    return port
 
 
 def address(host: str, port: int) -> str:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 import stogram_sdk as sdk
 from stogram_sdk.studio.app import make_app
-from stogram_sdk.studio.serving import web_server
+from stogram_sdk.studio.serving import port_of, web_server
 from tests.support.factories import insert_message
 from tests.support.studio import TOKEN, Cast, make_cast
 
@@ -57,8 +58,12 @@ class Person:
         self.driver.get(self.address + path)
 
     def reads(self, words: str) -> None:
-        wait = WebDriverWait(self.driver, 10)
-        wait.until(lambda driver: words in driver.find_element(By.TAG_NAME, "body").text, words)
+        self._until(lambda driver: words in driver.find_element(By.TAG_NAME, "body").text, words)
+
+    def _until(self, condition: Any, said: str = "") -> Any:
+        # A page that is being left has elements that are there no more.
+        wait = WebDriverWait(self.driver, 10, ignored_exceptions=[WebDriverException])
+        return wait.until(condition, said)
 
     def element(self, selector: str) -> Any:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -66,8 +71,7 @@ class Person:
     def click(self, words: str) -> None:
         """A link or a button with these words."""
         found = f"//a[normalize-space()='{words}'] | //button[normalize-space()='{words}']"
-        wait = WebDriverWait(self.driver, 10)
-        wait.until(lambda driver: driver.find_element(By.XPATH, found)).click()
+        self._until(lambda driver: driver.find_element(By.XPATH, found)).click()
 
     def types(self, selector: str, words: str) -> None:
         field = self.element(selector)
@@ -98,10 +102,13 @@ def cast(engine: str) -> Cast:
 
 
 def person_at(chrome: Any, *, write: bool) -> Iterator[Person]:
-    server = web_server("127.0.0.1", 0, make_app(token=TOKEN, write=write))
+    app = make_app(token=TOKEN, write=write)
+    app.jinja_env.globals["database_name"] = "stogram_db"
+    server = web_server("127.0.0.1", 0, app)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    person = Person(chrome, f"http://127.0.0.1:{server.server_port}")
+    person = Person(chrome, f"http://127.0.0.1:{port_of(server)}")
+    person.complaints()  # of an earlier test
     yield person
     chrome.get("about:blank")
     chrome.delete_all_cookies()
