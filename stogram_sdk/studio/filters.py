@@ -65,7 +65,7 @@ class Contains(Filter):
         return contains(getattr(row, self.column.name), value)
 
 
-class AtLeast(Filter):
+class NotBelow(Filter):
     words = "at least"
 
     def clean(self, value: str) -> int:
@@ -117,7 +117,7 @@ _WAYS: tuple[tuple[Any, tuple[type[Filter], ...]], ...] = (
     (EnumTextField, (IsOneOf,)),
     (BooleanField, (IsYes,)),
     (UtcDateTimeField, (Since, Before)),
-    (IntegerField, (AtLeast,)),
+    (IntegerField, (NotBelow,)),
     (TextArrayField, ()),
     (TextField, (Contains, Filter)),
 )
