@@ -170,7 +170,7 @@ def test_no_public_name_hides_a_module() -> None:
 
 #: From the bottom to the top: a module needs those of its own floor and of the floors below.
 FLOORS = (
-    {"errors", "fields", "sealing", "validation", "text", "any_case"},
+    {"errors", "fields", "reprs", "sealing", "validation", "text", "any_case"},
     {"engine"},
     {"database"},
     {"models"},

@@ -25,7 +25,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatSettings, Folder, Message, 
 from stogram_sdk.sealing import seal
 from stogram_sdk.statements import dialect
 from stogram_sdk.studio.tables import LABELS, Table
-from stogram_sdk.unread import read_place, settings_of, unread_after
+from stogram_sdk.unread import read_place, unread_after
 from stogram_sdk.users import lower_ascii
 
 #: So many rows are tried, and so far a reader can turn the pages.
@@ -218,9 +218,10 @@ def _people_of(chat: Any) -> Any:
 def _with_settings(query: Any) -> tuple[Any, list[Any]]:
     """The members with what is unread for them, and with their settings for the chat."""
     settings, folder = ChatSettings.alias(), Folder.alias()
-    query = query.join_from(
-        ChatMember, settings, JOIN.LEFT_OUTER, on=settings_of(ChatMember, settings)
-    ).join_from(settings, folder, JOIN.LEFT_OUTER, on=(settings.folder == folder.id))
+    theirs = (settings.user == ChatMember.user) & (settings.chat == ChatMember.chat)
+    query = query.join_from(ChatMember, settings, JOIN.LEFT_OUTER, on=theirs).join_from(
+        settings, folder, JOIN.LEFT_OUTER, on=(settings.folder == folder.id)
+    )
     place = read_place(settings, ChatMember.chat)
     member = ChatMember.user, ChatMember.chat, ChatMember.joined_at
     unread = unread_after(place, *member, most=MOST_UNREAD)
