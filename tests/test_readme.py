@@ -99,6 +99,24 @@ def test_code_prints_what_it_should(ran: Ran) -> None:
 
 
 @both
+def test_the_first_example_can_be_run_again(
+    readme: str,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    printed = []
+    for _ in range(2):
+        exec(blocks_of(readme, "python")[0].text, {})
+        printed.append(capsys.readouterr().out)
+    sdk.close()
+    assert printed[0] == printed[1] != ""
+    assert printed[0].count("\n") == 1
+
+
+@both
 @pytest.mark.slow
 def test_flask_service(ran: Ran) -> None:
     anna, chat = ran.names["anna"], ran.names["chat"]
