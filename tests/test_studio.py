@@ -75,6 +75,8 @@ def test_a_chat_its_members_and_what_is_unread(client: FlaskClient, cast: Cast) 
     assert f"/folder/details/?id={cast.folder.id}" in html
     assert f"/chatmember/?flt0_chat_is={cast.group.id}" in html
     assert "Спасибо, смотрю <script>alert(1)</script>" in shown
+    # A private chat has no name of its own.
+    assert re.search(r"(anna, boris|boris, anna) \(private\)", text_of(client, "/chat/"))
 
 
 def test_there_is_no_row_with_this_id(client: FlaskClient) -> None:

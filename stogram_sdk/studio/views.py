@@ -19,7 +19,7 @@ from stogram_sdk.database import current_time
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import StogramError
 from stogram_sdk.messages import delete_message, edit_message
-from stogram_sdk.models import ChatMember, Message, User
+from stogram_sdk.models import Chat, ChatMember, Message, User
 from stogram_sdk.studio import cells
 from stogram_sdk.studio.filters import filters_of, name_of, only
 from stogram_sdk.studio.rows import (
@@ -46,7 +46,7 @@ class Home(AdminIndexView):
     @expose()
     def index(self) -> str:
         words = request.args.get("words", "").strip()
-        searched = TABLES[0], TABLES[1], TABLES[3]
+        searched = [TABLE_OF[model] for model in (User, Chat, Message)]
         found = [(table, find(table, words, FEW)) for table in searched] if words else []
         return str(
             self.render(

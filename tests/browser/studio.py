@@ -199,7 +199,6 @@ def test_a_row_is_changed_and_one_is_deleted(writer: Person, cast: Cast) -> None
     writer.open(f"/message/details/?id={cast.plan.id}")
     writer.click("Edit")
     writer.types("textarea[name=content]", "A new #plan")
-    writer.picture("edit")
     writer.element("form input[type=submit]").click()
     writer.reads("successfully saved")
     assert sdk.Message.get_by_id(cast.plan.id).hashtags == ["plan"]
