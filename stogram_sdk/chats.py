@@ -225,6 +225,9 @@ def update_chat(
     Each has up to 1,024 characters; `avatar` is the address of a picture. The chat moves up in the
     server's own list, as after its own changes. Returns the row. Raises `NotFound` for a chat the
     user is not in, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+
+    >>> update_chat(anna.id, chat.id, name="Releases").name
+    'Releases'
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -249,6 +252,9 @@ def delete_chat(user_id: str, chat_id: str) -> bool:
 
     It takes seconds for each 100,000 messages; `session(statement_timeout=...)` gives it the time.
     Returns whether there was such a chat of the user. Raises `NotAllowed` by role, `InvalidInput`.
+
+    >>> delete_chat(anna.id, chat.id)
+    True
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

@@ -184,6 +184,9 @@ def _session(statement_timeout: float | None = None) -> Iterator[None]:
 def pool_status() -> PoolStatus:
     """How many connections of this process are in use and idle, how many calls wait for one, and
     the most there may be; nothing is sent.
+
+    >>> pool_status().waiting
+    0
     """
     status: PoolStatus = current_database().status()
     return status
@@ -195,6 +198,8 @@ def check_health(*, timeout: float = 1.0) -> None:
     `timeout` (seconds) holds for all of it, whatever the network does.
     Raises `Unavailable`, which says what is in the way; `InvalidInput` for a `timeout` that is not
     a positive number.
+
+    >>> check_health(timeout=5)
     """
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise InvalidInput("timeout must be a positive number of seconds", field="timeout")

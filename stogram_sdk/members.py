@@ -226,6 +226,9 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     When the owner leaves, the admin who joined first becomes owner, or else the member who joined
     first; also if the account of the owner is gone. Returns whether the user was in the chat.
     Raises `NotAllowed` for a PRIVATE chat, `InvalidInput`.
+
+    >>> leave_chat(boris.id, chat.id)
+    True
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

@@ -276,6 +276,10 @@ def list_scheduled(
 
     Each is as `send_message` returns it. Those in chats that the user has left do not show. Raises
     `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
+    >>> [waiting.content for waiting in list_scheduled(anna.id)]
+    ['Good morning']
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)
@@ -299,6 +303,11 @@ def reschedule_message(
     Returns the row as `send_message` does. Raises `NotFound` for a message that the user does not
     see there, `NotAllowed` for one that was sent already or is of somebody else and in a CHANNEL,
     `Blocked` in a PRIVATE chat, `InvalidInput`.
+
+    >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
+    >>> later = tomorrow + timedelta(days=1)
+    >>> reschedule_message(anna.id, chat.id, plan.id, later).scheduled_for > tomorrow
+    True
     """
     values = {
         "user_id": valid_id(user_id, "user_id"),

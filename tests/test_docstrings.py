@@ -22,7 +22,8 @@ def names(engine: str) -> dict[str, Any]:
     chat = make_chat(anna, boris, name="Release team")
     message = sdk.send_message(anna.id, chat.id, "@boris, the #Release is ready")
     cast = {"anna": anna, "boris": boris, "maria": maria, "chat": chat, "message": message}
-    times = {"UTC": UTC, "datetime": datetime, "tomorrow": datetime.now(UTC) + timedelta(days=1)}
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    times = {"UTC": UTC, "datetime": datetime, "timedelta": timedelta, "tomorrow": tomorrow}
     return {name: getattr(sdk, name) for name in sdk.__all__} | cast | times
 
 
