@@ -8,7 +8,7 @@ SIZES := 10000 100000 1000000
 LARGE := 10000000
 SECONDS := 1
 
-.PHONY: demo test coverage quick test-prisma test-pgbouncer test-settings test-strict test-sdist check check-package \
+.PHONY: demo test coverage quick test-browser test-prisma test-pgbouncer test-settings test-strict test-sdist check check-package \
 	soak service bench bench-large clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
@@ -58,6 +58,11 @@ $(VENV)/prisma/node_modules: $(VENV)/installed tests/prisma/package.json
 	cp tests/prisma/package.json $(VENV)/prisma
 	cd $(VENV)/prisma && npm install --ignore-scripts --no-audit --no-fund --no-package-lock
 	touch $@
+
+# The studio in a real browser: Chromium and its driver, as Debian has them.
+# With STOGRAM_PICTURES=1 the pictures in docs/studio are made anew.
+test-browser: $(VENV)/installed
+	$(RUN) -m pytest tests/browser/studio.py
 
 # The same with every warning an error: none of ours, no connection or file left open.
 test-strict: $(VENV)/installed

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
 from stogram_sdk import __version__
-from stogram_sdk.errors import StogramError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        from stogram_sdk.command.failing import errors_in_one_line
+        from stogram_sdk.command.signals import ended_by_signals
+
+        with errors_in_one_line(), ended_by_signals():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="stogram_sdk %(version)s")
 def main() -> None:
     """Tools for the database of a Stogram server.
@@ -23,24 +30,45 @@ def main() -> None:
     The database is the one that $STOGRAM_DATABASE_URL or $DATABASE_URL names.
 
     Exit status: 0 if it is done or there was nothing to do, 1 if it was refused or failed, 2 if the
-    command was not understood.
+    command was not understood, 130 or 143 if it was stopped by Ctrl-C or SIGTERM.
     """
+
+
+def _as_json(command: Any) -> Any:
+    return click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")(command)
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _names_of_migrations(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """What the shell completes."""
+    from stogram_sdk.schema.migration import shipped_migrations
+
+    return [name for name in shipped_migrations() if name.startswith(incomplete)]
 
 
 @main.command()
-@click.option("--name", help="The last one to apply (default: all that are pending).")
+@click.option(
+    "--name",
+    shell_complete=_names_of_migrations,
+    help="The last one to apply (default: all that are pending).",
+)
 @click.option("--fake", is_flag=True, help="Change no table: only note them as done.")
 def migrate(name: str | None, fake: bool) -> None:
-    """Apply the migrations that are pending; names each one and each of its steps.
+    """Apply the pending migrations.
 
-    Functions and triggers of earlier ones are made anew where they are not those of this package.
-    It can be stopped at any time and started again: what is done stays done. If something is in the
-    way it says so before anything is touched.
+    It names each one and each of its steps. Functions and triggers of earlier ones are made anew
+    where they are not those of this package. It can be stopped at any time and started again: what
+    is done stays done. If something is in the way it says so before anything is touched.
     """
     from stogram_sdk.command.migrate import migrate as run
-    from stogram_sdk.command.tables import steps_shown
+    from stogram_sdk.command.progress import steps_shown
 
-    with _errors_in_one_line(), steps_shown():
+    with steps_shown():
         last = _migrations_named(name)[-1]
         applied, renewed = run(click.echo, last=last, fake=fake)
     verb = "noted as done" if fake else "applied"
@@ -62,20 +90,26 @@ def rollback(count: int) -> None:
     It refuses to lose data unless STOGRAM_ALLOW_DATA_LOSS is 1.
     """
     from stogram_sdk.command.migrate import rollback as run
-    from stogram_sdk.command.tables import steps_shown
+    from stogram_sdk.command.progress import steps_shown
 
-    with _errors_in_one_line(), steps_shown():
+    with steps_shown():
         undone = run(click.echo, count=count)
     click.echo(_how_many(undone, "taken back") if undone else "nothing to do: no migration is done")
 
 
 @main.command()
-def status() -> None:
-    """Which migrations are done? Changes nothing; whether they did what they should, ask check."""
+@_as_json
+def status(as_json: bool) -> None:
+    """Name the migrations that are done and pending.
+
+    It changes nothing. Whether they did what they should, ask check.
+    """
     from stogram_sdk.command.migrate import status as look
 
-    with _errors_in_one_line():
-        found = look()
+    found = look()
+    if as_json:
+        _print_json({"done": found.done, "pending": found.pending})
+        return
     for name in found.done:
         click.echo(f"[x] {name}")
     for name in found.pending:
@@ -85,22 +119,27 @@ def status() -> None:
 
 @main.command()
 def migrations() -> None:
-    """Print the directory of the migrations: pw_migrate migrate --directory "$(...)"."""
+    """Print the directory of the migrations.
+
+    It is for Peewee's own command: pw_migrate migrate --directory "$(stogram migrations)".
+    """
     from stogram_sdk.schema.migration import migrations_directory
 
     click.echo(migrations_directory())
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_as_json
 def check(as_json: bool) -> None:
-    """Compare the database with the models: exit status 0 if they agree; changes nothing."""
+    """Compare the database with the models.
+
+    It changes nothing. Exit status: 0 if they agree, else 1.
+    """
     from stogram_sdk.command.check import check as look
 
-    with _errors_in_one_line():
-        report = look()
+    report = look()
     if as_json:
-        click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+        _print_json(report.as_dict())
     else:
         from stogram_sdk.command.tables import print_report
 
@@ -109,22 +148,24 @@ def check(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_names_of_migrations)
 @click.option("--rollback", is_flag=True, help="The SQL that takes the migration back.")
 def sql(name: str | None, rollback: bool) -> None:
-    """Print the SQL of a migration (default: of all) for PostgreSQL, to read or to give to psql."""
+    """Print the SQL of a migration, or of all.
+
+    It is for PostgreSQL: to read, or to give to psql.
+    """
     from stogram_sdk.command.script import migration_script, rollback_script
     from stogram_sdk.engine.database_url import read_database_url
     from stogram_sdk.schema.migration import shipped_migrations
     from stogram_sdk.schema.postgres import PostgresSchema
 
-    with _errors_in_one_line():
-        schema = PostgresSchema(read_database_url().schema_name)
-        chosen = _migrations_named(name)
-        known = shipped_migrations()
-        write = rollback_script if rollback else migration_script
-        for each in reversed(chosen) if rollback else chosen:
-            click.echo(write(each, known[each], schema))
+    schema = PostgresSchema(read_database_url().schema_name)
+    chosen = _migrations_named(name)
+    known = shipped_migrations()
+    write = rollback_script if rollback else migration_script
+    for each in reversed(chosen) if rollback else chosen:
+        click.echo(write(each, known[each], schema))
 
 
 @main.command()
@@ -134,17 +175,22 @@ def sql(name: str | None, rollback: bool) -> None:
     metavar="TIME",
     help="Only messages sent or changed in this time: 10m, 2h, 3d. It reads the table once.",
 )
-def backfill(dry_run: bool, since: str | None) -> None:
-    """Find the mentions and hashtags of messages from before the migration, or of the server.
+@_as_json
+def backfill(dry_run: bool, since: str | None, as_json: bool) -> None:
+    """Find the mentions and hashtags of older messages.
 
-    What is stored stays; what is missing is added. It can be stopped at any time, and goes on where
-    it was. What the server edits or sends by socket is found by a call every minute with --since.
+    These are from before the migration, or the server has sent or edited them. What is stored
+    stays; what is missing is added. It can be stopped at any time, and goes on where it was. What
+    the server edits or sends by socket is found by a call every minute with --since.
     """
     from stogram_sdk.command.backfill import backfill as run
-    from stogram_sdk.command.tables import progress
+    from stogram_sdk.command.progress import progress
 
-    with _errors_in_one_line(), progress("messages") as advance:
+    with progress("messages") as advance:
         result = run(dry_run=dry_run, since=_time(since), advance=advance)
+    if as_json:
+        _print_json({"looked_at": result.looked_at, "changed": result.changed, "dry_run": dry_run})
+        return
     verb = "would change" if dry_run else "changed"
     click.echo(f"{result.looked_at} messages looked at, {result.changed} {verb}")
 
@@ -152,14 +198,16 @@ def backfill(dry_run: bool, since: str | None) -> None:
 @main.command("search-index")
 @click.option("--drop", is_flag=True, help="Drop it.")
 def search_index(drop: bool) -> None:
-    """Make the index for searches by text: rare words are found in milliseconds.
+    """Make the index for searches by text.
 
-    It is made beside a running server, can be stopped at any time and started again. Searches use
-    it as soon as it is there; without it they read the messages of the user's chats.
+    With it rare words are found in milliseconds. It is made beside a running server, can be stopped
+    at any time and started again. Searches use it as soon as it is there; without it they read the
+    messages of the user's chats.
     """
+    from stogram_sdk.command.progress import running
     from stogram_sdk.command.search_index import drop_search_index, make_search_index
 
-    with _errors_in_one_line():
+    with running("the search index"):
         changed = drop_search_index() if drop else make_search_index()
     done, already = ("dropped", "is not there") if drop else ("made", "is there already")
     click.echo(f"the search index {f'was {done}' if changed else already}")
@@ -185,24 +233,38 @@ def _time(text: str | None) -> timedelta | None:
 )
 @click.option("--search-index", is_flag=True, help="With the index of `stogram search-index`.")
 def prisma(directory: Path | None, search_index: bool) -> None:
-    """What the server's Prisma must know of the migrations, so that it finds no drift.
+    """Tell the server's Prisma of the migrations.
 
-    It prints the lines for schema.prisma, and the SQL of a migration of Prisma's own. With --write
-    it adds to schema.prisma what is not there yet, and makes migrations/<time>_stogram_sdk.
+    Then it finds no drift. This prints the lines for schema.prisma, and the SQL of a migration of
+    Prisma's own. With --write it adds to schema.prisma what is not there yet, and makes
+    migrations/<time>_stogram_sdk.
     """
     from stogram_sdk.command.prisma import migration_sql, schema_lines, write
 
-    with _errors_in_one_line():
-        if directory is None:
-            click.echo("// schema.prisma: add what is not there yet\n")
-            click.echo(schema_lines(search_index=search_index))
-            click.echo("-- migrations/<time>_stogram_sdk/migration.sql\n")
-            click.echo(migration_sql(search_index=search_index), nl=False)
-            return
-        written = write(directory, search_index=search_index)
+    if directory is None:
+        click.echo("// schema.prisma: add what is not there yet\n")
+        click.echo(schema_lines(search_index=search_index))
+        click.echo("-- migrations/<time>_stogram_sdk/migration.sql\n")
+        click.echo(migration_sql(search_index=search_index), nl=False)
+        return
+    written = write(directory, search_index=search_index)
     click.echo(f"amended {written.schema}, and wrote {written.migration}")
     click.echo("Where `stogram migrate` has run, tell Prisma that it is done:")
     click.echo(f"    npx prisma migrate resolve --applied {written.migration.name}")
+
+
+@main.command()
+@click.option("--write", is_flag=True, help="Let it change rows (default: it only reads).")
+@click.option("--host", default="127.0.0.1", help="Where it is reached (default: this machine).")
+@click.option("--port", default=8765, help="On which port (default: 8765; 0: a free one).")
+def studio(write: bool, host: str, port: int) -> None:
+    """Look at the database in a browser.
+
+    It prints the address to open, which holds a token. It needs `pip install stogram-sdk[studio]`.
+    """
+    from stogram_sdk.studio.serving import serve
+
+    serve(host=host, port=port, write=write)
 
 
 def _migrations_named(name: str | None) -> list[str]:
@@ -219,17 +281,6 @@ def _migrations_named(name: str | None) -> list[str]:
 def _how_many(migrations: list[str], verb: str) -> str:
     number = len(migrations)
     return f"{number} migration{'' if number == 1 else 's'} {verb}"
-
-
-@contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    from stogram_sdk.command.signals import ended_by_signals
-
-    try:
-        with ended_by_signals():
-            yield
-    except StogramError as error:
-        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -97,6 +97,9 @@ def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
     In the private chat of the two, neither can write. Returns the row, with `user` and `blocked`,
     and whether it was made by this call. Raises `NotFound` if there is no such user,
     `InvalidInput`, also for oneself.
+
+    >>> block_user(anna.id, boris.id)
+    (<BlockedUser user='anna' blocked='boris'>, True)
     """
     valid_id(user_id, "user_id")
     if valid_id(blocked_id, "blocked_id") == user_id:
@@ -122,6 +125,9 @@ def unblock_user(user_id: str, blocked_id: str) -> bool:
     """Take a block back: messages of the other that were not read count as unread again.
 
     Returns whether there was a block. Raises `InvalidInput`.
+
+    >>> unblock_user(anna.id, boris.id)
+    False
     """
     return bool(
         _unblock_user.run(
@@ -132,7 +138,11 @@ def unblock_user(user_id: str, blocked_id: str) -> bool:
 
 @operation
 def is_blocked(user_id: str, other_id: str) -> bool:
-    """Whether the first has blocked the second. Raises `InvalidInput`."""
+    """Whether the first has blocked the second. Raises `InvalidInput`.
+
+    >>> is_blocked(anna.id, boris.id)
+    False
+    """
     block = _is_blocked.first(
         user_id=valid_id(user_id, "user_id"), blocked_id=valid_id(other_id, "other_id")
     )
@@ -141,7 +151,11 @@ def is_blocked(user_id: str, other_id: str) -> bool:
 
 @operation
 def is_blocked_either(user_id: str, other_id: str) -> bool:
-    """Whether one of the two has blocked the other. Raises `InvalidInput`."""
+    """Whether one of the two has blocked the other. Raises `InvalidInput`.
+
+    >>> is_blocked_either(anna.id, boris.id)
+    False
+    """
     block = _is_blocked_either.first(
         user_id=valid_id(user_id, "user_id"), other_id=valid_id(other_id, "other_id")
     )
@@ -153,6 +167,9 @@ def blocked_among(user_id: str, other_ids: Iterable[str]) -> set[str]:
     """Which of these users the user has blocked, as a set of ids.
 
     Raises `InvalidInput`, also for more than 10,000 ids.
+
+    >>> blocked_among(anna.id, [boris.id, maria.id])
+    set()
     """
     rows = _blocked_among.all(
         user_id=valid_id(user_id, "user_id"), other_ids=valid_ids(other_ids, "other_ids")
@@ -167,6 +184,9 @@ def list_blocked_users(
     """The profiles of the users whom the user has blocked, the latest block first.
 
     Raises `InvalidInput`.
+
+    >>> list_blocked_users(anna.id)
+    <Page of 0>
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)

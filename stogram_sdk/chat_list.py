@@ -211,6 +211,9 @@ def list_chats(
     users archive chats: these are listed with `is_archived=True`, and only then.
     Returns a page of `ChatSummary`, each with the unread count, at most 1,000.
     Raises `NotFound` for a folder that is not the user's, `InvalidInput`.
+
+    >>> [(line.chat.name, line.unread_count) for line in list_chats(boris.id)]
+    [('Release team', 1)]
     """
     valid_id(user_id, "user_id")
     valid_flag(unread_only, "unread_only")
@@ -255,6 +258,9 @@ def get_chat(user_id: str, chat_id: str) -> ChatSummary:
     """One chat of the user, as `list_chats` has it; also one that is archived.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> get_chat(boris.id, chat.id).unread_count
+    1
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

@@ -258,6 +258,9 @@ def get_chat_settings(user_id: str, chat_id: str) -> ChatSettings:
     """The user's settings for the chat; if there are none, a row of defaults, which is not stored.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> get_chat_settings(boris.id, chat.id).unread_count
+    1
     """
     row = _get_chat_settings.first(**_pair(user_id, chat_id))
     if row is None:
@@ -271,6 +274,9 @@ def mute_chat(user_id: str, chat_id: str) -> ChatSettings:
     """Stop notifying the user of messages in this chat. Returns the row.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> mute_chat(anna.id, chat.id).is_muted
+    True
     """
     return _change(_set_muted, user_id, chat_id, is_muted=True)
 
@@ -280,13 +286,20 @@ def unmute_chat(user_id: str, chat_id: str) -> ChatSettings:
     """Notify the user of this chat again. Returns the row.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> unmute_chat(anna.id, chat.id).is_muted
+    False
     """
     return _change(_set_muted, user_id, chat_id, is_muted=False)
 
 
 @operation
 def unmute_all_chats(user_id: str) -> int:
-    """Unmute every chat of the user. Returns how many were muted. Raises `InvalidInput`."""
+    """Unmute every chat of the user. Returns how many were muted. Raises `InvalidInput`.
+
+    >>> unmute_all_chats(anna.id)
+    0
+    """
     return _unmute_all_chats.run(user_id=valid_id(user_id, "user_id"), now=current_time())
 
 
@@ -295,6 +308,9 @@ def set_favorite(user_id: str, chat_id: str, is_favorite: bool = True) -> ChatSe
     """Put the chat among the user's favorites, or take it out. Returns the row.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> set_favorite(anna.id, chat.id).is_favorite
+    True
     """
     valid_flag(is_favorite, "is_favorite")
     return _change(_set_favorite, user_id, chat_id, is_favorite=is_favorite)
@@ -307,6 +323,9 @@ def toggle_favorite(user_id: str, chat_id: str) -> ChatSettings:
     Returns the row. Every call turns it once, also when several run at the same time. So a repeated
     call undoes the first; `set_favorite` can be repeated.
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> toggle_favorite(anna.id, chat.id).is_favorite
+    True
     """
     return _change(_toggle_favorite, user_id, chat_id)
 
@@ -319,6 +338,9 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
     deleted message still marks its place. Returns the row with the unread count after it.
     Raises `NotFound` for a chat the user is not in and for a message that is not there,
     `InvalidInput`.
+
+    >>> mark_read(boris.id, chat.id).unread_count
+    0
     """
     values = _pair(user_id, chat_id)
     read = _mark_read
@@ -341,6 +363,9 @@ def recount_unread(user_id: str, chat_id: str | None = None) -> int:
     It does so for the user's settings of one chat or of all. Nothing that this package returns
     depends on the column. Returns how many rows changed. Raises `NotFound` for a chat the user is
     not in, `InvalidInput`.
+
+    >>> recount_unread(boris.id)  # it was right
+    0
     """
     valid_id(user_id, "user_id")
     if chat_id is None:
@@ -357,6 +382,9 @@ def unread_totals(user_id: str) -> UnreadTotals:
     """How many messages the user has not read, over all the chats they are in.
 
     At most 1,000 of each chat are counted. Raises `InvalidInput`.
+
+    >>> unread_totals(boris.id)
+    UnreadTotals(all=1, unmuted=1, mentions=1)
     """
     valid_id(user_id, "user_id")
     rows = _unread_totals.all(user_id=user_id)

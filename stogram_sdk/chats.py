@@ -127,6 +127,9 @@ def create_chat(
     A PRIVATE chat takes exactly one other member, and two users have only one: if it is there
     already, it is returned as it is. Returns the row. Raises `NotFound` for an unknown user,
     `Blocked` if somebody has blocked the owner and the chat is not PRIVATE, `InvalidInput`.
+
+    >>> create_chat(anna.id, ChatType.CHANNEL, member_ids=[boris.id], name="News").name
+    'News'
     """
     valid_id(owner_id, "owner_id")
     chat_type = valid_enum(ChatType, type, "type")
@@ -152,6 +155,10 @@ def open_private_chat(user_id: str, other_id: str, *, is_secret: bool = False) -
     Returns the chat and whether it was made by this call; two callers at once get the same one.
     The chat can be opened despite a block, but nobody can write in it then.
     Raises `NotFound` for an unknown user, `InvalidInput`, also for oneself.
+
+    >>> private, is_new = open_private_chat(anna.id, boris.id)
+    >>> is_new, open_private_chat(boris.id, anna.id)[1]
+    (True, False)
     """
     valid_id(user_id, "user_id")
     if valid_id(other_id, "other_id") == user_id:
@@ -218,6 +225,9 @@ def update_chat(
     Each has up to 1,024 characters; `avatar` is the address of a picture. The chat moves up in the
     server's own list, as after its own changes. Returns the row. Raises `NotFound` for a chat the
     user is not in, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+
+    >>> update_chat(anna.id, chat.id, name="Releases").name
+    'Releases'
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -242,6 +252,9 @@ def delete_chat(user_id: str, chat_id: str) -> bool:
 
     It takes seconds for each 100,000 messages; `session(statement_timeout=...)` gives it the time.
     Returns whether there was such a chat of the user. Raises `NotAllowed` by role, `InvalidInput`.
+
+    >>> delete_chat(anna.id, chat.id)
+    True
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

@@ -33,6 +33,11 @@ class Database(peewee.DatabaseProxy):
     the pool at the end.
     """
 
+    def __repr__(self) -> str:
+        if self.obj is None:
+            return "<Database: not connected>"
+        return f"<Database: {self.obj.dialect.name}, {self.obj.database}>"
+
     def atomic(self, *args: Any, **options: Any) -> Any:
         return _unit(lambda database: database.atomic(*args, **options))
 
@@ -111,6 +116,10 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
 
     Raises `InvalidInput` for a URL or option that cannot be right, `Unavailable` if the database
     cannot be reached.
+
+    >>> connect("sqlite:///:memory:", statement_timeout=2)
+    >>> db
+    <Database: sqlite, :memory:>
     """
     _require_no_transaction()
     bind(reached_database(url, **options))
@@ -155,6 +164,10 @@ def session(*, statement_timeout: float | None = None) -> Unit[None]:
     It belongs to the thread and to the asyncio task that enters it. A `StogramError` says so where
     it is left elsewhere, where another task makes a call inside it, and where it decorates a
     coroutine or generator.
+
+    >>> with session():
+    ...     User.get_by_id(anna.id).username
+    'anna'
     """
     return Unit(current_database, lambda: _session(statement_timeout))
 
@@ -171,6 +184,9 @@ def _session(statement_timeout: float | None = None) -> Iterator[None]:
 def pool_status() -> PoolStatus:
     """How many connections of this process are in use and idle, how many calls wait for one, and
     the most there may be; nothing is sent.
+
+    >>> pool_status().waiting
+    0
     """
     status: PoolStatus = current_database().status()
     return status
@@ -182,6 +198,8 @@ def check_health(*, timeout: float = 1.0) -> None:
     `timeout` (seconds) holds for all of it, whatever the network does.
     Raises `Unavailable`, which says what is in the way; `InvalidInput` for a `timeout` that is not
     a positive number.
+
+    >>> check_health(timeout=5)
     """
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise InvalidInput("timeout must be a positive number of seconds", field="timeout")
@@ -207,7 +225,10 @@ def check_health(*, timeout: float = 1.0) -> None:
 
 
 def close() -> None:
-    """Close all connections; a connection at work in another thread closes when it is done."""
+    """Close all connections; a connection at work in another thread closes when it is done.
+
+    >>> close()
+    """
     _require_no_transaction()
     if db.obj is not None:
         db.obj.close_all()
@@ -226,6 +247,11 @@ def transaction() -> Unit[None]:
     if the connection was lost at the commit, since nobody knows then whether that happened. See
     `retrying` for a unit that runs again when it conflicts with another. It belongs to a thread and
     task, as `session()` does.
+
+    >>> with transaction():
+    ...     folder = create_folder(anna.id, "Work")
+    ...     move_to_folder(anna.id, chat.id, folder.id).unread_count
+    0
     """
     return Unit(current_database, _transaction)
 

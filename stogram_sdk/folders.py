@@ -167,6 +167,10 @@ def create_folder(
 
     A name has 1 to 64 characters without line breaks, a color is `#rrggbb`. Raises `NotFound` for
     an unknown user, `InvalidInput`.
+
+    >>> folder = create_folder(anna.id, "Work", color="#22aa55")
+    >>> folder.name, folder.order
+    ('Work', 0)
     """
     folder: Folder | None = _create_folder.first(
         id=new_id(),
@@ -193,6 +197,10 @@ def update_folder(
     """Change a folder; what is not given stays, None clears color and icon. Returns the row.
 
     Raises `NotFound` for a folder that is not the user's, `InvalidInput`.
+
+    >>> folder = create_folder(anna.id, "Work")
+    >>> update_folder(anna.id, folder.id, name="Office").name
+    'Office'
     """
     valid_id(user_id, "user_id")
     valid_id(folder_id, "folder_id")
@@ -217,6 +225,10 @@ def reorder_folders(user_id: str, folder_ids: Iterable[str]) -> list[Folder]:
 
     Returns the rows in the new order. Raises `InvalidInput`, also if a folder is missing, twice
     or not the user's.
+
+    >>> first, second = create_folder(anna.id, "Home"), create_folder(anna.id, "Work")
+    >>> [folder.name for folder in reorder_folders(anna.id, [second.id, first.id])]
+    ['Work', 'Home']
     """
     valid_id(user_id, "user_id")
     ids = valid_ids(folder_ids, "folder_ids", each_once=True)
@@ -239,6 +251,10 @@ def delete_folder(user_id: str, folder_id: str) -> bool:
     """Delete a folder; its chats stay, without folder.
 
     Returns whether the user had it. Raises `InvalidInput`.
+
+    >>> folder = create_folder(anna.id, "Work")
+    >>> delete_folder(anna.id, folder.id)
+    True
     """
     return bool(
         _delete_folder.run(
@@ -252,6 +268,10 @@ def list_folders(user_id: str) -> list[FolderSummary]:
     """The user's folders in their order, each with its chats (the oldest first) and unread count.
 
     Raises `InvalidInput`.
+
+    >>> folder = create_folder(anna.id, "Work")
+    >>> [(line.folder.name, line.unread_count) for line in list_folders(anna.id)]
+    [('Work', 0)]
     """
     found: dict[str, tuple[Folder, list[Chat], list[int]]] = {}
     for folder, chat, unread in _list_folders.all(user_id=valid_id(user_id, "user_id")):
@@ -268,6 +288,10 @@ def move_to_folder(user_id: str, chat_id: str, folder_id: str | None) -> ChatSet
 
     Returns the chat's settings. Raises `NotFound` for a chat the user is not in and for a folder
     that is not theirs, `InvalidInput`.
+
+    >>> folder = create_folder(anna.id, "Work")
+    >>> move_to_folder(anna.id, chat.id, folder.id).folder_id == folder.id
+    True
     """
     pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
     move = _take_out_of_folder
@@ -287,6 +311,9 @@ def remove_from_folder(user_id: str, chat_id: str) -> bool:
     """Take a chat out of its folder. Returns whether it was in one.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> remove_from_folder(anna.id, chat.id)
+    False
     """
     pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
     if _remove_from_folder.run(now=current_time(), **pair):

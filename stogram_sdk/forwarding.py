@@ -92,6 +92,11 @@ def forward_messages(
     Returns the new messages in their order, each as `send_message` returns it. Raises `NotFound`
     for a chat the user is not in and a message that they do not see there, `NotAllowed` for what is
     not forwarded and in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
+
+    >>> news = create_chat(anna.id, ChatType.CHANNEL, name="News")
+    >>> (copy,) = forward_messages(anna.id, chat.id, [message.id], news.id)
+    >>> copy.chat.name, copy.content
+    ('News', '@boris, the #Release is ready')
     """
     valid_id(user_id, "user_id")
     valid_id(from_chat_id, "from_chat_id")

@@ -125,6 +125,9 @@ def get_message(user_id: str, chat_id: str, message_id: str) -> Message:
 
     Raises `NotFound` for a message that the user does not see there: also one that is deleted or
     still to be sent, which `list_scheduled` has. Raises `InvalidInput`.
+
+    >>> get_message(boris.id, chat.id, message.id).sender.display_name
+    'Anna'
     """
     ids = _ids(user_id, chat_id, message_id)
     row = _get_message.first(**ids)
@@ -157,6 +160,9 @@ def list_messages(
     on to older messages and `previous_cursor` to newer ones; each is None where there are none, and
     on a page without messages. Raises `NotFound` for a chat the user is not in and for a message
     that is not there, `InvalidInput`, also for `around` and `cursor` together.
+
+    >>> [(each.sender.username, each.content) for each in list_messages(anna.id, chat.id)]
+    [('anna', '@boris, the #Release is ready')]
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -221,6 +227,10 @@ def list_replies(
 
     Each is as `send_message` returns it. Raises `NotFound` for a message that the user does not see
     there, also a deleted one, `InvalidInput`.
+
+    >>> reply = send_message(boris.id, chat.id, "Thanks!", reply_to_id=message.id)
+    >>> [found.content for found in list_replies(anna.id, chat.id, message.id)]
+    ['Thanks!']
     """
     ids = _ids(user_id, chat_id, message_id)
     valid_limit(limit)

@@ -166,6 +166,10 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
     Returns how many were written by this call. Raises `NotFound` for a chat the user is not in, an
     unknown sender and an unknown `reply_to_id`, `NotAllowed` by role, `Blocked` in a PRIVATE chat,
     `AlreadyExists` for the id of another message, `InvalidInput`.
+
+    >>> old = ImportedMessage("old-1", anna.id, datetime(2020, 1, 1, tzinfo=UTC), "Hello")
+    >>> import_messages(anna.id, chat.id, [old])
+    1
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

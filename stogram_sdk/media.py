@@ -32,6 +32,11 @@ def list_media(
 
     Each is as `send_message` returns it. Raises `NotFound` for a chat the user is not in,
     `InvalidInput`.
+
+    >>> photo = {"type": MessageType.IMAGE, "file_url": "/files/cake.jpg"}
+    >>> sent = send_message(anna.id, chat.id, **photo)
+    >>> [found.file_url for found in list_media(boris.id, chat.id)]
+    ['/files/cake.jpg']
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

@@ -140,6 +140,9 @@ def add_member(
     member, earlier messages count as read. Raises `NotFound` for a chat the user is not in and for
     an unknown member, `NotAllowed` by role and for a PRIVATE chat, `Blocked` if the new member has
     blocked the user, `AlreadyExists` for a member with another role, which stays, `InvalidInput`.
+
+    >>> add_member(anna.id, chat.id, maria.id).role.value
+    'MEMBER'
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -197,6 +200,9 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
 
     Their messages stay. Returns whether they were in the chat. Raises `NotFound` for a chat the
     user is not in, `NotAllowed` by role, for the owner and for a PRIVATE chat, `InvalidInput`.
+
+    >>> remove_member(anna.id, chat.id, boris.id)
+    True
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -220,6 +226,9 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     When the owner leaves, the admin who joined first becomes owner, or else the member who joined
     first; also if the account of the owner is gone. Returns whether the user was in the chat.
     Raises `NotAllowed` for a PRIVATE chat, `InvalidInput`.
+
+    >>> leave_chat(boris.id, chat.id)
+    True
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -242,6 +251,9 @@ def list_members(
     """The members of a chat with the profiles that the user may see; those who joined last first.
 
     Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> sorted(line.profile.username for line in list_members(anna.id, chat.id))
+    ['anna', 'boris']
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")

@@ -265,6 +265,10 @@ def send_message(
     as long as it is visible. Raises `NotFound` for a chat the sender is not in and for a
     `reply_to_id` that is no visible message there, `NotAllowed` in a CHANNEL, `Blocked` in a
     PRIVATE chat, `AlreadyExists` for the id of another message, `InvalidInput`.
+
+    >>> sent = send_message(boris.id, chat.id, "Thanks! #done", reply_to_id=message.id)
+    >>> sent.hashtags, sent.reply_to.sender.username
+    (['done'], 'anna')
     """
     valid_id(sender_id, "sender_id")
     valid_id(chat_id, "chat_id")
@@ -314,6 +318,9 @@ def post_system_message(chat_id: str, content: str) -> Message:
     whatever blocks and roles say; nobody edits it or pins it. It is unread for the other members.
     Returns the row. Raises `NotFound` for an unknown chat and for one without members,
     `InvalidInput`.
+
+    >>> post_system_message(chat.id, "Boris has joined").type.value
+    'SYSTEM'
     """
     valid_id(chat_id, "chat_id")
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
@@ -388,6 +395,9 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
     `send_message` does. Raises `NotFound` for a message that the user does not see (also a deleted
     one), `NotAllowed` for a message of somebody else or of type SYSTEM and in a CHANNEL, `Blocked`
     in a PRIVATE chat, `InvalidInput`.
+
+    >>> edit_message(anna.id, chat.id, message.id, "Tomorrow, @maria").mentions
+    ['maria']
     """
     values = _ids(user_id, chat_id, message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
@@ -426,6 +436,9 @@ def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
     message of the other. Returns whether the call deleted it: False if it was deleted already.
     Raises `NotFound` for a message that the user does not see, `NotAllowed` by role,
     `InvalidInput`.
+
+    >>> delete_message(anna.id, chat.id, message.id)
+    True
     """
     values = _ids(user_id, chat_id, message_id)
     if _delete_message.run(now=current_time(), no_tags=Tags(), **values):

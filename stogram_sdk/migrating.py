@@ -17,6 +17,9 @@ def migrate() -> list[str]:
     Raises `MigrationError` before anything is touched: if they cannot start from this schema, if
     another run is at work for longer than 30 s (`STOGRAM_MIGRATE_LOCK_TIMEOUT`), or inside a
     transaction. Raises `Unavailable` if the database cannot be reached.
+
+    >>> migrate()  # nothing is left to do
+    []
     """
     from stogram_sdk.schema.migration import renew
     from stogram_sdk.schema.router import router_of

@@ -37,6 +37,7 @@ from stogram_sdk.fields import (
     UtcDateTimeField,
     utc_now,
 )
+from stogram_sdk.reprs import repr_of
 from stogram_sdk.sealing import Attached, make_sealable
 from stogram_sdk.text import SEARCHED_WORDS
 
@@ -599,6 +600,8 @@ _index(PublishedMessage.lease_ends_at)
 
 for _model in MODELS:
     make_sealable(_model)
+    # Peewee gives each class one of its own, so it is no method of BaseModel.
+    _model.__repr__ = repr_of  # type: ignore[method-assign]
 
 
 def _use_schema(database: Any) -> None:

@@ -104,6 +104,9 @@ def users_to_notify(
     muted the chat or blocked the sender. On later servers the member's level of notification
     counts too. There is nobody to notify of a message that is silent, deleted, not sent yet or not
     in this chat. `limit` is up to 1,000. Raises `InvalidInput`.
+
+    >>> users_to_notify(chat.id, message.id) == [boris.id]
+    True
     """
     pair = valid_id(chat_id, "chat_id"), valid_id(message_id, "message_id")
     page = _page_of([pair], limit, cursor)
@@ -119,6 +122,9 @@ def users_to_notify_each(
     `messages` are pairs `(chat_id, message_id)`, the same ones for each page. The result has the
     users of the first message first, each as in `users_to_notify`; a page may hold those of several
     messages. `limit` is up to 1,000. Raises `InvalidInput`.
+
+    >>> users_to_notify_each([(chat.id, message.id)]) == [(message.id, boris.id)]
+    True
     """
     return _page_of(valid_pairs(messages, "messages"), limit, cursor)
 

@@ -106,6 +106,11 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
     Each run gets the same arguments: an iterator among them is used up by the first.
     Inside another transaction the function runs once, as a part of that one: the code that began
     it starts over.
+
+    >>> @retrying
+    ... def mute_all() -> None:
+    ...     mute_chat(anna.id, chat.id)
+    >>> mute_all()
     """
     require_plain_function(function)
 

@@ -21,6 +21,9 @@ T = TypeVar("T")
 #: Before every row of a list that is newest first, whatever the clocks of others say.
 START = (datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC), "")
 
+#: So many rows are in what a page says of itself.
+_SHOWN = 3
+
 #: Before every row of a list that is oldest first.
 BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), "")
 
@@ -40,6 +43,11 @@ class Page(list[T]):
         super().__init__(rows)
         self.next_cursor = next_cursor
         self.previous_cursor = previous_cursor
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self[:_SHOWN])) + (", ..." if len(self) > _SHOWN else "")
+        more = ", and more to come" if self.next_cursor else ""
+        return f"<Page of {len(self)}{more}{': ' if self else ''}{shown}>"
 
 
 def make_page(

@@ -118,6 +118,10 @@ def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMess
 
     Returns the row, with `user`, `chat` and `message`, and whether it was made by this call. Raises
     `NotFound` for a message the user does not see there, `InvalidInput`.
+
+    >>> pin, created = pin_message(boris.id, chat.id, message.id)
+    >>> created, pin_message(boris.id, chat.id, message.id)[1]
+    (True, False)
     """
     ids = _ids(user_id, chat_id, message_id)
     row = _pin_message.first(id=new_id(), now=current_time(), **ids)
@@ -134,13 +138,21 @@ def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMess
 
 @operation
 def unpin_message(user_id: str, chat_id: str, message_id: str) -> bool:
-    """Take one's pin off a message. Returns whether it was pinned. Raises `InvalidInput`."""
+    """Take one's pin off a message. Returns whether it was pinned. Raises `InvalidInput`.
+
+    >>> unpin_message(anna.id, chat.id, message.id)
+    False
+    """
     return bool(_unpin_message.run(**_ids(user_id, chat_id, message_id)))
 
 
 @operation
 def unpin_all_messages(user_id: str, chat_id: str) -> int:
-    """Take all one's pins out of a chat. Returns how many there were. Raises `InvalidInput`."""
+    """Take all one's pins out of a chat. Returns how many there were. Raises `InvalidInput`.
+
+    >>> unpin_all_messages(anna.id, chat.id)
+    0
+    """
     return _unpin_all_messages.run(
         user_id=valid_id(user_id, "user_id"), chat_id=valid_id(chat_id, "chat_id")
     )
@@ -154,6 +166,10 @@ def list_pinned_messages(
 
     Without `chat_id` the pins of all chats are listed. Deleted messages and chats that the user
     has left do not show. Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> pin, created = pin_message(boris.id, chat.id, message.id)
+    >>> [pin.message.content for pin in list_pinned_messages(boris.id)]
+    ['@boris, the #Release is ready']
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)

@@ -50,7 +50,11 @@ def _visible_profiles() -> Query:
 
 @operation
 def get_privacy(user_id: str) -> Privacy:
-    """What the user lets others see. Raises `NotFound`, `InvalidInput`."""
+    """What the user lets others see. Raises `NotFound`, `InvalidInput`.
+
+    >>> get_privacy(anna.id)
+    Privacy(show_online_status=True, show_profile_photo=True, show_last_seen=True)
+    """
     user: User | None = _get_privacy.first(user_id=valid_id(user_id, "user_id"))
     return _privacy(user, user_id)
 
@@ -66,6 +70,9 @@ def update_privacy(
     """Change what the user lets others see; what is not given stays.
 
     Returns all three as they are now. Raises `NotFound`, `InvalidInput`.
+
+    >>> update_privacy(anna.id, show_last_seen=False).show_last_seen
+    False
     """
     given = {
         "show_online_status": show_online_status,
@@ -90,6 +97,9 @@ def visible_profiles(viewer_id: str, user_ids: Iterable[str]) -> list[Profile]:
     They come in the order asked for, each user once, unknown ids left out. Photo, status and last
     seen are None where the owner hides them or has blocked the viewer; one's own profile is
     whole. Raises `InvalidInput`, also for more than 10,000 ids.
+
+    >>> [profile.display_name for profile in visible_profiles(boris.id, [anna.id])]
+    ['Anna']
     """
     valid_id(viewer_id, "viewer_id")
     ids = valid_ids(user_ids, "user_ids")

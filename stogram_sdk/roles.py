@@ -142,6 +142,9 @@ def set_role(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> Ch
     Returns the row, with `user` and `chat`. Raises `NotFound` for a chat the user is not in and for
     one who is no member, `NotAllowed` by role, for the owner's own role and for a PRIVATE chat,
     `InvalidInput`, also for OWNER, which `transfer_ownership` gives.
+
+    >>> set_role(anna.id, chat.id, boris.id, MemberRole.ADMIN).role.value
+    'ADMIN'
     """
     values = _ids(user_id, chat_id, member_id)
     new_role = valid_enum(MemberRole, role, "role")
@@ -166,6 +169,9 @@ def transfer_ownership(user_id: str, chat_id: str, member_id: str) -> ChatMember
     Returns the row of the new owner, with `user` and `chat`. If they are the owner already, as in a
     second call, nothing changes. Raises `NotFound` for a chat the user is not in and for one who is
     no member, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+
+    >>> transfer_ownership(anna.id, chat.id, boris.id)
+    <ChatMember user='boris' chat='Release team' role=OWNER>
     """
     values = _ids(user_id, chat_id, member_id)
     with atomic():

@@ -230,6 +230,9 @@ def to_dict(result: Any) -> Any:
     `{"items": [...], "next_cursor": ..., "previous_cursor": ...}`; `(row, created)`, lists and sets
     become lists. Times are ISO 8601 in UTC, as JavaScript writes them: `2024-03-01T12:00:00.000Z`.
     Enums are their text. Raises `InvalidInput` for anything else.
+
+    >>> to_dict(get_privacy(anna.id))
+    {'show_online_status': True, 'show_profile_photo': True, 'show_last_seen': True}
     """
     match result:
         case BaseModel():

@@ -233,6 +233,10 @@ def publish_scheduled(
     Returns the messages in the order in which they were sent, each as `send_message` returns it;
     none if there is nothing to do.
     Raises `InvalidInput`.
+
+    >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
+    >>> [sent.content for sent in publish_scheduled(now=tomorrow)]
+    ['Good morning']
     """
     moment = current_time() if now is None else valid_time(now, "now")
     valid_limit(limit)
@@ -254,6 +258,10 @@ def acknowledge_published(message_ids: Iterable[str]) -> int:
 
     There may be up to 10,000. It can be part of a transaction with your own writes: see the README.
     Returns how many were waiting for it. Raises `InvalidInput`.
+
+    >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
+    >>> acknowledge_published([sent.id for sent in publish_scheduled(now=tomorrow)])
+    1
     """
     ids = valid_ids(message_ids, "message_ids")
     with atomic():
@@ -268,6 +276,10 @@ def list_scheduled(
 
     Each is as `send_message` returns it. Those in chats that the user has left do not show. Raises
     `NotFound` for a chat the user is not in, `InvalidInput`.
+
+    >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
+    >>> [waiting.content for waiting in list_scheduled(anna.id)]
+    ['Good morning']
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)
@@ -291,6 +303,11 @@ def reschedule_message(
     Returns the row as `send_message` does. Raises `NotFound` for a message that the user does not
     see there, `NotAllowed` for one that was sent already or is of somebody else and in a CHANNEL,
     `Blocked` in a PRIVATE chat, `InvalidInput`.
+
+    >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
+    >>> later = tomorrow + timedelta(days=1)
+    >>> reschedule_message(anna.id, chat.id, plan.id, later).scheduled_for > tomorrow
+    True
     """
     values = {
         "user_id": valid_id(user_id, "user_id"),

@@ -365,6 +365,9 @@ def find_by_hashtag(
 
     `#Tag`, `tag` and `＃ＴＡＧ` find the same. Raises `NotFound` for a chat the user is not in,
     `InvalidInput`, also for what cannot be a hashtag, `Unavailable` while migration 003 is at work.
+
+    >>> [found.content for found in find_by_hashtag(boris.id, "#RELEASE")]
+    ['@boris, the #Release is ready']
     """
     tag = stored_hashtag(hashtag)
     return _page_of_tag(_find_by_hashtag.variant, user_id, chat_id, limit, cursor, tag=tag)
@@ -384,6 +387,9 @@ def find_by_mention(
     They come with sender and chat. The username may be in any case of letters, with or without the
     sign. Raises `NotFound` for a chat the user is not in, `InvalidInput`, `Unavailable` while
     migration 003 is at work.
+
+    >>> [found.sender.username for found in find_by_mention(boris.id)]
+    ['anna']
     """
     found = partial(_find_by_mention.variant, of_user=username is None)
     values = {}
@@ -410,6 +416,9 @@ def search_messages(
     messages come with sender and chat. For a rare word all messages of the user's chats are read,
     unless there is the index that `stogram search-index` makes. Raises `NotFound` for a chat the
     user is not in, `InvalidInput`.
+
+    >>> [found.content for found in search_messages(boris.id, "READY")]
+    ['@boris, the #Release is ready']
     """
     valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH)
     values = {"pattern": any_case_pattern(text), "plain": plain_part(text)}

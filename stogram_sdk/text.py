@@ -108,6 +108,9 @@ def extract_hashtags(text: str) -> list[str]:
     Returns them as they are stored: without the sign, as they were first written (in NFC), each
     once, in order of first appearance, at most 100. Two of them are one if `tag_key` is the same.
     Raises `InvalidInput` if `text` is not a string.
+
+    >>> extract_hashtags("#Plan, #Шоу and &#35;")
+    ['Plan', 'Шоу']
     """
     matches = _compiled(_HASHTAG).finditer(_string(text, "text"))
     return _first((match["word"] for match in matches), _stored)
@@ -119,6 +122,9 @@ def extract_mentions(text: str) -> list[str]:
     Returns them as they are stored: without the sign, as they were first written, each once in any
     case of its letters, in order of first appearance, at most 100. Raises `InvalidInput` if `text`
     is not a string.
+
+    >>> extract_mentions("@boris, ask @maria; not me@example.com")
+    ['boris', 'maria']
     """
     matches = _compiled(_MENTION).finditer(_string(text, "text"))
     return _first((match["username"] for match in matches), str)
@@ -129,6 +135,9 @@ def tag_key(tag: str) -> str:
 
     Returns the same key for `#Tag`, `tag` and `＃ＴＡＧ`. A key is its own key.
     Raises `InvalidInput` if this is no hashtag.
+
+    >>> tag_key("#Release") == tag_key("＃ＲＥＬＥＡＳＥ")
+    True
     """
     return key_of(stored_hashtag(tag, "tag"))
 

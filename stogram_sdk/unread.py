@@ -66,9 +66,11 @@ def read_place(settings: Any, chat: Any) -> tuple[Any, Any]:
     )
 
 
-def unread_after(place: tuple[Any, Any], user: Any, chat: Any, joined: Any) -> Any:
-    """How many messages later than the place count for the member."""
-    return _up_to_the_maximum(_unread(place, user, chat, joined))
+def unread_after(
+    place: tuple[Any, Any], user: Any, chat: Any, joined: Any, *, most: int = MAX_COUNT
+) -> Any:
+    """How many messages later than the place count for the member, `most` at the most."""
+    return _up_to(most, _unread(place, user, chat, joined))
 
 
 def has_unread_after(place: tuple[Any, Any], user: Any, chat: Any, joined: Any) -> Any:
@@ -104,7 +106,7 @@ def mentions_after(place: tuple[Any, Any], user: Any, chat: Any, joined: Any) ->
         Tuple(tag.created_at, tag.message_id) > Tuple(*place),
         exists_for_each(counted.where(message.id == tag.message_id)),
     )
-    return _up_to_the_maximum(mentions)
+    return _up_to(MAX_COUNT, mentions)
 
 
 def _counts_for(message: Any, user: Any, chat: Any, joined: Any) -> Any:
@@ -120,8 +122,8 @@ def _counts_for(message: Any, user: Any, chat: Any, joined: Any) -> Any:
     )
 
 
-def _up_to_the_maximum(messages: Any) -> Any:
-    limited = messages.limit(MAX_COUNT).alias("limited")
+def _up_to(most: int, messages: Any) -> Any:
+    limited = messages.limit(most).alias("limited")
     return Select((limited,), [fn.COUNT(SQL("*"))])
 
 

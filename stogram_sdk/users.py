@@ -87,6 +87,10 @@ def create_user(
     The username has 3 to 30 of `A-Za-z0-9_`; no other username and no other address may differ by
     the case of A-Z only. Returns the row, without the secrets of the account. Raises
     `AlreadyExists` (its `field` says whether e-mail or username is taken), `InvalidInput`.
+
+    >>> user = create_user("oleg@example.com", "oleg", password_hash="argon2id...")
+    >>> user.username
+    'oleg'
     """
     valid_text(email, "email", maximum=254)
     if not re.fullmatch(_EMAIL, email):
@@ -121,6 +125,9 @@ def get_user(user_id: str) -> User:
     subscription.
 
     Raises `NotFound`, `InvalidInput`.
+
+    >>> get_user(anna.id).email
+    'anna@example.com'
     """
     user: User | None = _get_user.first(user_id=valid_id(user_id, "user_id"))
     if user is None:
@@ -134,6 +141,11 @@ def find_user(username: str) -> User | None:
 
     The server may have made two that differ by case only: then the one written exactly so is
     returned, else the older one. Raises `InvalidInput`.
+
+    >>> find_user("BORIS").username
+    'boris'
+    >>> find_user("nobody") is None
+    True
     """
     valid_text(username, "username", maximum=MAX_SHORT_TEXT_LENGTH)
     user: User | None = _find_user.first(username=username, username_key=lower_ascii(username))

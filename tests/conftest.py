@@ -122,6 +122,15 @@ def world(
         yield build_world()
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def cast(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The small cast of the studio, for the tests of a module that leave it as it is."""
+    from tests.support.studio import make_cast
+
+    with _connected(request, tmp_path_factory.mktemp("studio")):
+        yield make_cast()
+
+
 @pytest.fixture(scope="module")
 def large_world(world: World) -> World:
     """Another one beside `world`, with more of everything."""

@@ -114,7 +114,10 @@ def test_a_rollback_that_would_lose_data_is_refused(database_url: str) -> None:
 
 @pytest.mark.parametrize("command", ["migrate", "rollback", "status"])
 def test_a_server_that_is_not_there_is_one_line(command: str) -> None:
-    line = "Error: the database cannot be reached: nobody listens at this address"
+    line = (
+        "Error: the database cannot be reached: nobody listens at this address. "
+        "$STOGRAM_DATABASE_URL says where it is, and as whom to enter it"
+    )
     assert said(NOWHERE, command, code=1) == [line]
 
 

@@ -120,7 +120,7 @@ def test_classifiers_are_known_and_name_what_is_supported(metadata: Message) -> 
 def test_wheel_installed_elsewhere(wheel: Path, tmp_path: Path) -> None:
     assert wheel.name == f"stogram_sdk-{sdk.__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())
-    files = (*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.sql"))
+    files = [file for kind in ("py", "sql", "html", "css") for file in PACKAGE.rglob(f"*.{kind}")]
     expected = {f"stogram_sdk/{path.relative_to(PACKAGE)}" for path in files}
     expected |= {f"stogram_sdk/migrations/{path.name}" for path in ROOT.glob("migrations/*.py")}
     assert expected | {"stogram_sdk/py.typed"} <= names
@@ -170,7 +170,7 @@ def test_no_public_name_hides_a_module() -> None:
 
 #: From the bottom to the top: a module needs those of its own floor and of the floors below.
 FLOORS = (
-    {"errors", "fields", "sealing", "validation", "text", "any_case"},
+    {"errors", "fields", "reprs", "sealing", "validation", "text", "any_case"},
     {"engine"},
     {"database"},
     {"models"},
@@ -195,6 +195,7 @@ FLOORS = (
     },
     {"schema"},
     {"command", "migrating"},
+    {"studio"},
     {"__main__", "__init__"},
     {"aio"},
 )

@@ -36,6 +36,7 @@ DOCUMENTS = (
         "docs/server.md",
         "docs/versions.md",
         "docs/long_description.md",
+        "docs/operators.md",
     ),
 )
 
@@ -101,6 +102,24 @@ def test_code_prints_what_it_should(ran: Ran) -> None:
     assert ran.names["message"].hashtags
     assert ran.printed[0] == f"{ran.names['anna'].display_name}: {content}"
     assert ran.printed[-1].endswith(": 2")
+
+
+@both
+def test_the_first_example_can_be_run_again(
+    readme: str,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    printed = []
+    for _ in range(2):
+        exec(blocks_of(readme, "python")[0].text, {})
+        printed.append(capsys.readouterr().out)
+    sdk.close()
+    assert printed[0] == printed[1] != ""
+    assert printed[0].count("\n") == 1
 
 
 @both

@@ -20,6 +20,7 @@ import pytest
 import stogram_sdk as sdk
 from tests.support.postgres import Cluster, PostgresServer, server_binaries
 from tests.support.proxy import Proxy
+from tests.support.states import stogram
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +94,18 @@ def test_the_server_says_no(
     error = refusal(login(address[0], user, password, database))
     assert words in str(error)
     assert error.sqlstate == sqlstate
+
+
+@pytest.mark.parametrize("command", ["migrate", "status", "check", "backfill"])
+def test_a_command_with_a_wrong_password_is_one_line(
+    address: tuple[Path, int], command: str
+) -> None:
+    done = stogram(login(address[0], "alice", SECRET + "!"), command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: the database cannot be reached: the user name or the password is wrong. "
+        "$STOGRAM_DATABASE_URL says where it is, and as whom to enter it\n"
+    )
 
 
 def test_every_connection_of_the_server_is_taken(address: tuple[Path, int]) -> None:

@@ -8,7 +8,9 @@ script       the steps of a migration as one SQL script
 backfill     mentions and hashtags of messages that were sent before the migration
 search_index the index for searches by text, which the operator makes
 prisma       what the server's Prisma is told, so that it finds no drift
+failing      errors in one line, with what to do
 signals      Ctrl-C ends a command soon
-tables       the report, the steps and the progress bar of the command line
+tables       the report of `check`
+progress     the steps and the progress bars, on a terminal
 ============ ===================================================================
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +48,12 @@ def read_only(url: str | None) -> Iterator[tuple[Any, Schema]]:
     """A connection that cannot write, and its schema: not even SQLite's journal mode is changed."""
     database, settings = open_existing(url)
     if settings.engine == "sqlite":
-        path = Path(settings.database)
-        database = peewee.SqliteDatabase(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        path = Path(settings.database).resolve()
+        # Readers share a file beside it, which they could not make on a read-only disk. What nobody
+        # can write needs none.
+        is_frozen = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+        options = "immutable=1" if is_frozen else "mode=ro"
+        database = peewee.SqliteDatabase(f"{path.as_uri()}?{options}", uri=True)
         with database.connection_context():
             yield database, SqliteSchema()
         return

@@ -1,12 +1,8 @@
-"""The report, the steps and the progress bar of the command line."""
+"""The report of `stogram check`."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -46,35 +42,3 @@ def _print_areas(report: Report) -> None:
         line = f"  {area:{width}}  {counts['looked_at']:8}  {counts['wrong']:5}"
         click.secho(line, fg="red" if counts["wrong"] else None)
     click.echo()
-
-
-@contextmanager
-def steps_shown() -> Iterator[None]:
-    """Each step of a migration in a line, as it begins."""
-    log, handler = logging.getLogger("stogram_sdk.schema"), _Steps()
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-
-
-class _Steps(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"    {record.getMessage()}")
-
-
-@contextmanager
-def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar, if there is a terminal; the function moves it: (how many are done, of how many)."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    with click.progressbar(length=0, label=unit, show_pos=True, file=sys.stderr) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield advance

@@ -198,9 +198,14 @@ def take_file_turn(path: str) -> sqlite3.Connection:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise MigrationError(
+                f"{path}-migrating cannot be written, which holds the turn to migrate: its "
+                "directory must be there, and this user be allowed to write in it"
+            ) from error
         raise MigrationError(
-            f"another migration of this file is running, or {path}-migrating cannot be written; "
-            f"waited {seconds:g} s ({WAIT_VARIABLE}). Run it again when that one is done"
+            f"another migration of this file is running; waited {seconds:g} s ({WAIT_VARIABLE}). "
+            "Run it again when that one is done"
         ) from error
     return lock
 

@@ -1,0 +1,140 @@
+"""The studio with --write: the rules of the server, and posts of other sites."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+import stogram_sdk as sdk
+from tests.support.studio import HOME, SECRETS, Cast, make_cast, reader
+
+
+@pytest.fixture
+def cast(engine: str) -> Cast:
+    return make_cast()
+
+
+@pytest.fixture
+def writer(cast: Cast) -> FlaskClient:
+    return reader(write=True)
+
+
+def form_of(client: FlaskClient, path: str) -> dict[str, Any]:
+    """The form on a page, as a browser would send it."""
+    html = client.get(path).text
+    data: dict[str, Any] = {}
+    for tag in re.findall(r"<input[^>]*>", html):
+        named = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        if named.get("type") == "checkbox" and "checked" not in tag:
+            continue
+        if "name" in named and named.get("type") != "submit":
+            data[named["name"]] = unescape(named.get("value", ""))
+    areas = r'<textarea[^>]*name="(\w+)"[^>]*>\r?\n?(.*?)</textarea>'
+    for name, value in re.findall(areas, html, re.S):
+        data[name] = unescape(value)
+    return data
+
+
+def send(client: FlaskClient, path: str, data: dict[str, Any], **headers: str) -> str:
+    sent = client.post(path, data=data, headers={"Origin": HOME, **headers}, follow_redirects=True)
+    return " ".join(unescape(re.sub("<[^>]+>", " ", sent.text)).split())
+
+
+def test_a_change_sets_the_time_of_the_change(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/user/edit/?id={cast.anna.id}"
+    form = form_of(writer, path)
+    assert form["display_name"] == "Anna Petrova"
+    assert form.keys() <= {"display_name", "bio", "email_verified", "csrf_token", "version"}
+    said = send(writer, path, form | {"display_name": "Anna P.", "bio": "one\r\ntwo"})
+    assert "successfully saved" in said
+    anna = sdk.User.get_by_id(cast.anna.id)
+    assert (anna.display_name, anna.bio) == ("Anna P.", "one\ntwo")
+    assert anna.updated_at > cast.anna.updated_at
+    assert anna.password == SECRETS[0]
+
+
+def test_nothing_changed_is_nothing_written(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/user/edit/?id={cast.anna.id}"
+    send(writer, path, form_of(writer, path))
+    assert sdk.User.get_by_id(cast.anna.id).updated_at == cast.anna.updated_at
+
+
+def test_what_others_have_changed_meanwhile_stays(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/chat/edit/?id={cast.group.id}"
+    form = form_of(writer, path)
+    sdk.Chat.update(name="theirs").where(sdk.Chat.id == cast.group.id).execute()
+    said = send(writer, path, form | {"description": "ours"})
+    assert "somebody has changed this row meanwhile" in said
+    chat = sdk.Chat.get_by_id(cast.group.id)
+    assert (chat.name, chat.description) == ("theirs", None)
+
+
+def test_a_message_is_edited_and_deleted_as_by_its_sender(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/message/edit/?id={cast.plan.id}"
+    send(writer, path, form_of(writer, path) | {"content": "Now a #Plan for @boris"})
+    plan = sdk.Message.get_by_id(cast.plan.id)
+    assert (plan.hashtags, plan.mentions, plan.is_edited) == (["Plan"], ["boris"], True)
+    form = form_of(writer, f"/message/?search={cast.plan.id}")
+    send(writer, "/message/delete/", form | {"id": cast.plan.id})
+    plan = sdk.Message.get_by_id(cast.plan.id)
+    assert (plan.is_deleted, plan.content, plan.hashtags) == (True, None, [])
+
+
+def test_a_row_is_deleted(writer: FlaskClient, cast: Cast) -> None:
+    reaction = sdk.Reaction.get()
+    form = form_of(writer, "/reaction/")
+    assert "successfully deleted" in send(writer, "/reaction/delete/", form | {"id": reaction.id})
+    assert sdk.Reaction.select().count() == 0
+    # Accounts and chats have rules that go beyond their rows.
+    for table, id in (("user", cast.anna.id), ("chat", cast.group.id)):
+        send(writer, f"/{table}/delete/", form | {"id": id})
+    assert sdk.User.select().count() == 3 and sdk.Chat.select().count() == 2
+
+
+def test_a_refusal_is_told(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/message/edit/?id={cast.plan.id}"
+    form = form_of(writer, path)
+    sdk.ChatMember.delete().where(sdk.ChatMember.user == cast.anna.id).execute()
+    assert "no such chat for this user" in send(writer, path, form | {"content": "x"})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "https://localhost"},
+        {"Origin": "http://localhost:9999"},
+        {"Origin": ""},
+        {"Origin": "http://localhost.evil.example"},
+    ],
+)
+def test_a_post_from_another_site(writer: FlaskClient, cast: Cast, headers: dict[str, str]) -> None:
+    """Even one with the token of the form."""
+    path = f"/user/edit/?id={cast.anna.id}"
+    form = form_of(writer, path) | {"display_name": "theirs"}
+    assert "use its own forms" in send(writer, path, form, **headers)
+    assert writer.post(path, data=form).status_code == 403  # of an old browser, without an origin
+    assert sdk.User.get_by_id(cast.anna.id).display_name == "Anna Petrova"
+
+
+def test_a_post_without_the_token_of_the_form(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/user/edit/?id={cast.anna.id}"
+    form = form_of(writer, path) | {"display_name": "theirs"}
+    for token in ("", "x"):
+        assert "Failed to save record" in send(writer, path, form | {"csrf_token": token})
+    send(writer, "/reaction/delete/", {"id": sdk.Reaction.get().id})
+    assert sdk.User.get_by_id(cast.anna.id).display_name == "Anna Petrova"
+    assert sdk.Reaction.select().count() == 1
+
+
+def test_columns_that_no_form_has_are_not_written(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/user/edit/?id={cast.anna.id}"
+    form = form_of(writer, path) | {"bio": "x", "password": "x", "id": "x", "email": "x@y.z"}
+    send(writer, path, form)
+    anna = sdk.User.get_by_id(cast.anna.id)
+    assert (anna.password, anna.email, anna.bio) == (SECRETS[0], "anna@example.com", "x")
