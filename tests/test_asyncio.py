@@ -331,6 +331,7 @@ def test_plain_calls_and_awaited_ones_share_the_connections(engine: str) -> None
     def send() -> None:
         while not stop.is_set():
             sent.append(sdk.send_message(ivan.id, chat.id, "plain").id)
+            time.sleep(0.005)  # SQLite lets one write at a time, and not in turn.
 
     async def main() -> None:
         for _ in range(20):
