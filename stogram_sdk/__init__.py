@@ -31,6 +31,7 @@ from stogram_sdk.database import (
     connect,
     db,
     pool_status,
+    position,
     session,
     transaction,
 )
@@ -202,6 +203,7 @@ __all__ = [
     "open_private_chat",
     "pin_message",
     "pool_status",
+    "position",
     "post_system_message",
     "publish_scheduled",
     "recount_unread",

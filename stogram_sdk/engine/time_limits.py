@@ -51,6 +51,9 @@ class Connection(psycopg2.extensions.connection):
         #: Its server only reads, as a standby does, or has forgotten what was prepared: a new
         #: connection is better.
         self.is_unfit = False
+        #: How far in the log of the primary its server is, if that is a standby, and since when.
+        self.replayed = 0
+        self.replayed_at = -math.inf
         #: What begins the transaction that this connection is in, as long as nothing was sent.
         self.opening = ""
         #: What sets or releases savepoints, and is sent with the next statement.
