@@ -36,7 +36,7 @@ from stogram_sdk.engine.failures import (
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.prepared import READING, Prepared
 from stogram_sdk.engine.standbys import end_of_last_record, read_position
-from stogram_sdk.engine.time_limits import Connection, Cursor, TimeLimits
+from stogram_sdk.engine.time_limits import Connection, Cursor, Probe, TimeLimits
 from stogram_sdk.engine.units import on_connection, require_here
 from stogram_sdk.errors import DatabaseError, Unavailable
 from stogram_sdk.fields import cut_to_milliseconds
@@ -76,6 +76,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
         )
         self._time_limits = TimeLimits()
+        #: Where there is another server to go to.
+        self._probe = Probe(self._connect_beside) if settings.has_several_hosts() else None
         #: Connections that are not in the pool's books yet, since they are being opened.
         self._new: WeakSet[Connection] = WeakSet()
         self._before_write: str | None = None
@@ -335,6 +337,12 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.time_limit = self.time_limit
         return connection
 
+    def _connect_beside(self, connection: Any, within: int) -> Any:
+        """Another connection to the same server."""
+        to_it = {"host": connection.info.host, "port": connection.info.port, "hostaddr": None}
+        limits = {"connect_timeout": within, "target_session_attrs": "any"}
+        return self._adapter.connect(self, **self.connect_params | to_it | limits)
+
     def _learn(self, connection: Any) -> None:
         """Ask once for what calls would ask each time: the server's clock and its later columns."""
         home = "" if self.schema_name is None else f'"{self.schema_name}".'
@@ -392,6 +400,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             self.close_idle()
         for connection in silent:
             connection.cut()
+        if self._probe is not None:
+            self._probe.look_at(connections)
 
     def _cut_short(self, connection: Any) -> None:
         is_idle = connection.get_transaction_status() == TRANSACTION_STATUS_IDLE

@@ -296,9 +296,9 @@ class Standbys:
 
     def look(self) -> None:
         """See which standbys can be read from."""
+        self._sample()
         for standby in self._standbys:
             self._look_at(standby)
-        self._sample()
 
     def _look_at(self, standby: Standby) -> None:
         database = standby.database
@@ -307,6 +307,7 @@ class Standbys:
             with database.limited_to(_SOON):
                 return standby.ask()
 
+        began = time.monotonic()
         try:
             connection = on_connection(database, ask)
         except _TooFarBehind:
@@ -314,8 +315,8 @@ class Standbys:
         except FAILURES as error:
             if _is_away(error):
                 standby.leave_out("a standby cannot be reached")
-            if isinstance(error, ConnectionLost) and error.silent:
-                database.cut_all()  # Nobody needs to wait any longer for it.
+                if time.monotonic() - began >= _SOON:
+                    database.cut_all()  # It is silent: nobody needs to wait any longer.
             return
         if connection.replayed < self._floor:
             standby.leave_out("a standby is late (max_standby_lag)")
