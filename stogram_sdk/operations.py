@@ -100,10 +100,11 @@ def _unit_of_work(
             unit = partial(function, *args, **kwargs)
             if not reads or database.standbys is None:
                 return on_connection(database, run_again, unit, repeatable=can_repeat)
-            return database.standbys.read(
+            result: R = database.standbys.read(
                 lambda standby: unit(),
                 lambda: on_connection(database, run_again, unit, repeatable=can_repeat),
             )
+            return result
         except peewee.PeeweeException as error:
             raise translate(error, repeatable=can_repeat) from error
 

@@ -94,10 +94,13 @@ class _Writes:
     def __init__(self, of: Standbys, task: Any, around: _Writes | None) -> None:
         self.of = of
         self.task = task and ref(task)
-        self._around = around and ref(around)
-        self.last: object = around and around.last
-        self.asked: object = around and around.asked
-        self.position: int = around.position if around else 0
+        self._around: ref[_Writes] | None = None
+        self.last: object = None
+        self.asked: object = None
+        self.position = 0
+        if around is not None:
+            self._around = ref(around)
+            self.last, self.asked, self.position = around.last, around.asked, around.position
 
     def note(self) -> None:
         """Note a write, for the tasks as well in which this one has begun."""
@@ -105,7 +108,7 @@ class _Writes:
         writes: _Writes | None = self
         while writes is not None:
             writes.last = last
-            writes = writes._around and writes._around()
+            writes = None if writes._around is None else writes._around()
 
 
 _writes: ContextVar[_Writes | None] = ContextVar("stogram_sdk.writes", default=None)
