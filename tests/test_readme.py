@@ -30,7 +30,13 @@ READMES = ("README.md", "README.ru.md")
 DOCUMENTS = (
     *READMES,
     *("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
-    *("docs/migrations.md", "docs/strangers.md", "docs/versions.md", "docs/long_description.md"),
+    *(
+        "docs/migrations.md",
+        "docs/standbys.md",
+        "docs/strangers.md",
+        "docs/versions.md",
+        "docs/long_description.md",
+    ),
 )
 
 both = pytest.mark.parametrize("readme", READMES)
