@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
@@ -172,7 +173,6 @@ class Standbys:
         self._prepare()
 
     def _prepare(self) -> None:
-        self._looking = threading.Lock()
         self._looker: threading.Thread | None = None
         self._close = threading.Event()
 
@@ -193,7 +193,11 @@ class Standbys:
         if standby is None:
             return at_primary()
         try:
-            return self._read_at(standby, work, max(self.written(), reads.after), reads.time_limit)
+            after = max(self.written(), reads.after)
+        except FAILURES:
+            return at_primary()
+        try:
+            return self._read_at(standby, work, after, reads.time_limit)
         except _TooFarBehind:
             pass
         except FAILURES as error:
@@ -282,20 +286,17 @@ class Standbys:
         return writes.position
 
     def _begin_to_look(self) -> None:
-        with self._looking:
-            if self._looker is None and not self._close.is_set():
-                self._looker = threading.Thread(
-                    target=self._look_on, name="stogram_sdk looks at standbys", daemon=True
-                )
-                self._looker.start()
+        looker = threading.Thread(
+            target=self._look_on, name="stogram_sdk looks at standbys", daemon=True
+        )
+        with suppress(RuntimeError):  # The interpreter is shutting down.
+            looker.start()
+            self._looker = looker
 
     def _look_on(self) -> None:
-        while not self._close.wait(_FRESH):
-            with self._looking:
-                if time.monotonic() - self._last_read > _LINGER:
-                    self._looker = None
-                    return
+        while not self._close.wait(_FRESH) and time.monotonic() - self._last_read < _LINGER:
             self.look()
+        self._looker = None
 
     def look(self) -> None:
         """See which standbys can be read from."""
@@ -344,9 +345,8 @@ class Standbys:
         self._floor = self._samples[0][1] if self._max_lag else 0
 
     def close(self) -> None:
-        with self._looking:
-            self._close.set()
-            looker = self._looker
+        self._close.set()
+        looker = self._looker
         if looker is not None:
             looker.join(2 * _SOON)
         for standby in self._standbys:
