@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -9,15 +10,17 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from functools import partial
 from typing import Any
 
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk import aio
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.standbys import end_of_last_record, read_position, write_position
 from tests.support.contract import CALLS, World, build_world, make_call
@@ -368,6 +371,89 @@ def test_an_interrupted_read_leaves_the_thread_clean(standby: Any, world: World)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+# --- In asyncio ---
+
+
+def reads_of_tasks(standby: Any, main: Callable[[], Coroutine[Any, Any, None]]) -> Counter[str]:
+    with statements(standby) as sent:
+        asyncio.run(main())
+    return sent
+
+
+def test_a_task_sees_what_it_its_parent_and_its_children_have_written(
+    replicas: Replicas, standby: Any
+) -> None:
+    user = make_user()
+    chat = make_chat(user)
+    replicas.wait_for_standby()
+
+    async def send() -> str:
+        return (await aio.send_message(user.id, chat.id, "new")).id
+
+    async def is_seen(message_id: str) -> bool:
+        return message_id in [row.id for row in await aio.list_messages(user.id, chat.id)]
+
+    async def main() -> None:
+        apart = asyncio.get_running_loop().create_task(is_seen("none"), context=Context())
+        assert not await apart
+        for _ in range(5):
+            message_id = await send()
+            assert await is_seen(message_id)
+            assert all(await asyncio.gather(is_seen(message_id), is_seen(message_id)))
+            for message_id in await asyncio.gather(send(), send()):
+                assert await is_seen(message_id)
+            async with aio.transaction():
+                message_id = await send()
+            assert await is_seen(message_id)
+            assert await aio.position() != "0/0"
+
+    sent = reads_of_tasks(standby, main)
+    assert sent["standby"] > 10
+
+
+def test_a_task_waits_for_no_write_of_another(replicas: Replicas, standby: Any) -> None:
+    user = make_user()
+    chat = make_chat(user)
+    replicas.wait_for_standby()
+
+    async def count(after: str | None = None) -> int:
+        async with aio.session(after=after):
+            return len(await aio.list_messages(user.id, chat.id))
+
+    async def write() -> str:
+        await aio.send_message(user.id, chat.id, "new")
+        assert await count() == 1
+        return await aio.position()
+
+    async def main() -> None:
+        position = await asyncio.create_task(write(), context=Context())
+        assert await asyncio.create_task(count(), context=Context()) == 0
+        assert await asyncio.create_task(count(position), context=Context()) == 1
+
+    with paused(standby):
+        reads_of_tasks(standby, main)
+
+
+def test_a_cancelled_read_ends_at_the_standby(standby: Any, world: World) -> None:
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)'"
+
+    def sleepers() -> int:
+        return int(standby.database.execute_sql(sleeping).fetchone()[0])
+
+    async def main() -> None:
+        task = asyncio.create_task(aio.run(sdk.db.execute_sql, "SELECT pg_sleep(30)"))
+        while not await asyncio.to_thread(sleepers):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while await asyncio.to_thread(sleepers):
+            await asyncio.sleep(0.01)
+        assert await aio.list_chats(world.scene.actor)
+
+    reads_of_tasks(standby, main)
 
 
 # --- When a standby fails ---

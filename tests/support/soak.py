@@ -28,13 +28,14 @@ from typing import Any
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
+from stogram_sdk.engine.options import DatabaseOptions
 from stogram_sdk.models import new_id
 from tests.support.factories import make_chat, make_user, wrong_counts
 from tests.support.proxy import Cut, Silence
 from tests.support.site import Site, eventually, running_site
 
 THREADS = 8
-LIMITS: sdk.ConnectOptions = {
+LIMITS: DatabaseOptions = {
     "connection_limit": THREADS,
     "connect_timeout": 1,
     "pool_timeout": 0.3,
