@@ -48,6 +48,7 @@ from stogram_sdk.database import (
     connect,
     db,
     pool_status,
+    position,
     session,
     transaction,
 )
@@ -241,6 +242,7 @@ __all__ = [
     "open_private_chat",
     "pin_message",
     "pool_status",
+    "position",
     "post_system_message",
     "publish_scheduled",
     "recount_unread",

@@ -24,7 +24,7 @@ import stogram_sdk as _sync
 from stogram_sdk import database
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.failures import FAILURES, pause_before_next
-from stogram_sdk.engine.options import ConnectOptions
+from stogram_sdk.engine.options import ConnectOptions, Reading
 from stogram_sdk.engine.units import place_of_context, require_plain_function, require_result
 from stogram_sdk.engine.workers import Call, Leaving, Opening, Workers, workers_of
 from stogram_sdk.errors import StogramError
@@ -83,6 +83,7 @@ __all__ = [
     "mute_chat",
     "open_private_chat",
     "pin_message",
+    "position",
     "post_system_message",
     "publish_scheduled",
     "recount_unread",
@@ -280,13 +281,21 @@ class Unit:
 _entered: ContextVar[Unit | None] = ContextVar("stogram_sdk.aio", default=None)
 
 
-def session(*, statement_timeout: float | None = None) -> Unit:
+def session(
+    *,
+    statement_timeout: float | None = None,
+    read: Reading | None = None,
+    after: str | None = None,
+) -> Unit:
     """Keep one connection for everything that this task awaits inside: `async with session():`.
 
-    `statement_timeout` is that of `stogram_sdk.session()`. Raises `Unavailable` if there is no free
-    connection in time; a `StogramError` where it is left in another task.
+    The arguments are those of `stogram_sdk.session()`. Raises `Unavailable` if there is no free
+    connection in time, `InvalidInput` as that one does; a `StogramError` where it is left in
+    another task.
     """
-    return Unit(partial(database.session, statement_timeout=statement_timeout), False)
+    make = partial(database.session, statement_timeout=statement_timeout, read=read, after=after)
+    make()  # It refuses arguments that cannot be right.
+    return Unit(make, False)
 
 
 def transaction() -> Unit:
@@ -392,6 +401,7 @@ move_to_folder = _asynchronous(_sync.move_to_folder)
 mute_chat = _asynchronous(_sync.mute_chat)
 open_private_chat = _asynchronous(_sync.open_private_chat)
 pin_message = _asynchronous(_sync.pin_message)
+position = _asynchronous(_sync.position)
 post_system_message = _asynchronous(_sync.post_system_message)
 publish_scheduled = _asynchronous(_sync.publish_scheduled)
 recount_unread = _asynchronous(_sync.recount_unread)

@@ -177,7 +177,7 @@ def blocked_among(user_id: str, other_ids: Iterable[str]) -> set[str]:
     return {row.blocked_id for row in rows}
 
 
-@operation
+@operation(reads=True)
 def list_blocked_users(
     user_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Profile]:

@@ -187,7 +187,7 @@ def _newest_in(chat: Any, what: str, until: Any = None) -> Any:
     )
 
 
-@operation
+@operation(reads=True)
 def list_chats(
     user_id: str,
     *,
@@ -253,7 +253,7 @@ def list_chats(
     return Page([_summary(user_id, row) for row in page], page.next_cursor)
 
 
-@operation
+@operation(reads=True)
 def get_chat(user_id: str, chat_id: str) -> ChatSummary:
     """One chat of the user, as `list_chats` has it; also one that is archived.
 

@@ -253,7 +253,7 @@ def _unread_totals() -> Query:
     )
 
 
-@operation
+@operation(reads=True)
 def get_chat_settings(user_id: str, chat_id: str) -> ChatSettings:
     """The user's settings for the chat; if there are none, a row of defaults, which is not stored.
 
@@ -377,7 +377,7 @@ def recount_unread(user_id: str, chat_id: str | None = None) -> int:
     return corrected
 
 
-@operation
+@operation(reads=True)
 def unread_totals(user_id: str) -> UnreadTotals:
     """How many messages the user has not read, over all the chats they are in.
 

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import peewee
 
 from stogram_sdk.engine.failures import translated_errors
-from stogram_sdk.engine.options import ConnectOptions
+from stogram_sdk.engine.options import ConnectOptions, DatabaseOptions, Reading
 from stogram_sdk.engine.pool import PoolStatus
+from stogram_sdk.engine.standbys import Reads, Standbys, read_position, write_position
 from stogram_sdk.engine.units import Unit, on_connection
 from stogram_sdk.errors import InvalidInput, StogramError, Unavailable
 
@@ -77,7 +78,7 @@ db = Database()
 
 
 def open_database(
-    url: str | None = None, **options: Unpack[ConnectOptions]
+    url: str | None = None, **options: Unpack[DatabaseOptions]
 ) -> tuple[Any, DatabaseSettings]:
     """A database as `connect()` makes it, not yet bound to the models."""
     # Imported here, so that only the engine in use is loaded.
@@ -127,10 +128,51 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
 
 def reached_database(url: str | None = None, **options: Unpack[ConnectOptions]) -> Any:
     """A database that has accepted a connection, not yet bound to the models."""
-    database, _ = open_database(url, **options)
+    read_url, read = options.pop("read_url", None), options.pop("read", None)
+    if read_url is None and url is None:
+        read_url = os.environ.get("STOGRAM_READ_URL", "").split()
+    reads_at_standby = _is_standby(read)
+    of_one = cast(DatabaseOptions, options)
+    database, settings = open_database(url, **of_one)
+    if read_url:
+        urls = [read_url] if isinstance(read_url, str) else read_url
+        database.standbys = Standbys(
+            database,
+            [_open_standby(settings, each, of_one) for each in urls],
+            default=Reads(reads_at_standby),
+            patience=settings.standby_patience,
+            max_lag=settings.max_standby_lag,
+        )
     with translated_errors():
         on_connection(database, lambda: None)
+    if database.standbys is not None:
+        database.standbys.look()
     return database
+
+
+# Where the primary is, which its standbys are not.
+_PLACE = "host", "hostaddr", "port", "service", "load_balance_hosts", "target_session_attrs"
+
+
+def _open_standby(primary: DatabaseSettings, url: str, options: DatabaseOptions) -> Any:
+    from stogram_sdk.engine.database_url import read_database_url
+
+    elsewhere = {name: value for name, value in options.items() if name not in _PLACE}
+    settings = read_database_url(url, **cast(DatabaseOptions, elsewhere))
+    if "sqlite" in (primary.engine, settings.engine):
+        raise InvalidInput(
+            "only a PostgreSQL database has standbys: leave read_url out for SQLite",
+            field="read_url",
+        )
+    from stogram_sdk.engine.postgres import PostgresDatabase
+
+    return PostgresDatabase(settings, is_standby=True)
+
+
+def _is_standby(read: Reading | None) -> bool:
+    if read not in ("primary", "standby", None):
+        raise InvalidInput("read must be 'primary' or 'standby'", field="read")
+    return read == "standby"
 
 
 def bind(database: Any) -> None:
@@ -140,10 +182,11 @@ def bind(database: Any) -> None:
 
 
 def current_database() -> Any:
-    """The database that `connect()` opened."""
-    if db.obj is None:
+    """The database that `connect()` opened; while this thread reads at a standby, that one."""
+    database = db.obj
+    if database is None:
         raise StogramError("no database: call stogram_sdk.connect() first")
-    return db.obj
+    return database if database.standbys is None else database.standbys.current()
 
 
 def current_time() -> datetime:
@@ -152,14 +195,27 @@ def current_time() -> datetime:
     return moment
 
 
-def session(*, statement_timeout: float | None = None) -> Unit[None]:
+def session(
+    *,
+    statement_timeout: float | None = None,
+    read: Reading | None = None,
+    after: str | None = None,
+) -> Unit[None]:
     """Keep one connection of the pool for everything inside; hand it back at the end.
 
     `statement_timeout` (seconds, 0: no limit) is how long each statement inside may take, instead
-    of the limit of `connect()`. Sessions nest: an inner one uses the connection of the outer one.
+    of the limit of `connect()`.
+
+    `read` is where functions that only read, and SELECTs of your own, go outside a transaction:
+    "primary" or "standby", by default as outside of this session or as `connect()` says. With
+    "standby" no connection is kept: each call takes one of a standby, or of the primary if it
+    writes or must be exact. `after` is what `position()` has returned elsewhere: what was written
+    there is seen here.
+
+    Sessions nest: an inner one uses the connection of the outer one.
     Between transactions, a connection that has ended is replaced.
-    Raises `Unavailable` if there is no free connection in time. Errors of Peewee queries inside
-    are raised as a `StogramError` too.
+    Raises `Unavailable` if there is no free connection in time, `InvalidInput` for a `read` or
+    `after` that cannot be right. Errors of Peewee queries inside are raised as a `StogramError`.
 
     It belongs to the thread and to the asyncio task that enters it. A `StogramError` says so where
     it is left elsewhere, where another task makes a call inside it, and where it decorates a
@@ -169,16 +225,40 @@ def session(*, statement_timeout: float | None = None) -> Unit[None]:
     ...     User.get_by_id(anna.id).username
     'anna'
     """
-    return Unit(current_database, lambda: _session(statement_timeout))
+    at_standby = None if read is None else _is_standby(read)
+    position = read_position(after) if after else 0
+    return Unit(current_database, lambda: _session(statement_timeout, at_standby, position))
 
 
 @contextmanager
-def _session(statement_timeout: float | None = None) -> Iterator[None]:
+def _session(
+    statement_timeout: float | None, at_standby: bool | None, after: int
+) -> Iterator[None]:
     database = current_database()
     with translated_errors():
+        if database.standbys is not None:
+            reads = database.standbys.reads().narrowed(at_standby, after, statement_timeout)
+            database.state()["reads"] = reads
+            if reads.at_standby and database.is_closed():
+                yield
+                return
         database.connect(reuse_if_open=True)
         with database.limited_to(statement_timeout):
             yield
+
+
+def position() -> str:
+    """How far the database was after the last write of this thread or task, for `session(after=)`.
+
+    A short text, to be handed to another request or process, which then sees what was written here,
+    also at a standby. "0/0" where nothing was written, and on SQLite. Raises `Unavailable`;
+    `StogramError` inside a transaction, whose writes nobody sees yet.
+    """
+    database = current_database()
+    if database.in_transaction():
+        raise StogramError("position() is asked for after the transaction, not inside it")
+    with translated_errors():
+        return write_position(database.position())
 
 
 def pool_status() -> PoolStatus:
@@ -258,8 +338,11 @@ def transaction() -> Unit[None]:
 
 @contextmanager
 def _transaction() -> Iterator[None]:
-    with _session(), current_database().atomic():
-        yield
+    database = current_database()
+    with translated_errors():
+        database.connect(reuse_if_open=True)
+        with database.atomic():
+            yield
 
 
 def _forget_connections() -> None:

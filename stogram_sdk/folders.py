@@ -263,7 +263,7 @@ def delete_folder(user_id: str, folder_id: str) -> bool:
     )
 
 
-@operation
+@operation(reads=True)
 def list_folders(user_id: str) -> list[FolderSummary]:
     """The user's folders in their order, each with its chats (the oldest first) and unread count.
 

@@ -119,7 +119,7 @@ def _is_there() -> Query:
     return found
 
 
-@operation
+@operation(reads=True)
 def get_message(user_id: str, chat_id: str, message_id: str) -> Message:
     """One visible message of a chat, as `send_message` returns it.
 
@@ -141,7 +141,7 @@ def get_message(user_id: str, chat_id: str, message_id: str) -> Message:
 _START = (False, *START)
 
 
-@operation
+@operation(reads=True)
 def list_messages(
     user_id: str,
     chat_id: str,
@@ -219,7 +219,7 @@ def _page(messages: list[Message], *, has_older: bool, has_newer: bool) -> Page[
     )
 
 
-@operation
+@operation(reads=True)
 def list_replies(
     user_id: str, chat_id: str, message_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Message]:

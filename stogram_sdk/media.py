@@ -19,7 +19,7 @@ def _list_media(of_type: bool) -> Any:
     return a_page(media.where(Message.type == P.type) if of_type else media)
 
 
-@operation
+@operation(reads=True)
 def list_media(
     user_id: str,
     chat_id: str,

@@ -244,7 +244,7 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
         return False
 
 
-@operation
+@operation(reads=True)
 def list_members(
     user_id: str, chat_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Member]:

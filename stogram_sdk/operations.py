@@ -29,7 +29,7 @@ def operation(function: Callable[A, R]) -> Callable[A, R]: ...
 
 @overload
 def operation(
-    *, repeatable: bool = True, repeatable_with: str | None = None
+    *, repeatable: bool = True, repeatable_with: str | None = None, reads: bool = False
 ) -> Callable[[Callable[A, R]], Callable[A, R]]: ...
 
 
@@ -38,15 +38,19 @@ def operation(
     *,
     repeatable: bool = True,
     repeatable_with: str | None = None,
+    reads: bool = False,
 ) -> Any:
     """Make a public function one unit of work.
 
     `repeatable`: if the outcome of a first run is not known, a second run is safe: the database
     ends up as after one run. `repeatable_with`: only with the keyword argument of this name.
+    `reads`: it writes nothing, and its answer may be a moment late: a standby can give it.
     """
     if function is None:
-        return partial(operation, repeatable=repeatable, repeatable_with=repeatable_with)
-    unit = _unit_of_work(function, repeatable, repeatable_with)
+        return partial(
+            operation, repeatable=repeatable, repeatable_with=repeatable_with, reads=reads
+        )
+    unit = _unit_of_work(function, repeatable, repeatable_with, reads)
 
     @wraps(function)
     def with_lists(*args: Any, **kwargs: Any) -> R:
@@ -68,7 +72,10 @@ def _plain(value: Any) -> Any:
 
 
 def _unit_of_work(
-    function: Callable[..., R], repeatable: bool, repeatable_with: str | None = None
+    function: Callable[..., R],
+    repeatable: bool,
+    repeatable_with: str | None = None,
+    reads: bool = False,
 ) -> Callable[..., R]:
     """Give a function a connection while it runs, and run it again where `failures` says so.
 
@@ -91,7 +98,13 @@ def _unit_of_work(
                 with database.unit():
                     return function(*args, **kwargs)
             unit = partial(function, *args, **kwargs)
-            return on_connection(database, run_again, unit, repeatable=can_repeat)
+            if not reads or database.standbys is None:
+                return on_connection(database, run_again, unit, repeatable=can_repeat)
+            result: R = database.standbys.read(
+                lambda standby: unit(),
+                lambda: on_connection(database, run_again, unit, repeatable=can_repeat),
+            )
+            return result
         except peewee.PeeweeException as error:
             raise translate(error, repeatable=can_repeat) from error
 

@@ -158,7 +158,7 @@ def unpin_all_messages(user_id: str, chat_id: str) -> int:
     )
 
 
-@operation
+@operation(reads=True)
 def list_pinned_messages(
     user_id: str, *, chat_id: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[PinnedMessage]:

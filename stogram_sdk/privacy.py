@@ -48,7 +48,7 @@ def _visible_profiles() -> Query:
     )
 
 
-@operation
+@operation(reads=True)
 def get_privacy(user_id: str) -> Privacy:
     """What the user lets others see. Raises `NotFound`, `InvalidInput`.
 
@@ -90,7 +90,7 @@ def update_privacy(
     return _privacy(user, user_id)
 
 
-@operation
+@operation(reads=True)
 def visible_profiles(viewer_id: str, user_ids: Iterable[str]) -> list[Profile]:
     """The profiles of these users as the viewer may see them.
 

@@ -268,7 +268,7 @@ def acknowledge_published(message_ids: Iterable[str]) -> int:
         return _acknowledge.run(message_ids=ids)
 
 
-@operation
+@operation(reads=True)
 def list_scheduled(
     user_id: str, chat_id: str | None = None, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Message]:

@@ -352,7 +352,7 @@ def _each_with(chats: Any, messages: Any, on: Any) -> Join:
     return Join(chats, messages, JOIN.CROSS, on=are_few & on)
 
 
-@operation
+@operation(reads=True)
 def find_by_hashtag(
     user_id: str,
     hashtag: str,
@@ -373,7 +373,7 @@ def find_by_hashtag(
     return _page_of_tag(_find_by_hashtag.variant, user_id, chat_id, limit, cursor, tag=tag)
 
 
-@operation
+@operation(reads=True)
 def find_by_mention(
     user_id: str,
     username: str | None = None,
@@ -400,7 +400,7 @@ def find_by_mention(
     return _page_of_tag(found, user_id, chat_id, limit, cursor, **values)
 
 
-@operation
+@operation(reads=True)
 def search_messages(
     user_id: str,
     text: str,

@@ -117,7 +117,7 @@ def create_user(
     return user
 
 
-@operation
+@operation(reads=True)
 def get_user(user_id: str) -> User:
     """The whole account with this id: for the service, not to be shown to others.
 
@@ -135,7 +135,7 @@ def get_user(user_id: str) -> User:
     return user
 
 
-@operation
+@operation(reads=True)
 def find_user(username: str) -> User | None:
     """The whole account with this username in any case of A-Z, as `get_user` returns it, or None.
 

@@ -12,7 +12,7 @@ from psycopg2.extensions import parse_dsn
 
 import stogram_sdk as sdk
 from stogram_sdk.engine.database_url import DatabaseSettings, read_database_url
-from stogram_sdk.engine.options import LibpqNumbers, LibpqOptions
+from stogram_sdk.engine.options import DatabaseOptions, LibpqNumbers, LibpqOptions
 
 POSTGRES = "postgresql://user:pass@host:5432/stogram_db"
 
@@ -272,10 +272,10 @@ def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field:
 
 
 def test_every_option_with_a_type_is_known() -> None:
-    values = dict.fromkeys(sdk.ConnectOptions.__optional_keys__, "1")
+    values = dict.fromkeys(DatabaseOptions.__optional_keys__, "1")
     values |= {"prepare": "true", "pgbouncer": "false"}
     values |= {"sslmode": "require", "sslaccept": "strict"}
-    assert read_database_url(POSTGRES, **cast(sdk.ConnectOptions, values)).schema_name == "1"
+    assert read_database_url(POSTGRES, **cast(DatabaseOptions, values)).schema_name == "1"
 
 
 @pytest.mark.parametrize(

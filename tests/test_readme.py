@@ -32,6 +32,7 @@ DOCUMENTS = (
     *("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
     *(
         "docs/migrations.md",
+        "docs/standbys.md",
         "docs/strangers.md",
         "docs/server.md",
         "docs/versions.md",

@@ -12,4 +12,5 @@ def test_nothing_is_lost() -> None:
     report = soak(faults=24)
     assert not report.wrong, str(report)
     assert report.sent > 100
+    assert report.at_standby > 100
     print(report)

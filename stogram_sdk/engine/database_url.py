@@ -17,6 +17,8 @@ lock_timeout                   seconds to wait for a lock in a transaction (this
 idle_in_transaction_           seconds after which the server ends a transaction in which nothing
 session_timeout                is done
 max_idle_connection_lifetime   seconds after which an unused connection is not used again
+standby_patience               seconds that a read waits for a standby (this and the next: ours)
+max_standby_lag                seconds that a standby may be late
 sslmode, sslaccept             libpq's `sslmode`; `sslaccept=strict` is `verify-full`
 sslcert                        the server's CA certificate, libpq's `sslrootcert`; with `sslkey`
                                beside it, the client's own certificate, as libpq means it
@@ -41,7 +43,7 @@ from typing import Any, Unpack
 from urllib.parse import parse_qsl, unquote
 
 from stogram_sdk.engine.options import (
-    ConnectOptions,
+    DatabaseOptions,
     LibpqNumbers,
     LibpqOptions,
     Limits,
@@ -57,7 +59,7 @@ _LIBPQ = LibpqOptions.__optional_keys__
 _LIBPQ_NUMBERS = LibpqNumbers.__optional_keys__
 _LIMITS = Limits.__optional_keys__
 _PREPARING = Preparing.__optional_keys__
-_OURS = ConnectOptions.__optional_keys__ - _LIBPQ
+_OURS = DatabaseOptions.__optional_keys__ - _LIBPQ
 # `ssl` is JDBC's, which libpq knows too.
 _IN_A_URL = _LIBPQ | {"dbname", "ssl"}
 
@@ -79,12 +81,17 @@ class DatabaseSettings:
     lock_timeout: float = 5
     idle_in_transaction_session_timeout: float = 60
     max_idle_connection_lifetime: float = 300
+    standby_patience: float = 0.05
+    max_standby_lag: float = 10
     prepare: bool = True
     libpq: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def has_several_hosts(self) -> bool:
+        return any("," in self.libpq.get(name, "") for name in ("host", "hostaddr"))
+
 
 def read_database_url(
-    url: str | None = None, **options: Unpack[ConnectOptions]
+    url: str | None = None, **options: Unpack[DatabaseOptions]
 ) -> DatabaseSettings:
     """The settings that the URL and the options give; an option goes before the URL.
 

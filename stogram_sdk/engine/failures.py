@@ -169,7 +169,7 @@ def pause_before_next(error: Exception, run: int, repeatable: bool, began: float
     """
     if run >= _tries(error, repeatable, began):
         raise error
-    reason = sqlstate_of(_of_peewee(error))
+    reason = sqlstate_of(of_peewee(error))
     logger.info(
         "%s: running the call again, try %d",
         f"SQLSTATE {reason}" if reason else "the connection was lost",
@@ -181,7 +181,7 @@ def pause_before_next(error: Exception, run: int, repeatable: bool, began: float
 
 def _tries(error: BaseException, repeatable: bool, began: float) -> int:
     """How often a unit that ended with this error may be run, in all."""
-    error = _of_peewee(error)
+    error = of_peewee(error)
     if is_conflict(error):
         return _TRIES_OF_A_CONFLICT
     if sqlstate_of(error) == READ_ONLY:
@@ -236,7 +236,7 @@ def _table_is_missing(sqlstate: str | None) -> DatabaseError:
     return DatabaseError("a table of Stogram is missing: run `stogram migrate`", sqlstate=sqlstate)
 
 
-def _of_peewee(error: BaseException) -> BaseException:
+def of_peewee(error: BaseException) -> BaseException:
     """Peewee's error, also if a call inside the unit has translated it already."""
     if isinstance(error, Unavailable | DatabaseError) and error.__cause__:
         return error.__cause__

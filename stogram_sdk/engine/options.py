@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import Literal, TypedDict
 
 
 class LibpqNumbers(TypedDict, total=False):
@@ -59,8 +60,10 @@ class Limits(TypedDict, total=False):
     idle_in_transaction_session_timeout: float | None
     lock_timeout: float | None
     max_idle_connection_lifetime: float | None
+    max_standby_lag: float | None
     pool_timeout: float | None
     socket_timeout: float | None
+    standby_patience: float | None
     statement_timeout: float | None
 
 
@@ -72,9 +75,20 @@ class Preparing(TypedDict, total=False):
     statement_cache_size: int | None
 
 
-class ConnectOptions(LibpqOptions, Limits, Preparing, total=False):
-    """The options of `connect()`; None is the same as not giving one."""
+class DatabaseOptions(LibpqOptions, Limits, Preparing, total=False):
+    """The options of one database, which its URL may hold too."""
 
     connection_limit: int | None
     schema: str | None
     sslaccept: str | None
+
+
+#: Where functions that only read go.
+Reading = Literal["primary", "standby"]
+
+
+class ConnectOptions(DatabaseOptions, total=False):
+    """The options of `connect()`; None is the same as not giving one."""
+
+    read: Reading | None
+    read_url: str | Sequence[str] | None

@@ -24,6 +24,7 @@ from stogram_sdk.engine.units import CalledOff, Place, on_connection, require_he
 from stogram_sdk.errors import StogramError, Unavailable
 
 if TYPE_CHECKING:
+    from stogram_sdk.engine.standbys import Standbys
     from stogram_sdk.engine.workers import Worker, Workers
 
 # Seconds between two looks at connections in use, and without any before the thread ends.
@@ -106,6 +107,8 @@ class PooledConnections(ABC):
     _state: Any
     deferred: bool
     server_version: Any
+    #: The servers that follow this one, if there are any to read from.
+    standbys: Standbys | None = None
 
     def __init__(
         self,
@@ -274,6 +277,10 @@ class PooledConnections(ABC):
             self._state.conn = _OfTheParent()
         else:
             self._state.conn, self._state.closed = None, True
+
+    def position(self) -> int:
+        """The position in the log that a standby must have reached to see this thread's writes."""
+        return 0
 
     def make_workers(self, kind: type[Workers]) -> Workers:
         with self._bookkeeping:

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -36,7 +37,9 @@ from stogram_sdk.engine.failures import (
 )
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.prepared import MOST_PREPARED, READING, Prepared
-from stogram_sdk.engine.time_limits import Connection, Cursor, TimeLimits
+from stogram_sdk.engine.standbys import end_of_last_record, read_position
+from stogram_sdk.engine.time_limits import Connection, Cursor, Probe, TimeLimits
+from stogram_sdk.engine.units import on_connection, require_here
 from stogram_sdk.errors import DatabaseError, Unavailable
 from stogram_sdk.fields import cut_to_milliseconds
 
@@ -53,13 +56,14 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     _adapter: Any  # Peewee's psycopg2, which its stubs leave out
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, *, is_standby: bool = False) -> None:
+        """`is_standby`: what is asked for are standbys of another one."""
         super().__init__(
             settings.database,
             connection_limit=settings.connection_limit,
             pool_timeout=settings.pool_timeout,
             max_idle_connection_lifetime=settings.max_idle_connection_lifetime,
-            **_LIBPQ_DEFAULTS | dict(settings.libpq),
+            **_libpq_defaults(settings, is_standby) | dict(settings.libpq),
         )
         self.schema_name = settings.schema_name
         self.dialect: Dialect = PostgresDialect()
@@ -74,6 +78,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
         )
         self._time_limits = TimeLimits()
+        #: Where there is another server to go to.
+        self._probe = Probe(self._connect_beside) if settings.has_several_hosts() else None
         #: Connections that are not in the pool's books yet, since they are being opened.
         self._new: WeakSet[Connection] = WeakSet()
         self._before_write: str | None = None
@@ -137,14 +143,33 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     def execute_sql(self, sql: Any, params: Any = None) -> Any:
         if self._state.closed:
-            return self._execute_alone(sql, params)
+            if self.standbys is None or not _only_reads(sql):
+                return self._execute_alone(sql, params)
+            require_here(self)
+            return self.standbys.read(
+                lambda standby: standby._execute_alone(sql, params),
+                partial(self._execute_alone, sql, params),
+            )
         self._heal()
-        in_doubt = not (self._state.transactions or _only_reads(sql))
+        only_reads = _only_reads(sql)
         try:
-            with self._told_of_loss(in_doubt=in_doubt):
-                return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+            with self._told_of_loss(in_doubt=not (self._state.transactions or only_reads)):
+                cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
+        if self.standbys is not None and not only_reads:
+            self.standbys.note_write()
+        return cursor
+
+    def log_position(self) -> int:
+        """The end of all that was written so far, in the log of the server."""
+        (said,) = self.execute_sql("SELECT pg_current_wal_insert_lsn()").fetchone()
+        return end_of_last_record(read_position(said))
+
+    def position(self) -> int:
+        if self.standbys is None:
+            return on_connection(self, self.log_position)
+        return max(self.standbys.written(), self.standbys.reads().after)
 
     def has_prepared(self, statements: Iterable[Prepared]) -> bool:
         """Whether this thread's connection can execute them; it prepares those that it lacks."""
@@ -206,6 +231,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 "nothing of the transaction was written, because a statement in it had failed",
                 sqlstate="25P02",
             )
+        if self.standbys is not None:
+            self.standbys.note_write()
 
     def rollback(self) -> None:
         # The transaction has ended with the connection; the earlier error explains more.
@@ -325,6 +352,12 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.time_limit = self.time_limit
         return connection
 
+    def _connect_beside(self, connection: Any, within: int) -> Any:
+        """Another connection to the same server."""
+        to_it = {"host": connection.info.host, "port": connection.info.port, "hostaddr": None}
+        limits = {"connect_timeout": within, "target_session_attrs": "any"}
+        return self._adapter.connect(self, **self.connect_params | to_it | limits)
+
     def _learn(self, connection: Any) -> None:
         """Ask once for what calls would ask each time: the server's clock and its later columns."""
         home = "" if self.schema_name is None else f'"{self.schema_name}".'
@@ -344,6 +377,32 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             # Not cleared: another thread may be building one for the columns that were there.
             self.statements = {}
 
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        is_new = super().connect(reuse_if_open)
+        if is_new and self.standbys is not None:
+            time_limit = self.standbys.reads().time_limit
+            if time_limit is not None:
+                self._state.conn.time_limit = time_limit or math.inf
+        return is_new
+
+    def close_all(self) -> None:
+        super().close_all()
+        if self.standbys is not None:
+            self.standbys.close()
+
+    def forget_connections(self) -> None:
+        super().forget_connections()
+        if self.standbys is not None:
+            self.standbys.forget_connections()
+
+    def cut_all(self) -> None:
+        """End the waits of all who wait for the server, which is silent."""
+        self.close_idle()
+        with self._bookkeeping:
+            lent = [held for held in self._lent() if isinstance(held, Connection)]
+        for connection in lent:
+            connection.cut()
+
     def _cancel(self, connections: Iterable[Any]) -> None:
         for connection in connections:
             if isinstance(connection, Connection):
@@ -356,6 +415,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             self.close_idle()
         for connection in silent:
             connection.cut()
+        if self._probe is not None:
+            self._probe.look_at(connections)
 
     def _cut_short(self, connection: Any) -> None:
         is_idle = connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
@@ -397,6 +458,19 @@ _LIBPQ_DEFAULTS = {
     "tcp_user_timeout": 8000,
     "application_name": "stogram_sdk",
 }
+
+
+# Each host is tried in turn, so one that is silent may not take long.
+_SEVERAL_HOSTS = {"connect_timeout": 1, "target_session_attrs": "read-write"}
+_SEVERAL_STANDBYS = {"target_session_attrs": "standby", "load_balance_hosts": "random"}
+
+
+def _libpq_defaults(settings: DatabaseSettings, is_standby: bool) -> dict[str, Any]:
+    several = settings.has_several_hosts()
+    if is_standby:
+        # There is always the primary to go to.
+        return _LIBPQ_DEFAULTS | {"connect_timeout": 1} | (_SEVERAL_STANDBYS if several else {})
+    return _LIBPQ_DEFAULTS | (_SEVERAL_HOSTS if several else {})
 
 
 def _set_local(name: str, seconds: float) -> str:

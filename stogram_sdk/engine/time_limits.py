@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
@@ -28,6 +28,10 @@ from stogram_sdk.engine.failures import logger
 
 #: How long a server that was asked to cancel a statement may take to do it, in seconds.
 GRACE = 0.5
+
+# Seconds without an answer after which a server may be silent, and that it has then to accept
+# another connection.
+_SLOW = 1
 
 
 class Connection(psycopg2.extensions.connection):
@@ -51,6 +55,9 @@ class Connection(psycopg2.extensions.connection):
         #: Its server only reads, as a standby does, or has forgotten what was prepared: a new
         #: connection is better.
         self.is_unfit = False
+        #: How far in the log of the primary its server is, if that is a standby, and since when.
+        self.replayed = 0
+        self.replayed_at = -math.inf
         #: What begins the transaction that this connection is in, as long as nothing was sent.
         self.opening = ""
         #: What sets or releases savepoints, and is sent with the next statement.
@@ -176,6 +183,45 @@ class TimeLimits:
                 daemon=True,
             )
             self._canceling.start()
+
+
+class Probe:
+    """Finds the servers that are silent, before the time of the statements sent to them is over.
+
+    A statement that has no answer for a second may be a slow one. So another connection to its
+    server is opened, with `connect`: a silent one does not accept it either.
+    """
+
+    def __init__(self, connect: Callable[[Connection, int], Any]) -> None:
+        self._connect = connect
+        self._asking: threading.Thread | None = None
+
+    def look_at(self, connections: Iterable[Connection]) -> None:
+        """Cut off those that wait for a silent server, once that is known."""
+        now = time.monotonic()
+        late = [each for each in connections if each.answer_due - each.time_limit + _SLOW < now]
+        if late and not (self._asking and self._asking.is_alive()):
+            self._asking = threading.Thread(
+                target=self._cut_silent, args=(late,), name="stogram_sdk probes", daemon=True
+            )
+            self._asking.start()
+
+    def _cut_silent(self, late: list[Connection]) -> None:
+        silent: dict[tuple[str, int], bool] = {}
+        for connection in late:
+            place = connection.info.host, connection.info.port
+            if place not in silent:
+                silent[place] = self._is_silent(connection)
+            if silent[place] and connection.answer_due < math.inf:
+                connection.cut()
+
+    def _is_silent(self, connection: Connection) -> bool:
+        began = time.monotonic()
+        try:
+            self._connect(connection, _SLOW).close()
+        except psycopg2.Error:  # It may refuse at once, which is an answer.
+            return time.monotonic() - began >= _SLOW
+        return False
 
 
 def _cancel_all(connections: deque[Connection]) -> None:

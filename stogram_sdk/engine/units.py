@@ -65,7 +65,7 @@ class Place:
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.thread = threading.current_thread()
-        self.task = _current_task()
+        self.task = current_task()
         #: Peewee's state of this thread, which another thread cannot look up.
         self.state = state
 
@@ -77,7 +77,8 @@ class Place:
 place_of_context: ContextVar[Place | None] = ContextVar("stogram_sdk", default=None)
 
 
-def _current_task() -> Any:
+def current_task() -> Any:
+    """The task of asyncio that this thread runs; None if it runs none."""
     asyncio = sys.modules.get("asyncio.tasks")  # Whoever runs a loop has imported it.
     if asyncio is None or asyncio.events._get_running_loop() is None:
         return None
@@ -90,7 +91,7 @@ def require_here(database: Any) -> None:
     if place is entered:
         if place is None or place.task is None:
             return
-        if place.task is not _current_task():
+        if place.task is not current_task():
             raise StogramError(_IN_ANOTHER_TASK)
     elif place is not None:
         raise StogramError(_IN_ANOTHER_CONTEXT)
@@ -186,6 +187,7 @@ class Unit(Generic[T]):
         state = database.state()
         self._was_closed, self._depth = state["closed"], len(state["transactions"])
         self._around = place_of_context.get()
+        self._reads_around = state.get("reads")
         self._place = state["place"] or Place(state)
         self._is_outermost = not self._place.is_open()
         try:
@@ -255,6 +257,8 @@ class Unit(Generic[T]):
         self._leave()
 
     def _leave(self) -> None:
+        if self._place.is_open():
+            self._place.state["reads"] = self._reads_around
         if self._is_outermost and self._place.is_open():
             self._place.state["place"] = None
         if place_of_context.get() is self._place:

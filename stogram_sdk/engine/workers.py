@@ -49,6 +49,8 @@ class Call(asyncio.Future[Any]):
 
     def __init__(self, workers: Workers, work: Callable[[], Any]) -> None:
         super().__init__(loop=asyncio.get_running_loop())
+        if workers.database is not None and workers.database.standbys is not None:
+            workers.database.standbys.begin_in_task()
         self.work = work
         self.context = copy_context()
         self.since = time.monotonic()

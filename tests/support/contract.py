@@ -21,8 +21,8 @@ from tests.support.factories import make_chat, make_message, make_user, set_role
 
 #: The public functions that ask the database nothing by themselves.
 NOT_CALLS = {
-    *("check_health", "close", "connect", "migrate", "pool_status", "retrying", "session"),
-    *("to_dict", "transaction"),
+    *("check_health", "close", "connect", "migrate", "pool_status", "position", "retrying"),
+    *("session", "to_dict", "transaction"),
 }
 
 

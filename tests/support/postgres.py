@@ -192,6 +192,9 @@ class Cluster:
         """Let them go on."""
         _signal(processes, signal.SIGCONT)
 
+    def is_running(self) -> bool:
+        return self._lock_file.exists()
+
     @property
     def _lock_file(self) -> Path:
         return self.directory / "data/postmaster.pid"

@@ -34,6 +34,10 @@ class Site:
         self.cluster = cluster
         self.proxy = proxy
         self.url = proxy.url(DATABASE)
+        #: What leads to the standby, whichever server that is.
+        self.read_url = f"postgresql://postgres@/{DATABASE}?host={cluster.directory}/standby"
+        self.standby: Cluster | None = None
+        self._home = cluster.directory
         self._copies = 0
 
     @property
@@ -96,15 +100,25 @@ class Site:
             cursor.execute("SELECT pg_reload_conf()")
         eventually(lambda: self.ask("SHOW default_transaction_read_only") == value)
 
+    def keep_standby(self) -> None:
+        """Give the server a standby, for reads; it takes the server's place in a failover."""
+        self.standby = self._new_standby()
+        link = self._home / "new"
+        link.symlink_to(self.standby.directory)
+        link.replace(self._home / "standby")
+
+    def _new_standby(self) -> Cluster:
+        self._copies += 1
+        directory = self._home / f"copy{self._copies}"
+        directory.mkdir()
+        standby = self.cluster.standby(directory)
+        standby.start()
+        return standby
+
     def fail_over(self) -> None:
         """A standby takes the server's place, with everything that was committed."""
         old = self.cluster
-        self._copies += 1
-        home = old.directory.parent if self._copies > 1 else old.directory
-        directory = home / f"copy{self._copies}"
-        directory.mkdir()
-        standby = old.standby(directory)
-        standby.start()
+        standby = self.standby or self._new_standby()
         # A standby that answers may not follow yet, and nobody would wait for it then.
         followers = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
         eventually(lambda: self.ask(followers) == 1)
@@ -113,6 +127,8 @@ class Site:
         self.cluster.promote()
         self.proxy.upstream = self.cluster.socket
         shutil.rmtree(old.directory / "data")
+        if self.standby is not None:
+            self.keep_standby()
 
 
 _SESSIONS = "FROM pg_stat_activity WHERE application_name = 'stogram_sdk'"
@@ -138,6 +154,8 @@ def running_site(*options: str) -> Iterator[Site]:
                 yield site
             finally:
                 site.cluster.stop("immediate")
+                if site.standby is not None:
+                    site.standby.stop("immediate")
         finally:
             proxy.close()
     finally:

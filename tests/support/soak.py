@@ -2,9 +2,12 @@
 
     python -m tests.support.soak --faults 1000
 
+Reads go to a standby, which takes the server's place now and then.
+
 Nothing may be lost: a message whose call returned is there exactly once, one whose call failed
-safely is not there at all, every unread count is the truth, no update of a counter is missing, no
-connection is left with anybody, and every error was a `StogramError`.
+safely is not there at all, whoever has sent one finds it, every unread count is the truth, no
+update of a counter is missing, no connection is left with anybody, and every error was a
+`StogramError`.
 """
 
 from __future__ import annotations
@@ -25,13 +28,14 @@ from typing import Any
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
+from stogram_sdk.engine.options import DatabaseOptions
 from stogram_sdk.models import new_id
 from tests.support.factories import make_chat, make_user, wrong_counts
 from tests.support.proxy import Cut, Silence
 from tests.support.site import Site, eventually, running_site
 
 THREADS = 8
-LIMITS: sdk.ConnectOptions = {
+LIMITS: DatabaseOptions = {
     "connection_limit": THREADS,
     "connect_timeout": 1,
     "pool_timeout": 0.3,
@@ -102,16 +106,19 @@ class Load:
         try:
             if together:
                 with sdk.transaction():
-                    sdk.send_message(user, chat, content, message_id=message_id)
+                    message = sdk.send_message(user, chat, content, message_id=message_id)
                     sdk.mark_read(user, chat)
             else:
-                sdk.send_message(user, chat, content, message_id=message_id)
+                message = sdk.send_message(user, chat, content, message_id=message_id)
         except sdk.Unavailable as error:
             # With an id it is safe to send it again, whether it has been sent or not.
             certain = error.safe_to_retry and (message_id is None or together)
             (books.not_sent if certain else books.perhaps_sent).append(content)
             raise
         books.sent.append(content)
+        with sdk.session():
+            if not sdk.Message.select().where(sdk.Message.id == message.id).exists():
+                books.wrong.append(f"its sender does not find {content}")
 
     def _do_something(self, books: Books, chance: random.Random) -> None:
         user, other = chance.sample(self.users, 2)
@@ -340,6 +347,8 @@ class Report:
     seconds: float
     calls: int
     sent: int
+    #: How many statements a standby was asked.
+    at_standby: int
     errors: Counter[str]
     #: Everything that must not happen; empty if nothing was lost.
     wrong: list[str]
@@ -351,6 +360,7 @@ class Report:
             [
                 f"{sum(self.faults.values())} faults in {self.seconds:.0f} s: {kinds}",
                 f"{self.calls} calls, {self.calls / self.seconds:.0f} a second; errors: {errors}",
+                f"{self.at_standby} statements at a standby",
                 f"{self.sent} messages acknowledged; wrong: {self.wrong or 'nothing'}",
             ]
         )
@@ -361,8 +371,10 @@ def soak(faults: int, seed: int = 0) -> Report:
     chance = random.Random(seed)
     done: Counter[str] = Counter()
     threads_before = threading.active_count()
-    with running_site("deadlock_timeout=50ms") as site:
-        sdk.connect(site.url, **LIMITS)
+    with running_site("deadlock_timeout=50ms", "wal_retrieve_retry_interval=100ms") as site:
+        site.keep_standby()
+        sdk.connect(site.url, read_url=site.read_url, read="standby", **LIMITS)
+        at_standby = statements_at_standbys()
         load = Load(seed)
         books = Books()
         everybodys = [*load.books, books]
@@ -397,9 +409,18 @@ def soak(faults: int, seed: int = 0) -> Report:
         seconds,
         sum(each.calls for each in everybodys),
         sum(len(each.sent) for each in everybodys),
+        len(at_standby),
         sum((each.errors for each in everybodys), Counter[str]()),
         wrong,
     )
+
+
+def statements_at_standbys() -> list[Any]:
+    """A list that gets each statement that the standbys are asked from now on."""
+    statements: list[Any] = []
+    for standby in current_database().standbys._standbys:
+        standby.database.query_hooks.append(statements.append)
+    return statements
 
 
 def _compare(site: Site, load: Load, books: list[Books]) -> list[str]:
@@ -425,6 +446,8 @@ def _compare(site: Site, load: Load, books: list[Books]) -> list[str]:
         if not least <= value <= least + load.counted["perhaps"]:
             wrong.append(f"the counter is at {value}, its callers say {load.counted}")
     database = current_database()
+    with suppress(AssertionError):  # The thread that looks at the standby has one for a moment.
+        eventually(lambda: database.connections_in_use() == 0)
     if in_use := database.connections_in_use():
         wrong.append(f"{in_use} connections are with nobody")
     with suppress(AssertionError):

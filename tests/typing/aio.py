@@ -20,6 +20,8 @@ async def connecting() -> None:
 
 
 async def as_contexts() -> None:
+    async with aio.session(read="standby", after=await aio.position()):
+        assert_type(await aio.position(), str)
     async with aio.session(statement_timeout=30), aio.transaction():
         pass
 

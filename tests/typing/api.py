@@ -15,8 +15,11 @@ def connecting() -> None:
     sdk.connect("sqlite:///stogram.db", connection_limit=5, pool_timeout=0.5, schema=None)
     options: sdk.ConnectOptions = {"statement_timeout": 30, "sslmode": "require"}
     sdk.connect(**options)
+    sdk.connect(read_url="postgresql://h/db", read="standby", standby_patience=0.1)
+    sdk.connect(read_url=["postgresql://h/db", "postgresql://h2/db"], read=None)
     # Wrong, and either checker says so.
     sdk.connect(connection_limt=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sdk.connect(read="replica")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sdk.connect(schema=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(sdk.migrate(), list[str])
     assert_type(sdk.pool_status(), sdk.PoolStatus)
@@ -27,6 +30,11 @@ def connecting() -> None:
 def as_contexts() -> int:
     with sdk.session(statement_timeout=30), sdk.transaction():
         return 1
+
+
+def at_standbys(after: str | None) -> str:
+    with sdk.session(read="standby", after=after):
+        return assert_type(sdk.position(), str)
 
 
 @sdk.session()
