@@ -149,7 +149,8 @@ class SchemaWords(ABC):
             return f'"{column}"'
         if column.startswith("lower("):
             return self.lower(bare)
-        return column.replace(bare, f'"{bare}" COLLATE "C"')
+        function, _, others = column.removesuffix(")").partition(f"({bare}")
+        return f'{self.quoted(function)}("{bare}" COLLATE "C"{others})'
 
     def definition(self, column: Column) -> str:
         """The column as `CREATE TABLE` and `ADD COLUMN` have it."""
