@@ -1,14 +1,8 @@
-"""Rows as the functions return them: each with all its own columns, and with these relations.
+"""Rows as the functions return them: each with all its own columns, and with its `RELATIONS`.
 
-============== ===============================================================================
-message        `sender`, `chat`, and `reply_to`, the visible message that it answers, or None
-the answered   `sender` and `chat`
-pinned message `user`, `chat` and `message`
-member         `user` and `chat`
-block          `user` and `blocked`
-============== ===============================================================================
-
-A user in a relation has an id, a username and a display name; a chat is whole.
+A user in a relation is a `person`: an id, a username and a display name. A chat is whole, and so is
+a pinned message. `reply_to` is the visible message that is answered, without what that one answers,
+or None.
 """
 
 from __future__ import annotations
@@ -28,6 +22,7 @@ from stogram_sdk.models import (
     Message,
     PinnedMessage,
     User,
+    may_be_none,
 )
 from stogram_sdk.paging import Page
 from stogram_sdk.sealing import seal
@@ -37,6 +32,14 @@ from stogram_sdk.visibility import is_visible
 
 #: An account as `create_user` returns it.
 ACCOUNT = tuple(field for field in User._meta.sorted_fields if field not in SECRETS)
+
+#: The relations that come with a row, from every function; with other rows none do.
+RELATIONS: dict[type[BaseModel], tuple[str, ...]] = {
+    Message: ("sender", "chat", "reply_to"),
+    PinnedMessage: ("user", "chat", "message"),
+    ChatMember: ("user", "chat"),
+    BlockedUser: ("user", "blocked"),
+}
 
 #: The sender of a message in a list. `visible_profiles` gives the rest of what a viewer may see.
 Sender: Any = User.alias()
@@ -127,7 +130,7 @@ def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
 
 def default_settings(user_id: str, chat_id: str) -> ChatSettings:
     """The settings of a chat without a row: nothing is set; they are not stored."""
-    absent = dict.fromkeys(("id", "folder", "last_read_message_id", "created_at", "updated_at"))
+    absent = {field.name: None for field in ChatSettings._meta.sorted_fields if may_be_none(field)}
     return seal(ChatSettings(user=user_id, chat=chat_id, **absent))
 
 
@@ -161,7 +164,7 @@ def to_dict(result: Any) -> Any:
     """
     match result:
         case BaseModel():
-            return _row_to_dict(result)
+            return to_dict(values_of(result))
         case Page():
             cursors = {"next_cursor": result.next_cursor, "previous_cursor": result.previous_cursor}
             return {"items": [to_dict(row) for row in result], **cursors}
@@ -186,10 +189,16 @@ def to_dict(result: Any) -> Any:
     )
 
 
-def _row_to_dict(row: BaseModel) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for field in row._meta.sorted_fields:
-        if field.name in row.__data__ and field not in SECRETS:
-            name = getattr(field, "object_id_name", field.name)
-            data[name] = to_dict(row.__data__[field.name])
-    return data | {name: to_dict(related) for name, related in row.__rel__.items()}
+def values_of(row: BaseModel) -> dict[str, Any]:
+    """What was read with a row, under the names of the attributes, without secrets."""
+    held: dict[str, Any] = row.__data__
+    fields = [field for field in row._meta.sorted_fields if field not in SECRETS]
+    values = {attribute_of(field): held[field.name] for field in fields if field.name in held}
+    values.update(row.__rel__)
+    return values
+
+
+def attribute_of(field: Any) -> str:
+    """The name of the attribute that holds what stands in the column."""
+    name: str = getattr(field, "object_id_name", field.name)
+    return name

@@ -195,7 +195,7 @@ FLOORS = (
     {"schema"},
     {"command", "migrating"},
     {"__main__", "__init__"},
-    {"aio"},
+    {"aio", "pydantic", "testing"},
 )
 
 
