@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.models import (
@@ -145,8 +145,12 @@ def _chat(chat_id: Any) -> Related:
     return Related(chat.select(*columns).where(chat.id == chat_id))
 
 
+class _NamedTuple(Protocol):
+    def _asdict(self) -> dict[str, Any]: ...
+
+
 @overload
-def to_dict(result: BaseModel | Page[Any]) -> dict[str, Any]: ...
+def to_dict(result: BaseModel | Page[Any] | _NamedTuple) -> dict[str, Any]: ...
 
 
 @overload

@@ -157,7 +157,7 @@ def pins_search_and_privacy() -> None:
 def data_for_json(page: sdk.Page[sdk.Message], totals: sdk.UnreadTotals) -> None:
     assert_type(sdk.to_dict(page), dict[str, Any])
     assert_type(sdk.to_dict(page[0]), dict[str, Any])
-    assert_type(sdk.to_dict(totals), Any)
+    assert_type(sdk.to_dict(totals), dict[str, Any])
 
 
 # --- Errors ---

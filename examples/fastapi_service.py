@@ -1,0 +1,412 @@
+"""A messenger's service in FastAPI, on `stogram_sdk.aio`.
+
+Run it with `uvicorn --app-dir examples fastapi_service:app`; it reads `DATABASE_URL`. Its
+documentation is then at /docs. `/ws?token=...` is a websocket that tells of new messages.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
+
+from _service import hash_password, is_password, make_token, status_of, user_of
+from fastapi import (
+    APIRouter,
+    BackgroundTasks,
+    Depends,
+    FastAPI,
+    HTTPException,
+    Request,
+    Response,
+    WebSocket,
+    WebSocketException,
+)
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AwareDatetime, BaseModel
+
+from stogram_sdk import ChatType, MemberRole, MessageType, StogramError, Unavailable, aio, to_dict
+from stogram_sdk.pydantic import (
+    BlockedUser,
+    Chat,
+    ChatMember,
+    ChatSettings,
+    ChatSummary,
+    Folder,
+    FolderSummary,
+    Member,
+    Message,
+    Page,
+    PinnedMessage,
+    Privacy,
+    Profile,
+    UnreadTotals,
+    User,
+)
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await aio.connect()
+    await aio.migrate()
+    publishing = asyncio.create_task(publish())
+    yield
+    publishing.cancel()
+    await asyncio.wait([publishing])
+    await aio.close()
+
+
+app = FastAPI(title="Stogram", lifespan=lifespan)
+
+
+# --- What all endpoints need ---
+
+
+@app.exception_handler(StogramError)
+async def explain(request: Request, error: StogramError) -> JSONResponse:
+    """The text of an error is safe to show: it holds no secret, and nothing of other users."""
+    status = status_of(error)
+    if status == 500:
+        log.error("A call failed", exc_info=error)
+    return JSONResponse({"error": str(error), "field": error.field}, status)
+
+
+async def current_user(
+    given: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())],
+) -> str:
+    user_id = user_of(given.credentials)
+    if user_id is None:
+        raise HTTPException(401)
+    return user_id
+
+
+async def paging(limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
+    return {"limit": limit, "cursor": cursor}
+
+
+#: The id of the user who asks.
+Me = Annotated[str, Depends(current_user)]
+#: Which page of a list is asked for.
+Paging = Annotated[dict[str, Any], Depends(paging)]
+
+
+def status_for(created: bool) -> int:
+    return 201 if created else 200
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    """200 when the database answers within a second, else 503."""
+    return {"status": "ok"}
+
+
+# --- Accounts ---
+
+accounts = APIRouter(tags=["accounts"])
+
+
+class Login(BaseModel):
+    username: str
+    password: str
+
+
+class NewAccount(Login):
+    email: str
+    display_name: str | None = None
+
+
+class PrivacyChange(BaseModel):
+    show_online_status: bool | None = None
+    show_profile_photo: bool | None = None
+    show_last_seen: bool | None = None
+
+
+@accounts.post("/users", status_code=201)
+async def register(new: NewAccount) -> User:
+    hashed = await asyncio.to_thread(hash_password, new.password)
+    return await aio.create_user(
+        new.email, new.username, password_hash=hashed, display_name=new.display_name
+    )
+
+
+@accounts.post("/tokens", status_code=201)
+async def log_in(login: Login) -> dict[str, str]:
+    account = await aio.find_user(login.username)
+    if account is None or not await asyncio.to_thread(
+        is_password, login.password, account.password
+    ):
+        raise HTTPException(401)
+    return {"token": make_token(account.id)}
+
+
+@accounts.get("/me")
+async def get_me(me: Me) -> User:
+    return await aio.get_user(me)
+
+
+@accounts.patch("/me/privacy")
+async def change_privacy(me: Me, change: PrivacyChange) -> Privacy:
+    return await aio.update_privacy(me, **change.model_dump(exclude_unset=True))
+
+
+@accounts.get("/users/{username}")
+async def get_profile(me: Me, username: str) -> Profile:
+    """A user as the one who asks may see them; two calls over one connection."""
+    async with aio.session():
+        account = await aio.find_user(username)
+        if account is None:
+            raise HTTPException(404)
+        (profile,) = await aio.visible_profiles(me, [account.id])
+        return profile
+
+
+# --- Chats and their members ---
+
+chats = APIRouter(tags=["chats"])
+
+
+class NewChat(BaseModel):
+    type: ChatType
+    member_ids: list[str] = []
+    name: str | None = None
+    description: str | None = None
+    is_secret: bool = False
+
+
+class NewMember(BaseModel):
+    role: MemberRole = MemberRole.MEMBER
+
+
+@chats.get("/chats")
+async def list_chats(me: Me, page: Paging, unread_only: bool = False) -> Page[ChatSummary]:
+    return await aio.list_chats(me, unread_only=unread_only, **page)
+
+
+@chats.post("/chats", status_code=201)
+async def create_chat(me: Me, new: NewChat) -> Chat:
+    return await aio.create_chat(me, **new.model_dump())
+
+
+@chats.put("/private-chats/{user_id}")
+async def open_private_chat(me: Me, user_id: str, response: Response) -> Chat:
+    chat, created = await aio.open_private_chat(me, user_id)
+    response.status_code = status_for(created)
+    return chat
+
+
+@chats.get("/chats/{chat_id}/members")
+async def list_members(me: Me, chat_id: str, page: Paging) -> Page[Member]:
+    return await aio.list_members(me, chat_id, **page)
+
+
+@chats.put("/chats/{chat_id}/members/{user_id}")
+async def add_member(me: Me, chat_id: str, user_id: str, new: NewMember) -> ChatMember:
+    return await aio.add_member(me, chat_id, user_id, role=new.role)
+
+
+@chats.delete("/chats/{chat_id}/members/{user_id}", status_code=204)
+async def remove_member(me: Me, chat_id: str, user_id: str) -> None:
+    await aio.remove_member(me, chat_id, user_id)
+
+
+# --- Settings of chats, and what is unread ---
+
+settings = APIRouter(tags=["settings"])
+
+
+class Read(BaseModel):
+    message_id: str | None = None
+
+
+@settings.put("/chats/{chat_id}/mute")
+async def mute_chat(me: Me, chat_id: str) -> ChatSettings:
+    return await aio.mute_chat(me, chat_id)
+
+
+@settings.delete("/chats/{chat_id}/mute")
+async def unmute_chat(me: Me, chat_id: str) -> ChatSettings:
+    return await aio.unmute_chat(me, chat_id)
+
+
+@settings.post("/chats/{chat_id}/read")
+async def mark_read(me: Me, chat_id: str, read: Read) -> ChatSettings:
+    return await aio.mark_read(me, chat_id, read.message_id)
+
+
+@settings.get("/unread")
+async def unread_totals(me: Me) -> UnreadTotals:
+    return await aio.unread_totals(me)
+
+
+# --- Folders ---
+
+folders = APIRouter(tags=["folders"])
+
+
+class NewFolder(BaseModel):
+    name: str
+
+
+@folders.get("/folders")
+async def list_folders(me: Me) -> list[FolderSummary]:
+    return await aio.list_folders(me)
+
+
+@folders.post("/folders", status_code=201)
+async def create_folder(me: Me, new: NewFolder) -> Folder:
+    return await aio.create_folder(me, new.name)
+
+
+@folders.put("/folders/{folder_id}/chats/{chat_id}")
+async def move_to_folder(me: Me, folder_id: str, chat_id: str) -> ChatSettings:
+    return await aio.move_to_folder(me, chat_id, folder_id)
+
+
+# --- Messages ---
+
+messages = APIRouter(tags=["messages"])
+
+
+class NewMessage(BaseModel):
+    """A client that gives a `message_id` may send the same request again: it is one message."""
+
+    content: str | None = None
+    type: MessageType = MessageType.TEXT
+    reply_to_id: str | None = None
+    is_silent: bool = False
+    scheduled_for: AwareDatetime | None = None
+    file_url: str | None = None
+    file_name: str | None = None
+    file_size: int | None = None
+    message_id: str | None = None
+
+
+class NewContent(BaseModel):
+    content: str
+
+
+@messages.get("/chats/{chat_id}/messages")
+async def list_messages(me: Me, chat_id: str, page: Paging) -> Page[Message]:
+    return await aio.list_messages(me, chat_id, **page)
+
+
+@messages.post("/chats/{chat_id}/messages", status_code=201)
+async def send_message(me: Me, chat_id: str, new: NewMessage, later: BackgroundTasks) -> Message:
+    message = await aio.send_message(me, chat_id, **new.model_dump())
+    later.add_task(tell, message)
+    return message
+
+
+@messages.patch("/chats/{chat_id}/messages/{message_id}")
+async def edit_message(me: Me, chat_id: str, message_id: str, new: NewContent) -> Message:
+    return await aio.edit_message(me, chat_id, message_id, new.content)
+
+
+@messages.delete("/chats/{chat_id}/messages/{message_id}", status_code=204)
+async def delete_message(me: Me, chat_id: str, message_id: str) -> None:
+    await aio.delete_message(me, chat_id, message_id)
+
+
+@messages.put("/chats/{chat_id}/pins/{message_id}")
+async def pin_message(me: Me, chat_id: str, message_id: str, response: Response) -> PinnedMessage:
+    pin, created = await aio.pin_message(me, chat_id, message_id)
+    response.status_code = status_for(created)
+    return pin
+
+
+@messages.get("/search")
+async def search_messages(me: Me, text: str, page: Paging) -> Page[Message]:
+    return await aio.search_messages(me, text, **page)
+
+
+@messages.get("/hashtags/{hashtag}")
+async def find_by_hashtag(me: Me, hashtag: str, page: Paging) -> Page[Message]:
+    return await aio.find_by_hashtag(me, hashtag, **page)
+
+
+# --- Blocking ---
+
+blocking = APIRouter(tags=["blocking"])
+
+
+@blocking.get("/blocked")
+async def list_blocked_users(me: Me, page: Paging) -> Page[Profile]:
+    return await aio.list_blocked_users(me, **page)
+
+
+@blocking.put("/blocked/{user_id}")
+async def block_user(me: Me, user_id: str, response: Response) -> BlockedUser:
+    block, created = await aio.block_user(me, user_id)
+    response.status_code = status_for(created)
+    return block
+
+
+@blocking.delete("/blocked/{user_id}", status_code=204)
+async def unblock_user(me: Me, user_id: str) -> None:
+    await aio.unblock_user(me, user_id)
+
+
+for router in (accounts, chats, settings, folders, messages, blocking):
+    app.include_router(router)
+
+
+# --- New messages, as they come ---
+
+#: What waits to be sent to each open websocket of a user. A service of several processes has a
+#: broker here, so that a message reaches the websockets of all of them.
+waiting: defaultdict[str, set[asyncio.Queue[Any]]] = defaultdict(set)
+
+
+@app.websocket("/ws")
+async def tell_of_new_messages(socket: WebSocket, token: str) -> None:
+    user_id = user_of(token)
+    if user_id is None:
+        raise WebSocketException(1008)
+    await socket.accept()
+    queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=100)
+
+    async def send() -> None:
+        while True:
+            await socket.send_json(await queue.get())
+
+    sending = asyncio.create_task(send())
+    waiting[user_id].add(queue)
+    try:
+        async for _ in socket.iter_text():
+            pass  # until the client goes
+    finally:
+        sending.cancel()
+        waiting[user_id].remove(queue)
+        if not waiting[user_id]:
+            del waiting[user_id]
+
+
+async def tell(message: Message) -> None:
+    """Send the message to those whom it should reach, page by page."""
+    data = to_dict(message)
+    cursor = None
+    while True:
+        page = await aio.users_to_notify(message.chat_id, message.id, cursor=cursor)
+        for queue in [queue for user_id in page for queue in waiting.get(user_id, ())]:
+            with suppress(asyncio.QueueFull):  # a client that does not read loads the list later
+                queue.put_nowait(data)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+
+
+async def publish() -> None:
+    """Send scheduled messages when it is time; any number of processes may do it at once."""
+    while True:
+        try:
+            published = await aio.publish_scheduled()
+            for message in published:
+                await tell(message)
+            await aio.acknowledge_published([message.id for message in published])
+        except Unavailable as error:
+            log.warning("Scheduled messages wait: %s", error)
+        await asyncio.sleep(1)
