@@ -1,7 +1,8 @@
 """A messenger's service in FastAPI, on `stogram_sdk.aio`.
 
-Run it with `uvicorn --app-dir examples fastapi_service:app`; it reads `DATABASE_URL`. Its
-documentation is then at /docs. `/ws?token=...` is a websocket that tells of new messages.
+Run it with `stogram migrate`, then `uvicorn --app-dir examples fastapi_service:app`. Both read
+`DATABASE_URL`. Its documentation is then at /docs; `/ws?token=...` is a websocket that tells of new
+messages. With several `--workers` they need one `STOGRAM_SECRET_KEY`, for the tokens.
 """
 
 import asyncio
@@ -27,7 +28,15 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel
 
-from stogram_sdk import ChatType, MemberRole, MessageType, StogramError, Unavailable, aio, to_dict
+from stogram_sdk import (
+    ChatType,
+    MemberRole,
+    MessageType,
+    StogramError,
+    aio,
+    pool_status,
+    to_dict,
+)
 from stogram_sdk.pydantic import (
     BlockedUser,
     Chat,
@@ -40,6 +49,7 @@ from stogram_sdk.pydantic import (
     Message,
     Page,
     PinnedMessage,
+    PoolStatus,
     Privacy,
     Profile,
     UnreadTotals,
@@ -52,7 +62,6 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await aio.connect()
-    await aio.migrate()
     publishing = asyncio.create_task(publish())
     yield
     publishing.cancel()
@@ -99,9 +108,10 @@ def status_for(created: bool) -> int:
 
 
 @app.get("/health")
-async def health() -> dict[str, str]:
+async def health() -> PoolStatus:
     """200 when the database answers within a second, else 503."""
-    return {"status": "ok"}
+    await aio.check_health()
+    return pool_status()
 
 
 # --- Accounts ---
@@ -297,7 +307,21 @@ async def list_messages(me: Me, chat_id: str, page: Paging) -> Page[Message]:
 @messages.post("/chats/{chat_id}/messages", status_code=201)
 async def send_message(me: Me, chat_id: str, new: NewMessage, later: BackgroundTasks) -> Message:
     message = await aio.send_message(me, chat_id, **new.model_dump())
-    later.add_task(tell, message)
+    later.add_task(try_to_tell, message)
+    return message
+
+
+@messages.post("/chats/{chat_id}/answers", status_code=201)
+async def read_and_answer(me: Me, chat_id: str, new: NewMessage, later: BackgroundTasks) -> Message:
+    """Both or neither; it runs again when it meets another transaction."""
+
+    @aio.retrying
+    async def unit() -> Message:
+        await aio.mark_read(me, chat_id)
+        return await aio.send_message(me, chat_id, **new.model_dump())
+
+    message = await unit()
+    later.add_task(try_to_tell, message)
     return message
 
 
@@ -399,6 +423,14 @@ async def tell(message: Message) -> None:
             break
 
 
+async def try_to_tell(message: Message) -> None:
+    """The same after the answer, when no error can be a part of that any more."""
+    try:
+        await tell(message)
+    except StogramError as error:
+        log.warning("Nobody was told of message %s: %s", message.id, error)
+
+
 async def publish() -> None:
     """Send scheduled messages when it is time; any number of processes may do it at once."""
     while True:
@@ -407,6 +439,6 @@ async def publish() -> None:
             for message in published:
                 await tell(message)
             await aio.acknowledge_published([message.id for message in published])
-        except Unavailable as error:
+        except StogramError as error:
             log.warning("Scheduled messages wait: %s", error)
         await asyncio.sleep(1)

@@ -1,7 +1,8 @@
 """A messenger's service in Flask.
 
-Run it with `flask --app examples/flask_service run`, and beside it what sends scheduled messages:
-`flask --app examples/flask_service publish`. Both read `DATABASE_URL`.
+Run it with `stogram migrate`, then `flask --app examples/flask_service run`. Beside it,
+`flask --app examples/flask_service publish` sends scheduled messages. All read `DATABASE_URL`.
+With several processes they need one `STOGRAM_SECRET_KEY`, for the tokens.
 """
 
 import time
@@ -22,7 +23,6 @@ api = Blueprint("api", __name__)
 def create_app(database_url: str | None = None) -> Flask:
     """The service; without a URL it is on the database that the environment names."""
     stogram.connect(database_url)
-    stogram.migrate()
     app = Flask(__name__)
     app.register_blueprint(api)
     app.register_error_handler(StogramError, explain)
@@ -72,9 +72,8 @@ def page() -> dict[str, Any]:
 @api.get("/health")
 def health() -> ResponseReturnValue:
     """200 when the database answers within a second, else 503."""
-    with stogram.session(statement_timeout=1):
-        stogram.User.select().exists()
-    return {"status": "ok"}
+    stogram.check_health()
+    return to_dict(stogram.pool_status())
 
 
 # --- Accounts ---
@@ -171,16 +170,15 @@ def list_messages(chat_id: str) -> ResponseReturnValue:
     return to_dict(stogram.list_messages(me(), chat_id, **page()))
 
 
-@api.post("/chats/<chat_id>/messages")
-def send_message(chat_id: str) -> ResponseReturnValue:
+def new_message() -> dict[str, Any]:
     """A client that gives a `message_id` may send the same request again: it is one message."""
-    options = given(
+    new = given(
         *("content", "type", "reply_to_id", "is_silent", "scheduled_for", "message_id"),
         *("file_url", "file_name", "file_size"),
     )
-    if "scheduled_for" in options:
-        options["scheduled_for"] = moment(options["scheduled_for"])
-    return to_dict(stogram.send_message(me(), chat_id, **options)), 201
+    if "scheduled_for" in new:
+        new["scheduled_for"] = moment(new["scheduled_for"])
+    return new
 
 
 def moment(text: str) -> datetime:
@@ -188,6 +186,19 @@ def moment(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except (TypeError, ValueError):
         raise InvalidInput("scheduled_for must be an ISO 8601 time") from None
+
+
+@api.post("/chats/<chat_id>/messages")
+def send_message(chat_id: str) -> ResponseReturnValue:
+    return to_dict(stogram.send_message(me(), chat_id, **new_message())), 201
+
+
+@api.post("/chats/<chat_id>/answers")
+@stogram.retrying
+def read_and_answer(chat_id: str) -> ResponseReturnValue:
+    """Both or neither; it runs again when it meets another transaction."""
+    stogram.mark_read(me(), chat_id)
+    return to_dict(stogram.send_message(me(), chat_id, **new_message())), 201
 
 
 @api.patch("/chats/<chat_id>/messages/<message_id>")

@@ -48,14 +48,21 @@ from stogram_sdk.fields import EnumTextField, TextArrayField, UtcDateTimeField
 from stogram_sdk.models import BaseModel as Row
 from stogram_sdk.models import User as UserRow
 from stogram_sdk.models import may_be_none
-from stogram_sdk.rows import ACCOUNT, RELATIONS, attribute_of, person, to_dict, values_of
+from stogram_sdk.rows import (
+    ACCOUNT,
+    RELATIONS,
+    attribute_of,
+    person,
+    time_to_json,
+    values_of,
+)
 
 T = TypeVar("T")
 
 #: A time, in JSON as `to_dict` writes it.
 _Time = Annotated[
     datetime,
-    PlainSerializer(to_dict, when_used="json"),
+    PlainSerializer(time_to_json, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from typing import Any, Protocol, overload
 
 from stogram_sdk.errors import InvalidInput
@@ -167,6 +168,11 @@ def to_dict(result: Any) -> Any:
     Enums are their text. Raises `InvalidInput` for anything else.
     """
     match result:
+        # The most frequent first.
+        case Enum():
+            return result.value
+        case None | bool() | int() | str():
+            return result
         case BaseModel():
             return to_dict(values_of(result))
         case Page():
@@ -181,25 +187,31 @@ def to_dict(result: Any) -> Any:
         case set():
             return sorted(result)
         case datetime() if result.tzinfo is not None:
-            text = result.astimezone(UTC).isoformat(timespec="milliseconds")
-            return text.replace("+00:00", "Z")
-        case Enum():
-            return result.value
-        case None | bool() | int() | str():
-            return result
+            return time_to_json(result)
     raise InvalidInput(
         f"result must be what a function of stogram_sdk has returned, not {shown(result)}",
         field="result",
     )
 
 
+def time_to_json(moment: datetime) -> str:
+    """The time as JavaScript writes it, in milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def values_of(row: BaseModel) -> dict[str, Any]:
     """What was read with a row, under the names of the attributes, without secrets."""
     held: dict[str, Any] = row.__data__
-    fields = [field for field in row._meta.sorted_fields if field not in SECRETS]
-    values = {attribute_of(field): held[field.name] for field in fields if field.name in held}
+    values = {name: held[key] for key, name in _attributes(type(row)) if key in held}
     values.update(row.__rel__)
     return values
+
+
+@cache
+def _attributes(model: type[BaseModel]) -> list[tuple[str, str]]:
+    """The names of the fields that may be shown, and of the attributes with their values."""
+    fields = [field for field in model._meta.sorted_fields if field not in SECRETS]
+    return [(field.name, attribute_of(field)) for field in fields]
 
 
 def attribute_of(field: Any) -> str:

@@ -6,27 +6,29 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.services import FASTAPI, FLASK, running, serving
+from tests.support.states import migrate_here
 
 #: Services in processes of their own.
 pytestmark = pytest.mark.slow
 
 
 class Service(NamedTuple):
-    address: str
+    client: httpx2.Client
     database_url: str
 
     def ask(self, method: str, path: str, by: str | None = None, **options: Any) -> httpx2.Response:
         headers = {} if by is None else {"Authorization": f"Bearer {by}"}
-        url = f"http://{self.address}{path}"
-        return httpx2.request(method, url, headers=headers, timeout=30, **options)
+        return self.client.request(method, path, headers=headers, **options)
 
     def get(self, path: str, by: str, **query: Any) -> Any:
         answer = self.ask("GET", path, by, params=query)
@@ -51,24 +53,24 @@ def service_url(
 ) -> Iterator[str]:
     """A migrated database of the services."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('services')}/stogram.db"
-        return
-    server = request.getfixturevalue("postgres_server")
-    with server.database() as name:
-        yield server.url_of(name)
+        url = f"sqlite:///{tmp_path_factory.mktemp('services')}/stogram.db"
+        migrate_here(url)
+        yield url
+    else:
+        yield request.getfixturevalue("migrated_postgres")
 
 
 @pytest.fixture(scope="module", params=["flask", "fastapi"])
 def service(request: pytest.FixtureRequest, service_url: str) -> Iterator[Service]:
     command = (*FLASK, "run", "--port") if request.param == "flask" else (*FASTAPI, "--port")
-    with serving(*command, url=service_url) as port:
-        yield Service(f"127.0.0.1:{port}", service_url)
+    with (
+        serving(*command, url=service_url) as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        yield Service(client, service_url)
 
 
-@pytest.fixture(scope="module")
-def fastapi_service(service_url: str) -> Iterator[Service]:
-    with serving(*FASTAPI, "--port", url=service_url) as port:
-        yield Service(f"127.0.0.1:{port}", service_url)
+only = partial(pytest.mark.parametrize, "service", indirect=True)
 
 
 def new_person(service: Service, name: str) -> Person:
@@ -111,6 +113,8 @@ def test_a_day_in_a_messenger(service: Service, anna: Person, ivan: Person) -> N
     assert (line["unread_count"], line["last_message"]["content"]) == (1, "I do.")
     assert service.get("/unread", anna.token)["all"] == 1
     assert service.do("POST", f"/chats/{chat}/read", anna.token)["unread_count"] == 0
+    service.do("POST", f"/chats/{chat}/answers", ivan.token, 201, content="Thank you!")
+    assert [service.get("/unread", each.token)["all"] for each in (anna, ivan)] == [1, 0]
     assert service.do("PUT", f"/chats/{chat}/mute", anna.token)["is_muted"] is True
 
     edited = service.do("PATCH", f"{place}/{sent['id']}", ivan.token, content="#cucumbers")
@@ -158,7 +162,8 @@ def test_errors_are_answers(service: Service, anna: Person) -> None:
     assert nowhere["error"] == "no such chat for this user: 'none'"
     for query in ({"limit": 0}, {"limit": 101}, {"cursor": "forged"}):
         assert service.ask("GET", "/chats", anna.token, params=query).status_code == 400
-    for body in ({}, {"username": 5, "password": []}, []):
+    bodies: tuple[Any, ...] = ({}, {"username": 5, "password": []}, [])
+    for body in bodies:
         assert service.ask("POST", "/tokens", json=body).status_code in (400, 422)
     assert service.ask("GET", "/users/nobody", anna.token).status_code == 404
 
@@ -177,16 +182,12 @@ def test_many_at_once(service: Service, anna: Person, ivan: Person) -> None:
 
 
 def soon() -> str:
-    return (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+    return (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
 
 
-def test_flask_sends_what_was_scheduled(service_url: str) -> None:
-    with (
-        serving(*FLASK, "run", "--port", url=service_url) as port,
-        running(*FLASK, "publish", url=service_url) as publishing,
-    ):
-        service = Service(f"127.0.0.1:{port}", service_url)
-        anna, ivan = new_person(service, "anna"), new_person(service, "ivan")
+@only(["flask"])
+def test_flask_sends_what_was_scheduled(service: Service, anna: Person, ivan: Person) -> None:
+    with running(*FLASK, "publish", url=service.database_url) as publishing:
         chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
         message = {"content": "Happy birthday!", "scheduled_for": soon()}
         service.do("POST", f"/chats/{chat}/messages", anna.token, 201, **message)
@@ -194,13 +195,13 @@ def test_flask_sends_what_was_scheduled(service_url: str) -> None:
         assert publishing.stdout.readline() == f"For {ivan.id}: Happy birthday!\n"
 
 
-def test_a_websocket_tells_of_new_messages(fastapi_service: Service) -> None:
-    service = fastapi_service
-    anna, ivan = new_person(service, "anna"), new_person(service, "ivan")
+@only(["fastapi"])
+def test_a_websocket_tells_of_new_messages(service: Service, anna: Person, ivan: Person) -> None:
     chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
+    address = str(service.client.base_url).replace("http", "ws")
     with (
-        connect(f"ws://{service.address}/ws?token={ivan.token}") as ivans,
-        connect(f"ws://{service.address}/ws?token={anna.token}") as annas,
+        connect(f"{address}/ws?token={ivan.token}") as ivans,
+        connect(f"{address}/ws?token={anna.token}") as annas,
     ):
         later = {"content": "later", "scheduled_for": soon()}
         service.do("POST", f"/chats/{chat}/messages", anna.token, 201, **later)
@@ -209,4 +210,6 @@ def test_a_websocket_tells_of_new_messages(fastapi_service: Service) -> None:
         assert json.loads(ivans.recv(timeout=10))["content"] == "later"
         with pytest.raises(TimeoutError):
             annas.recv(timeout=0)
+    with pytest.raises(InvalidStatus), connect(f"{address}/ws?token=forged"):
+        pass
     service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="nobody listens")

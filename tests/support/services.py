@@ -20,7 +20,10 @@ FASTAPI = ("uvicorn", "--app-dir", "examples", "fastapi_service:app", "--log-lev
 
 @contextmanager
 def running(*command: str, url: str, **options: str) -> Iterator[subprocess.Popen[str]]:
-    """A command of Python that runs until the end; its output can be read."""
+    """A command of Python that runs until the end; its output can be read.
+
+    The options are variables of its environment.
+    """
     environment = os.environ | {"STOGRAM_DATABASE_URL": url, "PYTHONPATH": str(ROOT), **options}
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
@@ -37,7 +40,7 @@ def running(*command: str, url: str, **options: str) -> Iterator[subprocess.Pope
 
 
 @contextmanager
-def serving(*command: str, url: str) -> Iterator[int]:
+def serving(*command: str, url: str, **options: str) -> Iterator[int]:
     """The port at which a service answers; the command takes it as its last word."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -46,7 +49,7 @@ def serving(*command: str, url: str) -> Iterator[int]:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    with running(*command, str(port), url=url) as process:
+    with running(*command, str(port), url=url, **options) as process:
         eventually(lambda: process.poll() is not None or is_up(), within=30)
         assert process.poll() is None, "the service did not start"
         yield port
