@@ -1,8 +1,10 @@
 """A messenger's service in FastAPI, on `stogram_sdk.aio`.
 
-Run it with `stogram migrate`, then `uvicorn --app-dir examples fastapi_service:app`. Both read
-`DATABASE_URL`. Its documentation is then at /docs; `/ws?token=...` is a websocket that tells of new
-messages. With several `--workers` they need one `STOGRAM_SECRET_KEY`, for the tokens.
+Run it with `stogram migrate`, then `uvicorn --app-dir examples fastapi_service:app`. It needs
+`pip install fastapi 'uvicorn[standard]' 'stogram-sdk[pydantic]'`, and reads `DATABASE_URL`. What it
+can do is then at /docs; `/ws?token=...` is a websocket that tells of new messages.
+
+Several `--workers` need one `STOGRAM_SECRET_KEY`, for the tokens.
 """
 
 import asyncio
@@ -130,6 +132,8 @@ class NewAccount(Login):
 
 
 class PrivacyChange(BaseModel):
+    """What is left out stays."""
+
     show_online_status: bool | None = None
     show_profile_photo: bool | None = None
     show_last_seen: bool | None = None
@@ -156,6 +160,11 @@ async def log_in(login: Login) -> dict[str, str]:
 @accounts.get("/me")
 async def get_me(me: Me) -> User:
     return await aio.get_user(me)
+
+
+@accounts.get("/me/privacy")
+async def get_privacy(me: Me) -> Privacy:
+    return await aio.get_privacy(me)
 
 
 @accounts.patch("/me/privacy")
@@ -218,6 +227,11 @@ async def add_member(me: Me, chat_id: str, user_id: str, new: NewMember) -> Chat
     return await aio.add_member(me, chat_id, user_id, role=new.role)
 
 
+@chats.delete("/chats/{chat_id}/members/me", status_code=204)
+async def leave_chat(me: Me, chat_id: str) -> None:
+    await aio.leave_chat(me, chat_id)
+
+
 @chats.delete("/chats/{chat_id}/members/{user_id}", status_code=204)
 async def remove_member(me: Me, chat_id: str, user_id: str) -> None:
     await aio.remove_member(me, chat_id, user_id)
@@ -232,6 +246,11 @@ class Read(BaseModel):
     message_id: str | None = None
 
 
+@settings.get("/chats/{chat_id}/settings")
+async def get_chat_settings(me: Me, chat_id: str) -> ChatSettings:
+    return await aio.get_chat_settings(me, chat_id)
+
+
 @settings.put("/chats/{chat_id}/mute")
 async def mute_chat(me: Me, chat_id: str) -> ChatSettings:
     return await aio.mute_chat(me, chat_id)
@@ -240,6 +259,22 @@ async def mute_chat(me: Me, chat_id: str) -> ChatSettings:
 @settings.delete("/chats/{chat_id}/mute")
 async def unmute_chat(me: Me, chat_id: str) -> ChatSettings:
     return await aio.unmute_chat(me, chat_id)
+
+
+@settings.delete("/mutes")
+async def unmute_all_chats(me: Me) -> int:
+    """How many were muted."""
+    return await aio.unmute_all_chats(me)
+
+
+@settings.put("/chats/{chat_id}/favorite")
+async def set_favorite(me: Me, chat_id: str) -> ChatSettings:
+    return await aio.set_favorite(me, chat_id)
+
+
+@settings.delete("/chats/{chat_id}/favorite")
+async def unset_favorite(me: Me, chat_id: str) -> ChatSettings:
+    return await aio.set_favorite(me, chat_id, is_favorite=False)
 
 
 @settings.post("/chats/{chat_id}/read")
@@ -259,6 +294,16 @@ folders = APIRouter(tags=["folders"])
 
 class NewFolder(BaseModel):
     name: str
+    color: str | None = "#0088cc"
+    icon: str | None = "Folder"
+
+
+class FolderChange(BaseModel):
+    """What is left out stays."""
+
+    name: str | None = None
+    color: str | None = None
+    icon: str | None = None
 
 
 @folders.get("/folders")
@@ -268,12 +313,32 @@ async def list_folders(me: Me) -> list[FolderSummary]:
 
 @folders.post("/folders", status_code=201)
 async def create_folder(me: Me, new: NewFolder) -> Folder:
-    return await aio.create_folder(me, new.name)
+    return await aio.create_folder(me, **new.model_dump())
+
+
+@folders.put("/folders")
+async def reorder_folders(me: Me, folder_ids: list[str]) -> list[Folder]:
+    return await aio.reorder_folders(me, folder_ids)
+
+
+@folders.patch("/folders/{folder_id}")
+async def update_folder(me: Me, folder_id: str, change: FolderChange) -> Folder:
+    return await aio.update_folder(me, folder_id, **change.model_dump(exclude_unset=True))
+
+
+@folders.delete("/folders/{folder_id}", status_code=204)
+async def delete_folder(me: Me, folder_id: str) -> None:
+    await aio.delete_folder(me, folder_id)
 
 
 @folders.put("/folders/{folder_id}/chats/{chat_id}")
 async def move_to_folder(me: Me, folder_id: str, chat_id: str) -> ChatSettings:
     return await aio.move_to_folder(me, chat_id, folder_id)
+
+
+@folders.delete("/chats/{chat_id}/folder", status_code=204)
+async def remove_from_folder(me: Me, chat_id: str) -> None:
+    await aio.remove_from_folder(me, chat_id)
 
 
 # --- Messages ---
@@ -340,6 +405,30 @@ async def pin_message(me: Me, chat_id: str, message_id: str, response: Response)
     pin, created = await aio.pin_message(me, chat_id, message_id)
     response.status_code = status_for(created)
     return pin
+
+
+@messages.delete("/chats/{chat_id}/pins/{message_id}", status_code=204)
+async def unpin_message(me: Me, chat_id: str, message_id: str) -> None:
+    await aio.unpin_message(me, chat_id, message_id)
+
+
+@messages.delete("/chats/{chat_id}/pins")
+async def unpin_all_messages(me: Me, chat_id: str) -> int:
+    """How many there were."""
+    return await aio.unpin_all_messages(me, chat_id)
+
+
+@messages.get("/pins")
+async def list_pinned_messages(
+    me: Me, page: Paging, chat_id: str | None = None
+) -> Page[PinnedMessage]:
+    return await aio.list_pinned_messages(me, chat_id=chat_id, **page)
+
+
+@messages.get("/mentions")
+async def find_by_mention(me: Me, page: Paging) -> Page[Message]:
+    """The messages that mention the one who asks."""
+    return await aio.find_by_mention(me, **page)
 
 
 @messages.get("/search")

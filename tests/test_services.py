@@ -168,6 +168,56 @@ def test_errors_are_answers(service: Service, anna: Person) -> None:
     assert service.ask("GET", "/users/nobody", anna.token).status_code == 404
 
 
+@only(["fastapi"])
+def test_openapi_says_what_every_endpoint_gives(service: Service) -> None:
+    paths = service.ask("GET", "/openapi.json").json()["paths"]
+    answers = {
+        f"{method} {path}": next(iter(operation["responses"].items()))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    assert len(answers) >= 40
+    for name, (status, answer) in answers.items():
+        shown = answer.get("content", {}).get("application/json", {}).get("schema")
+        assert shown if status != "204" else shown is None, name
+
+
+@only(["fastapi"])
+def test_folders_favorites_and_pins(service: Service, anna: Person, ivan: Person) -> None:
+    chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
+    first, second = (
+        service.do("POST", "/folders", anna.token, 201, name=name)["id"] for name in ("A", "B")
+    )
+    moved = service.do("PUT", f"/folders/{first}/chats/{chat}", anna.token)
+    assert moved["folder_id"] == first
+    reordered = service.ask("PUT", "/folders", anna.token, json=[second, first])
+    assert [folder["id"] for folder in reordered.json()] == [second, first]
+    changed = service.do("PATCH", f"/folders/{second}", anna.token, name="C")
+    assert (changed["name"], changed["color"]) == ("C", "#0088cc")
+    assert service.do("PATCH", f"/folders/{second}", anna.token, 400, name=None)["field"] == "name"
+    (empty, full) = service.get("/folders", anna.token)
+    assert ([*map(len, (empty["chats"], full["chats"]))], full["unread_count"]) == ([0, 1], 0)
+    service.do("DELETE", f"/chats/{chat}/folder", anna.token, 204)
+    service.do("DELETE", f"/folders/{second}", anna.token, 204)
+
+    assert service.do("PUT", f"/chats/{chat}/favorite", anna.token)["is_favorite"] is True
+    service.do("PUT", f"/chats/{chat}/mute", anna.token)
+    assert service.do("DELETE", "/mutes", anna.token) == 1
+    settings = service.get(f"/chats/{chat}/settings", anna.token)
+    assert (settings["is_favorite"], settings["is_muted"]) == (True, False)
+
+    content = f"for @{anna.username}"
+    sent = service.do("POST", f"/chats/{chat}/messages", ivan.token, 201, content=content)
+    assert service.get("/mentions", anna.token)["items"] == [sent]
+    service.do("PUT", f"/chats/{chat}/pins/{sent['id']}", anna.token, 201)
+    (pin,) = service.get("/pins", anna.token)["items"]
+    assert pin["message"] == sent
+    service.do("DELETE", f"/chats/{chat}/pins/{sent['id']}", anna.token, 204)
+    assert service.do("DELETE", f"/chats/{chat}/pins", anna.token) == 0
+    group = service.do("POST", "/chats", anna.token, 201, type="GROUP")["id"]
+    service.do("DELETE", f"/chats/{group}/members/me", anna.token, 204)
+
+
 def test_many_at_once(service: Service, anna: Person, ivan: Person) -> None:
     chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
 

@@ -16,18 +16,6 @@ from stogram_sdk.testing import MakeUser
 from tests.support.postgres import PostgresServer
 from tests.test_readme import ROOT, blocks_of
 
-CONFTEST = 'pytest_plugins = ["stogram_sdk.testing"]\n'
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def test_url(request: pytest.FixtureRequest) -> str | None:
-    """What `STOGRAM_TEST_DATABASE_URL` is for the tests of a service."""
-    if request.param == "sqlite":
-        return None
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    return server.url_of(request.getfixturevalue("name"))
-
-
 #: Each starts tests of its own, in a process of their own.
 slow = pytest.mark.slow
 
@@ -54,11 +42,6 @@ def recipes() -> dict[str, str]:
     """The files that docs/testing.md shows; the first line of each says its name."""
     texts = [block.text for block in blocks_of("docs/testing.md", "python")]
     return {text.removeprefix("# ").partition(".py\n")[0]: text for text in texts}
-
-
-@slow
-def test_the_recipes(test_url: str | None, tmp_path: Path) -> None:
-    assert "3 passed" in run_tests(tmp_path, test_url, **recipes())
 
 
 #: Each test of these would fail if it saw what another one has done.
@@ -97,28 +80,36 @@ def test_without_a_database_nothing_is_connected():
 
 
 @slow
-def test_tests_do_not_meet(test_url: str | None, tmp_path: Path) -> None:
-    said = run_tests(tmp_path, test_url, "-n2", conftest=CONFTEST, test_strangers=STRANGERS)
-    assert "7 passed" in said
+def test_in_memory(tmp_path: Path) -> None:
+    assert "12 passed" in run_tests(tmp_path, None, **recipes(), test_strangers=STRANGERS)
 
 
 @slow
-def test_nothing_is_left_on_the_server(
+def test_on_a_server_where_nothing_else_is_touched(
     postgres_server: PostgresServer, name: str, tmp_path: Path
 ) -> None:
     postgres_server.execute("CREATE TABLE theirs AS SELECT 1 AS one", name)
-    one = "def test(make_user): make_user()\n"
-    run_tests(tmp_path, postgres_server.url_of(name), conftest=CONFTEST, test_one=one)
+    files = recipes() | {"test_strangers": STRANGERS}
+    assert "12 passed" in run_tests(tmp_path, postgres_server.url_of(name), "-n2", **files)
     schemas = postgres_server.execute("SELECT nspname FROM pg_namespace WHERE oid > 16383", name)
     assert schemas == []
     assert postgres_server.execute("SELECT one FROM theirs", name) == [(1,)]
 
 
+UNNAMED = """
+import sys
+import pytest
+
+def test_nothing_is_loaded(request):
+    assert "stogram_sdk" not in sys.modules
+    with pytest.raises(pytest.FixtureLookupError):
+        request.getfixturevalue("make_user")
+"""
+
+
 @slow
 def test_it_loads_where_it_is_named_and_nowhere_else(tmp_path: Path) -> None:
-    unknown = "import sys\ndef test(): assert 'stogram_sdk' not in sys.modules\n"
-    assert "1 passed" in run_tests(tmp_path, None, test_unknown=unknown)
-    assert "stogram_sdk" not in run_tests(tmp_path, None, "--fixtures")
+    assert "1 passed" in run_tests(tmp_path, None, test_unnamed=UNNAMED)
 
 
 def test_a_database_in_memory_as_it_is_described() -> None:
