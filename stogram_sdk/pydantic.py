@@ -83,19 +83,21 @@ class _Model(BaseModel):
         if isinstance(given, Row):
             return values_of(given)
         if isinstance(given, stogram_sdk.Page):
-            return {"items": list(given), "next_cursor": given.next_cursor}
+            return {"items": list(given), **vars(given)}
         return given._asdict() if isinstance(given, tuple) and hasattr(given, "_asdict") else given
 
 
 if TYPE_CHECKING:
     from stogram_sdk import *  # noqa: F403  # all rows, whatever is added to them
 else:
-
-    class Page(_Model, Generic[T]):
-        """Rows of a list; `next_cursor` asks for the rows after them, null when there are none."""
-
-        items: list[T]
-        next_cursor: str | None
+    _arguments = get_type_hints(stogram_sdk.Page.__init__)
+    Page = create_model(
+        "Page",
+        __base__=(_Model, Generic[T]),
+        __module__=__name__,
+        items=(list[T], ...),
+        **{name: (kind, ...) for name, kind in _arguments.items() if name.endswith("_cursor")},
+    )
 
 
 def __getattr__(name: str) -> Any:
