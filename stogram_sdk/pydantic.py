@@ -139,13 +139,12 @@ def _model_of(kind: Any) -> type[_Model]:
     if _is_named_tuple(kind):
         return _model(kind.__name__, get_type_hints(kind), kind.__doc__)
     columns = ACCOUNT if kind is UserRow else kind._meta.sorted_fields
-    return _row_model(kind.__name__, columns, RELATIONS.get(kind, ()))
+    relations = {name: _related(kind, name) for name in RELATIONS.get(kind, ())}
+    return _row_model(kind.__name__, columns, relations)
 
 
-def _row_model(name: str, columns: Iterable[Any], relations: Iterable[str]) -> type[_Model]:
-    fields = {field.name: field for field in columns}
-    types = {attribute_of(field): _type_of(field) for field in columns}
-    return _model(name, types | {name: _related(fields[name]) for name in relations})
+def _row_model(name: str, columns: Iterable[Any], relations: dict[str, Any]) -> type[_Model]:
+    return _model(name, {attribute_of(field): _type_of(field) for field in columns} | relations)
 
 
 def _model(name: str, types: dict[str, Any], description: str | None = None) -> type[_Model]:
@@ -166,25 +165,25 @@ def _type_of(field: Any) -> Any:
     return kind | None if may_be_none(field) else kind
 
 
-def _related(field: Any) -> Any:
-    """The model of a row in a relation."""
-    row = field.rel_model
-    if row is UserRow:
+def _related(row: Any, name: str) -> Any:
+    """The model of the row that comes with another one under this name."""
+    field = row._meta.fields[name]
+    if field.rel_model is UserRow:
         model = _person()
-    elif row is field.model:
-        model = _answered(row, field.name)
+    elif field.rel_model is row:
+        model = _answered(row, name)
     else:
-        model = _model_of(row)
+        model = _model_of(field.rel_model)
     return model | None if field.null else model
 
 
 @cache
 def _person() -> type[_Model]:
-    return _row_model("Person", person(UserRow), ())
+    return _row_model("Person", person(UserRow), {})
 
 
 @cache
 def _answered(row: Any, name: str) -> type[_Model]:
-    """A row that a row of the same table refers to, without the one that it refers to itself."""
-    relations = [each for each in RELATIONS[row] if each != name]
+    """A row that another of the same table refers to, without the one that it refers to itself."""
+    relations = {each: _related(row, each) for each in RELATIONS[row] if each != name}
     return _row_model(f"Answered{row.__name__}", row._meta.sorted_fields, relations)
