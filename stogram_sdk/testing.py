@@ -26,6 +26,7 @@ from stogram_sdk.models import PublishedMessage, new_id
 #: The URL of an empty, migrated database, for as long as the context lasts.
 Fresh = Callable[[], AbstractContextManager[str]]
 
+_VARIABLE = "STOGRAM_TEST_DATABASE_URL"
 _numbers = count(1)
 
 
@@ -109,7 +110,7 @@ def make_message(stogram_database: str) -> MakeMessage:
 @pytest.fixture(scope="session")
 def _stogram_databases() -> Iterator[Fresh]:
     """The migrations run once; each test has their result."""
-    url = os.environ.get("STOGRAM_TEST_DATABASE_URL")
+    url = os.environ.get(_VARIABLE)
     with _files_in_memory() if url is None else _schema_on(url) as fresh:
         yield fresh
 
@@ -135,6 +136,8 @@ def _files_in_memory() -> Iterator[Fresh]:
 @contextmanager
 def _schema_on(url: str) -> Iterator[Fresh]:
     """A schema of this process, so that several can test on one server at once."""
+    if url.startswith("sqlite:"):
+        raise sdk.InvalidInput(f"{_VARIABLE} names a PostgreSQL server; for SQLite, unset it")
     schema = f"stogram_test_{new_id().replace('-', '')}"
     its_url = f"{url}{'&' if '?' in url else '?'}schema={schema}"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import stogram_sdk as sdk
-from stogram_sdk.testing import MakeUser
+from stogram_sdk.testing import MakeUser, _schema_on
 from tests.support.postgres import PostgresServer
 from tests.test_readme import ROOT, blocks_of
 
@@ -110,6 +110,11 @@ def test_nothing_is_loaded(request):
 @slow
 def test_it_loads_where_it_is_named_and_nowhere_else(tmp_path: Path) -> None:
     assert "1 passed" in run_tests(tmp_path, None, test_unnamed=UNNAMED)
+
+
+def test_a_url_of_sqlite_is_refused() -> None:
+    with pytest.raises(sdk.InvalidInput, match="for SQLite, unset it"), _schema_on("sqlite:///x"):
+        pass
 
 
 def test_a_database_in_memory_as_it_is_described() -> None:
