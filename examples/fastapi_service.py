@@ -196,8 +196,20 @@ class NewChat(BaseModel):
     is_secret: bool = False
 
 
+class ChatChange(BaseModel):
+    """What is left out stays."""
+
+    name: str | None = None
+    description: str | None = None
+    avatar: str | None = None
+
+
 class NewMember(BaseModel):
     role: MemberRole = MemberRole.MEMBER
+
+
+class NewOwner(BaseModel):
+    user_id: str
 
 
 @chats.get("/chats")
@@ -217,6 +229,26 @@ async def open_private_chat(me: Me, user_id: str, response: Response) -> Chat:
     return chat
 
 
+@chats.get("/chats/{chat_id}")
+async def get_chat(me: Me, chat_id: str) -> ChatSummary:
+    return await aio.get_chat(me, chat_id)
+
+
+@chats.patch("/chats/{chat_id}")
+async def update_chat(me: Me, chat_id: str, change: ChatChange) -> Chat:
+    return await aio.update_chat(me, chat_id, **change.model_dump(exclude_unset=True))
+
+
+@chats.delete("/chats/{chat_id}", status_code=204)
+async def delete_chat(me: Me, chat_id: str) -> None:
+    await aio.delete_chat(me, chat_id)
+
+
+@chats.put("/chats/{chat_id}/owner")
+async def transfer_ownership(me: Me, chat_id: str, new: NewOwner) -> ChatMember:
+    return await aio.transfer_ownership(me, chat_id, new.user_id)
+
+
 @chats.get("/chats/{chat_id}/members")
 async def list_members(me: Me, chat_id: str, page: Paging) -> Page[Member]:
     return await aio.list_members(me, chat_id, **page)
@@ -225,6 +257,11 @@ async def list_members(me: Me, chat_id: str, page: Paging) -> Page[Member]:
 @chats.put("/chats/{chat_id}/members/{user_id}")
 async def add_member(me: Me, chat_id: str, user_id: str, new: NewMember) -> ChatMember:
     return await aio.add_member(me, chat_id, user_id, role=new.role)
+
+
+@chats.patch("/chats/{chat_id}/members/{user_id}")
+async def set_role(me: Me, chat_id: str, user_id: str, new: NewMember) -> ChatMember:
+    return await aio.set_role(me, chat_id, user_id, new.role)
 
 
 @chats.delete("/chats/{chat_id}/members/me", status_code=204)
@@ -357,6 +394,9 @@ class NewMessage(BaseModel):
     file_url: str | None = None
     file_name: str | None = None
     file_size: int | None = None
+    thumbnail_url: str | None = None
+    duration: int | None = None
+    waveform: str | None = None
     message_id: str | None = None
 
 
@@ -364,9 +404,20 @@ class NewContent(BaseModel):
     content: str
 
 
+class NewTime(BaseModel):
+    scheduled_for: AwareDatetime
+
+
+class Forwarded(BaseModel):
+    from_chat_id: str
+    message_ids: list[str]
+
+
 @messages.get("/chats/{chat_id}/messages")
-async def list_messages(me: Me, chat_id: str, page: Paging) -> Page[Message]:
-    return await aio.list_messages(me, chat_id, **page)
+async def list_messages(
+    me: Me, chat_id: str, page: Paging, around: str | None = None
+) -> Page[Message]:
+    return await aio.list_messages(me, chat_id, around=around, **page)
 
 
 @messages.post("/chats/{chat_id}/messages", status_code=201)
@@ -388,6 +439,45 @@ async def read_and_answer(me: Me, chat_id: str, new: NewMessage, later: Backgrou
     message = await unit()
     later.add_task(try_to_tell, message)
     return message
+
+
+@messages.post("/chats/{chat_id}/forwarded", status_code=201)
+async def forward_messages(
+    me: Me, chat_id: str, forwarded: Forwarded, later: BackgroundTasks
+) -> list[Message]:
+    sent = await aio.forward_messages(
+        me, forwarded.from_chat_id, forwarded.message_ids, to_chat_id=chat_id
+    )
+    for message in sent:
+        later.add_task(try_to_tell, message)
+    return sent
+
+
+@messages.get("/chats/{chat_id}/media")
+async def list_media(
+    me: Me, chat_id: str, page: Paging, type: MessageType | None = None
+) -> Page[Message]:
+    return await aio.list_media(me, chat_id, type=type, **page)
+
+
+@messages.get("/chats/{chat_id}/messages/{message_id}")
+async def get_message(me: Me, chat_id: str, message_id: str) -> Message:
+    return await aio.get_message(me, chat_id, message_id)
+
+
+@messages.get("/chats/{chat_id}/messages/{message_id}/replies")
+async def list_replies(me: Me, chat_id: str, message_id: str, page: Paging) -> Page[Message]:
+    return await aio.list_replies(me, chat_id, message_id, **page)
+
+
+@messages.get("/scheduled")
+async def list_scheduled(me: Me, page: Paging, chat_id: str | None = None) -> Page[Message]:
+    return await aio.list_scheduled(me, chat_id, **page)
+
+
+@messages.put("/chats/{chat_id}/messages/{message_id}/time")
+async def reschedule_message(me: Me, chat_id: str, message_id: str, new: NewTime) -> Message:
+    return await aio.reschedule_message(me, chat_id, message_id, new.scheduled_for)
 
 
 @messages.patch("/chats/{chat_id}/messages/{message_id}")

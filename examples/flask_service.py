@@ -174,7 +174,7 @@ def new_message() -> dict[str, Any]:
     """A client that gives a `message_id` may send the same request again: it is one message."""
     new = given(
         *("content", "type", "reply_to_id", "is_silent", "scheduled_for", "message_id"),
-        *("file_url", "file_name", "file_size"),
+        *("file_url", "file_name", "file_size", "thumbnail_url", "duration", "waveform"),
     )
     if "scheduled_for" in new:
         new["scheduled_for"] = moment(new["scheduled_for"])

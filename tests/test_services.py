@@ -82,6 +82,10 @@ def new_person(service: Service, name: str) -> Person:
     return Person(made.json()["id"], username, token.json()["token"])
 
 
+def contents(page: Any) -> list[str]:
+    return [message["content"] for message in page["items"]]
+
+
 @pytest.fixture
 def anna(service: Service) -> Person:
     return new_person(service, "anna")
@@ -216,6 +220,37 @@ def test_folders_favorites_and_pins(service: Service, anna: Person, ivan: Person
     assert service.do("DELETE", f"/chats/{chat}/pins", anna.token) == 0
     group = service.do("POST", "/chats", anna.token, 201, type="GROUP")["id"]
     service.do("DELETE", f"/chats/{group}/members/me", anna.token, 204)
+
+
+@only(["fastapi"])
+def test_one_chat_and_its_history(service: Service, anna: Person, ivan: Person) -> None:
+    group = {"type": "GROUP", "member_ids": [ivan.id]}
+    chat, other = (service.do("POST", "/chats", anna.token, 201, **group)["id"] for _ in range(2))
+    place = f"/chats/{chat}/messages"
+    changed = service.do("PATCH", f"/chats/{chat}", anna.token, name="Garden")
+    assert service.get(f"/chats/{chat}", ivan.token)["chat"] == changed
+    sent = service.do("POST", place, ivan.token, 201, content="?", type="IMAGE", file_url="/a.jpg")
+    service.do("POST", place, anna.token, 201, content="!", reply_to_id=sent["id"])
+    one = f"{place}/{sent['id']}"
+    assert service.get(one, anna.token)["content"] == "?"
+    assert contents(service.get(f"{one}/replies", anna.token)) == ["!"]
+    assert contents(service.get(f"/chats/{chat}/media", anna.token, type="IMAGE")) == ["?"]
+    assert contents(service.get(place, anna.token, around=sent["id"], limit=2)) == ["!", "?"]
+    forwarded = {"from_chat_id": chat, "message_ids": [sent["id"]]}
+    (copy,) = service.do("POST", f"/chats/{other}/forwarded", anna.token, 201, **forwarded)
+    assert (copy["content"], copy["chat_id"]) == ("?", other)
+    hour, minute = ((datetime.now(UTC) + timedelta(hours=n)).isoformat() for n in (1, 1 / 60))
+    waits = service.do("POST", place, anna.token, 201, content="later", scheduled_for=hour)
+    when = f"{place}/{waits['id']}/time"
+    moved = service.do("PUT", when, anna.token, scheduled_for=minute)
+    assert moved["scheduled_for"] < waits["scheduled_for"]
+    assert contents(service.get("/scheduled", anna.token, chat_id=chat)) == ["later"]
+    admin = service.do("PATCH", f"/chats/{chat}/members/{ivan.id}", anna.token, role="ADMIN")
+    assert admin["role"] == "ADMIN"
+    owner = service.do("PUT", f"/chats/{chat}/owner", anna.token, user_id=ivan.id)
+    assert (owner["user_id"], owner["role"]) == (ivan.id, "OWNER")
+    service.do("DELETE", f"/chats/{chat}", anna.token, 403)
+    service.do("DELETE", f"/chats/{chat}", ivan.token, 204)
 
 
 def test_many_at_once(service: Service, anna: Person, ivan: Person) -> None:
