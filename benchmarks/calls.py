@@ -54,6 +54,10 @@ def prepare() -> Prepared:
     for _ in range(60):
         message = sdk.send_message(MANY, _CHAT, "hello")
         sdk.pin_message(MANY, _CHAT, message.id)
+    for message_id in {row.id for row in sdk.list_messages(MANY, _CHAT, limit=2)}:
+        sdk.add_reaction(MANY, _CHAT, message_id, "👍")
+    sdk.add_contact(MANY, FEW)
+    sdk.end_call(MANY, sdk.start_call(MANY, _CHAT, sdk.CallType.AUDIO)[0].id)
     for size in MEMBERS:
         sdk.mark_read(MANY, sized_chat(size))  # what an earlier run has sent there
     sdk.mute_chat(MANY, _CHAT)
@@ -172,7 +176,44 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         sdk.unpin_message(MANY, _CHAT, message)
         sdk.pin_message(MANY, _CHAT, message)
 
+    def add_and_remove_contact() -> None:
+        sdk.add_contact(_OWNER, "user-3", nickname="Vanya")
+        sdk.remove_contact(_OWNER, "user-3")
+
+    def call_and_end() -> None:
+        call, _ = sdk.start_call(_OWNER, group, sdk.CallType.AUDIO)
+        sdk.answer_call("user-2", call.id)
+        sdk.end_call("user-2", call.id)
+
+    def call_and_decline() -> None:
+        call, _ = sdk.start_call(_OWNER, group, sdk.CallType.AUDIO)
+        sdk.decline_call("user-2", call.id)
+
+    def come_and_go() -> None:
+        sdk.set_status(FEW, sdk.UserStatus.ONLINE)
+        sdk.set_status(FEW, sdk.UserStatus.OFFLINE)
+
+    def create_and_delete_user() -> None:
+        name = new_name()
+        sdk.delete_user(sdk.create_user(f"{name}@example.com", name, password_hash="hash").id)
+
+    def send_and_verify() -> None:
+        token = new_id()
+        sdk.set_verification_token(FEW, token=token)
+        sdk.verify_email(token)
+
+    def react_and_take_back() -> None:
+        sdk.add_reaction(MANY, _CHAT, message, "❤️")
+        sdk.remove_reaction(MANY, _CHAT, message, "❤️")
+
     return {
+        "add_reaction, remove_reaction": react_and_take_back,
+        "add_contact, remove_contact": add_and_remove_contact,
+        "start_call, answer_call, end_call": call_and_end,
+        "start_call, decline_call": call_and_decline,
+        "set_status, coming and going": come_and_go,
+        "create_user, delete_user": create_and_delete_user,
+        "set_verification_token, verify_email": send_and_verify,
         "create_folder, delete_folder": create_and_delete_folder,
         "create_chat, delete_chat": create_and_delete_chat,
         "add_member, remove_member": add_and_remove_member,
@@ -199,6 +240,12 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
         "unpin_message": partial(sdk.unpin_message, MANY, _CHAT, prepared.deleted),
         "unpin_all_messages": partial(sdk.unpin_all_messages, FEW, _CHAT),
         "unblock_user": partial(sdk.unblock_user, FEW, BLOCKED),
+        "set_status, no other": partial(sdk.set_status, MANY, sdk.UserStatus.OFFLINE),
+        "update_profile": partial(sdk.update_profile, FEW, bio="Sings alto."),
+        "set_password_hash": partial(sdk.set_password_hash, FEW, password_hash="hash"),
+        "set_push_subscription": partial(sdk.set_push_subscription, FEW, subscription="{}"),
+        "set_theme": partial(sdk.set_theme, FEW, "dark"),
+        "update_contact": partial(sdk.update_contact, MANY, FEW, nickname="Vanya"),
         "update_privacy": partial(sdk.update_privacy, FEW, show_last_seen=True),
         "delete_message": partial(sdk.delete_message, MANY, _CHAT, prepared.deleted),
         "open_private_chat": partial(sdk.open_private_chat, MANY, FEW),
@@ -208,6 +255,10 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
 def _lists(prepared: Prepared) -> dict[str, Call]:
     return {
         "list_messages": partial(sdk.list_messages, MANY, _CHAT),
+        "list_reactions, 50": partial(sdk.list_reactions, MANY, _CHAT, prepared.messages),
+        "list_message_reactions": partial(
+            sdk.list_message_reactions, MANY, _CHAT, prepared.messages[0]
+        ),
         "list_messages, around": partial(
             sdk.list_messages, MANY, _CHAT, around=prepared.messages[-1]
         ),
@@ -226,6 +277,10 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
         "users_to_notify_each, 50": partial(
             sdk.users_to_notify_each, [(_CHAT, message) for message in prepared.messages]
         ),
+        "list_contacts": partial(sdk.list_contacts, MANY),
+        "list_calls": partial(sdk.list_calls, MANY),
+        "search_users": partial(sdk.search_users, MANY, "user"),
+        "find_user_by_email": partial(sdk.find_user_by_email, "USER-77@EXAMPLE.COM"),
         "find_user": partial(sdk.find_user, "USER_77"),
         "get_user": partial(sdk.get_user, FEW),
         "get_privacy": partial(sdk.get_privacy, MANY),

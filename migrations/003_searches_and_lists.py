@@ -41,7 +41,10 @@ MIGRATION = Migration(
             where='"replyToId" IS NOT NULL',
         ),
         add_index("ChatMember", "chatId", "joinedAt", "id"),
+        add_index("Contact", "contactId"),
+        add_index("Call", "initiatorId"),
         add_index("User", "lower(username)", name="User_username_lower_idx"),
+        add_index("User", "lower(email)", name="User_email_lower_idx"),
         create_table("UnreadSince", text("id"), moment("since", default=None), is_derived=True),
         KeepMoment(),
         create_table(
@@ -63,6 +66,15 @@ MIGRATION = Migration(
         add_index("MessageTag", "messageId", only_sqlite=True),
         KeepMessageTags(),
         FillMessageTags(),
+        *(
+            add_index("User", f"stogram_word({column}, {number})", "id", name=name)
+            for column, number, name in (
+                ("username", 1, "User_username_word1_idx"),
+                ("displayName", 1, "User_displayName_word1_idx"),
+                ("displayName", 2, "User_displayName_word2_idx"),
+                ("displayName", 3, "User_displayName_word3_idx"),
+            )
+        ),
     ),
 )
 

@@ -3,6 +3,15 @@
 Begin with `connect()`, then call the functions. The errors that they raise are all `StogramError`s.
 """
 
+from stogram_sdk.accounts import (
+    delete_user,
+    set_password_hash,
+    set_push_subscription,
+    set_theme,
+    set_verification_token,
+    update_profile,
+    verify_email,
+)
 from stogram_sdk.blocking import (
     block_user,
     blocked_among,
@@ -11,6 +20,7 @@ from stogram_sdk.blocking import (
     list_blocked_users,
     unblock_user,
 )
+from stogram_sdk.calls import answer_call, decline_call, end_call, list_calls, start_call
 from stogram_sdk.chat_list import ChatSummary, get_chat, list_chats
 from stogram_sdk.chat_settings import (
     UnreadTotals,
@@ -25,6 +35,13 @@ from stogram_sdk.chat_settings import (
     unread_totals,
 )
 from stogram_sdk.chats import create_chat, delete_chat, open_private_chat, update_chat
+from stogram_sdk.contacts import (
+    ContactSummary,
+    add_contact,
+    list_contacts,
+    remove_contact,
+    update_contact,
+)
 from stogram_sdk.database import (
     check_health,
     close,
@@ -88,6 +105,7 @@ from stogram_sdk.models import (
     MessageType,
     PinnedMessage,
     Reaction,
+    ReactionCount,
     User,
     UserStatus,
 )
@@ -100,8 +118,15 @@ from stogram_sdk.pins import (
     unpin_all_messages,
     unpin_message,
 )
+from stogram_sdk.presence import set_status
 from stogram_sdk.privacy import Privacy, get_privacy, update_privacy, visible_profiles
 from stogram_sdk.profiles import Profile
+from stogram_sdk.reactions import (
+    add_reaction,
+    list_message_reactions,
+    list_reactions,
+    remove_reaction,
+)
 from stogram_sdk.roles import set_role, transfer_ownership
 from stogram_sdk.rows import to_dict
 from stogram_sdk.scheduled import (
@@ -112,7 +137,8 @@ from stogram_sdk.scheduled import (
 )
 from stogram_sdk.search import find_by_hashtag, find_by_mention, search_messages
 from stogram_sdk.text import extract_hashtags, extract_mentions, tag_key
-from stogram_sdk.users import create_user, find_user, get_user
+from stogram_sdk.user_search import search_users
+from stogram_sdk.users import create_user, find_user, find_user_by_email, get_user
 
 __version__ = "1.0.0"
 
@@ -132,6 +158,7 @@ __all__ = [
     "ChatType",
     "ConnectOptions",
     "Contact",
+    "ContactSummary",
     "DatabaseError",
     "Folder",
     "FolderSummary",
@@ -151,13 +178,17 @@ __all__ = [
     "Privacy",
     "Profile",
     "Reaction",
+    "ReactionCount",
     "StogramError",
     "Unavailable",
     "UnreadTotals",
     "User",
     "UserStatus",
     "acknowledge_published",
+    "add_contact",
     "add_member",
+    "add_reaction",
+    "answer_call",
     "block_user",
     "blocked_among",
     "check_health",
@@ -167,15 +198,19 @@ __all__ = [
     "create_folder",
     "create_user",
     "db",
+    "decline_call",
     "delete_chat",
     "delete_folder",
     "delete_message",
+    "delete_user",
     "edit_message",
+    "end_call",
     "extract_hashtags",
     "extract_mentions",
     "find_by_hashtag",
     "find_by_mention",
     "find_user",
+    "find_user_by_email",
     "forward_messages",
     "get_chat",
     "get_chat_settings",
@@ -187,12 +222,16 @@ __all__ = [
     "is_blocked_either",
     "leave_chat",
     "list_blocked_users",
+    "list_calls",
     "list_chats",
+    "list_contacts",
     "list_folders",
     "list_media",
     "list_members",
+    "list_message_reactions",
     "list_messages",
     "list_pinned_messages",
+    "list_reactions",
     "list_replies",
     "list_scheduled",
     "mark_read",
@@ -205,16 +244,25 @@ __all__ = [
     "post_system_message",
     "publish_scheduled",
     "recount_unread",
+    "remove_contact",
     "remove_from_folder",
     "remove_member",
+    "remove_reaction",
     "reorder_folders",
     "reschedule_message",
     "retrying",
     "search_messages",
+    "search_users",
     "send_message",
     "session",
     "set_favorite",
+    "set_password_hash",
+    "set_push_subscription",
     "set_role",
+    "set_status",
+    "set_theme",
+    "set_verification_token",
+    "start_call",
     "tag_key",
     "to_dict",
     "toggle_favorite",
@@ -227,9 +275,12 @@ __all__ = [
     "unpin_message",
     "unread_totals",
     "update_chat",
+    "update_contact",
     "update_folder",
     "update_privacy",
+    "update_profile",
     "users_to_notify",
     "users_to_notify_each",
+    "verify_email",
     "visible_profiles",
 ]

@@ -31,7 +31,10 @@ from stogram_sdk.errors import StogramError
 
 __all__ = [
     "acknowledge_published",
+    "add_contact",
     "add_member",
+    "add_reaction",
+    "answer_call",
     "block_user",
     "blocked_among",
     "check_health",
@@ -40,13 +43,17 @@ __all__ = [
     "create_chat",
     "create_folder",
     "create_user",
+    "decline_call",
     "delete_chat",
     "delete_folder",
     "delete_message",
+    "delete_user",
     "edit_message",
+    "end_call",
     "find_by_hashtag",
     "find_by_mention",
     "find_user",
+    "find_user_by_email",
     "forward_messages",
     "get_chat",
     "get_chat_settings",
@@ -58,12 +65,16 @@ __all__ = [
     "is_blocked_either",
     "leave_chat",
     "list_blocked_users",
+    "list_calls",
     "list_chats",
+    "list_contacts",
     "list_folders",
     "list_media",
     "list_members",
+    "list_message_reactions",
     "list_messages",
     "list_pinned_messages",
+    "list_reactions",
     "list_replies",
     "list_scheduled",
     "mark_read",
@@ -75,17 +86,26 @@ __all__ = [
     "post_system_message",
     "publish_scheduled",
     "recount_unread",
+    "remove_contact",
     "remove_from_folder",
     "remove_member",
+    "remove_reaction",
     "reorder_folders",
     "reschedule_message",
     "retrying",
     "run",
     "search_messages",
+    "search_users",
     "send_message",
     "session",
     "set_favorite",
+    "set_password_hash",
+    "set_push_subscription",
     "set_role",
+    "set_status",
+    "set_theme",
+    "set_verification_token",
+    "start_call",
     "toggle_favorite",
     "transaction",
     "transfer_ownership",
@@ -96,10 +116,13 @@ __all__ = [
     "unpin_message",
     "unread_totals",
     "update_chat",
+    "update_contact",
     "update_folder",
     "update_privacy",
+    "update_profile",
     "users_to_notify",
     "users_to_notify_each",
+    "verify_email",
     "visible_profiles",
 ]
 
@@ -320,19 +343,26 @@ def retrying(
 
 
 acknowledge_published = _asynchronous(_sync.acknowledge_published)
+add_contact = _asynchronous(_sync.add_contact)
 add_member = _asynchronous(_sync.add_member)
+add_reaction = _asynchronous(_sync.add_reaction)
+answer_call = _asynchronous(_sync.answer_call)
 block_user = _asynchronous(_sync.block_user)
 blocked_among = _asynchronous(_sync.blocked_among)
 create_chat = _asynchronous(_sync.create_chat)
 create_folder = _asynchronous(_sync.create_folder)
 create_user = _asynchronous(_sync.create_user)
+decline_call = _asynchronous(_sync.decline_call)
 delete_chat = _asynchronous(_sync.delete_chat)
 delete_folder = _asynchronous(_sync.delete_folder)
 delete_message = _asynchronous(_sync.delete_message)
+delete_user = _asynchronous(_sync.delete_user)
 edit_message = _asynchronous(_sync.edit_message)
+end_call = _asynchronous(_sync.end_call)
 find_by_hashtag = _asynchronous(_sync.find_by_hashtag)
 find_by_mention = _asynchronous(_sync.find_by_mention)
 find_user = _asynchronous(_sync.find_user)
+find_user_by_email = _asynchronous(_sync.find_user_by_email)
 forward_messages = _asynchronous(_sync.forward_messages)
 get_chat = _asynchronous(_sync.get_chat)
 get_chat_settings = _asynchronous(_sync.get_chat_settings)
@@ -344,12 +374,16 @@ is_blocked = _asynchronous(_sync.is_blocked)
 is_blocked_either = _asynchronous(_sync.is_blocked_either)
 leave_chat = _asynchronous(_sync.leave_chat)
 list_blocked_users = _asynchronous(_sync.list_blocked_users)
+list_calls = _asynchronous(_sync.list_calls)
 list_chats = _asynchronous(_sync.list_chats)
+list_contacts = _asynchronous(_sync.list_contacts)
 list_folders = _asynchronous(_sync.list_folders)
 list_media = _asynchronous(_sync.list_media)
 list_members = _asynchronous(_sync.list_members)
+list_message_reactions = _asynchronous(_sync.list_message_reactions)
 list_messages = _asynchronous(_sync.list_messages)
 list_pinned_messages = _asynchronous(_sync.list_pinned_messages)
+list_reactions = _asynchronous(_sync.list_reactions)
 list_replies = _asynchronous(_sync.list_replies)
 list_scheduled = _asynchronous(_sync.list_scheduled)
 mark_read = _asynchronous(_sync.mark_read)
@@ -361,14 +395,23 @@ pin_message = _asynchronous(_sync.pin_message)
 post_system_message = _asynchronous(_sync.post_system_message)
 publish_scheduled = _asynchronous(_sync.publish_scheduled)
 recount_unread = _asynchronous(_sync.recount_unread)
+remove_contact = _asynchronous(_sync.remove_contact)
 remove_from_folder = _asynchronous(_sync.remove_from_folder)
 remove_member = _asynchronous(_sync.remove_member)
+remove_reaction = _asynchronous(_sync.remove_reaction)
 reorder_folders = _asynchronous(_sync.reorder_folders)
 reschedule_message = _asynchronous(_sync.reschedule_message)
 search_messages = _asynchronous(_sync.search_messages)
+search_users = _asynchronous(_sync.search_users)
 send_message = _asynchronous(_sync.send_message)
 set_favorite = _asynchronous(_sync.set_favorite)
+set_password_hash = _asynchronous(_sync.set_password_hash)
+set_push_subscription = _asynchronous(_sync.set_push_subscription)
 set_role = _asynchronous(_sync.set_role)
+set_status = _asynchronous(_sync.set_status)
+set_theme = _asynchronous(_sync.set_theme)
+set_verification_token = _asynchronous(_sync.set_verification_token)
+start_call = _asynchronous(_sync.start_call)
 toggle_favorite = _asynchronous(_sync.toggle_favorite)
 transfer_ownership = _asynchronous(_sync.transfer_ownership)
 unblock_user = _asynchronous(_sync.unblock_user)
@@ -378,8 +421,11 @@ unpin_all_messages = _asynchronous(_sync.unpin_all_messages)
 unpin_message = _asynchronous(_sync.unpin_message)
 unread_totals = _asynchronous(_sync.unread_totals)
 update_chat = _asynchronous(_sync.update_chat)
+update_contact = _asynchronous(_sync.update_contact)
 update_folder = _asynchronous(_sync.update_folder)
 update_privacy = _asynchronous(_sync.update_privacy)
+update_profile = _asynchronous(_sync.update_profile)
 users_to_notify = _asynchronous(_sync.users_to_notify)
 users_to_notify_each = _asynchronous(_sync.users_to_notify_each)
+verify_email = _asynchronous(_sync.verify_email)
 visible_profiles = _asynchronous(_sync.visible_profiles)

@@ -14,7 +14,14 @@ from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder,
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import START, Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
-from stogram_sdk.rows import Sender, answered_by, default_settings, person, read_message
+from stogram_sdk.rows import (
+    Sender,
+    answered_by,
+    default_settings,
+    person,
+    reactions_to,
+    read_message,
+)
 from stogram_sdk.server_columns import is_archived as is_archived_in
 from stogram_sdk.statements import P, statement
 from stogram_sdk.unread import has_unread_after, read_place, unread_after
@@ -41,7 +48,7 @@ class ChatSummary(NamedTuple):
 _START = (True, *START, START[0])
 #: Where a row has these, after the chat, settings, message, sender and answer; the last three are
 #: only in a row of the list.
-_UNREAD, _FAVORITE, _LAST_AT, _NEWEST = range(5, 9)
+_UNREAD, _FAVORITE, _LAST_AT, _NEWEST = range(6, 10)
 
 
 @statement
@@ -85,6 +92,7 @@ def _lines(listed: Any, *places: Any) -> Any:
             *Message._meta.sorted_fields,
             *person(Sender),
             answered_by(Message),
+            reactions_to(Message),
             unread_after(
                 read_place(ChatSettings, listed.c.id), P.user_id, listed.c.id, listed.c.joined_at
             ),
@@ -257,11 +265,11 @@ def get_chat(user_id: str, chat_id: str) -> ChatSummary:
 
 
 def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
-    chat, settings, message, sender, answered = row[:5]
+    chat, settings, message, sender, answered, reactions = row[:6]
     if settings is None:
         settings = default_settings(user_id, chat.id)
     if message is not None:
-        read_message((message, sender, chat, answered))
+        read_message((message, sender, chat, answered, reactions))
     peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
     settings.unread_count = row[_UNREAD]
     return ChatSummary(chat, settings, settings.unread_count, message, peer)

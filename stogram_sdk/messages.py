@@ -18,7 +18,7 @@ from stogram_sdk.membership import CHAT_KEEPERS, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, MessageType, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
-from stogram_sdk.rows import read_message, written_message
+from stogram_sdk.rows import NO_REACTIONS, read_message, written_message
 from stogram_sdk.statements import P, Statement, after_locking, dialect, statement
 from stogram_sdk.unread import raise_unread_counts
 from stogram_sdk.validation import (
@@ -70,12 +70,12 @@ def with_what_follows(insert: Any, alone: bool, *, most: int = 1) -> Any:
     """
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
-        return after_locking(insert.returning(*written_message()), lock)
+        return after_locking(insert.returning(*written_message(reactions=NO_REACTIONS)), lock)
     sent = insert.returning(Message).cte("sent")
     writes = [sent, _move_up(sent if most == 1 else _newest_of(sent), P.chat_id).cte("moved")]
     if alone:
         writes.append(raise_unread_counts(sent, most).cte("raised"))
-    columns = written_message(Message.alias("sent"))
+    columns = written_message(Message.alias("sent"), NO_REACTIONS)
     return after_locking(Select([sent], columns).with_cte(*writes), lock)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from peewee import (
     SQL,
@@ -37,7 +37,8 @@ from stogram_sdk.fields import (
     UtcDateTimeField,
     utc_now,
 )
-from stogram_sdk.sealing import make_sealable
+from stogram_sdk.sealing import Attached, make_sealable
+from stogram_sdk.text import SEARCHED_WORDS
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -84,6 +85,14 @@ class CallStatus(StrEnum):
     ENDED = "ENDED"
     MISSED = "MISSED"
     DECLINED = "DECLINED"
+
+
+class ReactionCount(NamedTuple):
+    """How many have reacted to a message with an emoji, and whether the viewer is one of them."""
+
+    emoji: str
+    total: int
+    is_mine: bool
 
 
 def new_id() -> str:
@@ -272,9 +281,11 @@ class Message(BaseModel):
     sender_id: Field[str]
     chat_id: Field[str]
     reply_to_id: Field[str | None]
+    #: Those of everybody, counted as the message was read: the most frequent first.
+    reactions = Attached[list[ReactionCount]]()
     # The rows that refer to it.
     replies: ModelSelect[Message]
-    reactions: ModelSelect[Reaction]
+    reaction_rows: ModelSelect[Reaction]
     pins: ModelSelect[PinnedMessage]
 
     class Meta:
@@ -326,7 +337,7 @@ class Contact(BaseModel):
 
 class Reaction(BaseModel):
     id = _id()
-    message: ForeignKeyField[Message] = Reference(Message, "messageId", backref="reactions")
+    message: ForeignKeyField[Message] = Reference(Message, "messageId", backref="reaction_rows")
     user: ForeignKeyField[User] = Reference(User, "userId", backref="reactions")
     emoji = TextField()
     created_at = _moment("createdAt")
@@ -489,6 +500,10 @@ class SqliteIndex(ModelIndex):
     """An index that SQLite alone has."""
 
 
+class WordIndex(ModelIndex):
+    """An index on the function `stogram_word`, which PostgreSQL alone has."""
+
+
 def _index(*fields: Any, kind: type[ModelIndex] = ModelIndex, **options: Any) -> None:
     model = fields[0].model
     name = "_".join([model._meta.table_name, *(field.column_name for field in fields), "idx"])
@@ -506,8 +521,18 @@ _unique_index(User.username)
 _index(User.email)
 _index(User.username)
 _index(User.verification_token)
-# For find_user(), which ignores the case of A-Z; on PostgreSQL it has the collation C.
+# For find_user() and find_user_by_email(), which ignore the case of A-Z; on PostgreSQL they have
+# the collation C.
 User.add_index(fn.LOWER(User.username), name="User_username_lower_idx")
+User.add_index(fn.LOWER(User.email), name="User_email_lower_idx")
+#: The words that search_users() finds: of which column, and the number of the word there.
+SEARCHED_NAMES: tuple[tuple[Any, int], ...] = (
+    (User.username, 1),
+    *((User.display_name, number) for number in range(1, SEARCHED_WORDS + 1)),
+)
+for _field, _number in SEARCHED_NAMES:
+    _parts = fn.STOGRAM_WORD(_field, SQL(str(_number))), User.id
+    User.add_index(WordIndex(User, _parts, name=f"User_{_field.column_name}_word{_number}_idx"))
 _index(Chat.type)
 _index(Chat.is_secret)
 _unique_index(ChatMember.user, ChatMember.chat)
@@ -554,11 +579,14 @@ _index(Message.mentions, using="GIN")
 _index(Message.hashtags, using="GIN")
 _index(Call.chat)
 _index(Call.status)
+# Two for foreign keys: when an account is deleted, the database looks for what refers to it.
+_index(Call.initiator)
 _unique_index(CallParticipant.call, CallParticipant.user)
 _index(CallParticipant.call)
 _index(CallParticipant.user)
 _unique_index(Contact.user, Contact.contact)
 _index(Contact.user)
+_index(Contact.contact)
 _unique_index(Reaction.message, Reaction.user, Reaction.emoji)
 _index(Reaction.message)
 _index(Reaction.user)

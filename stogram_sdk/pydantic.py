@@ -166,8 +166,10 @@ def _type_of(field: Any) -> Any:
 
 
 def _related(row: Any, name: str) -> Any:
-    """The model of the row that comes with another one under this name."""
-    field = row._meta.fields[name]
+    """The type of what comes with a row under this name."""
+    field = row._meta.fields.get(name)
+    if field is None:
+        return get_args(vars(row)[name].__orig_class__)[0]  # of an `Attached[...]`
     if field.rel_model is UserRow:
         model = _person()
     elif field.rel_model is row:
@@ -184,6 +186,7 @@ def _person() -> type[_Model]:
 
 @cache
 def _answered(row: Any, name: str) -> type[_Model]:
-    """A row that another of the same table refers to, without the one that it refers to itself."""
-    relations = {each: _related(row, each) for each in RELATIONS[row] if each != name}
+    """A row that another of the same table refers to, with no more than what is of other tables."""
+    names = [each for each in RELATIONS[row] if each in row._meta.fields and each != name]
+    relations = {each: _related(row, each) for each in names}
     return _row_model(f"Answered{row.__name__}", row._meta.sorted_fields, relations)

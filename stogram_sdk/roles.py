@@ -42,20 +42,27 @@ def owner_of_chat() -> Any:
     )
 
 
+def heir_in(chat: Any, besides: Any = None) -> Any:
+    """The membership of who becomes owner of a chat, but for one user: an admin before others."""
+    heir = ChatMember.alias()
+    admins_first = Case(None, [(heir.role == _ADMIN, 0)], 1)
+    conditions = [] if besides is None else [heir.user != besides]
+    return (
+        heir.select(heir.id)
+        .where(heir.chat == chat, *conditions)
+        .order_by(admins_first, heir.joined_at, heir.id)
+        .limit(1)
+    )
+
+
 @statement
 def hand_over() -> Query:
     """Give a chat without owner one."""
-    heir = ChatMember.alias()
-    admins_first = Case(None, [(heir.role == _ADMIN, 0)], 1)
     return ChatMember.update({ChatMember.role: _OWNER}).where(
         ChatMember.chat == P.chat_id,
         ~fn.EXISTS(owner_of_chat()),
         ~is_private(),
-        ChatMember.id
-        == heir.select(heir.id)
-        .where(heir.chat == P.chat_id)
-        .order_by(admins_first, heir.joined_at, heir.id)
-        .limit(1),
+        ChatMember.id == heir_in(P.chat_id),
     )
 
 

@@ -2,32 +2,39 @@
 
 A user in a relation is a `person`: an id, a username and a display name. A chat is whole, and so is
 a pinned message. `reply_to` is the visible message that is answered, without what that one answers,
-or None.
+or None. `reactions` are counted, and no rows.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from typing import Any, Protocol, overload
+
+from peewee import SQL, Case, Select, fn
 
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.models import (
     SECRETS,
     BaseModel,
     BlockedUser,
+    Call,
     Chat,
     ChatMember,
     ChatSettings,
+    Contact,
     Message,
     PinnedMessage,
+    Reaction,
+    ReactionCount,
     User,
     may_be_none,
 )
 from stogram_sdk.paging import Page
 from stogram_sdk.sealing import seal
-from stogram_sdk.statements import Related, attach
+from stogram_sdk.statements import P, Related, attach, dialect
 from stogram_sdk.validation import shown
 from stogram_sdk.visibility import is_visible
 
@@ -36,11 +43,18 @@ ACCOUNT = tuple(field for field in User._meta.sorted_fields if field not in SECR
 
 #: The relations that come with a row, from every function; with other rows none do.
 RELATIONS: dict[type[BaseModel], tuple[str, ...]] = {
-    Message: ("sender", "chat", "reply_to"),
+    Message: ("sender", "chat", "reply_to", "reactions"),
+    Reaction: ("user",),
+    Contact: ("user", "contact"),
+    Call: ("initiator", "chat"),
     PinnedMessage: ("user", "chat", "message"),
     ChatMember: ("user", "chat"),
     BlockedUser: ("user", "blocked"),
 }
+#: The viewer of what a service reads for itself.
+NOBODY = SQL("NULL")
+#: Those to a message that has just been written.
+NO_REACTIONS = SQL("NULL")
 
 #: The sender of a message in a list. `visible_profiles` gives the rest of what a viewer may see.
 Sender: Any = User.alias()
@@ -51,23 +65,25 @@ def person(user: Any) -> tuple[Any, ...]:
     return user.id, user.username, user.display_name
 
 
-def message_columns() -> tuple[Any, ...]:
+def message_columns(viewer: Any = P.user_id) -> tuple[Any, ...]:
     """The columns of a message in a list that joins `Sender` and `Chat`."""
     return (
         *Message._meta.sorted_fields,
         *person(Sender),
         *Chat._meta.sorted_fields,
         answered_by(Message),
+        reactions_to(Message, viewer),
     )
 
 
-def written_message(message: Any = Message) -> tuple[Any, ...]:
+def written_message(message: Any = Message, reactions: Any = None) -> tuple[Any, ...]:
     """The same for RETURNING, or of another table with the columns of a message."""
     return (
         *(getattr(message, field.name) for field in Message._meta.sorted_fields),
         _person(message.sender),
         _chat(message.chat),
         answered_by(message),
+        reactions or reactions_to(message),
     )
 
 
@@ -84,15 +100,44 @@ def answered_by(message: Any) -> Related:
     return Related(found, (reply.chat == message.chat) & is_visible(reply))
 
 
+def reactions_to(message: Any, viewer: Any = P.user_id) -> Any:
+    """How many have reacted to the message with which emoji, and whether the viewer has."""
+    reaction = Reaction.alias()
+    counted: Any = (
+        reaction.select(
+            reaction.emoji,
+            fn.COUNT(SQL("*")).alias("total"),
+            fn.COUNT(Case(None, [(reaction.user == viewer, 1)])).alias("mine"),
+        )
+        .where(reaction.message == message.id)
+        .group_by(reaction.emoji)
+        .alias("counted")
+    )
+    each = dialect().json_array(counted.c.emoji, counted.c.total, counted.c.mine)
+    return Select((counted,), [dialect().json_list(each)])
+
+
+def read_reactions(counted: Any) -> list[ReactionCount]:
+    """The value of `reactions_to`, the most frequent first, and by emoji where that is the same."""
+    if not counted or counted == "[]":
+        return []
+    counts = [
+        ReactionCount(emoji, total, bool(mine))
+        for emoji, total, mine in (json.loads(counted) if isinstance(counted, str) else counted)
+    ]
+    return sorted(counts, key=lambda each: (-each.total, each.emoji))
+
+
 def read_message(row: tuple[Any, ...]) -> Message:
     """The message of a row that begins with `message_columns` or `written_message`."""
     message: Message
-    message, sender, chat, answered = row[:4]
+    message, sender, chat, answered, counted = row[:5]
     reply = None
     if answered is not None:
         reply, its_sender = answered
         attach(reply, sender=its_sender, chat=chat)
-    return attach(message, sender=sender, chat=chat, reply_to=reply)
+    reactions = read_reactions(counted)
+    return attach(message, sender=sender, chat=chat, reply_to=reply, reactions=reactions)
 
 
 def pin_columns() -> tuple[Any, ...]:
@@ -111,6 +156,14 @@ def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> Pi
     return attach(pin, user=user, message=message, chat=message.chat)
 
 
+def reaction_columns() -> tuple[Any, ...]:
+    return *Reaction._meta.sorted_fields, _person(Reaction.user)
+
+
+def read_reaction(reaction: Reaction, user: User) -> Reaction:
+    return attach(reaction, user=user)
+
+
 def member_columns() -> tuple[Any, ...]:
     fields = ChatMember._meta.sorted_fields
     return *fields, _person(ChatMember.user), _chat(ChatMember.chat)
@@ -127,6 +180,23 @@ def block_columns() -> tuple[Any, ...]:
 
 def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
     return attach(block, user=user, blocked=blocked)
+
+
+def contact_columns() -> tuple[Any, ...]:
+    fields = Contact._meta.sorted_fields
+    return *fields, _person(Contact.user), _person(Contact.contact)
+
+
+def read_contact(contact: Contact, user: User, known: User) -> Contact:
+    return attach(contact, user=user, contact=known)
+
+
+def call_columns() -> tuple[Any, ...]:
+    return *Call._meta.sorted_fields, _person(Call.initiator), _chat(Call.chat)
+
+
+def read_call(call: Call, initiator: User, chat: Chat) -> Call:
+    return attach(call, initiator=initiator, chat=chat)
 
 
 def default_settings(user_id: str, chat_id: str) -> ChatSettings:

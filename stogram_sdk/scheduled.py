@@ -28,7 +28,7 @@ from stogram_sdk.models import Chat, Message, PublishedMessage
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import BEGINNING, START, Page, make_page, read_cursor
-from stogram_sdk.rows import Sender, message_columns, read_message, written_message
+from stogram_sdk.rows import NOBODY, Sender, message_columns, read_message, written_message
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import valid_count, valid_id, valid_ids, valid_limit, valid_time
 from stogram_sdk.visibility import is_member, is_visible
@@ -150,7 +150,7 @@ def _lease() -> Query:
 @statement
 def _published() -> Query:
     return (
-        Message.select(*message_columns())
+        Message.select(*message_columns(NOBODY))
         .join(Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
         .where(dialect().is_one_of(Message.id, P.message_ids), is_visible())

@@ -7,16 +7,19 @@ one's own returns, or that is made with `Message(...)`, is not, and behaves as P
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import peewee
 
 from stogram_sdk.errors import NotLoaded
 
 R = TypeVar("R", bound=peewee.Model)
+V = TypeVar("V")
 
 #: What to call for an attribute; or else for the columns of a model, and for relations to it.
 _CALLS = {
+    "Call.participants": "list_calls()",
+    "Chat.calls": "list_calls()",
     "Chat.members": "list_members()",
     "Chat.messages": "list_messages()",
     "Chat.pins": "list_pinned_messages()",
@@ -25,12 +28,16 @@ _CALLS = {
     "ChatSettings.folder": "list_folders()",
     "Folder.chat_settings": "list_folders()",
     "Message.pins": "list_pinned_messages()",
+    "Message.reaction_rows": "list_message_reactions()",
+    "Message.reactions": "list_messages()",
     "Message.replies": "list_replies()",
     "Message.reply_to": "get_message()",
     **{
         f"User.{name}": "get_user()"
         for name in ("email", "password", "push_subscription", "verification_token")
     },
+    "User.calls": "list_calls()",
+    "User.contacts": "list_contacts()",
     "User.blocks": "list_blocked_users()",
     "User.chat_settings": "list_chats()",
     "User.folders": "list_folders()",
@@ -59,6 +66,22 @@ def _not_loaded(row: Any, name: str, instead: str) -> NotLoaded:
     model = type(row).__name__
     entity = re.sub("(?<=[a-z])(?=[A-Z])", " ", model).lower()
     return NotLoaded(entity, row.__data__.get("id"), name, _CALLS.get(f"{model}.{name}", instead))
+
+
+class Attached(Generic[V]):
+    """What a function has found out about a row, beside its columns."""
+
+    def __set_name__(self, model: Any, name: str) -> None:
+        self._name = name
+
+    def __get__(self, row: Any, model: Any = None) -> V:
+        if row is None:
+            return self  # type: ignore[return-value]  # as of the class, for tools that inspect it
+        try:
+            found: V = row.__rel__[self._name]
+        except KeyError:
+            raise _not_loaded(row, self._name, "") from None
+        return found
 
 
 class _Column(peewee.FieldAccessor):

@@ -165,7 +165,9 @@ def statement(build: Callable[..., Any]) -> Statement:
 
 
 def attach(row: R, **related: Any) -> R:
-    """Set the rows that a row's foreign keys name, as a join of Peewee does."""
+    """Set the rows that a row's foreign keys name, as a join of Peewee does, and what is
+    `sealing.Attached`.
+    """
     row.__rel__.update(related)
     return row
 

@@ -7,10 +7,11 @@ by tag compares them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING
-from unicodedata import normalize
+from unicodedata import is_normalized, normalize
 
 from stogram_sdk.errors import InvalidInput
 
@@ -84,6 +85,13 @@ _MENTION = (
 # A tag to search for: as it is written, or its key, in which NFKC has made "~" of "～".
 _SEARCHED_TAG = rf"(?!{_MIDDLE_DOT})[{_TAG}~]+"
 _LETTER = r"\p{L}"
+
+
+# What parts the words of a name: signs and spaces, but not "_".
+_BETWEEN_WORDS = r"[\x01-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\xbf\u2000-\u206f\u3000-\u3002]+"
+_LONGEST_WORD = 64
+#: The words of a display name that are searched.
+SEARCHED_WORDS = 3
 
 
 @cache
@@ -162,6 +170,24 @@ def normalize_tag(text: str) -> str:
     is not a string.
     """
     return normalize("NFC", normalize("NFKC", _string(text, "text")).casefold())
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, as they are compared: without case, width and what parts them."""
+    words = re.split(_BETWEEN_WORDS, normalize_tag(name[:MAX_TAG_LENGTH]))
+    return [word[:_LONGEST_WORD] for word in words if word]
+
+
+def found_word(username: str, display_name: str | None, sought: str) -> str | None:
+    """The first of the searched words of a name that begins with a word; None if none does."""
+    names = username if display_name is None else f"{username} {display_name}"
+    folded = names.casefold()
+    # Most names are compared as they are: that takes a fifth of the time.
+    is_plain = is_normalized("NFKC", names) and is_normalized("NFC", folded)
+    if is_plain and sought not in folded:
+        return None
+    words = [*words_of(username)[:1], *words_of(display_name or "")[:SEARCHED_WORDS]]
+    return next((word for word in words if word.startswith(sought)), None)
 
 
 def _stored(word: str) -> str:

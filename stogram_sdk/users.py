@@ -26,7 +26,7 @@ _EMAIL = r"[^@\s]+@[^@\s]+"
 
 @statement
 def _create_user() -> Any:
-    taken = User.alias()
+    taken, with_email = User.alias(), User.alias()
     columns = {
         User.id: P.id,
         User.email: P.email,
@@ -40,16 +40,25 @@ def _create_user() -> Any:
     new = Select(columns=list(columns.values())).where(
         ~fn.EXISTS(
             taken.select(taken.id).where(dialect().lower_ascii(taken.username) == P.username_key)
-        )
+        ),
+        ~fn.EXISTS(
+            with_email.select(with_email.id).where(
+                dialect().lower_ascii(with_email.email) == P.email_key
+            )
+        ),
     )
     insert = User.insert_from(new, list(columns)).on_conflict("nothing").returning(*ACCOUNT)
-    # A lock on the name: the unique index would let two calls make `Ivan` and `ivan`.
-    return after_locking(insert, dialect().lock_name(P.username_key))
+    # Locks on the names: the unique indexes would let two calls make `Ivan` and `ivan`. All callers
+    # take the one on the address first, so that none waits for another that waits for it.
+    locks = (dialect().lock_name(name) for name in (P.email_key, P.username_key))
+    return after_locking(insert, *locks)
 
 
 @statement
-def _has_email() -> Query:
-    return User.select(User.id).where(User.email == P.email)
+def _find_by_email() -> Query:
+    same = dialect().lower_ascii(User.email) == P.email_key
+    exact_first = (User.email == P.email).desc()
+    return User.select().where(same).order_by(exact_first, User.created_at, User.id).limit(1)
 
 
 @statement
@@ -75,9 +84,9 @@ def create_user(
 ) -> User:
     """Make an account. `password_hash` is stored as it is, so the caller hashes the password.
 
-    The username has 3 to 30 of `A-Za-z0-9_`; no other may differ from it by case only. Returns the
-    row, without the secrets of the account. Raises `AlreadyExists` (its `field` says whether e-mail
-    or username is taken), `InvalidInput`.
+    The username has 3 to 30 of `A-Za-z0-9_`; no other username and no other address may differ by
+    the case of A-Z only. Returns the row, without the secrets of the account. Raises
+    `AlreadyExists` (its `field` says whether e-mail or username is taken), `InvalidInput`.
     """
     valid_text(email, "email", maximum=254)
     if not re.fullmatch(_EMAIL, email):
@@ -90,6 +99,7 @@ def create_user(
     user: User | None = _create_user.first(
         id=new_id(),
         email=email,
+        email_key=lower_ascii(email),
         username=username,
         username_key=username.lower(),
         password_hash=password_hash,
@@ -97,7 +107,8 @@ def create_user(
         now=current_time(),
     )
     if user is None:
-        field = "email" if _has_email.first(email=email) else "username"
+        taken = _find_by_email.first(email=email, email_key=lower_ascii(email))
+        field = "username" if taken is None else "email"
         raise AlreadyExists("user", field)
     return user
 
@@ -126,6 +137,18 @@ def find_user(username: str) -> User | None:
     """
     valid_text(username, "username", maximum=MAX_SHORT_TEXT_LENGTH)
     user: User | None = _find_user.first(username=username, username_key=lower_ascii(username))
+    return user
+
+
+@operation
+def find_user_by_email(email: str) -> User | None:
+    """The whole account with this address in any case of A-Z, as `get_user` returns it, or None.
+
+    Of two that the server has made, the one written exactly so is returned, else the older one.
+    Raises `InvalidInput`.
+    """
+    valid_text(email, "email", maximum=MAX_SHORT_TEXT_LENGTH)
+    user: User | None = _find_by_email.first(email=email, email_key=lower_ascii(email))
     return user
 
 

@@ -24,10 +24,13 @@ EXAMPLES = sorted(
 
 #: A line that each example prints, and that depends on what it shows.
 SAYS = {
+    "accounts": "The owner is now Ivan, OWNER",
     "asyncio_calls": "Messages in the end: 22",
     "blocking": "Unblocked. Unread for Anna now: 2",
+    "calls": "Phone has it: True; tablet has it: False; declined: False",
     "chat_settings": "The third is deleted: 0 unread",
     "chats": "  * Anna's news: 0 unread; no messages yet",
+    "contacts": "  Masha (Maria)",
     "folders": "  The office: Office (1 unread)",
     "forwarding": "  Ivan: Flour, eggs, #salt",
     "history": "Back at the newest: True",
@@ -35,9 +38,11 @@ SAYS = {
     "media": "Voices: ['95 s']",
     "members": "Anna leaves; the owner is now Ivan",
     "messages": "  Anna: Who waters the #cucumbers? (edited)",
+    "messenger": "☎ Anna called: talked",
     "notifications": "  At seven, sorry. -> ['Oleg']",
     "pins": "After Ivan deleted one: 2",
     "privacy": "  Maria: photo None, status None, last seen None",
+    "reactions": "  🎉 2 with mine",
     "roles": "Ivan owns the chess club now",
     "scheduled_messages": "Sent when it was time: ['Happy birthday!']",
     "search": "Only files, in one chat: ['Trips: map.pdf']",

@@ -190,6 +190,7 @@ FLOORS = (
     {
         *("users", "chats", "chat_list", "members", "roles", "messages", "history", "media"),
         *("blocking", "chat_settings", "folders", "forwarding"),
+        *("accounts", "presence", "user_search", "contacts", "reactions", "calls"),
         *("pins", "search", "privacy", "notifications", "scheduled", "importing"),
     },
     {"schema"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -305,3 +306,104 @@ def test_coming_and_going_makes_one_membership() -> None:
             *[partial(sdk.remove_member, ann.id, chat.id, ben.id)] * 4,
         )
         assert sdk.ChatMember.select().where(sdk.ChatMember.user == ben).count() == 0
+
+
+@pytest.mark.parametrize("_", range(5))
+def test_reacting(_: int) -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    message = make_message(ann, chat)
+    results = eight(lambda: sdk.add_reaction(ben.id, chat.id, message.id, "👍"))
+    assert sorted(created for _, created in results) == [False] * 7 + [True]
+    assert {row.id for row, _ in results} == {sdk.Reaction.get().id}
+    removed = eight(lambda: sdk.remove_reaction(ben.id, chat.id, message.id, "👍"))
+    assert sorted(removed) == [False] * 7 + [True]
+
+
+def test_reacting_on_two_devices_that_change_their_mind() -> None:
+    ann = make_user()
+    chat = make_chat(ann)
+    message = make_message(ann, chat)
+
+    def turn() -> None:
+        for _ in range(10):
+            sdk.add_reaction(ann.id, chat.id, message.id, "👍")
+            sdk.remove_reaction(ann.id, chat.id, message.id, "👍")
+
+    eight(turn)
+    assert sdk.Reaction.select().count() == 0
+
+
+@pytest.mark.parametrize("_", range(5))
+def test_adding_a_contact(_: int) -> None:
+    ann, ben = make_users(2)
+    results = eight(lambda: sdk.add_contact(ann.id, ben.id))
+    assert sorted(created for _, created in results) == [False] * 7 + [True]
+    assert {row.id for row, _ in results} == {sdk.Contact.get().id}
+    assert sorted(eight(lambda: sdk.remove_contact(ann.id, ben.id))) == [False] * 7 + [True]
+
+
+def test_a_status_changes_once_though_all_devices_say_so() -> None:
+    ann = make_user()
+    for status in (sdk.UserStatus.ONLINE, sdk.UserStatus.OFFLINE) * 3:
+        changed = eight(partial(sdk.set_status, ann.id, status))
+        assert sorted(changed) == [False] * 7 + [True]
+
+
+@pytest.mark.parametrize("_", range(5))
+def test_calling_each_other_is_one_call(_: int) -> None:
+    ann, ben = make_users(2)
+    chat, _ = sdk.open_private_chat(ann.id, ben.id)
+    calls = [partial(sdk.start_call, user.id, chat.id, sdk.CallType.AUDIO) for user in (ann, ben)]
+    results = at_once(*calls * 4)
+    assert sorted(created for _, created in results) == [False] * 7 + [True]
+    assert {row.id for row, _ in results} == {sdk.Call.get().id}
+
+
+@pytest.mark.parametrize("_", range(10))
+def test_two_devices_answer_and_decline_and_the_other_side_hangs_up(_: int) -> None:
+    ann, ben = make_users(2)
+    chat, _ = sdk.open_private_chat(ann.id, ben.id)
+    call, _ = sdk.start_call(ann.id, chat.id, sdk.CallType.AUDIO)
+
+    def change(function: Callable[[str, str], tuple[sdk.Call, bool]], user: sdk.User) -> str | None:
+        """The state that this call has made."""
+        try:
+            row, has_changed = function(user.id, call.id)
+        except sdk.NotAllowed:
+            return None
+        return row.status.value if has_changed else None
+
+    answer, decline = partial(change, sdk.answer_call, ben), partial(change, sdk.decline_call, ben)
+    made = at_once(answer, decline, partial(change, sdk.end_call, ann), answer, decline)
+    row = sdk.Call.get_by_id(call.id)
+    changes = sorted(state for state in made if state)
+    assert changes in (["DECLINED"], ["MISSED"], ["ACTIVE"], ["ACTIVE", "ENDED"])
+    assert row.status.value == changes[-1]
+    assert sdk.CallParticipant.select().where(sdk.CallParticipant.call == call).count() == (
+        changes[0] == "ACTIVE"
+    )
+
+
+def test_an_account_that_goes_while_its_chats_are_in_use() -> None:
+    for _ in range(5):
+        ann, ben, eve = make_users(3)
+        chats = [make_chat(ann, ben) for _ in range(3)]
+
+        def use(ann: sdk.User, eve: sdk.User, chats: list[sdk.Chat]) -> None:
+            for chat in chats:
+                with suppress(sdk.NotFound, sdk.NotAllowed):
+                    make_message(ann, chat)
+                    sdk.add_member(ann.id, chat.id, eve.id)
+                    sdk.open_private_chat(ann.id, eve.id)
+
+        gone = partial(sdk.delete_user, ann.id)
+        used = partial(use, ann, eve, chats)
+        results: list[object] = at_once(used, gone, used, gone, used)
+        assert results.count(True) == 1
+        for chat in chats:
+            owners = sdk.ChatMember.select().where(
+                sdk.ChatMember.chat == chat, sdk.ChatMember.role == sdk.MemberRole.OWNER
+            )
+            assert [row.user_id for row in owners] == [ben.id]
+    assert wrong_counts() == {}

@@ -34,9 +34,10 @@ DOCUMENTS = (
     *READMES,
     *("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
     *(
-        "docs/testing.md",
         "docs/migrations.md",
         "docs/strangers.md",
+        "docs/server.md",
+        "docs/testing.md",
         "docs/versions.md",
         "docs/long_description.md",
     ),

@@ -24,9 +24,10 @@ OWNER, READER, SERVICE = f"owner_{_RUN}", f"reader_{_RUN}", f"service_{_RUN}"
 #: What the README tells an operator to grant to the role of a service.
 SERVICE_RIGHTS = f"""
 GRANT USAGE ON SCHEMA public TO {SERVICE};
-GRANT SELECT, INSERT, UPDATE ON "User", "Message" TO {SERVICE};
-GRANT SELECT, INSERT, UPDATE, DELETE ON "Chat", "ChatMember", "BlockedUser", "Folder",
-    "ChatSettings", "PinnedMessage", "PublishedMessage" TO {SERVICE};
+GRANT SELECT, INSERT, UPDATE ON "Message" TO {SERVICE};
+GRANT SELECT, INSERT, UPDATE, DELETE ON "User", "Contact", "BlockedUser", "Chat", "ChatMember",
+    "ChatSettings", "Folder", "PinnedMessage", "PublishedMessage", "Reaction", "Call",
+    "CallParticipant" TO {SERVICE};
 GRANT SELECT ON "MessageTag", "UnreadSince" TO {SERVICE};
 """
 

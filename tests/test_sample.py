@@ -82,6 +82,9 @@ def scene(rows: Rows) -> Scene:
     sdk.mute_chat(actor, chat)
     sdk.move_to_folder(actor, chat, folders[0])
     sdk.block_user(actor, pinned.sender_id)
+    sdk.add_contact(actor, pinned.sender_id)
+    sdk.add_reaction(actor, chat, pinned.id, Scene.reacted)
+    sdk.set_verification_token(newcomer, token=Scene.token)
     sdk.ChatSettings.update(unread_count=77).where(
         sdk.ChatSettings.user == actor, sdk.ChatSettings.chat == chat
     ).execute()
@@ -95,6 +98,9 @@ def scene(rows: Rows) -> Scene:
         newcomer=newcomer,
         chat=chat,
         other_chat=other_chat,
+        quiet_chat=sdk.create_chat(actor, sdk.ChatType.GROUP).id,
+        ringing=sdk.start_call(pinned.sender_id, chat, sdk.CallType.AUDIO)[0].id,
+        own_call=sdk.start_call(actor, other_chat, sdk.CallType.AUDIO)[0].id,
         message=message.id,
         pinned=pinned.id,
         given=given.id,

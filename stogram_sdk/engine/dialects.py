@@ -41,6 +41,8 @@ class Dialect(Protocol):
     has_lateral: bool
     #: Whether one statement can write several tables.
     writes_in_ctes: bool
+    #: Whether an index can be on a function of this package.
+    has_own_indexes: bool
     #: Columns that a later server has added, as "Table.column".
     server_columns: frozenset[str]
     #: The types of columns whose values the driver returns as Python's own.
@@ -68,6 +70,10 @@ class Dialect(Protocol):
 
     def json_array(self, *columns: Node) -> Node:
         """The columns as one value in JSON."""
+        ...
+
+    def json_list(self, value: Node) -> Node:
+        """The values of all rows as one list in JSON; NULL or an empty list if there are none."""
         ...
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
@@ -115,6 +121,7 @@ class SqliteDialect:
     locks_rows = False
     has_lateral = False
     writes_in_ctes = False
+    has_own_indexes = False
     server_columns: frozenset[str] = frozenset()
     native_types = frozenset({"TEXT", "INT"})
 
@@ -140,6 +147,9 @@ class SqliteDialect:
 
     def json_array(self, *columns: Node) -> Node:
         return fn.json_array(*columns)
+
+    def json_list(self, value: Node) -> Node:
+        return fn.json_group_array(value)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         return fn.stogram_tag_key(tag)
@@ -184,6 +194,7 @@ class PostgresDialect:
     locks_rows = True
     has_lateral = True
     writes_in_ctes = True
+    has_own_indexes = True
 
     def __init__(self, server_columns: frozenset[str] = frozenset()) -> None:
         self.tags_are_json = TAGS_AS_JSON in server_columns
@@ -213,6 +224,9 @@ class PostgresDialect:
 
     def json_array(self, *columns: Node) -> Node:
         return fn.json_build_array(*columns)
+
+    def json_list(self, value: Node) -> Node:
+        return fn.json_agg(value)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         home = _home(schema_name)

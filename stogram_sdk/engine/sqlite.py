@@ -20,7 +20,7 @@ from stogram_sdk.engine.failures import unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.sqlite_tags import know_all_letters
 from stogram_sdk.fields import utc_now
-from stogram_sdk.text import key_of
+from stogram_sdk.text import found_word, key_of
 
 if TYPE_CHECKING:
     from stogram_sdk.engine.database_url import DatabaseSettings
@@ -86,6 +86,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self._patience = round(1000 * (settings.statement_timeout or 3600))
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
+        self.register_function(found_word, "stogram_found_word", 3, deterministic=True)
 
     def current_time(self) -> datetime:
         """This process and the file have one clock."""

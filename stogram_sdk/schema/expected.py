@@ -104,7 +104,9 @@ def _index(made: Any) -> Index:
 
 
 def _indexed(part: Any) -> str:
-    """A column, or `lower(column)`."""
+    """A column, or a function of one."""
     if isinstance(part, Field):
         return str(part.column_name)
-    return f"{part.name.lower()}({part.arguments[0].column_name})"
+    column, *others = part.arguments
+    arguments = ", ".join([column.column_name, *(other.sql for other in others)])
+    return f"{part.name.lower()}({arguments})"

@@ -84,6 +84,7 @@ class KeepMessageTags(Step):
         functions = (
             *("stogram_keep_message_tags()", "stogram_message_tags"),
             *("stogram_tag_key(text)", "stogram_json_texts(text)"),
+            "stogram_word(text, integer)",
         )
         return [
             triggers,

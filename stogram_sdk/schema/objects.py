@@ -45,7 +45,7 @@ class UniqueConstraint:
 class Index:
     name: str
     table: str
-    #: Each is a column or `lower(column)`, which knows A-Z only.
+    #: Each is a column, `lower(column)`, which knows A-Z only, or `stogram_word(column, number)`.
     columns: tuple[str, ...]
     unique: bool = False
     method: str = "btree"
@@ -115,8 +115,8 @@ class Catalog:
 
 
 def bare_column(indexed: str) -> str:
-    """The column of an index, without `lower( )`."""
-    return indexed.removeprefix("lower(").removesuffix(")")
+    """The column of an index, without the function around it."""
+    return re.sub(r"^\w+\((\w+).*\)$", r"\1", indexed)
 
 
 class SchemaWords(ABC):
@@ -143,9 +143,13 @@ class SchemaWords(ABC):
         """Whether this role may read the table."""
 
     def indexed(self, column: str) -> str:
-        """A column, or `lower(column)`, as `CREATE INDEX` has it."""
+        """A column, or a function of one, as `CREATE INDEX` has it."""
         bare = bare_column(column)
-        return f'"{column}"' if bare == column else self.lower(bare)
+        if bare == column:
+            return f'"{column}"'
+        if column.startswith("lower("):
+            return self.lower(bare)
+        return column.replace(bare, f'"{bare}" COLLATE "C"')
 
     def definition(self, column: Column) -> str:
         """The column as `CREATE TABLE` and `ADD COLUMN` have it."""

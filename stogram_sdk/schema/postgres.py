@@ -183,7 +183,7 @@ class PostgresSchema(SchemaWords):
             catalog.indexes[name] = Index(
                 name,
                 table,
-                tuple(column.replace(' COLLATE "C"', "") for column in columns),
+                tuple(_bare_expression(column) for column in columns),
                 unique,
                 method,
                 valid,
@@ -237,6 +237,12 @@ def may_create(database: Any, schema: PostgresSchema) -> bool:
         "SELECT has_schema_privilege(%s, 'CREATE')", (schema.schema_name,)
     ).fetchone()
     return bool(may)
+
+
+def _bare_expression(indexed: str) -> str:
+    """`stogram_word(name, 1)` of `public.stogram_word("name" COLLATE "C", 1)`."""
+    found = re.fullmatch(r'(?:.*\.)?(\w+)\("?(\w+)"?(?: COLLATE "C")?(.*)\)', indexed)
+    return f"{found[1]}({found[2]}{found[3]})" if found else indexed
 
 
 def _without_cast(default: str | None) -> str | None:

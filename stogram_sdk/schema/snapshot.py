@@ -53,8 +53,14 @@ def register(orm: Any, steps: Iterable[Step]) -> None:
 def _add_index(model: Any, index: Index) -> None:
     parts: list[Any] = []
     for column in index.columns:
-        field = model._meta.columns[bare_column(column)]
-        parts.append(field if bare_column(column) == column else peewee.fn.LOWER(field))
+        bare = bare_column(column)
+        field = model._meta.columns[bare]
+        if bare == column:
+            parts.append(field)
+        else:
+            name, _, rest = column.rstrip(")").partition("(")
+            others = [peewee.SQL(other) for other in rest.split(", ")[1:]]
+            parts.append(peewee.Function(name.upper(), (field, *others)))
     where = None if index.where is None else peewee.SQL(index.where)
     model.add_index(*parts, name=index.name, unique=index.unique, using=index.method, where=where)
 

@@ -35,12 +35,15 @@ class Scene:
     newcomer: str  # in no chat
     chat: str
     other_chat: str  # a chat without settings
+    quiet_chat: str  # one without a call
     message: str  # a folder of the actor
     pinned: str
     given: str  # published and not acknowledged
     scheduled: str  # of the actor
     folder: str
     folders: list[str]
+    ringing: str  # a call of another in the chat
+    own_call: str  # one of the actor, in `other_chat`
     others: list[str]
     now: datetime
     soon: datetime
@@ -50,6 +53,13 @@ class Scene:
     email: str = "new@example.com"
     message_id: str = "an id of one's own"
     color: str = "#aabbcc"
+    emoji: str = "👍🏽"
+    theme: str = "dark"
+    search: str = "user"
+    token: str = "a token"
+    kind: sdk.CallType = sdk.CallType.VIDEO
+    status: sdk.UserStatus = sdk.UserStatus.AWAY
+    reacted: str = "❤️"  # the reaction of the actor and another to `pinned`
     type: sdk.ChatType = sdk.ChatType.GROUP
     file_type: sdk.MessageType = sdk.MessageType.VOICE
     role: sdk.MemberRole = sdk.MemberRole.ADMIN
@@ -115,7 +125,10 @@ class Call:
 #: By the name of the function, with one way of calling it in brackets.
 CALLS: dict[str, Call] = {
     "acknowledge_published": Call("published", gives="1", again="0"),
+    "add_contact": Call("actor newcomer", {"nickname": "text"}, gives="made", again="there"),
     "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=4),
+    "add_reaction": Call("actor chat message emoji", gives="made", again="there"),
+    "answer_call": Call("actor ringing", statements=2, gives="made", again="there"),
     "block_user": Call("actor newcomer", gives="made", again="there"),
     "blocked_among": Call("actor others"),
     "create_chat": Call(
@@ -128,10 +141,13 @@ CALLS: dict[str, Call] = {
     "create_user": Call(
         "email username", {"password_hash": "text", "display_name": "text"}, again="AlreadyExists"
     ),
+    "decline_call": Call("actor ringing", gives="made", again="there"),
     "delete_chat": Call("actor chat", gives="True", again="False"),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
+    "delete_user": Call("actor", statements=3, gives="True", again="False"),
     "edit_message": Call("actor chat message text", second_looks=2),
+    "end_call": Call("actor own_call", statements=2, gives="made", again="there"),
     "extract_hashtags": Call("text", statements=0, gives="nothing", again="nothing"),
     "tag_key": Call("hashtag", statements=0),
     "extract_mentions": Call("text", statements=0, gives="nothing", again="nothing"),
@@ -140,6 +156,7 @@ CALLS: dict[str, Call] = {
     "find_by_mention": Call("actor"),
     "find_by_mention(chat_id)": Call("actor", {"chat_id": "chat"}),
     "find_user": Call("username", gives="nothing", again="nothing"),
+    "find_user_by_email": Call("email", gives="nothing", again="nothing"),
     "forward_messages": Call(
         "actor chat forwarded other_chat",
         statements=2,
@@ -158,16 +175,24 @@ CALLS: dict[str, Call] = {
     "is_blocked_either": Call("actor other", gives="True", again="True"),
     "leave_chat": Call("actor chat", statements=2, gives="True", again="False"),
     "list_blocked_users": Call("actor"),
+    "list_calls": Call("actor"),
+    "list_calls(chat_id)": Call("actor", {"chat_id": "chat"}),
     "list_chats": Call("actor"),
     "list_chats(folder_id)": Call("actor", {"folder_id": "folder"}),
+    "list_contacts": Call("actor"),
     "list_folders": Call("actor"),
     "list_media": Call("actor chat"),
     "list_media(type)": Call("actor chat", {"type": "file_type"}),
     "list_members": Call("actor chat"),
+    "list_message_reactions": Call("actor chat pinned", second_looks=2),
+    "list_message_reactions(emoji)": Call(
+        "actor chat pinned", {"emoji": "reacted"}, second_looks=2
+    ),
     "list_messages": Call("actor chat"),
     "list_messages(around)": Call("actor chat", {"around": "message"}, second_looks=2),
     "list_pinned_messages": Call("actor"),
     "list_pinned_messages(chat_id)": Call("actor", {"chat_id": "chat"}),
+    "list_reactions": Call("actor chat forwarded"),
     "list_replies": Call("actor chat pinned", second_looks=2),
     "list_scheduled": Call("actor"),
     "list_scheduled(chat_id)": Call("actor chat"),
@@ -181,12 +206,15 @@ CALLS: dict[str, Call] = {
     "publish_scheduled": Call("", {"now": "soon"}, statements=8, again="nothing"),
     "recount_unread": Call("actor", gives="1", again="0"),
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
+    "remove_contact": Call("actor other", gives="True", again="False"),
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
     "remove_member": Call("actor chat other", second_looks=3, gives="True", again="False"),
+    "remove_reaction": Call("actor chat pinned reacted", gives="True", again="False"),
     "reorder_folders": Call("actor folders", statements=2),
     "reschedule_message": Call("actor chat scheduled soon", second_looks=2),
     "search_messages": Call("actor text"),
     "search_messages(chat_id)": Call("actor text", {"chat_id": "chat"}),
+    "search_users": Call("actor search"),
     "send_message": Call("actor chat text", more_on_sqlite=1, repeats=False),
     "send_message(message_id)": Call(
         "actor chat text", {"message_id": "message_id"}, more_on_sqlite=1, second_looks=2
@@ -211,6 +239,14 @@ CALLS: dict[str, Call] = {
         "actor chat text", {"scheduled_for": "soon"}, repeats=False
     ),
     "set_favorite": Call("actor other_chat"),
+    "set_password_hash": Call("actor", {"password_hash": "text"}),
+    "set_push_subscription": Call("actor", {"subscription": "text"}),
+    "set_status": Call("actor status", gives="True", again="False"),
+    "set_theme": Call("actor theme"),
+    "set_verification_token": Call("actor", {"token": "text"}),
+    "start_call": Call(
+        "actor quiet_chat kind", statements=2, second_looks=2, gives="made", again="there"
+    ),
     "set_role": Call("actor chat other role", second_looks=3),
     "toggle_favorite": Call("actor other_chat", repeats=False),
     "transfer_ownership": Call("actor chat other", second_looks=4),
@@ -220,11 +256,14 @@ CALLS: dict[str, Call] = {
     "unpin_all_messages": Call("actor chat", gives="1", again="0"),
     "unpin_message": Call("actor chat pinned", gives="True", again="False"),
     "unread_totals": Call("actor"),
+    "update_contact": Call("actor other", {"nickname": "text"}),
     "update_chat": Call("actor chat", {"name": "text", "description": "text", "avatar": "text"}),
     "update_folder": Call("actor folder", {"name": "text", "color": "color", "icon": "text"}),
     "update_privacy": Call("actor", {"show_last_seen": "no"}),
+    "update_profile": Call("actor", {"display_name": "text", "bio": "text", "avatar": "text"}),
     "users_to_notify": Call("chat message"),
     "users_to_notify_each": Call("messages"),
+    "verify_email": Call("token", again="nothing"),
     "visible_profiles": Call("actor others"),
 }
 
@@ -255,7 +294,7 @@ def kind_of(parameter: str) -> str:
         return parameter
     if parameter in ("lease", "duration"):
         return "file_size"  # a whole number with bounds
-    if parameter in ("type", "role"):
+    if parameter in ("type", "role", "status"):
         return "enum"
     if parameter in ("now", "scheduled_for"):
         return "time"
@@ -299,6 +338,7 @@ def build_world(extra: int = 0) -> World:
     more = [make_user() for _ in range(extra)]
     chat = make_chat(actor, other, former, gone, *more, name="the chat")
     other_chat = make_chat(actor, other)
+    quiet_chat = make_chat(actor, other)
     their_chat = make_chat(neighbour)
     secret_chat = make_chat(actor, guest, is_secret=True)
     private_chat, _ = sdk.open_private_chat(actor.id, other.id)
@@ -336,7 +376,15 @@ def build_world(extra: int = 0) -> World:
     for _ in range(extra):
         make_message(actor, chat, "later", scheduled_for=soon)
 
+    ringing, _ = sdk.start_call(more[0].id if more else other.id, chat.id, sdk.CallType.AUDIO)
+    own_call, _ = sdk.start_call(actor.id, other_chat.id, sdk.CallType.AUDIO)
+    for user in (other, *more):
+        sdk.add_contact(actor.id, user.id)
+    sdk.set_verification_token(neighbour.id, token=Scene.token)
+
     sdk.pin_message(actor.id, chat.id, pinned.id)
+    for user in (actor, other, *more):
+        sdk.add_reaction(user.id, chat.id, pinned.id, Scene.reacted)
     folders = [sdk.create_folder(actor.id, "folder").id for _ in range(2 + extra)]
     their_folder = sdk.create_folder(neighbour.id, "theirs").id
     for user, in_chat, folder in (
@@ -357,12 +405,15 @@ def build_world(extra: int = 0) -> World:
         newcomer=newcomer.id,
         chat=chat.id,
         other_chat=other_chat.id,
+        quiet_chat=quiet_chat.id,
         message=message.id,
         pinned=pinned.id,
         given=given.id,
         scheduled=scheduled.id,
         folder=folders[0],
         folders=folders[::-1],
+        ringing=ringing.id,
+        own_call=own_call.id,
         others=[other.id, newcomer.id, *(user.id for user in more)],
         now=now,
         soon=soon,

@@ -125,6 +125,49 @@ class SecondWriter:
     def remove_member(self, chat_id: str, user_id: str) -> None:
         self._run('DELETE FROM "ChatMember" WHERE "chatId" = ? AND "userId" = ?', chat_id, user_id)
 
+    def register(self, username: str, display_name: str | None = None) -> str:
+        """Make an account: its username may hold any characters."""
+        user_id = self._new_id()
+        self._run(
+            'INSERT INTO "User" (id, email, username, password, "displayName", "updatedAt")'
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            *(user_id, f"{user_id}@example.com", username, "hash", display_name, self.clock()),
+        )
+        return user_id
+
+    def show_status(self, user_id: str, status: str) -> None:
+        """Say that a socket has been connected, or is no more."""
+        self._run(
+            'UPDATE "User" SET status = ?, "lastSeen" = ? WHERE id = ?',
+            *(status, self.clock(), user_id),
+        )
+
+    # --- reactions and calls ---
+
+    def react(self, user_id: str, message_id: str, emoji: str) -> None:
+        self._run(
+            'INSERT INTO "Reaction" (id, "userId", "messageId", emoji) VALUES (?, ?, ?, ?)'
+            " ON CONFLICT DO NOTHING",
+            *(self._new_id(), user_id, message_id, emoji),
+        )
+
+    def call(self, user_id: str, chat_id: str) -> str:
+        """Begin a call, whether one goes on or not."""
+        call_id = self._new_id()
+        self._run(
+            'INSERT INTO "Call" (id, "chatId", "initiatorId", type, "startedAt")'
+            " VALUES (?, ?, ?, 'AUDIO', ?)",
+            *(call_id, chat_id, user_id, self.clock()),
+        )
+        return call_id
+
+    def end_call(self, call_id: str) -> None:
+        """End a call, whoever asks for it."""
+        self._run(
+            'UPDATE "Call" SET status = ?, "endedAt" = ? WHERE id = ?',
+            *("ENDED", self.clock(), call_id),
+        )
+
     # --- settings ---
 
     def put_unread(self, user_id: str, chat_id: str, number: int) -> None:

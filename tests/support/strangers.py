@@ -47,9 +47,9 @@ sets the stranger apart.
 
 `NotFound` is the same for what is not there and for what is not theirs to see, in its text too.
 Where a stranger calls with a chat of their own, as any user may, the call does what it does.
-`get_user`, `find_user`, `post_system_message`, `publish_scheduled`, `acknowledge_published`,
-`users_to_notify` and
-`users_to_notify_each` are for the service itself: it decides who may have their results.
+`get_user`, `find_user`, `find_user_by_email`, `verify_email`, `post_system_message`,
+`publish_scheduled`, `acknowledge_published`, `users_to_notify` and `users_to_notify_each` are for
+the service itself: it decides who may have their results.
 """
 
 

@@ -44,7 +44,7 @@ async def signatures_are_kept() -> None:
     await aio.run(count, "a", limits=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await again(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await aio.get_user(user=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await aio.list_messages("a", "b", 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await aio.list_messages("a", "b", "c", 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 # --- Functions ---
@@ -116,3 +116,40 @@ async def pins_search_and_privacy() -> None:
     assert_type(await aio.get_privacy("a"), sdk.Privacy)
     assert_type(await aio.update_privacy("a", show_last_seen=False), sdk.Privacy)
     assert_type(await aio.visible_profiles("a", ["b"]), list[sdk.Profile])
+
+
+async def people_calls_and_the_rest_of_chats() -> None:
+    assert_type(await aio.add_contact("a", "b", nickname="c"), tuple[sdk.Contact, bool])
+    assert_type(await aio.add_reaction("a", "b", "c", "👍"), tuple[sdk.Reaction, bool])
+    assert_type(await aio.answer_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(await aio.decline_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(await aio.delete_chat("a", "b"), bool)
+    assert_type(await aio.delete_user("a"), bool)
+    assert_type(await aio.end_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(await aio.find_user_by_email("a@b"), sdk.User | None)
+    assert_type(await aio.forward_messages("a", "b", ["c"], "d"), list[sdk.Message])
+    assert_type(await aio.get_chat("a", "b"), sdk.ChatSummary)
+    assert_type(await aio.get_message("a", "b", "c"), sdk.Message)
+    assert_type(await aio.list_calls("a", chat_id="b"), sdk.Page[sdk.Call])
+    assert_type(await aio.list_contacts("a"), sdk.Page[sdk.ContactSummary])
+    assert_type(await aio.list_media("a", "b", type=sdk.MessageType.VOICE), sdk.Page[sdk.Message])
+    assert_type(await aio.list_message_reactions("a", "b", "c"), sdk.Page[sdk.Reaction])
+    assert_type(await aio.list_reactions("a", "b", ["c"]), dict[str, list[sdk.ReactionCount]])
+    assert_type(await aio.list_replies("a", "b", "c"), sdk.Page[sdk.Message])
+    assert_type(await aio.list_scheduled("a", "b"), sdk.Page[sdk.Message])
+    assert_type(await aio.remove_contact("a", "b"), bool)
+    assert_type(await aio.remove_reaction("a", "b", "c", "👍"), bool)
+    assert_type(await aio.reschedule_message("a", "b", "c", datetime.now(UTC)), sdk.Message)
+    assert_type(await aio.search_users("a", "b"), sdk.Page[sdk.Profile])
+    assert_type(await aio.set_password_hash("a", password_hash="hash"), sdk.User)
+    assert_type(await aio.set_push_subscription("a", subscription=None), sdk.User)
+    assert_type(await aio.set_role("a", "b", "c", sdk.MemberRole.ADMIN), sdk.ChatMember)
+    assert_type(await aio.set_status("a", sdk.UserStatus.ONLINE), bool)
+    assert_type(await aio.set_theme("a", "dark"), sdk.User)
+    assert_type(await aio.set_verification_token("a", token="b"), sdk.User)
+    assert_type(await aio.start_call("a", "b", sdk.CallType.VIDEO), tuple[sdk.Call, bool])
+    assert_type(await aio.transfer_ownership("a", "b", "c"), sdk.ChatMember)
+    assert_type(await aio.update_chat("a", "b", name="c", avatar=None), sdk.Chat)
+    assert_type(await aio.update_contact("a", "b", nickname=None), sdk.Contact)
+    assert_type(await aio.update_profile("a", display_name="b", bio=None), sdk.User)
+    assert_type(await aio.verify_email("b"), sdk.User | None)

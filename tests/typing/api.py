@@ -110,6 +110,13 @@ def messages() -> None:
     assert_type(sdk.users_to_notify_each([("a", "b")]), sdk.Page[tuple[str, str]])
 
 
+def reactions() -> None:
+    assert_type(sdk.add_reaction("a", "b", "c", "👍"), tuple[sdk.Reaction, bool])
+    assert_type(sdk.remove_reaction("a", "b", "c", "👍"), bool)
+    assert_type(sdk.list_reactions("a", "b", ["c"]), dict[str, list[sdk.ReactionCount]])
+    assert_type(sdk.list_message_reactions("a", "b", "c"), sdk.Page[sdk.Reaction])
+
+
 def blocking() -> None:
     assert_type(sdk.block_user("a", "b"), tuple[sdk.BlockedUser, bool])
     assert_type(sdk.unblock_user("a", "b"), bool)
@@ -152,6 +159,28 @@ def pins_search_and_privacy() -> None:
     assert_type(sdk.get_privacy("a"), sdk.Privacy)
     assert_type(sdk.update_privacy("a", show_last_seen=False), sdk.Privacy)
     assert_type(sdk.visible_profiles("a", ["b"]), list[sdk.Profile])
+
+
+def people_and_calls() -> None:
+    assert_type(sdk.find_user_by_email("a@b"), sdk.User | None)
+    assert_type(sdk.update_profile("a", display_name="b", bio=None), sdk.User)
+    assert_type(sdk.set_password_hash("a", password_hash="hash"), sdk.User)
+    assert_type(sdk.set_push_subscription("a", subscription=None), sdk.User)
+    assert_type(sdk.set_theme("a", "dark"), sdk.User)
+    assert_type(sdk.set_verification_token("a", token="b"), sdk.User)
+    assert_type(sdk.verify_email("b"), sdk.User | None)
+    assert_type(sdk.delete_user("a"), bool)
+    assert_type(sdk.search_users("a", "b"), sdk.Page[sdk.Profile])
+    assert_type(sdk.set_status("a", sdk.UserStatus.ONLINE), bool)
+    assert_type(sdk.add_contact("a", "b", nickname="c"), tuple[sdk.Contact, bool])
+    assert_type(sdk.update_contact("a", "b", nickname=None), sdk.Contact)
+    assert_type(sdk.remove_contact("a", "b"), bool)
+    assert_type(sdk.list_contacts("a"), sdk.Page[sdk.ContactSummary])
+    assert_type(sdk.start_call("a", "b", sdk.CallType.VIDEO), tuple[sdk.Call, bool])
+    assert_type(sdk.answer_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(sdk.decline_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(sdk.end_call("a", "b"), tuple[sdk.Call, bool])
+    assert_type(sdk.list_calls("a", chat_id="b"), sdk.Page[sdk.Call])
 
 
 def data_for_json(page: sdk.Page[sdk.Message], totals: sdk.UnreadTotals) -> None:

@@ -95,7 +95,8 @@ def message(row: sdk.Message) -> None:
     assert_type(row.mentions, list[str])
     assert_type(row.hashtags, list[str])
     assert_type(row.replies, ModelSelect[sdk.Message])
-    assert_type(row.reactions, ModelSelect[sdk.Reaction])
+    assert_type(row.reactions, list[sdk.ReactionCount])
+    assert_type(row.reaction_rows, ModelSelect[sdk.Reaction])
     assert_type(row.pins, ModelSelect[sdk.PinnedMessage])
 
 
@@ -216,6 +217,9 @@ def imported_message(row: sdk.ImportedMessage) -> None:
     assert_type(row.file_name, str | None)
     assert_type(row.file_size, int | None)
     assert_type(row.is_edited, bool)
+    assert_type(row.thumbnail_url, str | None)
+    assert_type(row.duration, int | None)
+    assert_type(row.waveform, str | None)
 
 
 def member(row: sdk.Member) -> None:
@@ -238,6 +242,18 @@ def profile(row: sdk.Profile) -> None:
     assert_type(row.avatar, str | None)
     assert_type(row.status, sdk.UserStatus | None)
     assert_type(row.last_seen, datetime | None)
+
+
+def contact_summary(row: sdk.ContactSummary) -> None:
+    assert_type(row.profile, sdk.Profile)
+    assert_type(row.nickname, str | None)
+    assert_type(row.created_at, datetime)
+
+
+def reaction_count(row: sdk.ReactionCount) -> None:
+    assert_type(row.emoji, str)
+    assert_type(row.total, int)
+    assert_type(row.is_mine, bool)
 
 
 def unread_totals(row: sdk.UnreadTotals) -> None:

@@ -37,6 +37,15 @@ BEGIN
         $body$ $f$, '@folded', pg_catalog.replace(fold, '@tag',
             'pg_catalog.replace(' || pg_catalog.replace(fold, '@tag',
                 'pg_catalog."left"(tag, 256)') || $f$, ' ', '')$f$)), '@home', home);
+    -- For search_users: one word of a name. What parts words is that of text.words_of.
+    EXECUTE pg_catalog.replace(pg_catalog.replace($f$
+        CREATE OR REPLACE FUNCTION @home.stogram_word(name text, number integer) RETURNS text
+        LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $body$
+            SELECT pg_catalog."left"((pg_catalog.string_to_array(pg_catalog.btrim(
+                pg_catalog.regexp_replace(@folded, '[\u0001-\u002f\u003a-\u0040\u005b-\u005e'
+                    '\u0060\u007b-\u00bf\u2000-\u206f\u3000-\u3002]+', ' ', 'g')), ' '))[number], 64)
+        $body$ $f$, '@folded', pg_catalog.replace(fold, '@tag', 'pg_catalog."left"(name, 256)')),
+        '@home', home);
     -- A server may keep JSON in a column of type TEXT. What is no array of texts holds no tags: a
     -- message is never refused for it.
     SELECT CASE WHEN a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.text[]'::pg_catalog.regtype

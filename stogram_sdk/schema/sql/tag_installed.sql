@@ -5,8 +5,8 @@ SELECT pg_catalog.md5(pg_catalog.string_agg(part, '|' ORDER BY part)) FROM (
     FROM pg_catalog.pg_proc AS p
         JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
     WHERE n.nspname OPERATOR(pg_catalog.=) @schema AND p.proname OPERATOR(pg_catalog.=) ANY (
-        '{stogram_json_texts,stogram_keep_message_tags,stogram_message_tags,stogram_tag_key}'
-            ::pg_catalog.name[])
+        '{stogram_json_texts,stogram_keep_message_tags,stogram_message_tags,stogram_tag_key,
+            stogram_word}'::pg_catalog.name[])
     UNION ALL
     SELECT pg_catalog.concat_ws('|', t.tgname, t.tgenabled, t.tgtype, p.proname,
         pg_catalog.translate(pg_catalog."substring"(  -- a dump sets brackets in its own way

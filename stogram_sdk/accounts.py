@@ -1,0 +1,186 @@
+"""What a user changes of their account, and its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Query, fn
+
+from stogram_sdk.database import current_time
+from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock, user_lock
+from stogram_sdk.roles import heir_in
+from stogram_sdk.rows import ACCOUNT
+from stogram_sdk.statements import P, after_locking, statement
+from stogram_sdk.validation import (
+    MAX_CONTENT_LENGTH,
+    MAX_SHORT_TEXT_LENGTH,
+    UNSET,
+    Unset,
+    valid_id,
+    valid_optional_text,
+    valid_text,
+)
+
+THEMES = ("light", "dark")
+
+
+@statement
+def _update_user(**given: bool) -> Query:
+    """Set the columns of these names."""
+    changes = {getattr(User, name): getattr(P, name) for name in given}
+    return (
+        User.update(changes | {User.updated_at: P.now})
+        .where(User.id == P.user_id)
+        .returning(*ACCOUNT)
+    )
+
+
+@statement
+def _verify_email() -> Query:
+    changes: dict[Any, Any] = {User.email_verified: True, User.verification_token: None}
+    return (
+        User.update(changes | {User.updated_at: P.now})
+        .where(User.verification_token == P.token)
+        .returning(*ACCOUNT)
+    )
+
+
+@statement
+def _delete_own_chats() -> Any:
+    """Delete the chats of nobody else; the caller holds all chats of the user then."""
+    mine, other = ChatMember.alias(), ChatMember.alias()
+    chats = mine.select(mine.chat).where(mine.user == P.user_id)
+    others = other.select(other.id).where(other.chat == Chat.id, other.user != P.user_id)
+    delete = Chat.delete().where(Chat.id.in_(chats), ~fn.EXISTS(others))
+    return after_locking(delete, user_lock(User.id == P.user_id), chat_lock(Chat.id.in_(chats)))
+
+
+@statement
+def _hand_over() -> Query:
+    """Give each group and channel of the user another owner."""
+    mine = ChatMember.alias()
+    owned = (
+        mine.select(heir_in(mine.chat, P.user_id))
+        .join(Chat, on=(Chat.id == mine.chat))
+        .where(
+            mine.user == P.user_id,
+            mine.role == MemberRole.OWNER.value,
+            Chat.type != ChatType.PRIVATE.value,
+        )
+    )
+    return ChatMember.update({ChatMember.role: MemberRole.OWNER.value}).where(
+        ChatMember.id.in_(owned)
+    )
+
+
+@statement
+def _delete_user() -> Query:
+    return User.delete().where(User.id == P.user_id)
+
+
+@operation
+def update_profile(
+    user_id: str,
+    *,
+    display_name: str | Unset | None = UNSET,
+    bio: str | Unset | None = UNSET,
+    avatar: str | Unset | None = UNSET,
+) -> User:
+    """Change what others see of a user; what is not given stays, None clears it.
+
+    Returns the account as `create_user` does. Raises `NotFound`, `InvalidInput`.
+    """
+    fields = {"display_name": display_name, "bio": bio, "avatar": avatar}
+    given = {
+        name: valid_optional_text(value, name, maximum=MAX_SHORT_TEXT_LENGTH)
+        for name, value in fields.items()
+        if value is not UNSET
+    }
+    return _update(user_id, **given)
+
+
+@operation
+def set_password_hash(user_id: str, *, password_hash: str) -> User:
+    """Replace the password hash, which is stored as it is: the caller hashes the password.
+
+    Returns the account as `create_user` does. Raises `NotFound`, `InvalidInput`.
+    """
+    valid_text(password_hash, "password_hash", maximum=MAX_SHORT_TEXT_LENGTH)
+    return _update(user_id, password=password_hash)
+
+
+@operation
+def set_theme(user_id: str, theme: str) -> User:
+    """Choose the look of the server's own clients: "light" or "dark".
+
+    Returns the account as `create_user` does. Raises `NotFound`, `InvalidInput`.
+    """
+    valid_text(theme, "theme", maximum=MAX_SHORT_TEXT_LENGTH)
+    if theme not in THEMES:
+        raise InvalidInput(f"theme must be one of {', '.join(THEMES)}", field="theme")
+    return _update(user_id, theme=theme)
+
+
+@operation
+def set_push_subscription(user_id: str, *, subscription: str | None) -> User:
+    """Keep where push messages go: JSON, as the browser gives it; None once that has ended.
+
+    A user has one, the latest. `get_user` returns it. Returns the account as `create_user` does.
+    Raises `NotFound`, `InvalidInput`.
+    """
+    valid_optional_text(subscription, "subscription", maximum=MAX_CONTENT_LENGTH)
+    return _update(user_id, push_subscription=subscription)
+
+
+@operation
+def set_verification_token(user_id: str, *, token: str | None) -> User:
+    """Keep the token of a letter that asks the user to confirm their address; None for none.
+
+    A user has one, the latest. Returns the account as `create_user` does. Raises `NotFound`,
+    `InvalidInput`.
+    """
+    valid_optional_text(token, "token", maximum=MAX_SHORT_TEXT_LENGTH)
+    return _update(user_id, verification_token=token)
+
+
+@operation(repeatable=False)
+def verify_email(token: str) -> User | None:
+    """Confirm the address of the user who has been sent this token, which is used up then.
+
+    Returns the account as `create_user` does; None if nobody has the token. Raises `InvalidInput`.
+    """
+    valid_text(token, "token", maximum=MAX_SHORT_TEXT_LENGTH)
+    user: User | None = _verify_email.first(token=token, now=current_time())
+    return user
+
+
+@operation
+def delete_user(user_id: str) -> bool:
+    """Delete an account and everything that is theirs: also the messages that they have written.
+
+    Their groups and channels go on: each gets the admin who joined first as owner, or else the
+    member who joined first. A PRIVATE chat stays with the other, with the messages of that one,
+    and without `peer`. Chats of nobody else are deleted. Others see nothing of the account any
+    more: an answer to a message of theirs has no `reply_to`, counts follow, and the username and
+    the address are free.
+
+    It takes the longer the more messages there are: `session(statement_timeout=...)` gives it time.
+    Returns whether there was such a user. Raises `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    with atomic():
+        _delete_own_chats.run(user_id=user_id)
+        _hand_over.run(user_id=user_id)
+        return bool(_delete_user.run(user_id=user_id))
+
+
+def _update(user_id: str, **given: str | None) -> User:
+    user: User | None = _update_user.variant(**dict.fromkeys(given, True)).first(
+        user_id=valid_id(user_id, "user_id"), now=current_time(), **given
+    )
+    if user is None:
+        raise NotFound("user", user_id)
+    return user

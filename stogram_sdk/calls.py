@@ -1,0 +1,286 @@
+"""Calls: the states that the server gives them, each reached once.
+
+::
+
+    CALLING ──answer_call──▶ ACTIVE ──end_call──▶ ENDED
+       ├─────decline_call──▶ DECLINED
+       └─────────end_call──▶ MISSED
+
+Two devices may press a button at the same moment. Each change is one statement that names the state
+which it leaves, so the second device finds another state and changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from peewee import SQL, Case, Query, Tuple, fn
+
+from stogram_sdk.database import current_time
+from stogram_sdk.errors import NotAllowed, NotFound
+from stogram_sdk.membership import require_member, require_writer
+from stogram_sdk.messages import place_to_write_in
+from stogram_sdk.models import (
+    Call,
+    CallParticipant,
+    CallStatus,
+    CallType,
+    Chat,
+    ChatMember,
+    User,
+    new_id,
+)
+from stogram_sdk.operations import atomic, operation
+from stogram_sdk.ordering import chat_lock
+from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.rows import call_columns, person, read_call
+from stogram_sdk.statements import P, after_locking, statement
+from stogram_sdk.validation import valid_enum, valid_id, valid_limit
+from stogram_sdk.visibility import is_member
+
+#: So long a call rings: after that, nobody is expected to answer.
+RINGING = timedelta(seconds=60)
+
+_CALLING, _ACTIVE = CallStatus.CALLING.value, CallStatus.ACTIVE.value
+_LIVE = (_CALLING, _ACTIVE)
+
+
+@statement
+def _miss_calls() -> Any:
+    """End what has rung for too long; the caller holds the chat then."""
+    update = Call.update({Call.status: CallStatus.MISSED.value, Call.ended_at: P.now}).where(
+        Call.chat == P.chat_id, Call.status == _CALLING, Call.started_at < P.rung_out
+    )
+    return after_locking(update, chat_lock(Chat.id == P.chat_id))
+
+
+@statement
+def _start_call() -> Query:
+    live = Call.alias()
+    is_live = live.select(live.id).where(live.chat == P.chat_id, live.status.in_(_LIVE))
+    new = (
+        place_to_write_in(P.chat_id, P.user_id)
+        .select(P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now)
+        .where(~fn.EXISTS(is_live))
+    )
+    fields = [Call.id, Call.chat, Call.initiator, Call.type, Call.status, Call.started_at]
+    return Call.insert_from(new, fields).returning(*call_columns())
+
+
+@statement
+def _live_call() -> Query:
+    """The call of a chat that goes on; of several that the server has made, the latest."""
+    return (
+        Call.select(*call_columns())
+        .where(Call.chat == P.chat_id, Call.status.in_(_LIVE), is_member(P.user_id, P.chat_id))
+        .order_by(Call.started_at.desc(), Call.id.desc())
+        .limit(1)
+    )
+
+
+def _is_theirs() -> Any:
+    """Whether it is a call of a chat of the user."""
+    return (Call.id == P.call_id) & is_member(P.user_id, Call.chat)
+
+
+def _has_joined() -> Any:
+    participant = CallParticipant.alias()
+    return fn.EXISTS(
+        participant.select(participant.id).where(
+            participant.call == Call.id, participant.user == P.user_id
+        )
+    )
+
+
+@statement
+def _answer_call() -> Query:
+    return (
+        Call.update({Call.status: _ACTIVE})
+        .where(_is_theirs(), Call.status.in_(_LIVE), Call.initiator != P.user_id)
+        .returning(*call_columns())
+    )
+
+
+@statement
+def _join_call() -> Query:
+    row = Call.select(P.id, Call.id, P.user_id, P.now).where(Call.id == P.call_id)
+    fields = [
+        CallParticipant.id,
+        CallParticipant.call,
+        CallParticipant.user,
+        CallParticipant.joined_at,
+    ]
+    insert = CallParticipant.insert_from(row, fields).on_conflict(
+        "nothing", conflict_target=[CallParticipant.call, CallParticipant.user]
+    )
+    return insert.returning(CallParticipant.id)
+
+
+@statement
+def _decline_call() -> Query:
+    return (
+        Call.update({Call.status: CallStatus.DECLINED.value, Call.ended_at: P.now})
+        .where(_is_theirs(), Call.status == _CALLING, Call.initiator != P.user_id)
+        .returning(*call_columns())
+    )
+
+
+@statement
+def _end_call() -> Query:
+    # The last branch is never taken: it tells PostgreSQL the type.
+    goes_on = Call.status == _ACTIVE, CallStatus.ENDED.value
+    end = Case(None, [(Call.status == _CALLING, CallStatus.MISSED.value), goes_on], Call.status)
+    return (
+        Call.update({Call.status: end, Call.ended_at: P.now})
+        .where(
+            _is_theirs(),
+            Call.status.in_(_LIVE),
+            (Call.initiator == P.user_id) | _has_joined(),
+        )
+        .returning(*call_columns())
+    )
+
+
+@statement
+def _leave_call() -> Query:
+    return CallParticipant.update({CallParticipant.left_at: P.now}).where(
+        CallParticipant.call == P.call_id, CallParticipant.left_at.is_null()
+    )
+
+
+@statement
+def _get_call() -> Query:
+    return Call.select(*call_columns()).where(_is_theirs())
+
+
+@statement
+def _list_calls(in_chat: bool) -> Query:
+    conditions = [
+        ChatMember.user == P.user_id,
+        Tuple(Call.started_at, Call.id) < Tuple(P.before, P.before_id),
+    ]
+    if in_chat:
+        conditions.append(ChatMember.chat == P.chat_id)
+    return (
+        Call.select(*Call._meta.sorted_fields, *person(User), *Chat._meta.sorted_fields)
+        .join(ChatMember, on=(ChatMember.chat == Call.chat))
+        .join_from(Call, Chat, on=(Chat.id == Call.chat))
+        .join_from(Call, User, on=(User.id == Call.initiator))
+        .where(*conditions)
+        .order_by(Call.started_at.desc(), Call.id.desc())
+        .limit(P.limit)
+    )
+
+
+@operation
+def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
+    """Call the other members of a chat: whoever may write there.
+
+    A chat has one call at a time. If two start one at the same moment, or one goes on already, it
+    is that one. A call that has rung for a minute is missed then, and a new one starts. Returns the
+    row, with `initiator` and `chat`, and whether it was made by this call. Raises `NotFound` for a
+    chat the user is not in, `NotAllowed` in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
+    """
+    place = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
+    kind = valid_enum(CallType, type, "type").value
+    with atomic():
+        while True:
+            now = current_time()
+            _miss_calls.run(chat_id=chat_id, now=now, rung_out=now - RINGING)
+            row = _start_call.first(id=new_id(), type=kind, now=now, **place)
+            if row is not None:
+                return read_call(*row), True
+            row = _live_call.first(**place)
+            if row is not None:
+                return read_call(*row), False
+            require_writer(user_id, chat_id)
+
+
+@operation
+def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
+    """Take a call that rings, or join one that goes on: any other member of its chat.
+
+    Returns the row as `start_call` does, and whether the user has joined by this call: of two
+    devices of one user, one has, and the other stops to ring. Raises `NotFound` for a call of a
+    chat the user is not in, `NotAllowed` for one's own call and for one that is over,
+    `InvalidInput`.
+    """
+    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    with atomic():
+        row = _answer_call.first(**values)
+        if row is not None:
+            joined = _join_call.first(id=new_id(), now=current_time(), **values)
+            return read_call(*row), joined is not None
+    call = _require_call(**values)
+    if call.initiator_id == user_id:
+        raise NotAllowed("nobody answers a call of their own", entity="call", id=call_id)
+    raise NotAllowed("the call is over", entity="call", id=call_id)
+
+
+@operation
+def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
+    """Refuse a call that rings: any other member of its chat. It is over then, for everybody.
+
+    Returns the row as `start_call` does, and whether this call has declined it: a call that was
+    answered, or is over, stays as it is. Raises `NotFound` for a call of a chat the user is not in,
+    `NotAllowed` for one's own call, `InvalidInput`.
+    """
+    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    row = _decline_call.first(now=current_time(), **values)
+    if row is not None:
+        return read_call(*row), True
+    call = _require_call(**values)
+    if call.initiator_id == user_id:
+        raise NotAllowed("one's own call is ended with end_call", entity="call", id=call_id)
+    return call, False
+
+
+@operation
+def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
+    """Hang up, which ends the call for everybody: who has started it, and who has answered it.
+
+    If nobody has answered, the call was missed. Returns the row as `start_call` does, and whether
+    this call has ended it: one that is over stays as it is. Raises `NotFound` for a call of a chat
+    the user is not in, `NotAllowed` for who has not joined it, `InvalidInput`.
+    """
+    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    now = current_time()
+    with atomic():
+        row = _end_call.first(now=now, **values)
+        if row is not None:
+            _leave_call.run(call_id=call_id, now=now)
+            return read_call(*row), True
+    call = _require_call(**values)
+    if call.status in _LIVE:
+        raise NotAllowed("only who is in a call ends it", entity="call", id=call_id)
+    return call, False
+
+
+@operation
+def list_calls(
+    user_id: str, *, chat_id: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[Call]:
+    """The calls of the user's chats, or of one of them, the latest first.
+
+    Returns rows as `start_call` does. Raises `NotFound` for a chat the user is not in,
+    `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_limit(limit)
+    values = {} if chat_id is None else {"chat_id": valid_id(chat_id, "chat_id")}
+    before, before_id = read_cursor(cursor, "calls")
+    rows = _list_calls.variant(in_chat=chat_id is not None).all(
+        user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
+    )
+    if not rows and chat_id is not None:
+        require_member(user_id, chat_id)
+    calls = [read_call(call, initiator, chat) for call, initiator, chat in rows]
+    return make_page(calls, limit, "calls", lambda row: (row.started_at, row.id))
+
+
+def _require_call(user_id: str, call_id: str) -> Call:
+    row = _get_call.first(user_id=user_id, call_id=call_id)
+    if row is None:
+        raise NotFound("call", call_id)
+    return read_call(*row)

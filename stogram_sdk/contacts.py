@@ -1,0 +1,174 @@
+"""Contacts: whom a user knows, and what they call them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from peewee import JOIN, Query, Tuple
+
+from stogram_sdk.database import current_time
+from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.models import Contact, User, new_id
+from stogram_sdk.operations import operation
+from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.rows import contact_columns, read_contact
+from stogram_sdk.statements import P, statement
+from stogram_sdk.validation import (
+    MAX_SHORT_TEXT_LENGTH,
+    valid_id,
+    valid_limit,
+    valid_optional_text,
+)
+
+
+class ContactSummary(NamedTuple):
+    """Somebody whom the user knows, as the user may see them; `created_at` is in UTC."""
+
+    profile: Profile
+    nickname: str | None
+    created_at: datetime
+
+
+@statement
+def _add_contact() -> Query:
+    user, contact = User.alias(), User.alias()
+    both = (
+        user.select(P.id, user.id, contact.id, P.nickname, P.now)
+        .join(contact, on=(contact.id == P.contact_id))
+        .where(user.id == P.user_id)
+    )
+    fields = [Contact.id, Contact.user, Contact.contact, Contact.nickname, Contact.created_at]
+    insert = Contact.insert_from(both, fields).on_conflict(
+        "nothing", conflict_target=[Contact.user, Contact.contact]
+    )
+    return insert.returning(*contact_columns())
+
+
+def _is_own() -> Any:
+    return (Contact.user == P.user_id) & (Contact.contact == P.contact_id)
+
+
+@statement
+def _contact_of_user() -> Query:
+    """No row for an unknown user; the other is None if unknown, the contact None without one."""
+    other = User.alias()
+    contact = (Contact.user == User.id) & (Contact.contact == other.id)
+    return (
+        User.select(User.id, other.id, *contact_columns())
+        .join(other, JOIN.LEFT_OUTER, on=(other.id == P.contact_id))
+        .join_from(User, Contact, JOIN.LEFT_OUTER, on=contact)
+        .where(User.id == P.user_id)
+    )
+
+
+@statement
+def _update_contact() -> Query:
+    return (
+        Contact.update({Contact.nickname: P.nickname})
+        .where(_is_own())
+        .returning(*contact_columns())
+    )
+
+
+@statement
+def _remove_contact() -> Query:
+    return Contact.delete().where(_is_own())
+
+
+@statement
+def _list_contacts() -> Query:
+    return (
+        Contact.select(
+            Contact.id,
+            Contact.nickname,
+            Contact.created_at,
+            *profile_columns(User, P.user_id),
+        )
+        .join(User, on=(User.id == Contact.contact))
+        .where(
+            Contact.user == P.user_id,
+            Tuple(Contact.created_at, Contact.id) < Tuple(P.before, P.before_id),
+        )
+        .order_by(Contact.created_at.desc(), Contact.id.desc())
+        .limit(P.limit)
+    )
+
+
+@operation
+def add_contact(
+    user_id: str, contact_id: str, *, nickname: str | None = None
+) -> tuple[Contact, bool]:
+    """Put somebody into the user's contacts, under a name of the user's own if there is one.
+
+    The other is not told. A contact that is there already stays as it is. Returns the row, with
+    `user` and `contact`, and whether it was made by this call. Raises `NotFound` for an unknown
+    user, `InvalidInput`, also for oneself.
+    """
+    valid_id(user_id, "user_id")
+    if valid_id(contact_id, "contact_id") == user_id:
+        raise InvalidInput("a user is no contact of their own", field="contact_id")
+    name = valid_optional_text(nickname, "nickname", maximum=MAX_SHORT_TEXT_LENGTH)
+    pair = {"user_id": user_id, "contact_id": contact_id}
+    while True:
+        row = _add_contact.first(id=new_id(), nickname=name, now=current_time(), **pair)
+        if row is not None:
+            return read_contact(*row), True
+        found = _contact_of_user.first(**pair)
+        if found is None:
+            raise NotFound("user", user_id)
+        _, other, *row = found
+        if other is None:
+            raise NotFound("user", contact_id)
+        if row[0] is not None:
+            return read_contact(*row), False
+        # Another caller has just removed the contact that was found.
+
+
+@operation
+def update_contact(user_id: str, contact_id: str, *, nickname: str | None) -> Contact:
+    """Change the user's own name for a contact; None for none.
+
+    Returns the row as `add_contact` does. Raises `NotFound` for who is no contact, `InvalidInput`.
+    """
+    row = _update_contact.first(
+        user_id=valid_id(user_id, "user_id"),
+        contact_id=valid_id(contact_id, "contact_id"),
+        nickname=valid_optional_text(nickname, "nickname", maximum=MAX_SHORT_TEXT_LENGTH),
+    )
+    if row is None:
+        raise NotFound("contact", contact_id)
+    return read_contact(*row)
+
+
+@operation
+def remove_contact(user_id: str, contact_id: str) -> bool:
+    """Take somebody out of the user's contacts.
+
+    Returns whether they were one. Raises `InvalidInput`.
+    """
+    return bool(
+        _remove_contact.run(
+            user_id=valid_id(user_id, "user_id"), contact_id=valid_id(contact_id, "contact_id")
+        )
+    )
+
+
+@operation
+def list_contacts(
+    user_id: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[ContactSummary]:
+    """The user's contacts with the profiles that the user may see, the latest first.
+
+    Raises `InvalidInput`.
+    """
+    valid_id(user_id, "user_id")
+    valid_limit(limit)
+    before, before_id = read_cursor(cursor, "contacts")
+    rows = _list_contacts.all(user_id=user_id, before=before, before_id=before_id, limit=limit + 1)
+    page = make_page(rows, limit, "contacts", lambda row: (row[0].created_at, row[0].id))
+    return Page(
+        [ContactSummary(read_profile(row), row[0].nickname, row[0].created_at) for row in page],
+        page.next_cursor,
+    )

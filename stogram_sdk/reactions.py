@@ -1,0 +1,237 @@
+"""Reactions: an emoji that a member sets under a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from peewee import JOIN, Query, Tuple, fn
+
+from stogram_sdk.database import current_time
+from stogram_sdk.errors import Blocked, NotFound
+from stogram_sdk.membership import require_member
+from stogram_sdk.models import Chat, ChatMember, Message, Reaction, ReactionCount, User, new_id
+from stogram_sdk.operations import operation
+from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.rows import (
+    person,
+    reaction_columns,
+    reactions_to,
+    read_reaction,
+    read_reactions,
+)
+from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_text
+from stogram_sdk.visibility import is_blocked_in_private, is_member, is_visible, place_in
+
+#: An emoji is a sequence: a flag has 7 characters, a family with colors of skin 11.
+_LONGEST_EMOJI = 32
+
+
+@statement
+def _add_reaction() -> Query:
+    new = (
+        place_in(P.chat_id, P.user_id)
+        .select(P.id, ChatMember.user, Message.id, P.emoji, P.now)
+        .join_from(ChatMember, Message, on=(Message.chat == ChatMember.chat))
+        .where(
+            Message.chat == P.chat_id,
+            Message.id == P.message_id,
+            is_visible(),
+            ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+        )
+    )
+    fields = [
+        Reaction.id,
+        Reaction.user,
+        Reaction.message,
+        Reaction.emoji,
+        Reaction.created_at,
+    ]
+    insert = Reaction.insert_from(new, fields).on_conflict(
+        "nothing", conflict_target=[Reaction.message, Reaction.user, Reaction.emoji]
+    )
+    return insert.returning(*reaction_columns())
+
+
+def _is_own() -> Any:
+    return (
+        (Reaction.message == P.message_id)
+        & (Reaction.user == P.user_id)
+        & (Reaction.emoji == P.emoji)
+    )
+
+
+@statement
+def _reaction_of_member() -> Query:
+    """No row for a non-member; the message is None if they do not see it, the reaction without one.
+
+    It comes with whether a block is in the way.
+    """
+    message = (Message.chat == P.chat_id) & (Message.id == P.message_id) & is_visible()
+    place: Query = (
+        place_in(P.chat_id, P.user_id)
+        .join_from(ChatMember, Message, JOIN.LEFT_OUTER, on=message)
+        .join_from(
+            Message, Reaction, JOIN.LEFT_OUTER, on=_is_own() & (Reaction.message == Message.id)
+        )
+        .select(
+            is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+            Message.id,
+            *reaction_columns(),
+        )
+    )
+    return place
+
+
+@statement
+def _remove_reaction() -> Query:
+    in_chat = Message.select(Message.id).where(
+        Message.id == P.message_id, Message.chat == P.chat_id
+    )
+    return Reaction.delete().where(_is_own(), fn.EXISTS(in_chat))
+
+
+@statement
+def _list_reactions() -> Query:
+    return Message.select(Message.id, reactions_to(Message)).where(
+        Message.chat == P.chat_id,
+        dialect().is_one_of(Message.id, P.message_ids),
+        is_visible(),
+        is_member(P.user_id, P.chat_id),
+    )
+
+
+@statement
+def _list_message_reactions(of_emoji: bool) -> Query:
+    seen = Message.select(Message.id).where(
+        Message.chat == P.chat_id,
+        Message.id == P.message_id,
+        is_visible(),
+        is_member(P.user_id, P.chat_id),
+    )
+    conditions = [
+        Reaction.message == P.message_id,
+        fn.EXISTS(seen),
+        Tuple(Reaction.created_at, Reaction.id) < Tuple(P.before, P.before_id),
+    ]
+    if of_emoji:
+        conditions.append(Reaction.emoji == P.emoji)
+    return (
+        Reaction.select(*Reaction._meta.sorted_fields, *person(User))
+        .join(User, on=(User.id == Reaction.user))
+        .where(*conditions)
+        .order_by(Reaction.created_at.desc(), Reaction.id.desc())
+        .limit(P.limit)
+    )
+
+
+@statement
+def _is_seen() -> Query:
+    return Message.select(Message.id).where(
+        Message.chat == P.chat_id, Message.id == P.message_id, is_visible()
+    )
+
+
+@operation
+def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tuple[Reaction, bool]:
+    """React to a message: by members, in a CHANNEL by readers too, with any number of emoji.
+
+    `emoji` is a text of 1 to 32 characters, compared as it is. In a PRIVATE chat neither of two
+    reacts once one has blocked the other. Returns the row, with `user`, and whether it was made by
+    this call. Raises `NotFound` for a message the user does not see there, `Blocked`,
+    `InvalidInput`.
+    """
+    values = _values(user_id, chat_id, message_id, emoji)
+    while True:
+        row = _add_reaction.first(id=new_id(), now=current_time(), **values)
+        if row is not None:
+            return read_reaction(*row), True
+        found = _reaction_of_member.first(**values)
+        if found is None:
+            raise NotFound("chat", chat_id)
+        is_blocked, message, *row = found
+        if message is None:
+            raise NotFound("message", message_id)
+        if row[0] is not None:
+            return read_reaction(*row), False
+        if is_blocked:
+            raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
+        # Another device has just taken back the reaction that was in the way.
+
+
+@operation
+def remove_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> bool:
+    """Take back one's own reaction with this emoji.
+
+    Returns whether there was one. Raises `InvalidInput`.
+    """
+    return bool(_remove_reaction.run(**_values(user_id, chat_id, message_id, emoji)))
+
+
+@operation
+def list_reactions(
+    user_id: str, chat_id: str, message_ids: Iterable[str]
+) -> dict[str, list[ReactionCount]]:
+    """How many have reacted to these messages with which emoji, and whether the user has.
+
+    Returns a dict of the messages that the user sees in the chat, in the order asked for. Each has
+    the list that `message.reactions` is too: the most frequent emoji first, empty if there are
+    none. Raises `NotFound` for a chat the user is not in, `InvalidInput`, also for more than
+    10,000 ids.
+    """
+    valid_id(user_id, "user_id")
+    valid_id(chat_id, "chat_id")
+    ids = valid_ids(message_ids, "message_ids")
+    rows = _list_reactions.all(user_id=user_id, chat_id=chat_id, message_ids=ids)
+    if not rows:
+        require_member(user_id, chat_id)
+    found = {message.id: read_reactions(counted) for message, counted in rows}
+    return {message_id: found[message_id] for message_id in ids if message_id in found}
+
+
+@operation
+def list_message_reactions(
+    user_id: str,
+    chat_id: str,
+    message_id: str,
+    *,
+    emoji: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Reaction]:
+    """Who has reacted to a message, or has with this emoji; the latest reaction first.
+
+    Returns rows as `add_reaction` does. Raises `NotFound` for a message the user does not see in
+    the chat, `InvalidInput`.
+    """
+    values = _ids(user_id, chat_id, message_id)
+    if emoji is not None:
+        values["emoji"] = _valid_emoji(emoji)
+    valid_limit(limit)
+    before, before_id = read_cursor(cursor, "reactions")
+    rows = _list_message_reactions.variant(of_emoji=emoji is not None).all(
+        before=before, before_id=before_id, limit=limit + 1, **values
+    )
+    if not rows:
+        require_member(user_id, chat_id)
+        if _is_seen.first(chat_id=chat_id, message_id=message_id) is None:
+            raise NotFound("message", message_id)
+    reactions = [read_reaction(*row) for row in rows]
+    return make_page(reactions, limit, "reactions", lambda row: (row.created_at, row.id))
+
+
+def _valid_emoji(emoji: object) -> str:
+    return valid_text(emoji, "emoji", maximum=_LONGEST_EMOJI)
+
+
+def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
+    return {
+        "user_id": valid_id(user_id, "user_id"),
+        "chat_id": valid_id(chat_id, "chat_id"),
+        "message_id": valid_id(message_id, "message_id"),
+    }
+
+
+def _values(user_id: str, chat_id: str, message_id: str, emoji: str) -> dict[str, str]:
+    return {**_ids(user_id, chat_id, message_id), "emoji": _valid_emoji(emoji)}

@@ -1,0 +1,143 @@
+"""Finding people by the beginning of a word of their name."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from peewee import SQL, NodeList, Query, Select, Tuple, Value, fn
+
+from stogram_sdk.any_case import any_case_pattern, plain_part
+from stogram_sdk.errors import InvalidInput
+from stogram_sdk.models import SEARCHED_NAMES, User
+from stogram_sdk.operations import operation
+from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.text import words_of
+from stogram_sdk.validation import MAX_SHORT_TEXT_LENGTH, valid_id, valid_limit, valid_text
+from stogram_sdk.visibility import has_blocked
+
+#: After every word that begins with another one.
+_END = "\U0010ffff"
+#: So many words of the text are looked for.
+_MOST_WORDS = 5
+#: One of these, or nothing, stands before a word, as far as the other words of a text go.
+_BEFORE_A_WORD = "[ ,.(/\"'-]"
+
+
+@statement
+def _search_users(others: int) -> Query:
+    """The users in the order of the word that is found. `others`: how many words there are more."""
+    found = _found_by_index(others) if dialect().has_own_indexes else _found_by_reading(others)
+    return (
+        User.select(found.c.word, *profile_columns(User, P.user_id))
+        .join(found, on=(User.id == found.c.id))
+        .order_by(found.c.word, found.c.id)
+    )
+
+
+def _found_by_index(others: int) -> Any:
+    """Each word of a name has an index in the order of the page, and a page of each is read.
+
+    A user of whom several words begin so is found by the first of these.
+    """
+    start = _word(P.word, 1)
+    end = start.concat(Value(_END))
+    pages = []
+    for place in range(len(SEARCHED_NAMES)):
+        user: Any = User.alias()
+        *before, word = [
+            _word(getattr(user, field.name), number)
+            for field, number in SEARCHED_NAMES[: place + 1]
+        ]
+        found_before = [
+            fn.COALESCE((each >= start) & (each < end), SQL("false")) for each in before
+        ]
+        pages.append(
+            user.select(word.alias("word"), user.id.alias("id"))
+            .where(
+                # One bound: with two, PostgreSQL may begin at the one that is further away.
+                Tuple(word, user.id) > Tuple(fn.GREATEST(P.after, start), P.after_id),
+                word < end,
+                *(~each for each in found_before),
+                *_is_shown(user, others),
+            )
+            .order_by(word, user.id)
+            .limit(P.limit)
+        )
+    merged = reduce(or_, pages).order_by(SQL("1, 2")).limit(P.limit)
+    return merged.alias("found")
+
+
+def _word(name: Any, number: int) -> Any:
+    """A word of a name, as the indexes have it."""
+    home = f'"{User._meta.schema}".' if User._meta.schema else ""
+    return NodeList([SQL(f"{home}stogram_word("), name, SQL(f' COLLATE "C", {number})')], glue="")
+
+
+def _found_by_reading(others: int) -> Any:
+    """The same, where the names of all are read, each once."""
+    everybody, user = User.alias(), User.alias()
+    word = fn.stogram_found_word(everybody.username, everybody.display_name, P.word)
+    read: Any = everybody.select(word.alias("word"), everybody.id.alias("id"))
+    read = read.cte("read", materialized=True)
+    return (
+        Select((read,), [read.c.word, read.c.id])
+        .join(user, on=(user.id == read.c.id))
+        .where(
+            read.c.word.is_null(False),
+            Tuple(read.c.word, read.c.id) > Tuple(P.after, P.after_id),
+            *_is_shown(user, others),
+        )
+        .order_by(read.c.word, read.c.id)
+        .limit(P.limit)
+        .with_cte(read)
+        .alias("found")
+    )
+
+
+def _is_shown(user: Any, others: int) -> list[Any]:
+    """Not oneself, nobody who has blocked the one who asks, and with all other words."""
+    name = Value(" ").concat(user.username).concat(" ")
+    name = name.concat(fn.COALESCE(user.display_name, ""))
+    return [
+        user.id != P.user_id,
+        ~has_blocked(user.id, P.user_id),
+        *(
+            dialect().matches(name, getattr(P, f"pattern_{each}"), getattr(P, f"plain_{each}"))
+            for each in range(others)
+        ),
+    ]
+
+
+@operation
+def search_users(
+    user_id: str, text: str, *, limit: int = 50, cursor: str | None = None
+) -> Page[Profile]:
+    """The people of whom a word begins with each word of the text, in any case and any script.
+
+    A word is the username, or one of the first three of the display name. So "ann pet" finds Anna
+    Petrova. The longest word of the text decides the order: by the word that it has found, so who
+    has just that word comes first. Neither oneself nor anybody who has blocked the user is found.
+    Returns profiles as the user may see them. Raises `InvalidInput`, also for a text without a
+    letter or digit.
+    """
+    valid_id(user_id, "user_id")
+    valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH)
+    valid_limit(limit)
+    words = sorted(dict.fromkeys(words_of(text)[:_MOST_WORDS]), key=len, reverse=True)
+    if not words:
+        raise InvalidInput("text must hold a letter or a digit", field="text")
+    sought, *others = words
+    values: dict[str, str] = {"word": sought}
+    for number, word in enumerate(others):
+        values[f"pattern_{number}"] = _BEFORE_A_WORD + any_case_pattern(word)
+        values[f"plain_{number}"] = plain_part(word)
+    after, after_id = read_cursor(cursor, "users", ("", ""))
+    rows = _search_users.variant(others=len(others)).all(
+        user_id=user_id, after=after, after_id=after_id, limit=limit + 1, **values
+    )
+    page = make_page(rows, limit, "users", lambda row: (row[0], row[1]))
+    return Page([read_profile(row) for row in page], page.next_cursor)

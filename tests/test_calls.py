@@ -1,0 +1,153 @@
+"""Calls: each change is made once, whatever two devices do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+import stogram_sdk as sdk
+from tests.support.factories import LONG_AGO, make_chat, make_user, statements
+from tests.support.second_writer import SecondWriter
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+A = sdk.CallType.AUDIO
+C = sdk.CallStatus
+
+
+@pytest.fixture
+def call(olga: sdk.User, chat: sdk.Chat) -> sdk.Call:
+    """Olga calls Ivan."""
+    return sdk.start_call(olga.id, chat.id, A)[0]
+
+
+def state(call: sdk.Call) -> sdk.CallStatus:
+    row: sdk.Call = sdk.Call.get_by_id(call.id)
+    assert (row.ended_at is None) == (row.status in (C.CALLING, C.ACTIVE))
+    return row.status
+
+
+def test_a_chat_has_one_call_at_a_time(ivan: sdk.User, olga: sdk.User, chat: sdk.Chat) -> None:
+    call, created = sdk.start_call(olga.id, chat.id, A)
+    assert created and (call.status, call.type, call.initiator, call.chat) == (
+        *(C.CALLING, A, olga, chat),
+    )
+    same, created = sdk.start_call(ivan.id, chat.id, sdk.CallType.VIDEO)
+    assert not created and sdk.to_dict(same) == sdk.to_dict(call)
+    sdk.answer_call(ivan.id, call.id)
+    assert sdk.start_call(olga.id, chat.id, A)[0].status == C.ACTIVE
+    sdk.end_call(olga.id, call.id)
+    assert sdk.start_call(ivan.id, chat.id, A)[1]
+
+
+def test_a_call_that_rang_for_too_long_was_missed(
+    olga: sdk.User, chat: sdk.Chat, call: sdk.Call
+) -> None:
+    assert not sdk.start_call(olga.id, chat.id, A)[1]
+    sdk.Call.update(started_at=call.started_at - timedelta(seconds=61)).execute()
+    assert sdk.start_call(olga.id, chat.id, A)[1]
+    assert state(call) == C.MISSED
+
+
+def test_an_answered_call_goes_on_and_ends(ivan: sdk.User, olga: sdk.User, call: sdk.Call) -> None:
+    with statements(2):
+        answered, joined = sdk.answer_call(ivan.id, call.id)
+    assert joined and answered.status == C.ACTIVE
+    assert not sdk.answer_call(ivan.id, call.id)[1], "the other device stops to ring"
+    assert not sdk.decline_call(ivan.id, call.id)[1], "nor does it end the call"
+    participant = sdk.CallParticipant.get()
+    assert (participant.user_id, participant.left_at) == (ivan.id, None)
+    ended, changed = sdk.end_call(ivan.id, call.id)
+    assert changed and (ended.status, state(call)) == (C.ENDED, C.ENDED)
+    assert sdk.CallParticipant.get().left_at == ended.ended_at
+    again, changed = sdk.end_call(olga.id, call.id)
+    assert not changed and sdk.to_dict(again) == sdk.to_dict(ended)
+
+
+def test_a_declined_call_is_over(ivan: sdk.User, olga: sdk.User, call: sdk.Call) -> None:
+    declined, changed = sdk.decline_call(ivan.id, call.id)
+    assert changed and declined.status == state(call) == C.DECLINED
+    assert not sdk.decline_call(ivan.id, call.id)[1]
+    assert not sdk.end_call(olga.id, call.id)[1]
+    with pytest.raises(sdk.NotAllowed, match="over"):
+        sdk.answer_call(ivan.id, call.id)
+    assert state(call) == C.DECLINED
+
+
+def test_a_call_that_nobody_answered_was_missed(
+    ivan: sdk.User, olga: sdk.User, call: sdk.Call
+) -> None:
+    assert sdk.end_call(olga.id, call.id)[0].status == state(call) == C.MISSED
+    with pytest.raises(sdk.NotAllowed, match="over"):
+        sdk.answer_call(ivan.id, call.id)
+
+
+def test_who_may_do_what(ivan: sdk.User, olga: sdk.User, call: sdk.Call) -> None:
+    with pytest.raises(sdk.NotAllowed, match="their own"):
+        sdk.answer_call(olga.id, call.id)
+    with pytest.raises(sdk.NotAllowed, match="end_call"):
+        sdk.decline_call(olga.id, call.id)
+    with pytest.raises(sdk.NotAllowed, match="in a call"):
+        sdk.end_call(ivan.id, call.id)
+    stranger = make_user()
+    for change in (sdk.answer_call, sdk.decline_call, sdk.end_call):
+        with pytest.raises(sdk.NotFound):
+            change(stranger.id, call.id)
+    assert state(call) == C.CALLING
+    with pytest.raises(sdk.NotFound):
+        sdk.start_call(stranger.id, call.chat_id, A)
+
+
+def test_others_of_a_group_join(ivan: sdk.User, olga: sdk.User) -> None:
+    maria = make_user()
+    group = make_chat(olga, ivan, maria)
+    call, _ = sdk.start_call(olga.id, group.id, A)
+    for user in (ivan, maria):
+        assert sdk.answer_call(user.id, call.id)[1]
+    sdk.end_call(maria.id, call.id)
+    assert state(call) == C.ENDED
+    assert [row.left_at is None for row in sdk.CallParticipant.select()] == [False, False]
+
+
+def test_only_who_may_write_calls(ivan: sdk.User, olga: sdk.User) -> None:
+    channel = make_chat(olga, ivan, type=sdk.ChatType.CHANNEL)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.start_call(ivan.id, channel.id, A)
+    private, _ = sdk.open_private_chat(ivan.id, olga.id)
+    sdk.block_user(olga.id, ivan.id)
+    with pytest.raises(sdk.Blocked):
+        sdk.start_call(ivan.id, private.id, A)
+    assert sdk.Call.select().count() == 0
+
+
+def test_calls_are_listed_for_those_who_are_in_their_chats(
+    ivan: sdk.User, olga: sdk.User, chat: sdk.Chat
+) -> None:
+    other = make_chat(olga)
+    rows = [
+        sdk.Call.create(chat=where, initiator=olga, type=A, status=C.ENDED, started_at=LONG_AGO)
+        for where in (chat, other, chat)
+    ]
+    rows.sort(key=lambda row: row.id, reverse=True)
+    with statements(1):
+        assert sdk.list_calls(olga.id) == rows
+    of_chat = [row for row in rows if row.chat_id == chat.id]
+    assert sdk.list_calls(ivan.id) == of_chat == sdk.list_calls(olga.id, chat_id=chat.id)
+    first = sdk.list_calls(olga.id, limit=2)
+    assert sdk.list_calls(olga.id, limit=2, cursor=first.next_cursor) == rows[2:]
+    with pytest.raises(sdk.NotFound):
+        sdk.list_calls(ivan.id, chat_id=other.id)
+
+
+def test_calls_of_the_server(ivan: sdk.User, olga: sdk.User, chat: sdk.Chat) -> None:
+    server = SecondWriter()
+    call_ids = [server.call(olga.id, chat.id) for _ in range(2)]
+    newest = sdk.list_calls(ivan.id)[0]
+    call, created = sdk.start_call(ivan.id, chat.id, A)
+    assert not created and call == newest and call.id in call_ids
+    assert sdk.answer_call(ivan.id, call.id)[1]
+    server.end_call(call.id)
+    assert sdk.end_call(ivan.id, call.id)[1] is False
+    with pytest.raises(sdk.NotAllowed, match="over"):
+        sdk.answer_call(ivan.id, call.id)

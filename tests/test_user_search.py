@@ -1,0 +1,123 @@
+"""Finding people by the beginning of a word."""
+
+from __future__ import annotations
+
+import pytest
+
+import stogram_sdk as sdk
+from stogram_sdk.text import found_word, words_of
+from tests.support.factories import make_user, statements
+from tests.support.second_writer import SecondWriter
+
+
+@pytest.fixture
+def asker(engine: str) -> sdk.User:
+    for username, name in (
+        ("anna_p", "Anna Petrova"),
+        ("anna", None),
+        ("hanna", "Ханна О'Коннор"),
+        ("petr", "Пётр Петрович Анин"),
+        ("stranger", "Straße ＡＮＮＡ"),
+        ("greek", "Σίσυφος"),
+        ("arab", "محمد علی‌رضا"),
+        ("fourth", "one two three four"),
+        ("hyphen", "Анна-Мария (работа)"),
+    ):
+        make_user(username, display_name=name)
+    return make_user("asker", display_name="Anna Asker")
+
+
+def found(asker: sdk.User, text: str, **options: object) -> list[str]:
+    with statements(1):
+        return [row.username for row in sdk.search_users(asker.id, text, **options)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text, usernames",
+    [
+        ("ann", ["anna_p", "anna", "stranger"]),
+        ("ANNA", ["anna_p", "anna", "stranger"]),
+        ("anna_p", ["anna_p"]),
+        ("pet anna", ["anna_p"]),
+        ("anna pet", ["anna_p"]),
+        ("anna xyz", []),
+        ("а", ["petr", "hyphen"]),
+        ("анна мар", ["hyphen"]),
+        ("ПЁ", ["petr"]),
+        ("пе", ["petr"]),
+        ("етр", []),
+        ("петрович", ["petr"]),
+        ("пётр", ["petr"]),
+        ("STRASSE", ["stranger"]),
+        ("strasse", ["stranger"]),
+        ("σίσυφοσ", ["greek"]),
+        ("ΣΊΣ", ["greek"]),
+        ("محمد", ["arab"]),
+        ("رضا", ["arab"]),
+        ("коннор", ["hanna"]),
+        ("three", ["fourth"]),
+        ("four", ["fourth"]),
+        ("работа", ["hyphen"]),
+        ("nna", []),
+        ("100%", []),
+    ],
+)
+def test_words_are_found_by_their_beginning(
+    asker: sdk.User, text: str, usernames: list[str]
+) -> None:
+    assert sorted(found(asker, text)) == sorted(usernames)
+
+
+def test_who_has_just_that_word_comes_first_and_each_once(asker: sdk.User) -> None:
+    make_user("annabel_lee", display_name="Anna Annabel Annabella")
+    whole = found(asker, "anna")
+    assert len(whole) == len(set(whole)) == 4
+    assert set(whole[:2]) <= {"anna", "stranger", "anna_p"}
+    assert {"annabel_lee"} < set(whole)
+
+
+def test_pages_make_up_the_whole(asker: sdk.User) -> None:
+    for number in range(7):
+        make_user(f"anna{number % 3}_{number}", display_name="Anna Anna Petrova")
+    whole = sdk.search_users(asker.id, "an")
+    for size in range(1, len(whole) + 1):
+        pages = [sdk.search_users(asker.id, "an", limit=size)]
+        while (cursor := pages[-1].next_cursor) is not None:
+            pages.append(sdk.search_users(asker.id, "an", limit=size, cursor=cursor))
+        assert [row for page in pages for row in page] == whole
+
+
+def test_who_has_blocked_the_one_who_asks_is_not_found(asker: sdk.User) -> None:
+    anna = sdk.find_user("anna")
+    assert anna is not None
+    sdk.block_user(anna.id, asker.id)
+    assert "anna" not in found(asker, "anna")
+    assert "anna" in [row.username for row in sdk.search_users(make_user().id, "anna")]
+    sdk.unblock_user(anna.id, asker.id)
+    sdk.block_user(asker.id, anna.id)
+    assert "anna" in found(asker, "anna"), "whom one has blocked oneself one can find, to unblock"
+
+
+def test_names_that_change_are_found_by_the_new_one(asker: sdk.User) -> None:
+    sdk.update_profile(asker.id, display_name="Zoë")
+    viewer = make_user()
+    assert [row.id for row in sdk.search_users(viewer.id, "zoë")] == [asker.id]
+    assert [row.id for row in sdk.search_users(viewer.id, "zoe\u0308")] == [asker.id]
+    assert "asker" not in found(viewer, "anna")
+
+
+@pytest.mark.usefixtures("on_postgres")
+@pytest.mark.parametrize("name", ["Anna  Petrova-Ли", "x" * 300 + " y", "Ǆ ﬃ ß", "_a b", "«a» b…c"])
+def test_the_database_parts_words_as_python_does(name: str) -> None:
+    call = "SELECT " + ", ".join(f"stogram_word(%s, {number})" for number in range(1, 5))
+    with sdk.session():
+        (row,) = sdk.db.execute_sql(call, [name] * 4).fetchall()
+    assert [word for word in row if word] == words_of(name)[:4]
+    for word in words_of(name)[:3]:
+        assert found_word("x_y", name, word) == word
+
+
+def test_names_that_the_server_has_made_are_found(engine: str) -> None:
+    viewer, server = make_user(), SecondWriter()
+    ids = [server.register("Пётр-Первый"), server.register("x", "Пётр Второй")]
+    assert sorted(row.id for row in sdk.search_users(viewer.id, "пётр")) == sorted(ids)
