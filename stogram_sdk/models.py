@@ -215,7 +215,9 @@ class User(BaseModel):
 
 
 #: What only a whole account holds.
-SECRETS = frozenset({User.password, User.verification_token, User.push_subscription})
+SECRETS: frozenset[Any] = frozenset(
+    {User.password, User.verification_token, User.push_subscription}
+)
 
 
 class Chat(BaseModel):
@@ -412,6 +414,16 @@ class PinnedMessage(BaseModel):
 
     class Meta:
         table_name = "PinnedMessage"
+
+
+#: What settings that are not stored do not have.
+_OF_STORED_SETTINGS = frozenset({ChatSettings.id, ChatSettings.created_at, ChatSettings.updated_at})
+
+
+def may_be_none(field: Any) -> bool:
+    """Whether an attribute may be None; tags never are, since NULL reads as an empty list."""
+    is_null = field.null and not isinstance(field, TextArrayField)
+    return is_null or field in _OF_STORED_SETTINGS
 
 
 MODELS: tuple[type[BaseModel], ...] = (

@@ -1,18 +1,8 @@
-"""Rows as the functions return them: each with all its own columns, and with these relations.
+"""Rows as the functions return them: each with all its own columns, and with its `RELATIONS`.
 
-============== ===============================================================================
-message        `sender`, `chat`, `reply_to`, the visible message that it answers, or None, and
-               `reactions`, a list of `ReactionCount`
-the answered   `sender` and `chat`
-reaction       `user`
-contact        `user` and `contact`
-call           `initiator` and `chat`
-pinned message `user`, `chat` and `message`
-member         `user` and `chat`
-block          `user` and `blocked`
-============== ===============================================================================
-
-A user in a relation has an id, a username and a display name; a chat is whole.
+A user in a relation is a `person`: an id, a username and a display name. A chat is whole, and so is
+a pinned message. `reply_to` is the visible message that is answered, without what that one answers,
+or None. `reactions` are counted, and no rows.
 """
 
 from __future__ import annotations
@@ -20,7 +10,8 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, overload
+from functools import cache
+from typing import Any, Protocol, overload
 
 from peewee import SQL, Case, Select, fn
 
@@ -39,6 +30,7 @@ from stogram_sdk.models import (
     Reaction,
     ReactionCount,
     User,
+    may_be_none,
 )
 from stogram_sdk.paging import Page
 from stogram_sdk.sealing import seal
@@ -49,6 +41,16 @@ from stogram_sdk.visibility import is_visible
 #: An account as `create_user` returns it.
 ACCOUNT = tuple(field for field in User._meta.sorted_fields if field not in SECRETS)
 
+#: The relations that come with a row, from every function; with other rows none do.
+RELATIONS: dict[type[BaseModel], tuple[str, ...]] = {
+    Message: ("sender", "chat", "reply_to", "reactions"),
+    Reaction: ("user",),
+    Contact: ("user", "contact"),
+    Call: ("initiator", "chat"),
+    PinnedMessage: ("user", "chat", "message"),
+    ChatMember: ("user", "chat"),
+    BlockedUser: ("user", "blocked"),
+}
 #: The viewer of what a service reads for itself.
 NOBODY = SQL("NULL")
 #: Those to a message that has just been written.
@@ -199,7 +201,7 @@ def read_call(call: Call, initiator: User, chat: Chat) -> Call:
 
 def default_settings(user_id: str, chat_id: str) -> ChatSettings:
     """The settings of a chat without a row: nothing is set; they are not stored."""
-    absent = dict.fromkeys(("id", "folder", "last_read_message_id", "created_at", "updated_at"))
+    absent = {field.name: None for field in ChatSettings._meta.sorted_fields if may_be_none(field)}
     return seal(ChatSettings(user=user_id, chat=chat_id, **absent))
 
 
@@ -214,8 +216,12 @@ def _chat(chat_id: Any) -> Related:
     return Related(chat.select(*columns).where(chat.id == chat_id))
 
 
+class _NamedTuple(Protocol):
+    def _asdict(self) -> dict[str, Any]: ...
+
+
 @overload
-def to_dict(result: BaseModel | Page[Any]) -> dict[str, Any]: ...
+def to_dict(result: BaseModel | Page[Any] | _NamedTuple) -> dict[str, Any]: ...
 
 
 @overload
@@ -235,8 +241,13 @@ def to_dict(result: Any) -> Any:
     {'show_online_status': True, 'show_profile_photo': True, 'show_last_seen': True}
     """
     match result:
+        # The most frequent first.
+        case Enum():
+            return result.value
+        case None | bool() | int() | str():
+            return result
         case BaseModel():
-            return _row_to_dict(result)
+            return to_dict(values_of(result))
         case Page():
             cursors = {"next_cursor": result.next_cursor, "previous_cursor": result.previous_cursor}
             return {"items": [to_dict(row) for row in result], **cursors}
@@ -249,22 +260,34 @@ def to_dict(result: Any) -> Any:
         case set():
             return sorted(result)
         case datetime() if result.tzinfo is not None:
-            text = result.astimezone(UTC).isoformat(timespec="milliseconds")
-            return text.replace("+00:00", "Z")
-        case Enum():
-            return result.value
-        case None | bool() | int() | str():
-            return result
+            return time_to_json(result)
     raise InvalidInput(
         f"result must be what a function of stogram_sdk has returned, not {shown(result)}",
         field="result",
     )
 
 
-def _row_to_dict(row: BaseModel) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    for field in row._meta.sorted_fields:
-        if field.name in row.__data__ and field not in SECRETS:
-            name = getattr(field, "object_id_name", field.name)
-            data[name] = to_dict(row.__data__[field.name])
-    return data | {name: to_dict(related) for name, related in row.__rel__.items()}
+def time_to_json(moment: datetime) -> str:
+    """The time as JavaScript writes it, in milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def values_of(row: BaseModel) -> dict[str, Any]:
+    """What was read with a row, under the names of the attributes, without secrets."""
+    held: dict[str, Any] = row.__data__
+    values = {name: held[key] for key, name in _attributes(type(row)) if key in held}
+    values.update(row.__rel__)
+    return values
+
+
+@cache
+def _attributes(model: type[BaseModel]) -> list[tuple[str, str]]:
+    """The names of the fields that may be shown, and of the attributes with their values."""
+    fields = [field for field in model._meta.sorted_fields if field not in SECRETS]
+    return [(field.name, attribute_of(field)) for field in fields]
+
+
+def attribute_of(field: Any) -> str:
+    """The name of the attribute that holds what stands in the column."""
+    name: str = getattr(field, "object_id_name", field.name)
+    return name

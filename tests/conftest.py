@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 import stogram_sdk as sdk
-from stogram_sdk.models import PublishedMessage
+from stogram_sdk.testing import delete_all_rows
 from tests.support.contract import World, build_world
 from tests.support.factories import make_chat, make_user
 from tests.support.postgres import PostgresServer, running_server
@@ -158,7 +158,5 @@ def _connected_to(url: str) -> Iterator[None]:
     yield
     if sdk.db.obj is not connected:  # The test has closed it, or has gone elsewhere.
         sdk.connect(url)
-    with sdk.session():
-        for model in (sdk.Chat, sdk.User, PublishedMessage):  # all other rows go with these
-            model.delete().execute()
+    delete_all_rows()
     sdk.close()

@@ -19,6 +19,7 @@ EXAMPLES = sorted(
     path.stem
     for path in (ROOT / "examples").glob("[!_]*.py")
     if path.stem not in ("quickstart", "migrate_existing")
+    if not path.stem.endswith("_service")  # see test_services.py
 )
 
 #: A line that each example prints, and that depends on what it shows.

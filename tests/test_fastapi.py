@@ -13,10 +13,10 @@ import httpx2
 import pytest
 import uvicorn
 from fastapi import Depends, FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 import stogram_sdk as sdk
+from stogram_sdk import aio
 from stogram_sdk.database import current_database
 from tests.support.factories import make_chat, make_user
 from tests.support.site import eventually
@@ -56,7 +56,7 @@ def service(user: str, chat: str) -> FastAPI:
 
     @api.get("/coroutine")
     async def coroutine() -> int:
-        return len(await run_in_threadpool(sdk.list_chats, user))
+        return len(await aio.list_chats(user))
 
     @api.get("/query")
     def query() -> list[str]:

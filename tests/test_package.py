@@ -197,7 +197,7 @@ FLOORS = (
     {"command", "migrating"},
     {"studio"},
     {"__main__", "__init__"},
-    {"aio"},
+    {"aio", "pydantic", "testing"},
 )
 
 

@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import httpx2
 import peewee_migrate.cli
 import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.__main__ import main as stogram_command
+from tests.support.factories import make_chat, make_user
 from tests.support.guide import COMMANDS
 from tests.support.postgres import PostgresServer
-from tests.support.states import Databases
+from tests.support.services import serving
+from tests.support.states import Databases, migrate_here
 from tests.test_rights import SERVICE, SERVICE_RIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +38,7 @@ DOCUMENTS = (
         "docs/standbys.md",
         "docs/strangers.md",
         "docs/server.md",
+        "docs/testing.md",
         "docs/versions.md",
         "docs/long_description.md",
         "docs/operators.md",
@@ -123,45 +127,34 @@ def test_the_first_example_can_be_run_again(
     assert printed[0].count("\n") == 1
 
 
-@both
 @pytest.mark.slow
-def test_flask_service(ran: Ran) -> None:
-    anna, chat = ran.names["anna"], ran.names["chat"]
-    client = ran.names["app"].test_client()
-    as_anna = {"X-User-Id": anna.id}
-    assert {"id": chat.id, "unread": 0} in client.get("/chats", headers=as_anna).json["chats"]
-    written = client.post(
-        f"/chats/{chat.id}/messages", headers=as_anna, json={"content": "#Flask", "id": "m1"}
-    )
-    assert (written.status_code, written.json["id"]) == (201, "m1")
-    nowhere = client.post("/chats/none/messages", headers=as_anna, json={"content": "?"})
-    assert (nowhere.status_code, nowhere.json["error"][:12]) == (404, "no such chat")
-    assert client.get("/chats?cursor=forged", headers=as_anna).status_code == 400
-    assert sdk.db.obj.connections_in_use() == 0
-
-
-@both
-@pytest.mark.slow
-def test_fastapi_service(ran: Ran) -> None:
-    from fastapi.testclient import TestClient
-
-    ivan, chat = ran.names["ivan"], ran.names["chat"]
-    with TestClient(ran.names["api"]) as client:
-        as_ivan = {"X-User-Id": ivan.id}
-        before = client.get("/chats", headers=as_ivan).json()
-        assert before["unread"] == 2
-        assert client.post(f"/chats/{chat.id}/read", headers=as_ivan).json() == {"unread": 0}
-        assert client.get("/chats", headers=as_ivan).json()["unread"] == 1
-        assert client.post("/chats/none/read", headers=as_ivan).status_code == 404
-    assert sdk.db.obj.connections_in_use() == 0
-
-
-@both
-@pytest.mark.slow
-def test_each_error_has_a_code(ran: Ran) -> None:
-    unavailable = ran.names["http_code"](sdk.Unavailable("no answer"))
-    other = ran.names["http_code"](sdk.DatabaseError("?"))
-    assert (unavailable, other) == (503, 500)
+@pytest.mark.parametrize("framework", ["FastAPI", "Flask"])
+def test_a_service_can_be_pasted(framework: str, database_url: str, tmp_path: Path) -> None:
+    """Into a file, as it stands; that of the other README is the same."""
+    (code,) = [
+        block.text for block in blocks_of("README.md", "python") if f" = {framework}(" in block.text
+    ]
+    (tmp_path / "service.py").write_text(code, "utf-8")
+    migrate_here(database_url)
+    sdk.connect(database_url)
+    anna, ivan = make_user(), make_user()
+    chat = make_chat(anna, ivan)
+    sdk.close()
+    command = {
+        "FastAPI": ("uvicorn", "--app-dir", str(tmp_path), "service:app", "--port"),
+        "Flask": ("flask", "--app", f"{tmp_path}/service", "run", "--port"),
+    }
+    with serving(*command[framework], url=database_url) as port:
+        me = {"X-User-Id": anna.id}
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=me) as client:
+            written = client.post(f"/chats/{chat.id}/messages", json={"content": "#Hello"})
+            assert (written.status_code, written.json()["hashtags"]) == (201, ["Hello"])
+            listed = client.get("/chats")
+            assert listed.status_code == 200
+            assert listed.json()["items"][0]["last_message"] == written.json()
+            nowhere = client.post("/chats/none/messages", json={"content": "?"})
+            assert (nowhere.status_code, nowhere.json()["error"][:12]) == (404, "no such chat")
+            assert client.get("/chats", params={"cursor": "forged"}).status_code == 400
 
 
 def test_commands_on_a_server_database(databases: Databases, name: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk import aio
-from stogram_sdk.fields import TextArrayField
+from stogram_sdk.models import may_be_none
 from stogram_sdk.sealing import Attached
 
 TYPING = Path(__file__).resolve().parent / "typing"
@@ -53,15 +53,9 @@ def test_every_attribute_of_a_model_has_a_type(model: type[peewee.Model]) -> Non
 def test_what_may_be_null_may_be_none(model: type[peewee.Model]) -> None:
     types = TYPES[model.__name__]
     optional = {name for name, type in types.items() if type.endswith("| None")}
-    nullable = [
-        field
-        for field in model._meta.sorted_fields
-        if field.null and not isinstance(field, TextArrayField)
-    ]
+    nullable = [field for field in model._meta.sorted_fields if may_be_none(field)]
     names = {field.name for field in nullable}
     names |= {field.object_id_name for field in nullable if field in model._meta.refs}
-    if model is sdk.ChatSettings:
-        names |= {"id", "created_at", "updated_at"}  # None in settings that are not stored
     assert optional == names
 
 

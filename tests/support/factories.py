@@ -1,8 +1,8 @@
 """Rows for tests, and a count of the statements that a call sends.
 
-`make_user`, `make_chat` and `make_message` go through the SDK. `insert_message` and `insert_chat`
-write the row as it is given, as the server does: with any time and any state. `second_writer` has
-the other things that the server does.
+`make_user`, `make_chat` and `make_message` are those of `stogram_sdk.testing`, and go through the
+SDK. `insert_message` and `insert_chat` write the row as it is given, as the server does: with any
+time and any state. `second_writer` has the other things that the server does.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-
-_numbers = count(1)
+from stogram_sdk.testing import MakeChat, MakeMessage, MakeUser
 
 #: A moment in the past, for rows that need one.
 LONG_AGO = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -26,29 +24,11 @@ def after(seconds: float, moment: datetime = LONG_AGO) -> datetime:
     return moment + timedelta(seconds=seconds)
 
 
-def make_user(username: str | None = None, **options: Any) -> sdk.User:
-    """Make an account; its username is unique if none is given."""
-    username = username or f"user_{next(_numbers)}"
-    options.setdefault("email", f"{username}@example.com")
-    return sdk.create_user(username=username, password_hash="hash", **options)
+make_user, make_chat, make_message = MakeUser(), MakeChat(), MakeMessage()
 
 
 def make_users(number: int) -> list[sdk.User]:
     return [make_user() for _ in range(number)]
-
-
-def make_chat(
-    owner: sdk.User, *members: sdk.User, type: sdk.ChatType = sdk.ChatType.GROUP, **options: Any
-) -> sdk.Chat:
-    """A group (or a chat of another type) of its owner and members."""
-    ids = [member.id for member in members]
-    return sdk.create_chat(owner.id, type, member_ids=ids, **options)
-
-
-def make_message(
-    sender: sdk.User, chat: sdk.Chat, content: str = "hello", **options: Any
-) -> sdk.Message:
-    return sdk.send_message(sender.id, chat.id, content, **options)
 
 
 def insert_message(

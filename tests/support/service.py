@@ -2,31 +2,28 @@
 
     python -m tests.support.service --seconds 60
 
-FastAPI with two uvicorn workers, 64 clients, ten operations. There must be no 500, and a 503 only
-for a request that was under way while the server was away.
+`examples/fastapi_service.py` with two uvicorn workers, 64 clients, ten operations. There must be no
+500, and a 503 only for a request that was under way while the server was away.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
-import os
+import json
 import random
-import socket
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
-import stogram_sdk as sdk
 from stogram_sdk.models import new_id
-from tests.support.factories import make_chat, make_users
-from tests.support.site import Site, eventually, running_site
+from tests.support.services import FASTAPI, serving
+from tests.support.site import running_site
 
 CLIENTS = 64
 
@@ -37,6 +34,10 @@ class Answer:
     ended: float
     status: int
     text: str
+
+    @property
+    def is_success(self) -> bool:
+        return self.status in (200, 201)
 
 
 @dataclass
@@ -50,9 +51,9 @@ class Report:
         """Answers that must not be."""
         began, ended = self.away
         return [
-            f"{answer.status} {answer.text}, {answer.began - began:+.2f} s after the stop"
+            f"{answer.status} {answer.text[:200]}, {answer.began - began:+.2f} s after the stop"
             for answer in self.answers
-            if answer.status != 200
+            if not answer.is_success
             and not (answer.status == 503 and answer.began < ended and answer.ended > began)
         ]
 
@@ -66,78 +67,91 @@ class Report:
         )
 
 
-def _requests(
-    chance: random.Random, users: list[str], chats: list[str]
-) -> Iterator[tuple[str, ...]]:
-    """Method, path and user, without end."""
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    body: Any = None
+    token: str = ""
+
+
+class Client:
+    """One connection over HTTP."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def ask(self, request: Request) -> Answer:
+        began = time.monotonic()
+        headers = {"Authorization": f"Bearer {request.token}", "Content-Type": "application/json"}
+        body = None if request.body is None else json.dumps(request.body)
+        self._connection.request(request.method, request.path, body, headers)
+        response = self._connection.getresponse()
+        text = response.read().decode()
+        return Answer(began, time.monotonic(), response.status, text)
+
+    def made(self, path: str, body: Any, token: str = "") -> Any:
+        """What a POST to the path answers."""
+        answer = self.ask(Request("POST", path, body, token))
+        assert answer.is_success, answer.text
+        return json.loads(answer.text)
+
+
+def _people(client: Client) -> dict[str, str]:
+    """The ids of some users, each with a token."""
+    people = {}
+    for number in range(8):
+        account = {"username": f"user_{number}", "password": "", "email": f"{number}@example.com"}
+        user = client.made("/users", account)["id"]
+        people[user] = client.made("/tokens", account)["token"]
+    return people
+
+
+def _chats(client: Client, people: dict[str, str]) -> list[str]:
+    """The ids of some groups of all of them."""
+    owner, *others = people
+    group = {"type": "GROUP", "member_ids": others}
+    return [client.made("/chats", group, people[owner])["id"] for _ in range(8)]
+
+
+def _requests(chance: random.Random, tokens: list[str], chats: list[str]) -> Iterator[Request]:
+    """Requests without end."""
     while True:
-        chat, text = chance.choice(chats), quote(f"#tag {chance.random()}")
-        yield (
-            *chance.choice(
-                [
-                    ("GET", "/chats"),
-                    ("GET", f"/chats/{chat}/messages"),
-                    ("POST", f"/chats/{chat}/messages?text={text}"),
-                    ("PUT", f"/chats/{chat}/messages/{new_id()}?text={text}"),
-                    ("POST", f"/chats/{chat}/read"),
-                    ("POST", f"/chats/{chat}/mute"),
-                    ("POST", f"/chats/{chat}/answer?text={text}"),
-                    ("GET", f"/search?text={text}"),
-                    ("GET", f"/members/{chat}"),
-                    ("GET", "/me"),
-                ]
-            ),
-            chance.choice(users),
+        chat, text = f"/chats/{chance.choice(chats)}", f"#tag {chance.random()}"
+        method, path, body = chance.choice(
+            [
+                ("GET", "/chats", None),
+                ("GET", f"{chat}/messages", None),
+                ("POST", f"{chat}/messages", {"content": text}),
+                ("POST", f"{chat}/messages", {"content": text, "message_id": new_id()}),
+                ("POST", f"{chat}/read", {}),
+                ("PUT", f"{chat}/mute", None),
+                ("POST", f"{chat}/answers", {"content": text}),
+                ("GET", f"/search?text={quote(text)}", None),
+                ("GET", f"{chat}/members", None),
+                ("GET", "/me", None),
+            ]
         )
-
-
-@contextmanager
-def _service(site: Site) -> Iterator[int]:
-    """The port of the service."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "tests.support.service_app:api", "--workers", "2"]
-    process = subprocess.Popen(
-        [*command, "--port", str(port), "--log-level", "critical"],
-        env=os.environ | {"STOGRAM_DATABASE_URL": site.direct_url},
-    )
-
-    def is_up() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        eventually(is_up, within=30)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+        yield Request(method, path, body, chance.choice(tokens))
 
 
 def run(seconds: float) -> Report:
+    command = (*FASTAPI, "--workers", "2", "--port")
     with running_site() as site:
-        sdk.connect(site.direct_url)
-        users = make_users(8)
-        chats = [make_chat(*users).id for _ in range(8)]
-        names = [user.id for user in users]
-        sdk.close()
         answers: list[Answer] = []
-        with _service(site) as port:
+        with serving(*command, url=site.direct_url, STOGRAM_SECRET_KEY="of both workers") as port:
+            people = _people(Client(port))
+            chats = _chats(Client(port), people)
             until = time.monotonic() + seconds
 
-            def client(seed: int) -> None:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                for method, path, user in _requests(random.Random(seed), names, chats):
-                    began = time.monotonic()
-                    if began > until:
+            def load(seed: int) -> None:
+                client = Client(port)
+                for request in _requests(random.Random(seed), list(people.values()), chats):
+                    if time.monotonic() > until:
                         break
-                    connection.request(method, path, headers={"X-User-Id": user})
-                    response = connection.getresponse()
-                    text = response.read().decode()
-                    answers.append(Answer(began, time.monotonic(), response.status, text[:200]))
-                connection.close()
+                    answers.append(client.ask(request))
 
-            threads = [threading.Thread(target=client, args=[seed]) for seed in range(CLIENTS)]
+            threads = [threading.Thread(target=load, args=[seed]) for seed in range(CLIENTS)]
             for thread in threads:
                 thread.start()
             time.sleep(seconds / 2)

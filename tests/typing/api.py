@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, assert_type
 
 import stogram_sdk as sdk
+import stogram_sdk.pydantic as models
+from stogram_sdk.testing import MakeChat, MakeMessage, MakeUser
 
 # --- The connection ---
 
@@ -192,7 +194,7 @@ def people_and_calls() -> None:
 def data_for_json(page: sdk.Page[sdk.Message], totals: sdk.UnreadTotals) -> None:
     assert_type(sdk.to_dict(page), dict[str, Any])
     assert_type(sdk.to_dict(page[0]), dict[str, Any])
-    assert_type(sdk.to_dict(totals), Any)
+    assert_type(sdk.to_dict(totals), dict[str, Any])
 
 
 # --- Errors ---
@@ -207,3 +209,23 @@ def errors(error: sdk.StogramError) -> None:
             assert_type(error.safe_to_retry, bool)
         case _:
             pass
+
+
+# --- The models of Pydantic, and the fixtures of pytest ---
+
+
+def answer_of_an_endpoint() -> models.Page[models.Message]:
+    """The rows themselves, of which FastAPI makes what the annotation means when it runs."""
+    page = sdk.list_messages("a", "b")
+    assert_type(page, models.Page[models.Message])
+    return page
+
+
+def test_of_a_service(make_user: MakeUser, make_chat: MakeChat, make_message: MakeMessage) -> None:
+    anna = make_user("anna", display_name="Anna")
+    assert_type(anna, sdk.User)
+    chat = make_chat(anna, make_user(), type=sdk.ChatType.CHANNEL, name="News")
+    assert_type(chat, sdk.Chat)
+    assert_type(make_message(anna, chat, "Hi!", is_silent=True), sdk.Message)
+    # Wrong, and either checker says so.
+    make_chat(anna.id)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,300 @@
+"""The services of the examples, Flask's and FastAPI's, over HTTP: both have the same endpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import httpx2
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.support.services import FASTAPI, FLASK, running, serving
+from tests.support.states import migrate_here
+
+#: Services in processes of their own.
+pytestmark = pytest.mark.slow
+
+
+class Service(NamedTuple):
+    client: httpx2.Client
+    database_url: str
+
+    def ask(self, method: str, path: str, by: str | None = None, **options: Any) -> httpx2.Response:
+        headers = {} if by is None else {"Authorization": f"Bearer {by}"}
+        return self.client.request(method, path, headers=headers, **options)
+
+    def get(self, path: str, by: str, **query: Any) -> Any:
+        answer = self.ask("GET", path, by, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def do(self, method: str, path: str, by: str, status: int = 200, **body: Any) -> Any:
+        answer = self.ask(method, path, by, json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+
+class Person(NamedTuple):
+    id: str
+    username: str
+    token: str
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def service_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A migrated database of the services."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('services')}/stogram.db"
+        migrate_here(url)
+        yield url
+    else:
+        yield request.getfixturevalue("migrated_postgres")
+
+
+@pytest.fixture(scope="module", params=["flask", "fastapi"])
+def service(request: pytest.FixtureRequest, service_url: str) -> Iterator[Service]:
+    command = (*FLASK, "run", "--port") if request.param == "flask" else (*FASTAPI, "--port")
+    with (
+        serving(*command, url=service_url) as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        yield Service(client, service_url)
+
+
+only = partial(pytest.mark.parametrize, "service", indirect=True)
+
+
+def new_person(service: Service, name: str) -> Person:
+    username = f"{name}_{uuid4().hex[:8]}"
+    account = {"username": username, "email": f"{username}@example.com", "password": f"pass {name}"}
+    made = service.ask("POST", "/users", json=account)
+    assert made.status_code == 201, made.text
+    token = service.ask("POST", "/tokens", json=account)
+    return Person(made.json()["id"], username, token.json()["token"])
+
+
+def contents(page: Any) -> list[str]:
+    return [message["content"] for message in page["items"]]
+
+
+@pytest.fixture
+def anna(service: Service) -> Person:
+    return new_person(service, "anna")
+
+
+@pytest.fixture
+def ivan(service: Service) -> Person:
+    return new_person(service, "ivan")
+
+
+def test_a_day_in_a_messenger(service: Service, anna: Person, ivan: Person) -> None:
+    group = {"type": "GROUP", "name": "Garden", "member_ids": [ivan.id]}
+    chat = service.do("POST", "/chats", anna.token, 201, **group)["id"]
+    place = f"/chats/{chat}/messages"
+    sent = service.do("POST", place, ivan.token, 201, content="Who waters the #tomatoes?")
+    answer = {"content": "I do.", "reply_to_id": sent["id"], "message_id": f"a-{chat}"}
+    first = service.do("POST", place, anna.token, 201, **answer)
+    again = service.do("POST", place, anna.token, 201, **answer)
+    assert first == again and first["reply_to"]["sender"]["username"] == ivan.username
+
+    page = service.get(place, anna.token, limit=1)
+    assert [each["content"] for each in page["items"]] == ["I do."]
+    page = service.get(place, anna.token, limit=1, cursor=page["next_cursor"])
+    assert [each["hashtags"] for each in page["items"]] == [["tomatoes"]]
+    found = service.get("/search", anna.token, text="WATERS")["items"]
+    assert [each["id"] for each in found] == [sent["id"]]
+
+    (line,) = service.get("/chats", anna.token)["items"]
+    assert (line["unread_count"], line["last_message"]["content"]) == (1, "I do.")
+    assert service.get("/unread", anna.token)["all"] == 1
+    assert service.do("POST", f"/chats/{chat}/read", anna.token)["unread_count"] == 0
+    service.do("POST", f"/chats/{chat}/answers", ivan.token, 201, content="Thank you!")
+    assert [service.get("/unread", each.token)["all"] for each in (anna, ivan)] == [1, 0]
+    assert service.do("PUT", f"/chats/{chat}/mute", anna.token)["is_muted"] is True
+
+    edited = service.do("PATCH", f"{place}/{sent['id']}", ivan.token, content="#cucumbers")
+    assert (edited["hashtags"], edited["is_edited"]) == (["cucumbers"], True)
+    pin = f"/chats/{chat}/pins/{sent['id']}"
+    assert service.do("PUT", pin, anna.token, 201)["message"] == edited
+    service.do("PUT", pin, anna.token, 200)
+    service.do("DELETE", f"{place}/{sent['id']}", ivan.token, 204)
+    assert service.get(place, anna.token)["items"][0]["reply_to"] is None
+
+    members = service.get(f"/chats/{chat}/members", ivan.token)["items"]
+    assert {each["role"] for each in members} == {"OWNER", "MEMBER"}
+    service.do("DELETE", f"/chats/{chat}/members/{ivan.id}", anna.token, 204)
+    member = service.do("PUT", f"/chats/{chat}/members/{ivan.id}", anna.token, role="ADMIN")
+    assert member["role"] == "ADMIN"
+
+
+def test_people(service: Service, anna: Person, ivan: Person) -> None:
+    me = service.get("/me", anna.token)
+    assert me["email"] == f"{anna.username}@example.com" and "password" not in me
+    service.do("PATCH", "/me/privacy", ivan.token, show_last_seen=False)
+    profile = service.get(f"/users/{ivan.username}", anna.token)
+    assert (profile["id"], profile["last_seen"], profile["status"]) == (ivan.id, None, "OFFLINE")
+    private = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)
+    assert service.do("PUT", f"/private-chats/{anna.id}", ivan.token, 200) == private
+    service.do("PUT", f"/blocked/{ivan.id}", anna.token, 201)
+    blocked = service.get("/blocked", anna.token)["items"]
+    assert [each["username"] for each in blocked] == [ivan.username]
+    refused = service.do("POST", f"/chats/{private['id']}/messages", ivan.token, 403, content="?")
+    assert "blocked" in refused["error"]
+    service.do("DELETE", f"/blocked/{ivan.id}", anna.token, 204)
+    service.do("POST", f"/chats/{private['id']}/messages", ivan.token, 201, content="Sorry.")
+
+
+def test_errors_are_answers(service: Service, anna: Person) -> None:
+    assert service.ask("GET", "/health").status_code == 200
+    account = {"username": anna.username, "email": "other@example.com", "password": "x"}
+    taken = service.ask("POST", "/users", json=account)
+    assert (taken.status_code, taken.json()["field"]) == (409, "username")
+    wrong = service.ask("POST", "/tokens", json=account)
+    assert wrong.status_code == 401
+    for token in (None, "forged", anna.token[:-4] + "AAAA"):
+        assert service.ask("GET", "/me", token).status_code == 401
+    nowhere = service.do("POST", "/chats/none/messages", anna.token, 404, content="?")
+    assert nowhere["error"] == "no such chat for this user: 'none'"
+    for query in ({"limit": 0}, {"limit": 101}, {"cursor": "forged"}):
+        assert service.ask("GET", "/chats", anna.token, params=query).status_code == 400
+    bodies: tuple[Any, ...] = ({}, {"username": 5, "password": []}, [])
+    for body in bodies:
+        assert service.ask("POST", "/tokens", json=body).status_code in (400, 422)
+    assert service.ask("GET", "/users/nobody", anna.token).status_code == 404
+
+
+@only(["fastapi"])
+def test_openapi_says_what_every_endpoint_gives(service: Service) -> None:
+    paths = service.ask("GET", "/openapi.json").json()["paths"]
+    answers = {
+        f"{method} {path}": next(iter(operation["responses"].items()))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    assert len(answers) >= 40
+    for name, (status, answer) in answers.items():
+        shown = answer.get("content", {}).get("application/json", {}).get("schema")
+        assert shown if status != "204" else shown is None, name
+
+
+@only(["fastapi"])
+def test_folders_favorites_and_pins(service: Service, anna: Person, ivan: Person) -> None:
+    chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
+    first, second = (
+        service.do("POST", "/folders", anna.token, 201, name=name)["id"] for name in ("A", "B")
+    )
+    moved = service.do("PUT", f"/folders/{first}/chats/{chat}", anna.token)
+    assert moved["folder_id"] == first
+    reordered = service.ask("PUT", "/folders", anna.token, json=[second, first])
+    assert [folder["id"] for folder in reordered.json()] == [second, first]
+    changed = service.do("PATCH", f"/folders/{second}", anna.token, name="C")
+    assert (changed["name"], changed["color"]) == ("C", "#0088cc")
+    assert service.do("PATCH", f"/folders/{second}", anna.token, 400, name=None)["field"] == "name"
+    (empty, full) = service.get("/folders", anna.token)
+    assert ([*map(len, (empty["chats"], full["chats"]))], full["unread_count"]) == ([0, 1], 0)
+    service.do("DELETE", f"/chats/{chat}/folder", anna.token, 204)
+    service.do("DELETE", f"/folders/{second}", anna.token, 204)
+
+    assert service.do("PUT", f"/chats/{chat}/favorite", anna.token)["is_favorite"] is True
+    service.do("PUT", f"/chats/{chat}/mute", anna.token)
+    assert service.do("DELETE", "/mutes", anna.token) == 1
+    settings = service.get(f"/chats/{chat}/settings", anna.token)
+    assert (settings["is_favorite"], settings["is_muted"]) == (True, False)
+
+    content = f"for @{anna.username}"
+    sent = service.do("POST", f"/chats/{chat}/messages", ivan.token, 201, content=content)
+    assert service.get("/mentions", anna.token)["items"] == [sent]
+    service.do("PUT", f"/chats/{chat}/pins/{sent['id']}", anna.token, 201)
+    (pin,) = service.get("/pins", anna.token)["items"]
+    assert pin["message"] == sent
+    service.do("DELETE", f"/chats/{chat}/pins/{sent['id']}", anna.token, 204)
+    assert service.do("DELETE", f"/chats/{chat}/pins", anna.token) == 0
+    group = service.do("POST", "/chats", anna.token, 201, type="GROUP")["id"]
+    service.do("DELETE", f"/chats/{group}/members/me", anna.token, 204)
+
+
+@only(["fastapi"])
+def test_one_chat_and_its_history(service: Service, anna: Person, ivan: Person) -> None:
+    group = {"type": "GROUP", "member_ids": [ivan.id]}
+    chat, other = (service.do("POST", "/chats", anna.token, 201, **group)["id"] for _ in range(2))
+    place = f"/chats/{chat}/messages"
+    changed = service.do("PATCH", f"/chats/{chat}", anna.token, name="Garden")
+    assert service.get(f"/chats/{chat}", ivan.token)["chat"] == changed
+    sent = service.do("POST", place, ivan.token, 201, content="?", type="IMAGE", file_url="/a.jpg")
+    service.do("POST", place, anna.token, 201, content="!", reply_to_id=sent["id"])
+    one = f"{place}/{sent['id']}"
+    assert service.get(one, anna.token)["content"] == "?"
+    assert contents(service.get(f"{one}/replies", anna.token)) == ["!"]
+    assert contents(service.get(f"/chats/{chat}/media", anna.token, type="IMAGE")) == ["?"]
+    assert contents(service.get(place, anna.token, around=sent["id"], limit=2)) == ["!", "?"]
+    forwarded = {"from_chat_id": chat, "message_ids": [sent["id"]]}
+    (copy,) = service.do("POST", f"/chats/{other}/forwarded", anna.token, 201, **forwarded)
+    assert (copy["content"], copy["chat_id"]) == ("?", other)
+    hour, minute = ((datetime.now(UTC) + timedelta(hours=n)).isoformat() for n in (1, 1 / 60))
+    waits = service.do("POST", place, anna.token, 201, content="later", scheduled_for=hour)
+    when = f"{place}/{waits['id']}/time"
+    moved = service.do("PUT", when, anna.token, scheduled_for=minute)
+    assert moved["scheduled_for"] < waits["scheduled_for"]
+    assert contents(service.get("/scheduled", anna.token, chat_id=chat)) == ["later"]
+    admin = service.do("PATCH", f"/chats/{chat}/members/{ivan.id}", anna.token, role="ADMIN")
+    assert admin["role"] == "ADMIN"
+    owner = service.do("PUT", f"/chats/{chat}/owner", anna.token, user_id=ivan.id)
+    assert (owner["user_id"], owner["role"]) == (ivan.id, "OWNER")
+    service.do("DELETE", f"/chats/{chat}", anna.token, 403)
+    service.do("DELETE", f"/chats/{chat}", ivan.token, 204)
+
+
+def test_many_at_once(service: Service, anna: Person, ivan: Person) -> None:
+    chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
+
+    def write(number: int) -> int:
+        return service.ask(
+            "POST", f"/chats/{chat}/messages", ivan.token, json={"content": str(number)}
+        ).status_code
+
+    with ThreadPoolExecutor(16) as clients:
+        assert set(clients.map(write, range(64))) == {201}
+    assert service.get("/unread", anna.token)["all"] == 64
+
+
+def soon() -> str:
+    return (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
+
+
+@only(["flask"])
+def test_flask_sends_what_was_scheduled(service: Service, anna: Person, ivan: Person) -> None:
+    with running(*FLASK, "publish", url=service.database_url) as publishing:
+        chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
+        message = {"content": "Happy birthday!", "scheduled_for": soon()}
+        service.do("POST", f"/chats/{chat}/messages", anna.token, 201, **message)
+        assert publishing.stdout is not None
+        assert publishing.stdout.readline() == f"For {ivan.id}: Happy birthday!\n"
+
+
+@only(["fastapi"])
+def test_a_websocket_tells_of_new_messages(service: Service, anna: Person, ivan: Person) -> None:
+    chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
+    address = str(service.client.base_url).replace("http", "ws")
+    with (
+        connect(f"{address}/ws?token={ivan.token}") as ivans,
+        connect(f"{address}/ws?token={anna.token}") as annas,
+    ):
+        later = {"content": "later", "scheduled_for": soon()}
+        service.do("POST", f"/chats/{chat}/messages", anna.token, 201, **later)
+        sent = service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="now")
+        assert json.loads(ivans.recv(timeout=10)) == sent
+        assert json.loads(ivans.recv(timeout=10))["content"] == "later"
+        with pytest.raises(TimeoutError):
+            annas.recv(timeout=0)
+    with pytest.raises(InvalidStatus), connect(f"{address}/ws?token=forged"):
+        pass
+    service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="nobody listens")
