@@ -35,6 +35,7 @@ NOT_MEASURED = {
         ("extract_hashtags", "extract_mentions", "tag_key", "to_dict"), "without a database"
     ),
     **dict.fromkeys(("connect", "close", "migrate"), "once in the life of a service"),
+    **dict.fromkeys(("check_health", "pool_status"), "to watch a service"),
     **dict.fromkeys(("position", "session", "transaction", "retrying"), "around other calls"),
 }
 

@@ -471,8 +471,10 @@ def test_whatever_is_cancelled_at_any_moment_leaves_nothing(
                     await aio.send_message(ivan.id, chat.id, text)
                     await aio.send_message(ivan.id, chat.id, text)
             case 2:
-                async with a_session(), aio.transaction(), aio.transaction():
-                    await aio.send_message(ivan.id, chat.id, text)
+                async with a_session():
+                    async with aio.transaction(), aio.transaction():
+                        await aio.send_message(ivan.id, chat.id, text)
+                    sent.append(text)  # What is cancelled from here on is not the transaction.
             case _:
                 await aio.retrying(aio.send_message)(ivan.id, chat.id, text)
         sent.append(text)
@@ -507,3 +509,33 @@ def test_whatever_is_cancelled_at_any_moment_leaves_nothing(
     assert set(sent) <= set(texts) <= set(sent) | in_doubt
     for text in texts:
         assert texts.count(text) == (2 if int(text or 0) % 4 == 1 else 1)
+
+
+def test_a_call_that_is_done_while_it_is_called_off_says_so(
+    on_postgres: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker may have given the connection back in the very moment of the cancellation."""
+    released, go_on = threading.Event(), threading.Event()
+    database = current_database()
+    release = database.release
+
+    def slow_release() -> bool:
+        was_open = release()
+        if isinstance(threading.current_thread(), Worker):
+            released.set()
+            go_on.wait(10)
+        return bool(was_open)
+
+    async def main() -> asyncio.CancelledError:
+        monkeypatch.setattr(database, "release", slow_release)
+        task = asyncio.create_task(
+            aio.create_user("ivan@example.com", "ivan", password_hash="hash")
+        )
+        await asyncio.to_thread(released.wait, 10)
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        return await cancelled(task)
+
+    cause = asyncio.run(main()).__cause__
+    monkeypatch.undo()
+    assert "carried out" in str(cause)
+    assert sdk.find_user("ivan")

@@ -158,6 +158,8 @@ class PooledConnections(ABC):
         self._state.conn, self._state.closed = self._take(), False
         if self._state.worker is not None:
             self._state.waits_since = None
+            # In this order: who calls it off asks afterwards whether it has begun.
+            self._state.worker.begin()
             self.require_wanted()
         return True
 

@@ -42,6 +42,8 @@ class Call(asyncio.Future[Any]):
 
     #: Whether nothing more may be sent.
     is_called_off = False
+    #: Whether it has had a connection.
+    has_begun = False
     #: Whether something may have been written if it succeeds.
     writes = True
 
@@ -84,8 +86,8 @@ class Call(asyncio.Future[Any]):
         if self.workers.withdraw(self):
             return super().cancel(msg)
         self.call_off()
-        # Without a connection nothing was sent, and nothing will be.
-        return not self._has_connection() and super().cancel(msg)
+        # Without a connection until now nothing was sent, and nothing will be.
+        return not self.has_begun and super().cancel(msg)
 
     def call_off(self) -> None:
         """Let nothing more of it be sent; from any thread."""
@@ -120,9 +122,6 @@ class Call(asyncio.Future[Any]):
 
     def answer(self, result: Any = None, error: BaseException | None = None) -> None:
         self._inbox.put(self, result, error)
-
-    def _has_connection(self) -> bool:
-        return self.worker is not None and self.worker.state["conn"] is not None
 
     def _what_is_written(self) -> Unavailable | None:
         error = self.exception()
@@ -177,8 +176,7 @@ class Opening(Call):
         worker = self.worker
         assert worker is not None  # It has entered.
         if call is not None:
-            # Known from now on: whoever cancels the call waits for the worker.
-            call.worker = worker
+            call.has_begun = True
         worker.calls.put(call)
 
     def has_gone(self) -> bool:
@@ -232,6 +230,11 @@ class Worker(threading.Thread):
 
     def wake(self) -> None:
         self._wake.release()
+
+    def begin(self) -> None:
+        """Note that the call has a connection."""
+        assert self.call is not None
+        self.call.has_begun = True
 
     def _next(self) -> Call | None:
         """The call that waits the longest; None if there was none for some time."""
