@@ -92,6 +92,9 @@ def update_profile(
     """Change what others see of a user; what is not given stays, None clears it.
 
     Returns the account as `create_user` does. Raises `NotFound`, `InvalidInput`.
+
+    >>> update_profile(anna.id, display_name="Anna K.").display_name
+    'Anna K.'
     """
     fields = {"display_name": display_name, "bio": bio, "avatar": avatar}
     given = {
@@ -107,6 +110,9 @@ def set_password_hash(user_id: str, *, password_hash: str) -> User:
     """Replace the password hash, which is stored as it is: the caller hashes the password.
 
     Returns the account as `create_user` does. Raises `NotFound`, `InvalidInput`.
+
+    >>> set_password_hash(anna.id, password_hash="argon2id...").username
+    'anna'
     """
     valid_text(password_hash, "password_hash", maximum=MAX_SHORT_TEXT_LENGTH)
     return _update(user_id, password=password_hash)
@@ -117,6 +123,9 @@ def set_theme(user_id: str, theme: str) -> User:
     """Choose the look of the server's own clients: "light" or "dark".
 
     Returns the account as `create_user` does. Raises `NotFound`, `InvalidInput`.
+
+    >>> set_theme(anna.id, "dark").theme
+    'dark'
     """
     valid_text(theme, "theme", maximum=MAX_SHORT_TEXT_LENGTH)
     if theme not in THEMES:
@@ -130,6 +139,9 @@ def set_push_subscription(user_id: str, *, subscription: str | None) -> User:
 
     A user has one, the latest. `get_user` returns it. Returns the account as `create_user` does.
     Raises `NotFound`, `InvalidInput`.
+
+    >>> set_push_subscription(anna.id, subscription=None).username
+    'anna'
     """
     valid_optional_text(subscription, "subscription", maximum=MAX_CONTENT_LENGTH)
     return _update(user_id, push_subscription=subscription)
@@ -141,6 +153,9 @@ def set_verification_token(user_id: str, *, token: str | None) -> User:
 
     A user has one, the latest. Returns the account as `create_user` does. Raises `NotFound`,
     `InvalidInput`.
+
+    >>> set_verification_token(anna.id, token="8f14e45f").username
+    'anna'
     """
     valid_optional_text(token, "token", maximum=MAX_SHORT_TEXT_LENGTH)
     return _update(user_id, verification_token=token)
@@ -151,6 +166,11 @@ def verify_email(token: str) -> User | None:
     """Confirm the address of the user who has been sent this token, which is used up then.
 
     Returns the account as `create_user` does; None if nobody has the token. Raises `InvalidInput`.
+
+    >>> set_verification_token(anna.id, token="8f14e45f").email_verified
+    False
+    >>> verify_email("8f14e45f").email_verified
+    True
     """
     valid_text(token, "token", maximum=MAX_SHORT_TEXT_LENGTH)
     user: User | None = _verify_email.first(token=token, now=current_time())
@@ -169,6 +189,11 @@ def delete_user(user_id: str) -> bool:
 
     It takes the longer the more messages there are: `session(statement_timeout=...)` gives it time.
     Returns whether there was such a user. Raises `InvalidInput`.
+
+    >>> delete_user(boris.id)
+    True
+    >>> [member.profile.username for member in list_members(anna.id, chat.id)]
+    ['anna']
     """
     valid_id(user_id, "user_id")
     with atomic():

@@ -181,6 +181,10 @@ def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     is that one. A call that has rung for a minute is missed then, and a new one starts. Returns the
     row, with `initiator` and `chat`, and whether it was made by this call. Raises `NotFound` for a
     chat the user is not in, `NotAllowed` in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
+
+    >>> call, started = start_call(anna.id, chat.id, CallType.AUDIO)
+    >>> str(call.status), started
+    ('CALLING', True)
     """
     place = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
     kind = valid_enum(CallType, type, "type").value
@@ -205,6 +209,11 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     devices of one user, one has, and the other stops to ring. Raises `NotFound` for a call of a
     chat the user is not in, `NotAllowed` for one's own call and for one that is over,
     `InvalidInput`.
+
+    >>> call, _ = start_call(anna.id, chat.id, CallType.VIDEO)
+    >>> call, joined = answer_call(boris.id, call.id)
+    >>> str(call.status), joined
+    ('ACTIVE', True)
     """
     values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
     with atomic():
@@ -225,6 +234,11 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     Returns the row as `start_call` does, and whether this call has declined it: a call that was
     answered, or is over, stays as it is. Raises `NotFound` for a call of a chat the user is not in,
     `NotAllowed` for one's own call, `InvalidInput`.
+
+    >>> call, _ = start_call(anna.id, chat.id, CallType.AUDIO)
+    >>> call, declined = decline_call(boris.id, call.id)
+    >>> str(call.status), declined
+    ('DECLINED', True)
     """
     values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
     row = _decline_call.first(now=current_time(), **values)
@@ -243,6 +257,11 @@ def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     If nobody has answered, the call was missed. Returns the row as `start_call` does, and whether
     this call has ended it: one that is over stays as it is. Raises `NotFound` for a call of a chat
     the user is not in, `NotAllowed` for who has not joined it, `InvalidInput`.
+
+    >>> call, _ = start_call(anna.id, chat.id, CallType.AUDIO)
+    >>> call, ended = end_call(anna.id, call.id)
+    >>> str(call.status), ended
+    ('MISSED', True)
     """
     values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
     now = current_time()
@@ -265,6 +284,9 @@ def list_calls(
 
     Returns rows as `start_call` does. Raises `NotFound` for a chat the user is not in,
     `InvalidInput`.
+
+    >>> list_calls(anna.id)
+    <Page of 0>
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)

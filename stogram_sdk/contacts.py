@@ -105,6 +105,10 @@ def add_contact(
     The other is not told. A contact that is there already stays as it is. Returns the row, with
     `user` and `contact`, and whether it was made by this call. Raises `NotFound` for an unknown
     user, `InvalidInput`, also for oneself.
+
+    >>> contact, created = add_contact(anna.id, boris.id, nickname="Borya")
+    >>> contact.nickname, contact.contact.username
+    ('Borya', 'boris')
     """
     valid_id(user_id, "user_id")
     if valid_id(contact_id, "contact_id") == user_id:
@@ -131,6 +135,11 @@ def update_contact(user_id: str, contact_id: str, *, nickname: str | None) -> Co
     """Change the user's own name for a contact; None for none.
 
     Returns the row as `add_contact` does. Raises `NotFound` for who is no contact, `InvalidInput`.
+
+    >>> add_contact(anna.id, boris.id)[1]
+    True
+    >>> update_contact(anna.id, boris.id, nickname="Borya").nickname
+    'Borya'
     """
     row = _update_contact.first(
         user_id=valid_id(user_id, "user_id"),
@@ -147,6 +156,9 @@ def remove_contact(user_id: str, contact_id: str) -> bool:
     """Take somebody out of the user's contacts.
 
     Returns whether they were one. Raises `InvalidInput`.
+
+    >>> remove_contact(anna.id, boris.id)
+    False
     """
     return bool(
         _remove_contact.run(
@@ -162,6 +174,11 @@ def list_contacts(
     """The user's contacts with the profiles that the user may see, the latest first.
 
     Raises `InvalidInput`.
+
+    >>> add_contact(anna.id, boris.id)[1]
+    True
+    >>> [known.profile.username for known in list_contacts(anna.id)]
+    ['boris']
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)

@@ -253,6 +253,10 @@ def position() -> str:
     A short text, to be handed to another request or process, which then sees what was written here,
     also at a standby. "0/0" where nothing was written, and on SQLite. Raises `Unavailable`;
     `StogramError` inside a transaction, whose writes nobody sees yet.
+
+    >>> seen = position()
+    >>> with session(after=seen):
+    ...     chats = list_chats(anna.id)
     """
     database = current_database()
     if database.in_transaction():

@@ -52,6 +52,11 @@ def set_status(user_id: str, status: UserStatus) -> bool:
     ONLINE and to leave it, sets `last_seen` to the current time (UTC, of the database). Returns
     whether the status was another one, so that others are to be told. Raises `NotFound`,
     `InvalidInput`.
+
+    >>> set_status(anna.id, UserStatus.ONLINE)
+    True
+    >>> set_status(anna.id, UserStatus.ONLINE)
+    False
     """
     valid_id(user_id, "user_id")
     wanted = valid_enum(UserStatus, status, "status").value

@@ -141,6 +141,10 @@ def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tup
     reacts once one has blocked the other. Returns the row, with `user`, and whether it was made by
     this call. Raises `NotFound` for a message the user does not see there, `Blocked`,
     `InvalidInput`.
+
+    >>> reaction, created = add_reaction(boris.id, chat.id, message.id, "🔥")
+    >>> reaction.emoji, created
+    ('🔥', True)
     """
     values = _values(user_id, chat_id, message_id, emoji)
     while True:
@@ -165,6 +169,9 @@ def remove_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> 
     """Take back one's own reaction with this emoji.
 
     Returns whether there was one. Raises `InvalidInput`.
+
+    >>> remove_reaction(boris.id, chat.id, message.id, "🔥")
+    False
     """
     return bool(_remove_reaction.run(**_values(user_id, chat_id, message_id, emoji)))
 
@@ -179,6 +186,11 @@ def list_reactions(
     the list that `message.reactions` is too: the most frequent emoji first, empty if there are
     none. Raises `NotFound` for a chat the user is not in, `InvalidInput`, also for more than
     10,000 ids.
+
+    >>> add_reaction(boris.id, chat.id, message.id, "🔥")[1]
+    True
+    >>> list_reactions(anna.id, chat.id, [message.id])[message.id]
+    [ReactionCount(emoji='🔥', total=1, is_mine=False)]
     """
     valid_id(user_id, "user_id")
     valid_id(chat_id, "chat_id")
@@ -204,6 +216,9 @@ def list_message_reactions(
 
     Returns rows as `add_reaction` does. Raises `NotFound` for a message the user does not see in
     the chat, `InvalidInput`.
+
+    >>> list_message_reactions(anna.id, chat.id, message.id)
+    <Page of 0>
     """
     values = _ids(user_id, chat_id, message_id)
     if emoji is not None:

@@ -123,6 +123,9 @@ def search_users(
     has just that word comes first. Neither oneself nor anybody who has blocked the user is found.
     Returns profiles as the user may see them. Raises `InvalidInput`, also for a text without a
     letter or digit.
+
+    >>> [found.username for found in search_users(anna.id, "bor")]
+    ['boris']
     """
     valid_id(user_id, "user_id")
     valid_text(text, "text", maximum=MAX_SHORT_TEXT_LENGTH)

@@ -158,6 +158,9 @@ def find_user_by_email(email: str) -> User | None:
 
     Of two that the server has made, the one written exactly so is returned, else the older one.
     Raises `InvalidInput`.
+
+    >>> find_user_by_email("BORIS@example.com").username
+    'boris'
     """
     valid_text(email, "email", maximum=MAX_SHORT_TEXT_LENGTH)
     user: User | None = _find_by_email.first(email=email, email_key=lower_ascii(email))

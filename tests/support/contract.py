@@ -372,7 +372,7 @@ def build_world(extra: int = 0) -> World:
     now = utc_now()
     soon = now + timedelta(minutes=1)
     waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
-    scheduled = make_message(actor, chat, "later", scheduled_for=soon)
+    scheduled = make_message(actor, chat, "later", scheduled_for=soon + timedelta(days=1))
     for _ in range(extra):
         make_message(actor, chat, "later", scheduled_for=soon)
 
