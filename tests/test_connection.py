@@ -334,6 +334,12 @@ def test_an_iterator_is_there_for_the_second_run(
     assert len(sdk.list_members(ivan.id, chat.id)) == 4
     message = sdk.ImportedMessage("m1", ivan.id, LONG_AGO, "first")
     assert at_the_second_run(sdk.import_messages, ivan.id, chat.id, iter([message])) == 1
+    forwarded = at_the_second_run(
+        sdk.forward_messages, ivan.id, chat.id, iter([message.id]), chat.id
+    )
+    assert [each.content for each in forwarded] == ["first"]
+    reactions = at_the_second_run(sdk.list_reactions, ivan.id, chat.id, iter([message.id]))
+    assert reactions == {message.id: []}
     assert at_the_second_run(sdk.users_to_notify_each, iter([(chat.id, "m2")])) == []
     assert at_the_second_run(sdk.acknowledge_published, iter(["m2"])) == 0
 

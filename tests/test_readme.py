@@ -157,6 +157,7 @@ def test_a_service_can_be_pasted(framework: str, database_url: str, tmp_path: Pa
             assert client.get("/chats", params={"cursor": "forged"}).status_code == 400
 
 
+@pytest.mark.slow
 def test_commands_on_a_server_database(databases: Databases, name: str, tmp_path: Path) -> None:
     """The blocks of shell commands, as they stand but for the URL."""
     forward, back, _ = (block.text for block in blocks_of("README.md", "sh"))

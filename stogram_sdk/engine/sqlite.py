@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -115,13 +115,26 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         The limit of time is for both: to wait for them, and for other processes.
         """
         arrived = time.monotonic()
-        with self._turnstile:
-            waited = round(1000 * (time.monotonic() - arrived))
-            self._ask_for(max(0, self._patience - waited) if waited > _BRIEF else None)
-            try:
-                return take_lock()
-            finally:
-                self._ask_for(None)
+        try:
+            with self._turnstile:
+                waited = round(1000 * (time.monotonic() - arrived))
+                self._ask_for(max(0, self._patience - waited) if waited > _BRIEF else None)
+                try:
+                    return take_lock()
+                finally:
+                    self._ask_for(None)
+        except BaseException:
+            self._leave_turnstile()  # `with` does not, if it is interrupted itself
+            raise
+
+    def _leave_turnstile(self) -> None:
+        with suppress(RuntimeError):  # Raised when this thread holds it no more.
+            while True:
+                self._turnstile.release()
+
+    def _leave_books(self) -> None:
+        super()._leave_books()
+        self._leave_turnstile()
 
     def _ask_for(self, patience: int | None) -> None:
         connection = self.connection()
@@ -203,7 +216,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _forget(self) -> None:
         super()._forget()
-        self._turnstile = threading.Lock()
+        self._turnstile = threading.RLock()
 
     def _abandon(self, connection: Any) -> None:
         # After a fork, SQLite must not even close a connection of the parent.
