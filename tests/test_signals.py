@@ -15,8 +15,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2 import extensions
 
 from stogram_sdk.command.check import check
+from stogram_sdk.command.signals import ended_by_signals
 from tests.support.states import PROJECT, Databases, environment, migrate_here, stogram
 from tests.support.threads import wait_until
 
@@ -160,3 +162,10 @@ def test_while_a_server_has_stopped(databases: Databases, name: str) -> None:
         finally:
             os.kill(pid, signal.SIGCONT)
     assert stogram(url, "check").returncode == 0
+
+
+def test_a_command_of_this_process_leaves_the_driver_as_it_was() -> None:
+    """What the driver is told while it runs would keep others from COPY."""
+    with ended_by_signals():
+        assert extensions.get_wait_callback() is not None
+    assert extensions.get_wait_callback() is None

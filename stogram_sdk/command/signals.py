@@ -43,6 +43,7 @@ def ended_by_signals() -> Iterator[None]:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     threading.Thread(target=_end_for_certain, args=(woken,), daemon=True).start()
+    waiting = extensions.get_wait_callback()
     _come_back_while_waiting()
     try:
         yield
@@ -52,6 +53,7 @@ def ended_by_signals() -> Iterator[None]:
         click.echo(_STOPPED, err=True)
         raise SystemExit(128 + caught[0]) from None
     finally:
+        extensions.set_wait_callback(waiting)
         signal.set_wakeup_fd(-1)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -370,7 +370,7 @@ def build_world(extra: int = 0) -> World:
     given = make_message(actor, chat, scheduled_for=utc_now())
     sdk.publish_scheduled(lease=86_400)
     now = utc_now()
-    soon = now + timedelta(minutes=1)
+    soon = now + timedelta(hours=1)  # not before the last test of a module
     waiting = make_message(other, chat, "привет #тег", scheduled_for=soon)
     scheduled = make_message(actor, chat, "later", scheduled_for=soon + timedelta(days=1))
     for _ in range(extra):
