@@ -378,7 +378,6 @@ def test_who_waits_too_long_is_told_so(tmp_path: Path) -> None:
         in_thread(make_user)
 
 
-@pytest.mark.parametrize("waited", [0, 4.7, 8.3, 8.9])
 def test_threads_that_can_open_no_connection_are_not_in_each_others_way() -> None:
     database, _ = open_database("postgresql:///db?host=/nowhere")
 
@@ -398,6 +397,7 @@ def test_threads_that_can_open_no_connection_are_not_in_each_others_way() -> Non
         database.close_all()
 
 
+@pytest.mark.parametrize("waited", [0, 4.7, 8.3, 8.9])
 def test_opening_a_connection_takes_no_longer_than_what_is_left_of_ten_seconds(
     on_postgres: None, waited: float
 ) -> None:

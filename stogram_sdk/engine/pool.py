@@ -306,8 +306,7 @@ class PooledConnections(ABC):
         with self._bookkeeping:
             return len(self._idle())
 
-    # Of a copy, since a thread that is interrupted, or can open no connection, does not wait for the
-    # lock to note that.
+    # Of a copy: who can open no connection, or is interrupted, notes that without the lock.
 
     def _idle(self) -> dict[Any, float]:
         held = self._books.copy().items()
