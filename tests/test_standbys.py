@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 import stogram_sdk as sdk
 from stogram_sdk import aio
@@ -28,6 +29,7 @@ from tests.support.factories import make_chat, make_message, make_user
 from tests.support.replicas import Replicas, Senders, running_replicas, seconds, url_of
 from tests.support.site import eventually
 from tests.test_contract import is_read
+from tests.test_readme import blocks_of
 
 #: The functions that only read, and whose answer may not be late: somebody would never be told of a
 #: message, be written to by whom they have blocked, or log in with a password of before.
@@ -221,6 +223,22 @@ def test_a_session_has_its_limit_at_both(standby: Any, world: World) -> None:
 def has_no_connection(database: Any) -> bool:
     """Whether this thread has none; the one that looks at the standbys may have one."""
     return database.is_closed() and not database._held_by(threading.current_thread())
+
+
+def test_the_code_of_the_document_runs(replicas: Replicas, world: World) -> None:
+    code = "".join(block.text for block in blocks_of("docs/standbys.md", "python"))
+    code = code.replace("postgresql://stogram@db1,db2/stogram", replicas.url)
+    code = code.replace("postgresql://stogram@db2/stogram", replicas.read_url)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/standbys.md", "exec"), names)
+    user, chat = world.scene.actor, world.scene.chat
+    client = TestClient(names["api"])
+    assert client.post(f"/users/{user}/chats/{chat}/read").json() == {"unread": 0}
+    assert client.cookies["position"].strip('"') != "0/0"
+    with statements(the_standby()) as sent:
+        assert client.get(f"/users/{user}/chats").json() == {"chats": names["chats_of"](user)}
+    sdk.close()
+    assert sent == {"standby": 2}
 
 
 # --- What is seen ---
