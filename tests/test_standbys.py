@@ -22,7 +22,7 @@ from fastapi.testclient import TestClient
 
 import stogram_sdk as sdk
 from stogram_sdk import aio
-from stogram_sdk.database import current_database
+from stogram_sdk.database import current_database, open_database
 from stogram_sdk.engine.standbys import end_of_last_record, read_position, write_position
 from tests.support.contract import CALLS, World, build_world, make_call
 from tests.support.factories import make_chat, make_message, make_user
@@ -556,6 +556,18 @@ def test_nothing_is_left_after_close(standby: Any, world: World) -> None:
 
 
 # --- Several hosts ---
+
+
+def test_several_hosts_have_defaults_of_their_own() -> None:
+    one, _ = open_database("postgresql://h1/db")
+    two, _ = open_database("postgresql:///db?host=h1,h2")
+    said, _ = open_database("postgresql://h1,h2/db?connect_timeout=7&target_session_attrs=any")
+    names = "connect_timeout", "target_session_attrs"
+    assert [[each.connect_params.get(name) for name in names] for each in (one, two, said)] == [
+        [5, None],
+        [1, "read-write"],
+        [7, "any"],
+    ]
 
 
 def test_of_several_hosts_the_one_that_writes_is_the_primary(replicas: Replicas) -> None:
