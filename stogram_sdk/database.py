@@ -262,6 +262,11 @@ def position() -> str:
     A short text, to be handed to another request or process, which then sees what was written here,
     also at a standby. "0/0" where nothing was written, and on SQLite. Raises `Unavailable`;
     `StogramError` inside a transaction, whose writes nobody sees yet.
+
+    >>> written = position()
+    >>> with session(read="standby", after=written):
+    ...     list_messages(boris.id, chat.id)[0].sender.username
+    'anna'
     """
     database = current_database()
     if database.in_transaction():
