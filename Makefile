@@ -31,7 +31,7 @@ test: $(VENV)/installed
 coverage: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=95 \
 		$(patsubst %,--ignore tests/test_%.py,clean_thread faults fastapi fuzz interleaving load \
-		long_texts races service shadowing signals sizes soak units unread_model)
+		long_texts races service shadowing signals sizes soak standbys units unread_model)
 
 # Without what starts or kills processes, waits, or repeats many times: between two changes.
 quick: $(VENV)/installed
@@ -40,12 +40,12 @@ quick: $(VENV)/installed
 # The whole suite through PgBouncer in transaction mode; what the faults need stands by itself.
 test-pgbouncer: $(VENV)/installed
 	STOGRAM_TEST_PGBOUNCER=pgbouncer $(RUN) -m pytest -n 2 --dist worksteal --ignore tests/test_faults.py \
-		--ignore tests/test_soak.py
+		--ignore tests/test_soak.py --ignore tests/test_standbys.py
 
 # The same on a server whose sessions have another time zone and another isolation level.
 test-settings: $(VENV)/installed
 	STOGRAM_TEST_PG_OPTIONS="timezone=Europe/Moscow default_transaction_isolation=serializable" \
-		$(RUN) -m pytest -n 2 --dist worksteal --ignore tests/test_faults.py --ignore tests/test_soak.py
+		$(RUN) -m pytest -n 2 --dist worksteal --ignore tests/test_faults.py --ignore tests/test_soak.py --ignore tests/test_standbys.py
 
 # Prisma's own tools beside the migrations: they must find no drift. Needs Node.js and npm, and a
 # PostgreSQL before 18: STOGRAM_TEST_PG_BIN=/usr/lib/postgresql/15/bin make test-prisma

@@ -276,7 +276,7 @@ def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     return call, False
 
 
-@operation
+@operation(reads=True)
 def list_calls(
     user_id: str, *, chat_id: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[Call]:

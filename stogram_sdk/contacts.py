@@ -167,7 +167,7 @@ def remove_contact(user_id: str, contact_id: str) -> bool:
     )
 
 
-@operation
+@operation(reads=True)
 def list_contacts(
     user_id: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[ContactSummary]:

@@ -111,9 +111,18 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
       which the server ends it;
     * `max_idle_connection_lifetime=300`: after which an unused connection is not used again.
 
-    They hold through PgBouncer too. They do not limit how long the system's resolver looks for the
-    server's name; `hostaddr` gives the address instead. On SQLite, `statement_timeout` is how long
-    a call waits for another writer.
+    Of several hosts the first one that takes writes is used, unless `target_session_attrs` says
+    otherwise, and `connect_timeout` is 1. One that is silent is left within two seconds.
+
+    `read_url`, or `$STOGRAM_READ_URL` where the environment gives `url` too, names standbys: one
+    URL or several. `read` is where functions that only read go, "primary" by default, or "standby";
+    see `session`. A read waits for a standby to have what its thread or task has written, for
+    `standby_patience=0.05` seconds at most, and goes to the primary then. A standby that lacks what
+    the primary had `max_standby_lag=10` seconds ago is left out.
+
+    The limits hold through PgBouncer too. They do not limit how long the system's resolver looks
+    for the server's name; `hostaddr` gives the address instead. On SQLite, `statement_timeout` is
+    how long a call waits for another writer.
 
     Raises `InvalidInput` for a URL or option that cannot be right, `Unavailable` if the database
     cannot be reached.
@@ -254,9 +263,10 @@ def position() -> str:
     also at a standby. "0/0" where nothing was written, and on SQLite. Raises `Unavailable`;
     `StogramError` inside a transaction, whose writes nobody sees yet.
 
-    >>> seen = position()
-    >>> with session(after=seen):
-    ...     chats = list_chats(anna.id)
+    >>> written = position()
+    >>> with session(read="standby", after=written):
+    ...     list_messages(boris.id, chat.id)[0].sender.username
+    'anna'
     """
     database = current_database()
     if database.in_transaction():

@@ -176,7 +176,7 @@ def remove_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> 
     return bool(_remove_reaction.run(**_values(user_id, chat_id, message_id, emoji)))
 
 
-@operation
+@operation(reads=True)
 def list_reactions(
     user_id: str, chat_id: str, message_ids: Iterable[str]
 ) -> dict[str, list[ReactionCount]]:
@@ -202,7 +202,7 @@ def list_reactions(
     return {message_id: found[message_id] for message_id in ids if message_id in found}
 
 
-@operation
+@operation(reads=True)
 def list_message_reactions(
     user_id: str,
     chat_id: str,

@@ -112,7 +112,7 @@ def _is_shown(user: Any, others: int) -> list[Any]:
     ]
 
 
-@operation
+@operation(reads=True)
 def search_users(
     user_id: str, text: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Profile]:

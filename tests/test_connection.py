@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTR
 from psycopg2.extras import RealDictCursor
 
 import stogram_sdk as sdk
-from stogram_sdk.database import current_database
+from stogram_sdk.database import current_database, open_database
 from tests.support.contract import CALLS, build_world, outcome, undone
 from tests.support.factories import LONG_AGO, make_chat, make_message, make_user, make_users
 from tests.support.postgres import PostgresServer
@@ -381,6 +382,25 @@ def test_who_waits_too_long_is_told_so(tmp_path: Path) -> None:
     sdk.connect(f"sqlite:///{tmp_path}/stogram.db", connection_limit=1, pool_timeout=0.05)
     with sdk.session(), pytest.raises(sdk.Unavailable, match="all 1 connections are in use"):
         in_thread(make_user)
+
+
+def test_threads_that_can_open_no_connection_are_not_in_each_others_way() -> None:
+    database, _ = open_database("postgresql:///db?host=/nowhere")
+
+    def connect() -> None:
+        for _ in range(200):
+            with pytest.raises(peewee.OperationalError):
+                database.connect()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # Each may be in the midst of anything.
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for future in [pool.submit(connect) for _ in range(8)]:
+                future.result()
+    finally:
+        sys.setswitchinterval(before)
+        database.close_all()
 
 
 @pytest.mark.parametrize("waited", [0, 4.7, 8.3, 8.9])

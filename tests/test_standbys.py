@@ -18,21 +18,24 @@ from functools import partial
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 import stogram_sdk as sdk
 from stogram_sdk import aio
-from stogram_sdk.database import current_database
+from stogram_sdk.database import current_database, open_database
 from stogram_sdk.engine.standbys import end_of_last_record, read_position, write_position
 from tests.support.contract import CALLS, World, build_world, make_call
 from tests.support.factories import make_chat, make_message, make_user
 from tests.support.replicas import Replicas, Senders, running_replicas, seconds, url_of
 from tests.support.site import eventually
 from tests.test_contract import is_read
+from tests.test_readme import blocks_of
 
 #: The functions that only read, and whose answer may not be late: somebody would never be told of a
-#: message, or would be written to by whom they have blocked.
+#: message, be written to by whom they have blocked, or log in with a password of before.
 EXACT = {
     "blocked_among",
+    "find_user_by_email",
     "is_blocked",
     "is_blocked_either",
     "users_to_notify",
@@ -220,6 +223,22 @@ def test_a_session_has_its_limit_at_both(standby: Any, world: World) -> None:
 def has_no_connection(database: Any) -> bool:
     """Whether this thread has none; the one that looks at the standbys may have one."""
     return database.is_closed() and not database._held_by(threading.current_thread())
+
+
+def test_the_code_of_the_document_runs(replicas: Replicas, world: World) -> None:
+    code = "".join(block.text for block in blocks_of("docs/standbys.md", "python"))
+    code = code.replace("postgresql://stogram@db1,db2/stogram", replicas.url)
+    code = code.replace("postgresql://stogram@db2/stogram", replicas.read_url)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/standbys.md", "exec"), names)
+    user, chat = world.scene.actor, world.scene.chat
+    client = TestClient(names["api"])
+    assert client.post(f"/users/{user}/chats/{chat}/read").json() == {"unread": 0}
+    assert client.cookies["position"].strip('"') != "0/0"
+    with statements(the_standby()) as sent:
+        assert client.get(f"/users/{user}/chats").json() == {"chats": names["chats_of"](user)}
+    sdk.close()
+    assert sent == {"standby": 2}
 
 
 # --- What is seen ---
@@ -511,6 +530,11 @@ def test_nobody_waits_long_for_a_silent_standby(
 def test_reads_go_on_while_the_primary_is_away(
     replicas: Replicas, standby: Any, world: World
 ) -> None:
+    standbys = current_database().standbys
+    sdk.list_chats(world.scene.actor)
+    sdk.mute_chat(world.scene.actor, world.scene.chat)
+    written = time.monotonic()
+    eventually(lambda: standbys._samples[-1][0] > written)
     replicas.primary.kill()
     try:
         end = time.monotonic() + 2.5
@@ -532,6 +556,18 @@ def test_nothing_is_left_after_close(standby: Any, world: World) -> None:
 
 
 # --- Several hosts ---
+
+
+def test_several_hosts_have_defaults_of_their_own() -> None:
+    one, _ = open_database("postgresql://h1/db")
+    two, _ = open_database("postgresql:///db?host=h1,h2")
+    said, _ = open_database("postgresql://h1,h2/db?connect_timeout=7&target_session_attrs=any")
+    names = "connect_timeout", "target_session_attrs"
+    assert [[each.connect_params.get(name) for name in names] for each in (one, two, said)] == [
+        [5, None],
+        [1, "read-write"],
+        [7, "any"],
+    ]
 
 
 def test_of_several_hosts_the_one_that_writes_is_the_primary(replicas: Replicas) -> None:

@@ -308,11 +308,15 @@ class PooledConnections(ABC):
         with self._bookkeeping:
             return len(self._idle())
 
+    # Of a copy: who can open no connection, or is interrupted, notes that without the lock.
+
     def _idle(self) -> dict[Any, float]:
-        return {held: since for held, since in self._books.items() if isinstance(since, float)}
+        held = self._books.copy().items()
+        return {each: since for each, since in held if isinstance(since, float)}
 
     def _lent(self) -> dict[Any, threading.Thread]:
-        return {held: by for held, by in self._books.items() if isinstance(by, threading.Thread)}
+        held = self._books.copy().items()
+        return {each: by for each, by in held if isinstance(by, threading.Thread)}
 
     def _take(self) -> Any:
         found = self._reserve()

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -90,22 +89,23 @@ class Reads(NamedTuple):
 
 
 class _Writes:
-    """The last write of a thread or task, and its position once somebody has asked for it."""
+    """When a thread or task has last written, and the position of that once it is known."""
 
     def __init__(self, of: Standbys, task: Any, around: _Writes | None) -> None:
         self.of = of
         self.task = task and ref(task)
         self._around: ref[_Writes] | None = None
-        self.last: object = None
-        self.asked: object = None
+        self.last = 0.0
+        #: The last write whose position is known.
+        self.known = 0.0
         self.position = 0
         if around is not None:
             self._around = ref(around)
-            self.last, self.asked, self.position = around.last, around.asked, around.position
+            self.last, self.known, self.position = around.last, around.known, around.position
 
     def note(self) -> None:
         """Note a write, for the tasks as well in which this one has begun."""
-        last = object()
+        last = time.monotonic()
         writes: _Writes | None = self
         while writes is not None:
             writes.last = last
@@ -164,7 +164,7 @@ class Standbys:
         self._max_lag = max_lag
         #: When the primary was asked for its position, and the answer; the first is the newest one
         #: that is old enough, or the oldest there is.
-        self._samples: deque[tuple[float, int]] = deque()
+        self._samples: tuple[tuple[float, int], ...] = ()
         #: The position that every standby should have reached by now.
         self._floor = 0
         self._of_thread = _OfThread()
@@ -280,9 +280,13 @@ class Standbys:
         if writes is None or writes.of is not self:
             return 0
         last = writes.last
-        if writes.asked is not last:
-            asked: int = on_connection(self._primary, self._primary.log_position)
-            writes.position, writes.asked = max(writes.position, asked), last
+        if writes.known != last:
+            # What the primary has said since then will do, also while it is away.
+            later = (position for began, position in self._samples if began > last)
+            position = next(later, None)
+            if position is None:
+                position = on_connection(self._primary, self._primary.log_position)
+            writes.position, writes.known = max(writes.position, position), last
         return writes.position
 
     def _begin_to_look(self) -> None:
@@ -336,13 +340,15 @@ class Standbys:
                 position: int = self._primary.log_position()
             return position
 
+        began = time.monotonic()
         try:
-            self._samples.append((time.monotonic(), on_connection(self._primary, ask)))
+            samples = (*self._samples, (began, on_connection(self._primary, ask)))
         except FAILURES:
             return  # While it is away, reads go on.
-        while len(self._samples) > 1 and self._samples[1][0] < time.monotonic() - self._max_lag:
-            self._samples.popleft()
-        self._floor = self._samples[0][1] if self._max_lag else 0
+        while len(samples) > 1 and samples[1][0] < began - self._max_lag:
+            samples = samples[1:]
+        self._samples = samples
+        self._floor = samples[0][1] if self._max_lag else 0
 
     def close(self) -> None:
         self._close.set()
