@@ -8,8 +8,8 @@ SIZES := 10000 100000 1000000
 LARGE := 10000000
 SECONDS := 1
 
-.PHONY: demo test coverage quick test-browser test-prisma test-pgbouncer test-settings test-strict test-sdist check check-package \
-	soak service bench bench-large clean
+.PHONY: demo test coverage quick test-browser test-prisma test-pgbouncer test-settings test-strict test-sdist check \
+	check-package docs soak service bench bench-large clean
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -92,6 +92,16 @@ check: $(VENV)/installed
 	$(VENV)/bin/codespell
 	$(RUN) -m tests.typing
 
+# The site, in docs/_build: no warning, and nothing from elsewhere. What was there goes first, for a
+# warning shows only where a page is made anew.
+docs: $(VENV)/docs
+	rm -rf docs/_build
+	$(RUN) -m sphinx -W --keep-going --quiet docs docs/_build
+
+$(VENV)/docs: $(VENV)/installed
+	$(RUN) -m pip install --quiet --editable '.[dev,docs]'
+	touch $@
+
 # What would be published: it builds, its metadata and its description can be shown, and the wheel
 # holds nothing that does not belong into it.
 check-package: $(VENV)/package
@@ -127,5 +137,5 @@ $(VENV)/benchmarks: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist docs/_build *.egg-info
 	rm -f demo.db* .coverage .coverage.*

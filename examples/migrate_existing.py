@@ -2,8 +2,8 @@
 
     python examples/migrate_existing.py postgresql://user:password@host:5432/stogram_db [username]
 
-Make a backup before: see "On a Stogram server's database" in the README. The server may stay in
-use meanwhile. Run it again: then there is nothing to migrate.
+Make a backup before: see docs/guide.md. The server may stay in use meanwhile. Run it again: then
+there is nothing to migrate.
 """
 
 import sys

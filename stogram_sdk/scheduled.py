@@ -256,8 +256,8 @@ def publish_scheduled(
 def acknowledge_published(message_ids: Iterable[str]) -> int:
     """Say that these messages were taken care of, so that `publish_scheduled` returns them no more.
 
-    There may be up to 10,000. It can be part of a transaction with your own writes: see the README.
-    Returns how many were waiting for it. Raises `InvalidInput`.
+    There may be up to 10,000. It can be part of a transaction with your own writes: see
+    docs/features.md. Returns how many were waiting for it. Raises `InvalidInput`.
 
     >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
     >>> acknowledge_published([sent.id for sent in publish_scheduled(now=tomorrow)])

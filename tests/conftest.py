@@ -88,6 +88,13 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+def migrated_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Where the database of `engine` is."""
+    on_sqlite = f"sqlite:///{tmp_path}/stogram.db"
+    return on_sqlite if engine == "sqlite" else request.getfixturevalue("migrated_postgres")
+
+
+@pytest.fixture
 def ivan(engine: str) -> sdk.User:
     return make_user("ivan")
 

@@ -46,7 +46,10 @@ def pip(*arguments: str | Path, directory: Path) -> None:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the checkout, without what was made or built in it."""
-    made = (*(".*", "__pycache__", "*.py[cod]", "*.db", "*.db-*"), *("build", "dist", "*.egg-info"))
+    made = (
+        *(".*", "__pycache__", "*.py[cod]", "*.db", "*.db-*"),
+        *("build", "_build", "dist", "*.egg-info"),
+    )
     target = tmp_path_factory.mktemp("package") / "source"
     return Path(shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*made)))
 

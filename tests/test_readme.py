@@ -1,4 +1,4 @@
-"""What the READMEs say is so: their code runs, their names exist, and both say the same."""
+"""What the documents say is so: their code runs, their names exist, and both languages agree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,22 +30,39 @@ from tests.test_rights import SERVICE, SERVICE_RIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.ru.md")
+#: The pages of the site, by their paths.
+PAGES = tuple(
+    str(path.relative_to(ROOT))
+    for path in sorted((ROOT / "docs").rglob("*.md"))
+    if "_build" not in path.parts and path.name != "long_description.md"
+)
+REFERENCE = tuple(page for page in PAGES if page.startswith("docs/reference/"))
 DOCUMENTS = (
-    *READMES,
-    *("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
+    *(*READMES, "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"),
+    *("docs/long_description.md", *PAGES),
+)
+#: The first pages of the site show the first lines of a README, which other pages go on from.
+FIRST_PAGES = ("docs/index.md", "docs/ru/index.md")
+#: What there is in both languages.
+PAIRS = (
+    READMES,
     *(
-        "docs/migrations.md",
-        "docs/standbys.md",
-        "docs/strangers.md",
-        "docs/server.md",
-        "docs/testing.md",
-        "docs/versions.md",
-        "docs/long_description.md",
-        "docs/operators.md",
+        (page.replace("/ru/", "/"), page)
+        for page in PAGES
+        if "/ru/" in page and page not in FIRST_PAGES
     ),
 )
+#: Documents whose code begins with nothing.
+BEGINNINGS = (*READMES, *FIRST_PAGES, "docs/tutorial.md", "docs/ru/tutorial.md")
+#: Its code is for PostgreSQL alone.
+STANDBYS = "docs/standbys.md"
+#: Pages that show files, each with its name in the first line; other tests make and run these.
+FILES = {"docs/migrations.md", "docs/testing.md"}
 
 both = pytest.mark.parametrize("readme", READMES)
+in_both = pytest.mark.parametrize("pair", PAIRS, ids=[english for english, _ in PAIRS])
+in_each = pytest.mark.parametrize("documents", [*zip(*PAIRS, strict=True)], ids=["en", "ru"])
+guides = pytest.mark.parametrize("page", ["docs/guide.md", "docs/ru/guide.md"])
 
 
 class Block(NamedTuple):
@@ -76,64 +93,100 @@ def words_in_backticks(document: str) -> list[str]:
 
 
 class Ran(NamedTuple):
-    """What is there when all the code of a README has run, from the first block to the last."""
+    """What is there when all the code of a document has run, from the first block to the last."""
 
     names: dict[str, Any]
     printed: list[str]
 
 
+Run = Callable[[str, str], Ran]
+
+
 @pytest.fixture
-def ran(
-    readme: str,
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Ran]:
-    monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
-    monkeypatch.setenv("DATABASE_URL", database_url)
+def run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Runs the code of a document on the database of a URL; it prints the output that is shown."""
     # FastAPI looks names of annotations up in the module of a function.
-    module = types.ModuleType("readme")
-    monkeypatch.setitem(sys.modules, "readme", module)
-    for number, block in enumerate(blocks_of(readme, "python"), start=1):
-        code = compile(block.text, f"{readme}, block {number} of code", "exec")
-        exec(code, module.__dict__)
-    yield Ran(module.__dict__, capsys.readouterr().out.splitlines())
-    sdk.close()
-
-
-@both
-def test_code_prints_what_it_should(ran: Ran) -> None:
-    content = ran.names["message"].content
-    assert ran.names["message"].hashtags
-    assert ran.printed[0] == f"{ran.names['anna'].display_name}: {content}"
-    assert ran.printed[-1].endswith(": 2")
-
-
-@both
-def test_the_first_example_can_be_run_again(
-    readme: str,
-    sqlite_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    module = types.ModuleType("document")
+    monkeypatch.setitem(sys.modules, "document", module)
     monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
-    monkeypatch.setenv("DATABASE_URL", sqlite_url)
-    printed = []
-    for _ in range(2):
-        exec(blocks_of(readme, "python")[0].text, {})
-        printed.append(capsys.readouterr().out)
+    monkeypatch.chdir(tmp_path)
+
+    def run_code(document: str, url: str) -> Ran:
+        monkeypatch.setenv("DATABASE_URL", url)
+        if document not in BEGINNINGS:
+            exec(code_of(readme_of(document))[0][0], module.__dict__)
+            capsys.readouterr()
+        printed: list[str] = []
+        for number, (code, shown) in enumerate(code_of(document), start=1):
+            code = re.sub(r'"(sqlite|postgresql)://[^"]*"', repr(url), code)
+            exec(compile(code, f"{document}, block {number} of code", "exec"), module.__dict__)
+            output = capsys.readouterr().out
+            assert output == shown or not shown
+            printed += output.splitlines()
+        return Ran(module.__dict__, printed)
+
+    yield run_code
     sdk.close()
-    assert printed[0] == printed[1] != ""
-    assert printed[0].count("\n") == 1
+
+
+def readme_of(page: str) -> str:
+    """The README in the language of a page."""
+    return READMES["/ru/" in page]
+
+
+def code_of(document: str) -> list[tuple[str, str]]:
+    """The blocks of Python that are no files, each with the output that is shown right below it."""
+    block = r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?"
+    found = re.findall(block, text_of(document), re.M | re.S)
+    return [(code, shown) for code, shown in found if not re.match(r"# [\w/]+\.py\n", code)]
+
+
+@pytest.mark.parametrize("document", ["docs/tutorial.md", "docs/ru/tutorial.md"])
+def test_tutorial_runs(document: str, database_url: str, run: Run) -> None:
+    assert run(document, database_url).names["olga"]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in (*BEGINNINGS, STANDBYS) and code_of(page)]
+)
+def test_code_of_a_page_runs(page: str, engine: str, migrated_url: str, run: Run) -> None:
+    assert run(page, migrated_url).names["message"]
+
+
+def test_code_for_standbys_runs(on_postgres: None, migrated_postgres: str, run: Run) -> None:
+    names = run(STANDBYS, migrated_postgres).names
+    assert names["chats_of"](names["anna"].id) == [names["chat"].id]
+
+
+def test_files_are_where_other_tests_look_for_them() -> None:
+    for page in PAGES:
+        code = [text for text, _ in code_of(page)]
+        if len(code) < len(blocks_of(page, "python")):
+            assert page in FILES
+            assert not code, "code that is no file is not run there"
+
+
+@pytest.mark.parametrize("page", FIRST_PAGES)
+def test_first_pages_begin_as_the_readmes(page: str) -> None:
+    assert code_of(page) == code_of(readme_of(page))
+
+
+@both
+def test_first_example_can_be_run_twice(readme: str, database_url: str, run: Run) -> None:
+    first, second = run(readme, database_url), run(readme, database_url)
+    message = second.names["message"]
+    assert message.hashtags
+    shown = f"{second.names['anna'].display_name}: {message.content}"
+    assert first.printed == second.printed == [shown]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", ["FastAPI", "Flask"])
 def test_a_service_can_be_pasted(framework: str, database_url: str, tmp_path: Path) -> None:
-    """Into a file, as it stands; that of the other README is the same."""
-    (code,) = [
-        block.text for block in blocks_of("README.md", "python") if f" = {framework}(" in block.text
-    ]
+    """Into a file, as it stands; that of the other language is the same."""
+    ((code, _),) = code_of(f"docs/{framework.lower()}.md")
     (tmp_path / "service.py").write_text(code, "utf-8")
     migrate_here(database_url)
     sdk.connect(database_url)
@@ -160,7 +213,7 @@ def test_a_service_can_be_pasted(framework: str, database_url: str, tmp_path: Pa
 @pytest.mark.slow
 def test_commands_on_a_server_database(databases: Databases, name: str, tmp_path: Path) -> None:
     """The blocks of shell commands, as they stand but for the URL."""
-    forward, back, _ = (block.text for block in blocks_of("README.md", "sh"))
+    forward, back, _ = (block.text for block in blocks_of("docs/guide.md", "sh"))
     (tmp_path / "migrations").symlink_to(ROOT / "migrations")
     databases.filled(name)
     server = databases.server
@@ -182,13 +235,21 @@ def test_commands_on_a_server_database(databases: Databases, name: str, tmp_path
     assert left == [(None,)]
 
 
-def test_commands_are_the_same_in_both() -> None:
+@in_both
+def test_commands_are_the_same_in_both(pair: tuple[str, str]) -> None:
     """But for what is written for people: so one run shows that both are right."""
-    english, russian = (
-        [re.sub(r"(?:^|\s+)#.*", "", block.text, flags=re.M) for block in blocks_of(readme, "sh")]
-        for readme in READMES
-    )
+    english, russian = map(commands_of, pair)
     assert english == russian
+
+
+def test_commands_of_the_readme_are_some_of_those_that_run() -> None:
+    assert set(commands_of("README.md")) <= set(commands_of("docs/guide.md"))
+
+
+def commands_of(document: str) -> list[str]:
+    """The lines of its blocks of shell commands, without comments."""
+    text = "".join(block.text for block in blocks_of(document, "sh"))
+    return [line for line in re.sub(r"(?:^|\s+)#.*", "", text, flags=re.M).splitlines() if line]
 
 
 def shell(script: str, directory: Path, server: PostgresServer) -> subprocess.CompletedProcess[str]:
@@ -206,17 +267,17 @@ def shell(script: str, directory: Path, server: PostgresServer) -> subprocess.Co
 # --- The names exist, and none is missing. ---
 
 
-@both
-def test_every_public_name_is_there(readme: str) -> None:
-    words = set(re.findall(r"\w+", " ".join(words_in_backticks(readme))))
-    words |= set(re.findall(r"\w+", "".join(block.text for block in blocks_of(readme))))
-    assert set(sdk.__all__) <= words
+@in_each
+def test_every_public_name_is_there(documents: tuple[str, ...]) -> None:
+    text = " ".join(word for document in documents for word in words_in_backticks(document))
+    text += " ".join(block.text for document in documents for block in blocks_of(document))
+    assert set(sdk.__all__) <= set(re.findall(r"\w+", text))
 
 
-@both
-def test_functions_are_named_with_their_arguments(readme: str) -> None:
+@in_each
+def test_functions_are_named_with_their_arguments(documents: tuple[str, ...]) -> None:
     named = set()
-    for word in words_in_backticks(readme):
+    for word in (word for document in documents for word in words_in_backticks(document)):
         call = re.fullmatch(r"(\w+)\((.*)\)", word)
         function = getattr(sdk, call[1], None) if call else None
         if call and inspect.isfunction(function) and (call[2] or call[1] not in named):
@@ -227,6 +288,16 @@ def test_functions_are_named_with_their_arguments(readme: str) -> None:
                 named.add(call[1])
     functions = {name for name in sdk.__all__ if inspect.isfunction(getattr(sdk, name))}
     assert functions - named == {"retrying"}
+
+
+def test_reference_has_the_module_of_every_public_name() -> None:
+    """Of a module it shows all that is public."""
+    shown = set(re.findall(r":: (stogram_sdk[.\w]*)", "".join(map(text_of, REFERENCE))))
+    homes = {
+        name: getattr(getattr(sdk, name), "__module__", f"stogram_sdk.{name}")
+        for name in sdk.__all__
+    }
+    assert {name: home for name, home in homes.items() if home not in shown} == {}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -260,24 +331,23 @@ def places(document: Path) -> list[str]:
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
-@both
-def test_rights_are_those_that_are_tested(readme: str) -> None:
-    for block in (*blocks_of(readme, "sql"), *blocks_of(readme, "prisma")):
-        unindented = re.sub(r"^ {3}", "", text_of("docs/migrations.md"), flags=re.M)
-        assert block.text in text_of("docs/migrations.md") or block.text in unindented
-    tested = SERVICE_RIGHTS.replace(SERVICE, "stogram_service").strip()
-    assert tested in text_of(readme)
+@guides
+def test_rights_are_those_that_are_tested(page: str) -> None:
+    (block,) = blocks_of(page, "sql")
+    assert block.text in text_of("docs/migrations.md")
+    assert block.text == SERVICE_RIGHTS.replace(SERVICE, "stogram_service").strip() + "\n"
 
 
-@both
-def test_every_example_is_linked(readme: str) -> None:
+@in_each
+def test_every_example_is_linked(documents: tuple[str, ...]) -> None:
+    text = "".join(map(text_of, documents))
     for example in (ROOT / "examples").glob("[!_]*.py"):
-        assert f"(examples/{example.name})" in text_of(readme)
+        assert f"examples/{example.name})" in text
 
 
-@both
-def test_every_command_of_the_guide_is_translated(readme: str) -> None:
-    words = words_in_backticks(readme)
+@guides
+def test_every_command_of_the_guide_is_translated(page: str) -> None:
+    words = words_in_backticks(page)
     assert [command for command in COMMANDS if command not in words] == []
 
 
@@ -308,14 +378,16 @@ def shape_of(document: str) -> list[tuple[str, object]]:
     return shape
 
 
-def test_both_have_the_same_parts() -> None:
-    english, russian = (shape_of(readme) for readme in READMES)
+@in_both
+def test_both_have_the_same_parts(pair: tuple[str, str]) -> None:
+    english, russian = map(shape_of, pair)
     assert english == russian
 
 
-def test_tables_name_the_same_things() -> None:
+@in_both
+def test_tables_name_the_same_things(pair: tuple[str, str]) -> None:
     """What stands in backticks is the same in both."""
-    english, russian = (sorted(set(words_in_backticks(readme))) for readme in READMES)
+    english, russian = (sorted(set(words_in_backticks(document))) for document in pair)
     assert english == russian
 
 

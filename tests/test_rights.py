@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 _RUN = uuid.uuid4().hex[:8]
 OWNER, READER, SERVICE = f"owner_{_RUN}", f"reader_{_RUN}", f"service_{_RUN}"
 
-#: What the README tells an operator to grant to the role of a service.
+#: What docs/guide.md tells an operator to grant to the role of a service.
 SERVICE_RIGHTS = f"""
 GRANT USAGE ON SCHEMA public TO {SERVICE};
 GRANT SELECT, INSERT, UPDATE ON "Message" TO {SERVICE};
@@ -114,7 +114,7 @@ def test_who_may_only_read_can_check_and_try(databases: Databases, name: str) ->
 
 @pytest.fixture
 def as_service(databases: Databases, name: str) -> Iterator[None]:
-    """Connected to a migrated database as a role with what the README names, and no more."""
+    """Connected to a migrated database as a role with what docs/guide.md names, and no more."""
     migrate_here(url_as(databases, name, OWNER))
     databases.strictly(name, SERVICE_RIGHTS)
     sdk.connect(url_as(databases, name, SERVICE))
