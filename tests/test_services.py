@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -15,7 +18,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.support.services import FASTAPI, FLASK, running, serving
+import stogram_sdk as sdk
+from tests.support.services import FASTAPI, FLASK, ROOT, running, serving
 from tests.support.states import migrate_here
 
 #: Services in processes of their own.
@@ -170,6 +174,27 @@ def test_errors_are_answers(service: Service, anna: Person) -> None:
     for body in bodies:
         assert service.ask("POST", "/tokens", json=body).status_code in (400, 422)
     assert service.ask("GET", "/users/nobody", anna.token).status_code == 404
+    endless = service.ask("GET", "/chats", anna.token, params={"limit": "9" * 5_000})
+    assert endless.status_code in (400, 422)
+
+
+def test_an_account_whose_password_another_server_has_hashed(service: Service) -> None:
+    migrated = new_person(service, "migrated")
+    sdk.connect(service.database_url)
+    sdk.set_password_hash(migrated.id, password_hash="$2b$10$N9qo8uLOickgx2ZMRZoMye")
+    sdk.close()
+    account = {"username": migrated.username, "password": "pass migrated"}
+    assert service.ask("POST", "/tokens", json=account).status_code == 401
+
+
+def test_an_empty_key_signs_nothing() -> None:
+    """Whoever leaves the variable empty would let everybody make tokens."""
+    code = "import _service; print(bool(_service._KEY))"
+    environment = os.environ | {"STOGRAM_SECRET_KEY": "", "PYTHONPATH": f"{ROOT}/examples:{ROOT}"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "True\n"
 
 
 @only(["fastapi"])
