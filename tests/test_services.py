@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 import stogram_sdk as sdk
@@ -178,6 +178,17 @@ def test_errors_are_answers(service: Service, anna: Person) -> None:
     assert endless.status_code in (400, 422)
 
 
+def test_what_was_given_is_not_repeated(service: Service) -> None:
+    """It may be a password; and what is no text cannot be repeated at all."""
+    for username in (b"x", b"\\ud800"):
+        body = b'{"username": "%s", "password": "SECRET"}' % username
+        said = service.client.post(
+            "/users", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert said.status_code in (400, 422)
+        assert "email" in said.text and "SECRET" not in said.text
+
+
 def test_an_account_whose_password_another_server_has_hashed(service: Service) -> None:
     migrated = new_person(service, "migrated")
     sdk.connect(service.database_url)
@@ -310,9 +321,12 @@ def test_a_websocket_tells_of_new_messages(service: Service, anna: Person, ivan:
     chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
     address = str(service.client.base_url).replace("http", "ws")
     with (
-        connect(f"{address}/ws?token={ivan.token}") as ivans,
-        connect(f"{address}/ws?token={anna.token}") as annas,
+        connect(f"{address}/ws") as ivans,
+        connect(f"{address}/ws") as annas,
     ):
+        for socket, person in ((ivans, ivan), (annas, anna)):
+            socket.send(person.token)
+            assert json.loads(socket.recv(timeout=10)) == {"user_id": person.id}
         later = {"content": "later", "scheduled_for": soon()}
         service.do("POST", f"/chats/{chat}/messages", anna.token, 201, **later)
         sent = service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="now")
@@ -320,6 +334,9 @@ def test_a_websocket_tells_of_new_messages(service: Service, anna: Person, ivan:
         assert json.loads(ivans.recv(timeout=10))["content"] == "later"
         with pytest.raises(TimeoutError):
             annas.recv(timeout=0)
-    with pytest.raises(InvalidStatus), connect(f"{address}/ws?token=forged"):
-        pass
+    with connect(f"{address}/ws") as stranger, pytest.raises(ConnectionClosedError):
+        stranger.send("forged")
+        stranger.recv(timeout=10)
+    with connect(f"{address}/ws"):
+        pass  # who says nothing is told nothing
     service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="nobody listens")
