@@ -28,7 +28,7 @@ STATUS: dict[type[StogramError], int] = {
 }
 
 #: Signs the tokens. Without one in the environment they are good until the service stops.
-_KEY = os.environ.get("STOGRAM_SECRET_KEY", secrets.token_hex()).encode()
+_KEY = (os.environ.get("STOGRAM_SECRET_KEY") or secrets.token_hex()).encode()
 _TOKEN_LIFETIME = 86_400
 
 
@@ -43,8 +43,13 @@ def hash_password(password: str) -> str:
 
 
 def is_password(password: str, stored: str) -> bool:
+    """Whether it is the one; no password fits what another service has hashed in its own way."""
     salt, _, expected = stored.partition(":")
-    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt)).hex(), expected)
+    try:
+        salted = bytes.fromhex(salt)
+    except ValueError:
+        return False
+    return hmac.compare_digest(_scrypt(password, salted).hex(), expected)
 
 
 def _scrypt(password: str, salt: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 Run it with `stogram migrate`, then `uvicorn --app-dir examples fastapi_service:app`. It needs
 `pip install fastapi 'uvicorn[standard]' 'stogram-sdk[pydantic]'`, and reads `DATABASE_URL`. What it
-can do is then at /docs; `/ws?token=...` is a websocket that tells of new messages.
+can do is then at /docs; `/ws` is a websocket that tells of new messages.
 
 Several `--workers` need one `STOGRAM_SECRET_KEY`, for the tokens.
 """
@@ -24,8 +24,9 @@ from fastapi import (
     Request,
     Response,
     WebSocket,
-    WebSocketException,
+    WebSocketDisconnect,
 )
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel
@@ -84,6 +85,13 @@ async def explain(request: Request, error: StogramError) -> JSONResponse:
     if status == 500:
         log.error("A call failed", exc_info=error)
     return JSONResponse({"error": str(error), "field": error.field}, status)
+
+
+@app.exception_handler(RequestValidationError)
+async def explain_request(request: Request, error: RequestValidationError) -> JSONResponse:
+    """What is wrong, without what was given: that may be a password, or no text at all."""
+    wrong = [{name: each[name] for name in ("type", "loc", "msg")} for each in error.errors()]
+    return JSONResponse({"detail": wrong}, 422)
 
 
 async def current_user(
@@ -565,12 +573,16 @@ waiting: defaultdict[str, set[asyncio.Queue[Any]]] = defaultdict(set)
 
 
 @app.websocket("/ws")
-async def tell_of_new_messages(socket: WebSocket, token: str) -> None:
-    user_id = user_of(token)
-    if user_id is None:
-        raise WebSocketException(1008)
+async def tell_of_new_messages(socket: WebSocket) -> None:
+    """The client's first text is its token: in the address, it would be in the logs of servers."""
     await socket.accept()
+    user_id = user_of(await anext(socket.iter_text(), ""))
+    if user_id is None:
+        with suppress(WebSocketDisconnect):  # it may have gone without a word
+            await socket.close(1008)
+        return
     queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=100)
+    queue.put_nowait({"user_id": user_id})
 
     async def send() -> None:
         while True:

@@ -65,7 +65,7 @@ def required(*names: str) -> list[Any]:
 def page() -> dict[str, Any]:
     """Which page of a list is asked for; the SDK says what is wrong with it."""
     limit = request.args.get("limit", "50")
-    number = int(limit) if limit.isdecimal() else limit
+    number = int(limit) if limit.isdecimal() and len(limit) < 5 else limit
     return {"limit": number, "cursor": request.args.get("cursor")}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from peewee import SQL, Case, Query, Tuple, fn
 
 from stogram_sdk.database import current_time
-from stogram_sdk.errors import NotAllowed, NotFound
+from stogram_sdk.errors import Blocked, NotAllowed, NotFound
 from stogram_sdk.membership import require_member, require_writer
 from stogram_sdk.messages import place_to_write_in
 from stogram_sdk.models import (
@@ -37,7 +37,7 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
 from stogram_sdk.statements import P, after_locking, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit
-from stogram_sdk.visibility import is_member
+from stogram_sdk.visibility import is_blocked_in_private, is_member, place_in
 
 #: So long a call rings: after that, nobody is expected to answer.
 RINGING = timedelta(seconds=60)
@@ -95,9 +95,17 @@ def _has_joined() -> Any:
 
 @statement
 def _answer_call() -> Query:
+    place = place_in(Call.chat, P.user_id).where(
+        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user)
+    )
     return (
         Call.update({Call.status: _ACTIVE})
-        .where(_is_theirs(), Call.status.in_(_LIVE), Call.initiator != P.user_id)
+        .where(
+            Call.id == P.call_id,
+            Call.status.in_(_LIVE),
+            Call.initiator != P.user_id,
+            fn.EXISTS(place),
+        )
         .returning(*call_columns())
     )
 
@@ -208,7 +216,7 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     Returns the row as `start_call` does, and whether the user has joined by this call: of two
     devices of one user, one has, and the other stops to ring. Raises `NotFound` for a call of a
     chat the user is not in, `NotAllowed` for one's own call and for one that is over,
-    `InvalidInput`.
+    `Blocked` in a PRIVATE chat, `InvalidInput`.
 
     >>> call, _ = start_call(anna.id, chat.id, CallType.VIDEO)
     >>> call, joined = answer_call(boris.id, call.id)
@@ -224,6 +232,8 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     call = _require_call(**values)
     if call.initiator_id == user_id:
         raise NotAllowed("nobody answers a call of their own", entity="call", id=call_id)
+    if call.status in _LIVE and require_member(user_id, call.chat_id).is_blocked:
+        raise Blocked("one of the two has blocked the other", entity="call", id=call_id)
     raise NotAllowed("the call is over", entity="call", id=call_id)
 
 

@@ -121,6 +121,16 @@ def test_only_who_may_write_calls(ivan: sdk.User, olga: sdk.User) -> None:
     assert sdk.Call.select().count() == 0
 
 
+def test_who_is_blocked_does_not_answer(ivan: sdk.User, olga: sdk.User) -> None:
+    private, _ = sdk.open_private_chat(ivan.id, olga.id)
+    call, _ = sdk.start_call(olga.id, private.id, A)
+    sdk.block_user(olga.id, ivan.id)
+    with pytest.raises(sdk.Blocked):
+        sdk.answer_call(ivan.id, call.id)
+    assert state(call) == C.CALLING
+    assert sdk.decline_call(ivan.id, call.id)[1]
+
+
 def test_calls_are_listed_for_those_who_are_in_their_chats(
     ivan: sdk.User, olga: sdk.User, chat: sdk.Chat
 ) -> None:

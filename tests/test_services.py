@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,10 +15,11 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from tests.support.services import FASTAPI, FLASK, running, serving
+import stogram_sdk as sdk
+from tests.support.services import FASTAPI, FLASK, ROOT, running, serving
 from tests.support.states import migrate_here
 
 #: Services in processes of their own.
@@ -170,6 +174,38 @@ def test_errors_are_answers(service: Service, anna: Person) -> None:
     for body in bodies:
         assert service.ask("POST", "/tokens", json=body).status_code in (400, 422)
     assert service.ask("GET", "/users/nobody", anna.token).status_code == 404
+    endless = service.ask("GET", "/chats", anna.token, params={"limit": "9" * 5_000})
+    assert endless.status_code in (400, 422)
+
+
+def test_what_was_given_is_not_repeated(service: Service) -> None:
+    """It may be a password; and what is no text cannot be repeated at all."""
+    for username in (b"x", b"\\ud800"):
+        body = b'{"username": "%s", "password": "SECRET"}' % username
+        said = service.client.post(
+            "/users", content=body, headers={"Content-Type": "application/json"}
+        )
+        assert said.status_code in (400, 422)
+        assert "email" in said.text and "SECRET" not in said.text
+
+
+def test_an_account_whose_password_another_server_has_hashed(service: Service) -> None:
+    migrated = new_person(service, "migrated")
+    sdk.connect(service.database_url)
+    sdk.set_password_hash(migrated.id, password_hash="$2b$10$N9qo8uLOickgx2ZMRZoMye")
+    sdk.close()
+    account = {"username": migrated.username, "password": "pass migrated"}
+    assert service.ask("POST", "/tokens", json=account).status_code == 401
+
+
+def test_an_empty_key_signs_nothing() -> None:
+    """Whoever leaves the variable empty would let everybody make tokens."""
+    code = "import _service; print(bool(_service._KEY))"
+    environment = os.environ | {"STOGRAM_SECRET_KEY": "", "PYTHONPATH": f"{ROOT}/examples:{ROOT}"}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "True\n"
 
 
 @only(["fastapi"])
@@ -285,9 +321,12 @@ def test_a_websocket_tells_of_new_messages(service: Service, anna: Person, ivan:
     chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
     address = str(service.client.base_url).replace("http", "ws")
     with (
-        connect(f"{address}/ws?token={ivan.token}") as ivans,
-        connect(f"{address}/ws?token={anna.token}") as annas,
+        connect(f"{address}/ws") as ivans,
+        connect(f"{address}/ws") as annas,
     ):
+        for socket, person in ((ivans, ivan), (annas, anna)):
+            socket.send(person.token)
+            assert json.loads(socket.recv(timeout=10)) == {"user_id": person.id}
         later = {"content": "later", "scheduled_for": soon()}
         service.do("POST", f"/chats/{chat}/messages", anna.token, 201, **later)
         sent = service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="now")
@@ -295,6 +334,9 @@ def test_a_websocket_tells_of_new_messages(service: Service, anna: Person, ivan:
         assert json.loads(ivans.recv(timeout=10))["content"] == "later"
         with pytest.raises(TimeoutError):
             annas.recv(timeout=0)
-    with pytest.raises(InvalidStatus), connect(f"{address}/ws?token=forged"):
-        pass
+    with connect(f"{address}/ws") as stranger, pytest.raises(ConnectionClosedError):
+        stranger.send("forged")
+        stranger.recv(timeout=10)
+    with connect(f"{address}/ws"):
+        pass  # who says nothing is told nothing
     service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="nobody listens")

@@ -41,6 +41,14 @@ def test_a_search_by_id(client: FlaskClient, cast: Cast) -> None:
     assert "Release team" in text_of(client, "/chatmember/?search=maria")
 
 
+def test_endless_words_are_refused_at_once(client: FlaskClient) -> None:
+    for path in ("/", "/message/"):
+        words = {"words": "ß" * 20_000, "search": "ß" * 20_000}
+        refused = client.get(path, query_string=words)
+        assert refused.status_code == 400
+        assert "0 to 1024 characters" in refused.text
+
+
 @pytest.mark.parametrize(
     ("query", "found", "hidden"),
     [

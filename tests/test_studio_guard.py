@@ -44,6 +44,13 @@ def test_the_token_leaves_the_address_at_once(cast: Cast) -> None:
     assert TOKEN not in client.get("/chat/").text
 
 
+def test_the_token_leaves_the_address_of_whoever_is_in_already(client: FlaskClient) -> None:
+    """Flask-Admin would write it into the links of the page."""
+    response = client.get(f"/chat/?token={TOKEN}&search=x")
+    assert (response.status_code, response.headers["Location"]) == (302, "/chat/")
+    assert TOKEN not in response.text
+
+
 def test_a_cookie_of_another_run_opens_nothing(cast: Cast) -> None:
     """Each run has a key of its own: what is signed with another is nothing."""
     ours, theirs = reader(), make_app(token=TOKEN).test_client()

@@ -78,10 +78,11 @@ def put_guard(app: Flask, *, token: str, host: str, write: bool) -> None:
             abort(400, "This address is not one that the studio answers to.")
         if request.method not in ("GET", "HEAD") and not (write and _is_from_here()):
             abort(403, "Nothing can be changed here: start it with --write, and use its own forms.")
+        given = request.args.get("token")
         if session.get("is_in"):
-            return None
-        given = request.args.get("token", "")
-        if request.method != "GET" or not hmac.compare_digest(given.encode(), token.encode()):
+            return None if given is None else redirect(request.path)
+        is_right = hmac.compare_digest((given or "").encode(), token.encode())
+        if request.method != "GET" or not is_right:
             abort(403, "Open the address that `stogram studio` has printed: it holds a token.")
         session["is_in"] = True
         return redirect(request.path)

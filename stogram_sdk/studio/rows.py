@@ -27,6 +27,7 @@ from stogram_sdk.statements import dialect
 from stogram_sdk.studio.tables import LABELS, Table
 from stogram_sdk.unread import read_place, unread_after
 from stogram_sdk.users import lower_ascii
+from stogram_sdk.validation import MAX_SHORT_TEXT_LENGTH, valid_text
 
 #: So many rows are tried, and so far a reader can turn the pages.
 MOST = 10_000
@@ -151,7 +152,11 @@ def _found(table: Table, wanted: Wanted) -> Any:
 
 
 def contains(column: Any, words: str) -> Any:
-    """Whether the text in the column has these words, in any case."""
+    """Whether the text in the column has these words, in any case.
+
+    Raises `InvalidInput` for more words than a pattern finds in time.
+    """
+    valid_text(words, "words", minimum=0, maximum=MAX_SHORT_TEXT_LENGTH)
     pattern, plain = Value(any_case_pattern(words)), Value(plain_part(words))
     text = fn.COALESCE(column, "")
     matches = dialect().matches(text, pattern, plain)
