@@ -101,8 +101,12 @@ def _remove_member() -> Any:
 
 @statement
 def _leave_chat() -> Any:
+    other = ChatMember.alias()
+    others = other.select(other.id).where(other.chat == P.chat_id, other.user != P.user_id)
     delete = ChatMember.delete().where(
-        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, ~is_private()
+        ChatMember.user == P.user_id,
+        ChatMember.chat == P.chat_id,
+        ~(is_private() & fn.EXISTS(others)),
     )
     return after_locking(
         delete.returning(*ChatMember._meta.sorted_fields, owner_of_chat()),
@@ -221,11 +225,11 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
 
 @operation
 def leave_chat(user_id: str, chat_id: str) -> bool:
-    """Leave a group or channel, which the user then no longer sees.
+    """Leave a group or channel, or a PRIVATE chat that nobody else is in: the user sees it no more.
 
     When the owner leaves, the admin who joined first becomes owner, or else the member who joined
     first; also if the account of the owner is gone. Returns whether the user was in the chat.
-    Raises `NotAllowed` for a PRIVATE chat, `InvalidInput`.
+    Raises `NotAllowed` for a PRIVATE chat with the other in it, `InvalidInput`.
 
     >>> leave_chat(boris.id, chat.id)
     True
