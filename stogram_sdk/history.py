@@ -195,16 +195,17 @@ def list_messages(
 def _page_around(ids: dict[str, str], message_id: str, limit: int) -> Page[Message]:
     half = limit // 2
     rows = _messages_around.all(
-        message_id=message_id, newer=half + 1, older=limit - half + 1, **ids
+        message_id=message_id, newer=max(half, 1) + 1, older=limit - half + 1, **ids
     )
     newer = [read_message(row) for row in rows if row[-1]]
     older = [read_message(row) for row in rows if not row[-1]]
     # A page of one shows a newer message where there is no other.
-    nearest = newer[-half:] if half else newer if not older else []
+    shown = half or int(not older)
+    nearest = newer[-shown:] if shown else []
     return _page(
         nearest + older[: limit - half],
         has_older=len(older) > limit - half,
-        has_newer=len(newer) > half,
+        has_newer=len(newer) > shown,
     )
 
 
