@@ -36,7 +36,7 @@ from stogram_sdk.ordering import chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
 from stogram_sdk.statements import P, after_locking, statement
-from stogram_sdk.validation import valid_enum, valid_id, valid_limit
+from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member
 
 #: So long a call rings: after that, nobody is expected to answer.
@@ -186,7 +186,7 @@ def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     >>> str(call.status), started
     ('CALLING', True)
     """
-    place = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
+    place = valid_named_ids(user_id=user_id, chat_id=chat_id)
     kind = valid_enum(CallType, type, "type").value
     with atomic():
         while True:
@@ -215,7 +215,7 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), joined
     ('ACTIVE', True)
     """
-    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    values = valid_named_ids(user_id=user_id, call_id=call_id)
     with atomic():
         row = _answer_call.first(**values)
         if row is not None:
@@ -240,7 +240,7 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), declined
     ('DECLINED', True)
     """
-    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    values = valid_named_ids(user_id=user_id, call_id=call_id)
     row = _decline_call.first(now=current_time(), **values)
     if row is not None:
         return read_call(*row), True
@@ -263,7 +263,7 @@ def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), ended
     ('MISSED', True)
     """
-    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    values = valid_named_ids(user_id=user_id, call_id=call_id)
     now = current_time()
     with atomic():
         row = _end_call.first(now=now, **values)

@@ -14,7 +14,7 @@ from stogram_sdk.ordering import place_of
 from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
 from stogram_sdk.statements import P, statement
-from stogram_sdk.validation import valid_id, valid_limit
+from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_sent, is_visible
 
 
@@ -129,7 +129,7 @@ def get_message(user_id: str, chat_id: str, message_id: str) -> Message:
     >>> get_message(boris.id, chat.id, message.id).sender.display_name
     'Anna'
     """
-    ids = _ids(user_id, chat_id, message_id)
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     row = _get_message.first(**ids)
     if row is None:
         require_member(user_id, chat_id)
@@ -233,7 +233,7 @@ def list_replies(
     >>> [found.content for found in list_replies(anna.id, chat.id, message.id)]
     ['Thanks!']
     """
-    ids = _ids(user_id, chat_id, message_id)
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     valid_limit(limit)
     before, before_id = read_cursor(cursor, "replies")
     rows = _list_replies.all(before=before, before_id=before_id, limit=limit + 1, **ids)
@@ -248,11 +248,3 @@ def page_of(rows: list[Any], limit: int, name: str) -> Page[Message]:
     """The page of a list whose statement was made by `a_page`."""
     messages = [read_message(row) for row in rows]
     return make_page(messages, limit, name, lambda row: (row.created_at, row.id))
-
-
-def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }

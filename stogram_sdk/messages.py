@@ -25,6 +25,7 @@ from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     valid_flag,
     valid_id,
+    valid_named_ids,
     valid_text,
     valid_time,
 )
@@ -399,7 +400,7 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
     >>> edit_message(anna.id, chat.id, message.id, "Tomorrow, @maria").mentions
     ['maria']
     """
-    values = _ids(user_id, chat_id, message_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
     while True:
         row = _edit_message.first(
@@ -440,7 +441,7 @@ def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
     >>> delete_message(anna.id, chat.id, message.id)
     True
     """
-    values = _ids(user_id, chat_id, message_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     if _delete_message.run(now=current_time(), no_tags=Tags(), **values):
         return True
     return _why_not_deleted(**values)
@@ -459,14 +460,6 @@ def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
     if message.sender_id != user_id and not keeps:
         raise NotFound("message", message_id)
     return False
-
-
-def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }
 
 
 def _look_at(user_id: str, chat_id: str, message_id: str) -> tuple[ChatMember, Chat, Message]:

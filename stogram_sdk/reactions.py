@@ -21,7 +21,7 @@ from stogram_sdk.rows import (
     read_reactions,
 )
 from stogram_sdk.statements import P, dialect, statement
-from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_text
+from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids, valid_text
 from stogram_sdk.visibility import is_blocked_in_private, is_member, is_visible, place_in
 
 #: An emoji is a sequence: a flag has 7 characters, a family with colors of skin 11.
@@ -220,7 +220,7 @@ def list_message_reactions(
     >>> list_message_reactions(anna.id, chat.id, message.id)
     <Page of 0>
     """
-    values = _ids(user_id, chat_id, message_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     if emoji is not None:
         values["emoji"] = _valid_emoji(emoji)
     valid_limit(limit)
@@ -240,13 +240,8 @@ def _valid_emoji(emoji: object) -> str:
     return valid_text(emoji, "emoji", maximum=_LONGEST_EMOJI)
 
 
-def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }
-
-
 def _values(user_id: str, chat_id: str, message_id: str, emoji: str) -> dict[str, str]:
-    return {**_ids(user_id, chat_id, message_id), "emoji": _valid_emoji(emoji)}
+    return {
+        **valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id),
+        "emoji": _valid_emoji(emoji),
+    }
