@@ -7,7 +7,7 @@ from typing import Any
 from peewee import SQL, Query, Select, Tuple, fn
 
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.membership import require_member
+from stogram_sdk.membership import require_member, require_visible
 from stogram_sdk.models import Chat, Message
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of
@@ -15,7 +15,7 @@ from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
 from stogram_sdk.statements import P, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
-from stogram_sdk.visibility import is_member, is_sent, is_visible
+from stogram_sdk.visibility import is_member, is_sent, is_visible, visible_message
 
 
 def shown_messages(*columns: Any, chat: Any = Message.chat) -> Any:
@@ -102,21 +102,8 @@ def _place_is_there() -> Query:
 def _list_replies() -> Any:
     # COALESCE, so that a database looks them up by the message, and not among all of the chat.
     in_chat = shown_messages(chat=fn.COALESCE(Message.chat, ""))
-    return a_page(in_chat.where(Message.reply_to == P.message_id, fn.EXISTS(_answered())))
-
-
-def _answered() -> Any:
-    """The message that is answered, if it can be seen."""
-    answered = Message.alias()
-    return answered.select(answered.id).where(
-        answered.chat == P.chat_id, answered.id == P.message_id, is_visible(answered)
-    )
-
-
-@statement
-def _is_there() -> Query:
-    found: Query = _answered()
-    return found
+    answered = visible_message(P.chat_id, P.message_id)
+    return a_page(in_chat.where(Message.reply_to == P.message_id, fn.EXISTS(answered)))
 
 
 @operation(reads=True)
@@ -239,8 +226,7 @@ def list_replies(
     rows = _list_replies.all(before=before, before_id=before_id, limit=limit + 1, **ids)
     if not rows:
         require_member(user_id, chat_id)
-        if _is_there.first(chat_id=chat_id, message_id=message_id) is None:
-            raise NotFound("message", message_id)
+        require_visible(chat_id, message_id)
     return page_of(rows, limit, "replies")
 
 

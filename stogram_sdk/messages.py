@@ -14,7 +14,7 @@ from stogram_sdk.content import FILE, content_columns, tag_columns
 from stogram_sdk.database import current_database, current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import Tags
-from stogram_sdk.membership import CHAT_KEEPERS, require_writer
+from stogram_sdk.membership import CHAT_KEEPERS, require_visible, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, MessageType, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
@@ -29,7 +29,13 @@ from stogram_sdk.validation import (
     valid_text,
     valid_time,
 )
-from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is_visible, place_in
+from stogram_sdk.visibility import (
+    is_blocked_in_private,
+    is_member,
+    is_sent,
+    place_in,
+    visible_message,
+)
 
 
 def place_to_write_in(chat: Any, user: Any) -> Any:
@@ -88,8 +94,9 @@ def _newest_of(sent: Any) -> Any:
 
 def _place_to_answer_in() -> Any:
     """The sender's membership, if they may write there and answer what they answer."""
+    answered = visible_message(P.chat_id, P.reply_to_id)
     return place_to_write_in(P.chat_id, P.sender_id).where(
-        (fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(_answered())
+        (fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(answered)
     )
 
 
@@ -113,14 +120,6 @@ def _insert_message(place: Any) -> Any:
     new = place.select(*columns.values())
     return Message.insert_from(new, list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
-    )
-
-
-def _answered() -> Any:
-    """The message that is answered, if it can be."""
-    reply = Message.alias()
-    return reply.select(reply.id).where(
-        reply.chat == P.chat_id, reply.id == P.reply_to_id, is_visible(reply)
     )
 
 
@@ -181,12 +180,6 @@ def _message_of_member() -> Query:
 @statement
 def _id_is_taken() -> Query:
     return Message.select(Message.id).where(Message.id == P.message_id)
-
-
-@statement
-def _can_be_answered() -> Query:
-    found: Query = _answered()
-    return found
 
 
 @statement
@@ -380,10 +373,8 @@ def _why_not_sent(
     require_writer(sender_id, chat_id)
     if message_id is not None and _id_is_taken.first(message_id=message_id) is not None:
         raise AlreadyExists("message", "id", message_id)
-    if reply_to_id is None:
-        return None
-    if _can_be_answered.first(chat_id=chat_id, reply_to_id=reply_to_id) is None:
-        raise NotFound("message", reply_to_id)
+    if reply_to_id is not None:
+        require_visible(chat_id, reply_to_id)
     return None
 
 
