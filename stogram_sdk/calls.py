@@ -71,9 +71,10 @@ def _start_call() -> Query:
 @statement
 def _live_call() -> Query:
     """The call of a chat that goes on; of several that the server has made, the latest."""
+    writer = place_to_write_in(P.chat_id, P.user_id)
     return (
         Call.select(*call_columns())
-        .where(Call.chat == P.chat_id, Call.status.in_(_LIVE), is_member(P.user_id, P.chat_id))
+        .where(Call.chat == P.chat_id, Call.status.in_(_LIVE), fn.EXISTS(writer))
         .order_by(Call.started_at.desc(), Call.id.desc())
         .limit(1)
     )
