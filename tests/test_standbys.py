@@ -548,6 +548,15 @@ def test_reads_go_on_while_the_primary_is_away(
         replicas.primary.start()
 
 
+def test_one_thread_looks_at_the_standbys(standby: Any) -> None:
+    standbys = current_database().standbys
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(standbys._begin_to_look)
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("stogram_sdk looks at standbys") == 1
+
+
 def test_nothing_is_left_after_close(standby: Any, world: World) -> None:
     sdk.list_chats(world.scene.actor)
     sdk.close()
