@@ -14,7 +14,7 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.rows import block_columns, read_block
 from stogram_sdk.statements import P, dialect, statement
-from stogram_sdk.validation import valid_id, valid_ids, valid_limit
+from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids
 
 
 @statement
@@ -129,11 +129,7 @@ def unblock_user(user_id: str, blocked_id: str) -> bool:
     >>> unblock_user(anna.id, boris.id)
     False
     """
-    return bool(
-        _unblock_user.run(
-            user_id=valid_id(user_id, "user_id"), blocked_id=valid_id(blocked_id, "blocked_id")
-        )
-    )
+    return bool(_unblock_user.run(**valid_named_ids(user_id=user_id, blocked_id=blocked_id)))
 
 
 @operation
@@ -156,9 +152,7 @@ def is_blocked_either(user_id: str, other_id: str) -> bool:
     >>> is_blocked_either(anna.id, boris.id)
     False
     """
-    block = _is_blocked_either.first(
-        user_id=valid_id(user_id, "user_id"), other_id=valid_id(other_id, "other_id")
-    )
+    block = _is_blocked_either.first(**valid_named_ids(user_id=user_id, other_id=other_id))
     return block is not None
 
 

@@ -36,7 +36,7 @@ from stogram_sdk.ordering import chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
 from stogram_sdk.statements import P, after_locking, statement
-from stogram_sdk.validation import valid_enum, valid_id, valid_limit
+from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_blocked_in_private, is_member, place_in
 
 #: So long a call rings: after that, nobody is expected to answer.
@@ -71,9 +71,10 @@ def _start_call() -> Query:
 @statement
 def _live_call() -> Query:
     """The call of a chat that goes on; of several that the server has made, the latest."""
+    writer = place_to_write_in(P.chat_id, P.user_id)
     return (
         Call.select(*call_columns())
-        .where(Call.chat == P.chat_id, Call.status.in_(_LIVE), is_member(P.user_id, P.chat_id))
+        .where(Call.chat == P.chat_id, Call.status.in_(_LIVE), fn.EXISTS(writer))
         .order_by(Call.started_at.desc(), Call.id.desc())
         .limit(1)
     )
@@ -194,7 +195,7 @@ def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     >>> str(call.status), started
     ('CALLING', True)
     """
-    place = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
+    place = valid_named_ids(user_id=user_id, chat_id=chat_id)
     kind = valid_enum(CallType, type, "type").value
     with atomic():
         while True:
@@ -223,7 +224,7 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), joined
     ('ACTIVE', True)
     """
-    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    values = valid_named_ids(user_id=user_id, call_id=call_id)
     with atomic():
         row = _answer_call.first(**values)
         if row is not None:
@@ -250,7 +251,7 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), declined
     ('DECLINED', True)
     """
-    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    values = valid_named_ids(user_id=user_id, call_id=call_id)
     row = _decline_call.first(now=current_time(), **values)
     if row is not None:
         return read_call(*row), True
@@ -273,7 +274,7 @@ def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), ended
     ('MISSED', True)
     """
-    values = {"user_id": valid_id(user_id, "user_id"), "call_id": valid_id(call_id, "call_id")}
+    values = valid_named_ids(user_id=user_id, call_id=call_id)
     now = current_time()
     with atomic():
         row = _end_call.first(now=now, **values)

@@ -22,7 +22,7 @@ from stogram_sdk.unread import (
     unread_after,
     unread_count,
 )
-from stogram_sdk.validation import valid_flag, valid_id
+from stogram_sdk.validation import valid_flag, valid_id, valid_named_ids
 from stogram_sdk.visibility import is_sent, is_visible
 
 #: The columns for ON CONFLICT: the natural key, which a shard can check by itself.
@@ -262,7 +262,7 @@ def get_chat_settings(user_id: str, chat_id: str) -> ChatSettings:
     >>> get_chat_settings(boris.id, chat.id).unread_count
     1
     """
-    row = _get_chat_settings.first(**_pair(user_id, chat_id))
+    row = _get_chat_settings.first(**valid_named_ids(user_id=user_id, chat_id=chat_id))
     if row is None:
         raise NotFound("chat", chat_id)
     _, settings, count = row
@@ -342,7 +342,7 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
     >>> mark_read(boris.id, chat.id).unread_count
     0
     """
-    values = _pair(user_id, chat_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id)
     read = _mark_read
     if message_id is not None:
         read = _mark_read_up_to
@@ -396,11 +396,9 @@ def unread_totals(user_id: str) -> UnreadTotals:
 
 
 def _change(change: Statement, user_id: str, chat_id: str, **values: Any) -> ChatSettings:
-    settings = change_settings(change, **_pair(user_id, chat_id), **values)
+    settings = change_settings(
+        change, **valid_named_ids(user_id=user_id, chat_id=chat_id), **values
+    )
     if settings is None:
         raise NotFound("chat", chat_id)
     return settings
-
-
-def _pair(user_id: str, chat_id: str) -> dict[str, str]:
-    return {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}

@@ -19,6 +19,7 @@ from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     valid_id,
     valid_limit,
+    valid_named_ids,
     valid_optional_text,
 )
 
@@ -160,11 +161,7 @@ def remove_contact(user_id: str, contact_id: str) -> bool:
     >>> remove_contact(anna.id, boris.id)
     False
     """
-    return bool(
-        _remove_contact.run(
-            user_id=valid_id(user_id, "user_id"), contact_id=valid_id(contact_id, "contact_id")
-        )
-    )
+    return bool(_remove_contact.run(**valid_named_ids(user_id=user_id, contact_id=contact_id)))
 
 
 @operation(reads=True)

@@ -260,8 +260,9 @@ def position() -> str:
     """How far the database was after the last write of this thread or task, for `session(after=)`.
 
     A short text, to be handed to another request or process, which then sees what was written here,
-    also at a standby. "0/0" where nothing was written, and on SQLite. Raises `Unavailable`;
-    `StogramError` inside a transaction, whose writes nobody sees yet.
+    also at a standby. "0/0" where nothing was written, and on SQLite; without `read_url` it is how
+    far the database is now. Raises `Unavailable`; `StogramError` inside a transaction, whose writes
+    nobody sees yet.
 
     >>> written = position()
     >>> with session(read="standby", after=written):

@@ -23,6 +23,7 @@ from stogram_sdk.validation import (
     Unset,
     valid_id,
     valid_ids,
+    valid_named_ids,
     valid_optional_text,
     valid_text,
 )
@@ -256,11 +257,7 @@ def delete_folder(user_id: str, folder_id: str) -> bool:
     >>> delete_folder(anna.id, folder.id)
     True
     """
-    return bool(
-        _delete_folder.run(
-            user_id=valid_id(user_id, "user_id"), folder_id=valid_id(folder_id, "folder_id")
-        )
-    )
+    return bool(_delete_folder.run(**valid_named_ids(user_id=user_id, folder_id=folder_id)))
 
 
 @operation(reads=True)
@@ -293,7 +290,7 @@ def move_to_folder(user_id: str, chat_id: str, folder_id: str | None) -> ChatSet
     >>> move_to_folder(anna.id, chat.id, folder.id).folder_id == folder.id
     True
     """
-    pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
+    pair = valid_named_ids(user_id=user_id, chat_id=chat_id)
     move = _take_out_of_folder
     values: dict[str, str] = {}
     if folder_id is not None:
@@ -315,7 +312,7 @@ def remove_from_folder(user_id: str, chat_id: str) -> bool:
     >>> remove_from_folder(anna.id, chat.id)
     False
     """
-    pair = {"user_id": valid_id(user_id, "user_id"), "chat_id": valid_id(chat_id, "chat_id")}
+    pair = valid_named_ids(user_id=user_id, chat_id=chat_id)
     if _remove_from_folder.run(now=current_time(), **pair):
         return True
     require_member(**pair)

@@ -7,15 +7,15 @@ from typing import Any
 from peewee import SQL, Query, Select, Tuple, fn
 
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.membership import require_member
+from stogram_sdk.membership import require_member, require_visible
 from stogram_sdk.models import Chat, Message
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of
 from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
 from stogram_sdk.statements import P, statement
-from stogram_sdk.validation import valid_id, valid_limit
-from stogram_sdk.visibility import is_member, is_sent, is_visible
+from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
+from stogram_sdk.visibility import is_member, is_sent, is_visible, visible_message
 
 
 def shown_messages(*columns: Any, chat: Any = Message.chat) -> Any:
@@ -102,21 +102,8 @@ def _place_is_there() -> Query:
 def _list_replies() -> Any:
     # COALESCE, so that a database looks them up by the message, and not among all of the chat.
     in_chat = shown_messages(chat=fn.COALESCE(Message.chat, ""))
-    return a_page(in_chat.where(Message.reply_to == P.message_id, fn.EXISTS(_answered())))
-
-
-def _answered() -> Any:
-    """The message that is answered, if it can be seen."""
-    answered = Message.alias()
-    return answered.select(answered.id).where(
-        answered.chat == P.chat_id, answered.id == P.message_id, is_visible(answered)
-    )
-
-
-@statement
-def _is_there() -> Query:
-    found: Query = _answered()
-    return found
+    answered = visible_message(P.chat_id, P.message_id)
+    return a_page(in_chat.where(Message.reply_to == P.message_id, fn.EXISTS(answered)))
 
 
 @operation(reads=True)
@@ -129,7 +116,7 @@ def get_message(user_id: str, chat_id: str, message_id: str) -> Message:
     >>> get_message(boris.id, chat.id, message.id).sender.display_name
     'Anna'
     """
-    ids = _ids(user_id, chat_id, message_id)
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     row = _get_message.first(**ids)
     if row is None:
         require_member(user_id, chat_id)
@@ -195,16 +182,17 @@ def list_messages(
 def _page_around(ids: dict[str, str], message_id: str, limit: int) -> Page[Message]:
     half = limit // 2
     rows = _messages_around.all(
-        message_id=message_id, newer=half + 1, older=limit - half + 1, **ids
+        message_id=message_id, newer=max(half, 1) + 1, older=limit - half + 1, **ids
     )
     newer = [read_message(row) for row in rows if row[-1]]
     older = [read_message(row) for row in rows if not row[-1]]
     # A page of one shows a newer message where there is no other.
-    nearest = newer[-half:] if half else newer if not older else []
+    shown = half or int(not older)
+    nearest = newer[-shown:] if shown else []
     return _page(
         nearest + older[: limit - half],
         has_older=len(older) > limit - half,
-        has_newer=len(newer) > half,
+        has_newer=len(newer) > shown,
     )
 
 
@@ -232,14 +220,13 @@ def list_replies(
     >>> [found.content for found in list_replies(anna.id, chat.id, message.id)]
     ['Thanks!']
     """
-    ids = _ids(user_id, chat_id, message_id)
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     valid_limit(limit)
     before, before_id = read_cursor(cursor, "replies")
     rows = _list_replies.all(before=before, before_id=before_id, limit=limit + 1, **ids)
     if not rows:
         require_member(user_id, chat_id)
-        if _is_there.first(chat_id=chat_id, message_id=message_id) is None:
-            raise NotFound("message", message_id)
+        require_visible(chat_id, message_id)
     return page_of(rows, limit, "replies")
 
 
@@ -247,11 +234,3 @@ def page_of(rows: list[Any], limit: int, name: str) -> Page[Message]:
     """The page of a list whose statement was made by `a_page`."""
     messages = [read_message(row) for row in rows]
     return make_page(messages, limit, name, lambda row: (row.created_at, row.id))
-
-
-def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }

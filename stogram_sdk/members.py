@@ -30,7 +30,7 @@ from stogram_sdk.roles import (
 )
 from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.statements import P, after_locking, statement
-from stogram_sdk.validation import valid_enum, valid_id, valid_limit
+from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import has_blocked, is_member
 
 _OWNER, _ADMIN, _MEMBER = (role.value for role in MemberRole)
@@ -101,8 +101,12 @@ def _remove_member() -> Any:
 
 @statement
 def _leave_chat() -> Any:
+    other = ChatMember.alias()
+    others = other.select(other.id).where(other.chat == P.chat_id, other.user != P.user_id)
     delete = ChatMember.delete().where(
-        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, ~is_private()
+        ChatMember.user == P.user_id,
+        ChatMember.chat == P.chat_id,
+        ~(is_private() & fn.EXISTS(others)),
     )
     return after_locking(
         delete.returning(*ChatMember._meta.sorted_fields, owner_of_chat()),
@@ -144,9 +148,7 @@ def add_member(
     >>> add_member(anna.id, chat.id, maria.id).role.value
     'MEMBER'
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
-    valid_id(member_id, "member_id")
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
     new_role = valid_enum(MemberRole, role, "role")
     if new_role == MemberRole.OWNER:
         raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
@@ -154,15 +156,13 @@ def add_member(
         while True:
             for row in change_members(
                 _add_member.variant(role=new_role.value),
-                chat_id,
                 id=new_id(),
-                user_id=user_id,
-                member_id=member_id,
                 role=new_role.value,
                 now=current_time(),
+                **ids,
             ):
                 return read_member(*row[:-1])
-            member = _why_not_added(user_id, chat_id, member_id, new_role)
+            member = _why_not_added(**ids, role=new_role)
             if member is not None:
                 return member
 
@@ -204,11 +204,9 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     >>> remove_member(anna.id, chat.id, boris.id)
     True
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
-    valid_id(member_id, "member_id")
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
     with atomic():
-        if change_members(_remove_member, chat_id, user_id=user_id, member_id=member_id):
+        if change_members(_remove_member, **ids):
             return True
         actor = require_keeper(user_id, chat_id, "remove members")
         require_group(actor.chat_type, chat_id)
@@ -221,11 +219,11 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
 
 @operation
 def leave_chat(user_id: str, chat_id: str) -> bool:
-    """Leave a group or channel, which the user then no longer sees.
+    """Leave a group or channel, or a PRIVATE chat that nobody else is in: the user sees it no more.
 
     When the owner leaves, the admin who joined first becomes owner, or else the member who joined
     first; also if the account of the owner is gone. Returns whether the user was in the chat.
-    Raises `NotAllowed` for a PRIVATE chat, `InvalidInput`.
+    Raises `NotAllowed` for a PRIVATE chat with the other in it, `InvalidInput`.
 
     >>> leave_chat(boris.id, chat.id)
     True

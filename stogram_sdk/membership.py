@@ -9,7 +9,12 @@ from peewee import Query
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
 from stogram_sdk.statements import P, dialect, statement
-from stogram_sdk.visibility import has_blocked, is_blocked_in_private, place_in
+from stogram_sdk.visibility import (
+    has_blocked,
+    is_blocked_in_private,
+    place_in,
+    visible_message,
+)
 
 #: Who may add and remove members, delete messages of others and write in a CHANNEL.
 CHAT_KEEPERS = (MemberRole.OWNER.value, MemberRole.ADMIN.value)
@@ -41,6 +46,12 @@ def _known_users() -> Query:
     return User.select(User.id, has_blocked(User.id, P.actor_id)).where(
         dialect().is_one_of(User.id, P.user_ids)
     )
+
+
+@statement
+def _visible_message() -> Query:
+    found: Query = visible_message(P.chat_id, P.message_id)
+    return found
 
 
 def require_addable(actor_id: str, user_ids: list[str]) -> None:
@@ -92,3 +103,9 @@ def require_writer(user_id: str, chat_id: str) -> Membership:
     if place.is_blocked:
         raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
     return place
+
+
+def require_visible(chat_id: str, message_id: str) -> None:
+    """Raise `NotFound` for a message that the members of the chat do not see there."""
+    if _visible_message.first(chat_id=chat_id, message_id=message_id) is None:
+        raise NotFound("message", message_id)

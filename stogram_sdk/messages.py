@@ -14,7 +14,7 @@ from stogram_sdk.content import FILE, content_columns, tag_columns
 from stogram_sdk.database import current_database, current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import Tags
-from stogram_sdk.membership import CHAT_KEEPERS, require_writer
+from stogram_sdk.membership import CHAT_KEEPERS, require_visible, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, MessageType, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
@@ -25,10 +25,17 @@ from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     valid_flag,
     valid_id,
+    valid_named_ids,
     valid_text,
     valid_time,
 )
-from stogram_sdk.visibility import is_blocked_in_private, is_member, is_sent, is_visible, place_in
+from stogram_sdk.visibility import (
+    is_blocked_in_private,
+    is_member,
+    is_sent,
+    place_in,
+    visible_message,
+)
 
 
 def place_to_write_in(chat: Any, user: Any) -> Any:
@@ -87,8 +94,9 @@ def _newest_of(sent: Any) -> Any:
 
 def _place_to_answer_in() -> Any:
     """The sender's membership, if they may write there and answer what they answer."""
+    answered = visible_message(P.chat_id, P.reply_to_id)
     return place_to_write_in(P.chat_id, P.sender_id).where(
-        (fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(_answered())
+        (fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(answered)
     )
 
 
@@ -112,14 +120,6 @@ def _insert_message(place: Any) -> Any:
     new = place.select(*columns.values())
     return Message.insert_from(new, list(columns)).on_conflict(
         "nothing", conflict_target=[Message.id]
-    )
-
-
-def _answered() -> Any:
-    """The message that is answered, if it can be."""
-    reply = Message.alias()
-    return reply.select(reply.id).where(
-        reply.chat == P.chat_id, reply.id == P.reply_to_id, is_visible(reply)
     )
 
 
@@ -180,12 +180,6 @@ def _message_of_member() -> Query:
 @statement
 def _id_is_taken() -> Query:
     return Message.select(Message.id).where(Message.id == P.message_id)
-
-
-@statement
-def _can_be_answered() -> Query:
-    found: Query = _answered()
-    return found
 
 
 @statement
@@ -379,10 +373,8 @@ def _why_not_sent(
     require_writer(sender_id, chat_id)
     if message_id is not None and _id_is_taken.first(message_id=message_id) is not None:
         raise AlreadyExists("message", "id", message_id)
-    if reply_to_id is None:
-        return None
-    if _can_be_answered.first(chat_id=chat_id, reply_to_id=reply_to_id) is None:
-        raise NotFound("message", reply_to_id)
+    if reply_to_id is not None:
+        require_visible(chat_id, reply_to_id)
     return None
 
 
@@ -399,7 +391,7 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
     >>> edit_message(anna.id, chat.id, message.id, "Tomorrow, @maria").mentions
     ['maria']
     """
-    values = _ids(user_id, chat_id, message_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
     while True:
         row = _edit_message.first(
@@ -440,7 +432,7 @@ def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
     >>> delete_message(anna.id, chat.id, message.id)
     True
     """
-    values = _ids(user_id, chat_id, message_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     if _delete_message.run(now=current_time(), no_tags=Tags(), **values):
         return True
     return _why_not_deleted(**values)
@@ -459,14 +451,6 @@ def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
     if message.sender_id != user_id and not keeps:
         raise NotFound("message", message_id)
     return False
-
-
-def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }
 
 
 def _look_at(user_id: str, chat_id: str, message_id: str) -> tuple[ChatMember, Chat, Message]:

@@ -21,11 +21,11 @@ T = TypeVar("T")
 #: Before every row of a list that is newest first, whatever the clocks of others say.
 START = (datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC), "")
 
-#: So many rows are in what a page says of itself.
-_SHOWN = 3
-
 #: Before every row of a list that is oldest first.
 BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), "")
+
+#: So many rows are in what a page says of itself.
+_SHOWN = 3
 
 
 class Page(list[T]):

@@ -14,7 +14,7 @@ from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, message_columns, person, pin_columns, read_pin
 from stogram_sdk.statements import P, statement
-from stogram_sdk.validation import valid_id, valid_limit
+from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_visible
 
 
@@ -123,7 +123,7 @@ def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMess
     >>> created, pin_message(boris.id, chat.id, message.id)[1]
     (True, False)
     """
-    ids = _ids(user_id, chat_id, message_id)
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     row = _pin_message.first(id=new_id(), now=current_time(), **ids)
     if row is not None:
         return read_pin(*row), True
@@ -143,7 +143,11 @@ def unpin_message(user_id: str, chat_id: str, message_id: str) -> bool:
     >>> unpin_message(anna.id, chat.id, message.id)
     False
     """
-    return bool(_unpin_message.run(**_ids(user_id, chat_id, message_id)))
+    return bool(
+        _unpin_message.run(
+            **valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
+        )
+    )
 
 
 @operation
@@ -153,9 +157,7 @@ def unpin_all_messages(user_id: str, chat_id: str) -> int:
     >>> unpin_all_messages(anna.id, chat.id)
     0
     """
-    return _unpin_all_messages.run(
-        user_id=valid_id(user_id, "user_id"), chat_id=valid_id(chat_id, "chat_id")
-    )
+    return _unpin_all_messages.run(**valid_named_ids(user_id=user_id, chat_id=chat_id))
 
 
 @operation(reads=True)
@@ -182,11 +184,3 @@ def list_pinned_messages(
         require_member(user_id, chat_id)
     pins = [read_pin(pin, user, message) for *message, pin, user in rows]
     return make_page(pins, limit, "pinned_messages", lambda pin: (pin.pinned_at, pin.id))
-
-
-def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }

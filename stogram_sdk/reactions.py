@@ -9,7 +9,7 @@ from peewee import JOIN, Query, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import Blocked, NotFound
-from stogram_sdk.membership import require_member
+from stogram_sdk.membership import require_member, require_visible
 from stogram_sdk.models import Chat, ChatMember, Message, Reaction, ReactionCount, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
@@ -21,8 +21,14 @@ from stogram_sdk.rows import (
     read_reactions,
 )
 from stogram_sdk.statements import P, dialect, statement
-from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_text
-from stogram_sdk.visibility import is_blocked_in_private, is_member, is_visible, place_in
+from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids, valid_text
+from stogram_sdk.visibility import (
+    is_blocked_in_private,
+    is_member,
+    is_visible,
+    place_in,
+    visible_message,
+)
 
 #: An emoji is a sequence: a flag has 7 characters, a family with colors of skin 11.
 _LONGEST_EMOJI = 32
@@ -104,12 +110,7 @@ def _list_reactions() -> Query:
 
 @statement
 def _list_message_reactions(of_emoji: bool) -> Query:
-    seen = Message.select(Message.id).where(
-        Message.chat == P.chat_id,
-        Message.id == P.message_id,
-        is_visible(),
-        is_member(P.user_id, P.chat_id),
-    )
+    seen = visible_message(P.chat_id, P.message_id).where(is_member(P.user_id, P.chat_id))
     conditions = [
         Reaction.message == P.message_id,
         fn.EXISTS(seen),
@@ -123,13 +124,6 @@ def _list_message_reactions(of_emoji: bool) -> Query:
         .where(*conditions)
         .order_by(Reaction.created_at.desc(), Reaction.id.desc())
         .limit(P.limit)
-    )
-
-
-@statement
-def _is_seen() -> Query:
-    return Message.select(Message.id).where(
-        Message.chat == P.chat_id, Message.id == P.message_id, is_visible()
     )
 
 
@@ -220,7 +214,7 @@ def list_message_reactions(
     >>> list_message_reactions(anna.id, chat.id, message.id)
     <Page of 0>
     """
-    values = _ids(user_id, chat_id, message_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     if emoji is not None:
         values["emoji"] = _valid_emoji(emoji)
     valid_limit(limit)
@@ -230,8 +224,7 @@ def list_message_reactions(
     )
     if not rows:
         require_member(user_id, chat_id)
-        if _is_seen.first(chat_id=chat_id, message_id=message_id) is None:
-            raise NotFound("message", message_id)
+        require_visible(chat_id, message_id)
     reactions = [read_reaction(*row) for row in rows]
     return make_page(reactions, limit, "reactions", lambda row: (row.created_at, row.id))
 
@@ -240,13 +233,8 @@ def _valid_emoji(emoji: object) -> str:
     return valid_text(emoji, "emoji", maximum=_LONGEST_EMOJI)
 
 
-def _ids(user_id: str, chat_id: str, message_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }
-
-
 def _values(user_id: str, chat_id: str, message_id: str, emoji: str) -> dict[str, str]:
-    return {**_ids(user_id, chat_id, message_id), "emoji": _valid_emoji(emoji)}
+    return {
+        **valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id),
+        "emoji": _valid_emoji(emoji),
+    }

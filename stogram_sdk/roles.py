@@ -17,7 +17,7 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock
 from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.statements import P, Statement, after_locking, statement
-from stogram_sdk.validation import valid_enum, valid_id
+from stogram_sdk.validation import valid_enum, valid_named_ids
 
 _OWNER, _ADMIN = MemberRole.OWNER.value, MemberRole.ADMIN.value
 
@@ -146,7 +146,7 @@ def set_role(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> Ch
     >>> set_role(anna.id, chat.id, boris.id, MemberRole.ADMIN).role.value
     'ADMIN'
     """
-    values = _ids(user_id, chat_id, member_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
     new_role = valid_enum(MemberRole, role, "role")
     if new_role == MemberRole.OWNER:
         raise InvalidInput(
@@ -173,7 +173,7 @@ def transfer_ownership(user_id: str, chat_id: str, member_id: str) -> ChatMember
     >>> transfer_ownership(anna.id, chat.id, boris.id)
     <ChatMember user='boris' chat='Release team' role=OWNER>
     """
-    values = _ids(user_id, chat_id, member_id)
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
     with atomic():
         while True:
             for *row, _ in change_members(_transfer_ownership, **values):
@@ -209,11 +209,3 @@ def _require_owner(user_id: str, chat_id: str, member_id: str) -> Membership:
 def require_group(chat_type: ChatType, chat_id: str) -> None:
     if chat_type == ChatType.PRIVATE:
         raise NotAllowed("the members of a PRIVATE chat do not change", entity="chat", id=chat_id)
-
-
-def _ids(user_id: str, chat_id: str, member_id: str) -> dict[str, str]:
-    return {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "member_id": valid_id(member_id, "member_id"),
-    }

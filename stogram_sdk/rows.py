@@ -241,7 +241,7 @@ def to_dict(result: Any) -> Any:
     {'show_online_status': True, 'show_profile_photo': True, 'show_last_seen': True}
     """
     match result:
-        # The most frequent first.
+        # What comes most often is asked for first.
         case Enum():
             return result.value
         case None | bool() | int() | str():

@@ -30,7 +30,14 @@ from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import BEGINNING, START, Page, make_page, read_cursor
 from stogram_sdk.rows import NOBODY, Sender, message_columns, read_message, written_message
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.validation import valid_count, valid_id, valid_ids, valid_limit, valid_time
+from stogram_sdk.validation import (
+    valid_count,
+    valid_id,
+    valid_ids,
+    valid_limit,
+    valid_named_ids,
+    valid_time,
+)
 from stogram_sdk.visibility import is_member, is_visible
 
 #: Seconds that a caller has to acknowledge a message before it is given again.
@@ -309,11 +316,7 @@ def reschedule_message(
     >>> reschedule_message(anna.id, chat.id, plan.id, later).scheduled_for > tomorrow
     True
     """
-    values = {
-        "user_id": valid_id(user_id, "user_id"),
-        "chat_id": valid_id(chat_id, "chat_id"),
-        "message_id": valid_id(message_id, "message_id"),
-    }
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     moment = valid_time(scheduled_for, "scheduled_for")
     while True:
         row = _reschedule_message.first(scheduled_for=moment, now=current_time(), **values)

@@ -18,7 +18,6 @@ V = TypeVar("V")
 
 #: What to call for an attribute; or else for the columns of a model, and for relations to it.
 _CALLS = {
-    "Call.participants": "list_calls()",
     "Chat.calls": "list_calls()",
     "Chat.members": "list_members()",
     "Chat.messages": "list_messages()",

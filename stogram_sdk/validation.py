@@ -72,6 +72,11 @@ def valid_id(value: object, field: str) -> str:
     return valid_text(value, field, maximum=MAX_ID_LENGTH)
 
 
+def valid_named_ids(**ids: object) -> dict[str, str]:
+    """The ids by the names of their arguments."""
+    return {name: valid_id(value, name) for name, value in ids.items()}
+
+
 def valid_list(
     values: Iterable[Any], field: str, of: str, valid: Callable[[Any, str], V]
 ) -> list[V]:

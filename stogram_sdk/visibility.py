@@ -34,6 +34,14 @@ def is_visible(message: Any = Message) -> Any:
     return is_in_order(message) if expired is None else is_in_order(message) & ~expired
 
 
+def visible_message(chat: Any, message_id: Any) -> Any:
+    """The message of the chat with this id, if it is visible."""
+    message = Message.alias()
+    return message.select(message.id).where(
+        message.chat == chat, message.id == message_id, is_visible(message)
+    )
+
+
 def is_member(user: Any, chat: Any) -> Any:
     """Whether the user is in the chat."""
     member = ChatMember.alias()

@@ -119,6 +119,14 @@ def test_only_who_may_write_calls(ivan: sdk.User, olga: sdk.User) -> None:
     with pytest.raises(sdk.Blocked):
         sdk.start_call(ivan.id, private.id, A)
     assert sdk.Call.select().count() == 0
+    sdk.start_call(olga.id, channel.id, A)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.start_call(ivan.id, channel.id, A)
+    sdk.unblock_user(olga.id, ivan.id)
+    sdk.start_call(olga.id, private.id, A)
+    sdk.block_user(olga.id, ivan.id)
+    with pytest.raises(sdk.Blocked):
+        sdk.start_call(ivan.id, private.id, A)
 
 
 def test_who_is_blocked_does_not_answer(ivan: sdk.User, olga: sdk.User) -> None:

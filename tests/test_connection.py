@@ -39,6 +39,34 @@ def in_thread(function: Callable[[], Any]) -> Any:
         return threads.submit(function).result()
 
 
+class Caller(threading.Thread):
+    """A thread of a service, which has a `call` as the workers of asyncio do."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        super().__init__()
+        self.call = call
+
+    def run(self) -> None:
+        self.call()
+
+
+def test_a_thread_has_what_attributes_it_likes(engine: str) -> None:
+    is_watched = []
+
+    def hold_connection() -> None:
+        with sdk.session():
+            database = current_database()
+            watcher = database._watcher
+            database.call_off()  # Wakes the watcher up.
+            watcher.join(0.3)
+            is_watched.append(watcher.is_alive())
+
+    thread = Caller(hold_connection)
+    thread.start()
+    thread.join()
+    assert is_watched == [True]
+
+
 # --- connect, close ---
 
 

@@ -164,6 +164,20 @@ def test_a_message_that_is_deleted_still_marks_its_place(
     assert ids(page) == [others[2].id, others[0].id]
 
 
+def test_a_page_of_one_leads_to_newer_messages_only_if_there_are_some(
+    ivan: sdk.User, chat: sdk.Chat
+) -> None:
+    deleted, shown = make_message(ivan, chat), make_message(ivan, chat)
+    sdk.delete_message(ivan.id, chat.id, deleted.id)
+    page = sdk.list_messages(ivan.id, chat.id, around=deleted.id, limit=1)
+    assert (ids(page), page.previous_cursor) == ([shown.id], None)
+    newest = make_message(ivan, chat)
+    page = sdk.list_messages(ivan.id, chat.id, around=deleted.id, limit=1)
+    assert ids(page) == [shown.id]
+    page = sdk.list_messages(ivan.id, chat.id, cursor=page.previous_cursor)
+    assert (ids(page), page.previous_cursor) == ([newest.id], None)
+
+
 def test_in_a_chat_whose_messages_are_all_deleted_a_page_is_empty(
     ivan: sdk.User, chat: sdk.Chat
 ) -> None:

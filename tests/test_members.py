@@ -261,6 +261,18 @@ def test_the_last_one_leaves_a_chat_of_nobody() -> None:
     assert (roles_in(chat), sdk.Chat.select().count()) == ({}, 1)
 
 
+def test_a_private_chat_is_left_once_the_other_is_gone() -> None:
+    ann, ben, cid = make_users(3)
+    private = make_chat(ann, ben, type=sdk.ChatType.PRIVATE)
+    other = make_chat(cid, ben, type=sdk.ChatType.PRIVATE)
+    sdk.delete_user(ben.id)
+    with statements(2):
+        assert sdk.leave_chat(ann.id, private.id) is True
+    assert sdk.leave_chat(ann.id, private.id) is False
+    assert (sdk.list_chats(ann.id), roles_in(private)) == ([], {})
+    assert sdk.delete_chat(cid.id, other.id) is True
+
+
 # --- list_members ---
 
 

@@ -308,6 +308,9 @@ def test_the_error_says_what_and_what_to_do(scene: Scene) -> None:
         _ = message.reaction_rows
     with pytest.raises(sdk.NotLoaded, match=r"list_messages\(\)"):
         _ = sdk.Message().reactions
+    call = sdk.list_calls(scene.actor)[0]
+    with pytest.raises(sdk.NotLoaded, match=r"CallParticipant\.select\(\)"):
+        _ = call.participants
 
 
 def test_a_row_is_copied_pickled_and_compared_as_before(scene: Scene) -> None:

@@ -23,6 +23,7 @@ from fastapi.testclient import TestClient
 import stogram_sdk as sdk
 from stogram_sdk import aio
 from stogram_sdk.database import current_database, open_database
+from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.engine.standbys import end_of_last_record, read_position, write_position
 from tests.support.contract import CALLS, World, build_world, make_call
 from tests.support.factories import make_chat, make_message, make_user
@@ -272,6 +273,18 @@ def test_a_thread_sees_what_it_has_written(standby: Any) -> None:
         stale = pool.map(stale_reads, [u.id for u in users], [c.id for c in chats], [50] * 4)
         assert list(stale) == [0] * 4
     assert sent["standby"] > 100, "it was not read from"
+
+
+def test_a_thread_sees_what_it_may_have_written(standby: Any) -> None:
+    """Whoever does not know whether a call was carried out looks, and must not look too early."""
+
+    def write_in_doubt() -> int:
+        with pytest.raises(sdk.Unavailable) as lost, translated_errors():
+            sdk.db.execute_sql("DO 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END'")
+        assert not lost.value.safe_to_retry
+        return int(current_database().standbys.written())
+
+    assert Context().run(write_in_doubt) > 0
 
 
 def test_a_position_lets_another_thread_see_it(replicas: Replicas, standby: Any) -> None:
@@ -546,6 +559,15 @@ def test_reads_go_on_while_the_primary_is_away(
         assert sdk.list_chats(world.scene.actor), "what was not acknowledged is not waited for"
     finally:
         replicas.primary.start()
+
+
+def test_one_thread_looks_at_the_standbys(standby: Any) -> None:
+    standbys = current_database().standbys
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(standbys._begin_to_look)
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("stogram_sdk looks at standbys") == 1
 
 
 def test_nothing_is_left_after_close(standby: Any, world: World) -> None:

@@ -476,8 +476,8 @@ class PooledConnections(ABC):
 
 
 def _is_called_off(thread: threading.Thread) -> bool:
-    call = getattr(thread, "call", None)
-    return call is not None and call.is_called_off
+    # The thread may be any of the service's, and its `call` something else.
+    return getattr(getattr(thread, "call", None), "is_called_off", False) is True
 
 
 class FetchedRows:

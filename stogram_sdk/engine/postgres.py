@@ -299,6 +299,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             if connection is None or not connection.closed:
                 raise
             silent = connection.is_silent
+            if in_doubt and self.standbys is not None:
+                self.standbys.note_write()  # Whoever now looks for it must not look too early.
             raise ConnectionLost(error, in_doubt=in_doubt, silent=silent) from error
 
     def _heal(self) -> None:

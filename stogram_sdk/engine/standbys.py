@@ -120,6 +120,8 @@ class _TooFarBehind(Exception):
 
 
 class Standby:
+    """One of the servers, by its own pool of connections."""
+
     def __init__(self, database: Any) -> None:
         self.database = database
         #: Gets no calls.
@@ -174,6 +176,7 @@ class Standbys:
 
     def _prepare(self) -> None:
         self._looker: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._close = threading.Event()
 
     def current(self) -> Any:
@@ -231,7 +234,7 @@ class Standbys:
             with database.pinned(), database.limited_to(time_limit):
                 return work(database)
 
-        try:
+        try:  # Two guards, as in `units`: the outer one heals what interrupts the inner one.
             try:
                 self._of_thread.database = database
                 return on_connection(database, read)
@@ -293,14 +296,17 @@ class Standbys:
         looker = threading.Thread(
             target=self._look_on, name="stogram_sdk looks at standbys", daemon=True
         )
-        with suppress(RuntimeError):  # The interpreter is shutting down.
-            looker.start()
-            self._looker = looker
+        with self._starting, suppress(RuntimeError):  # The interpreter is shutting down.
+            if self._looker is None:
+                looker.start()
+                self._looker = looker
 
     def _look_on(self) -> None:
-        while not self._close.wait(_FRESH) and time.monotonic() - self._last_read < _LINGER:
-            self.look()
-        self._looker = None
+        try:
+            while not self._close.wait(_FRESH) and time.monotonic() - self._last_read < _LINGER:
+                self.look()
+        finally:
+            self._looker = None
 
     def look(self) -> None:
         """See which standbys can be read from."""
