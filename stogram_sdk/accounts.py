@@ -151,8 +151,9 @@ def set_push_subscription(user_id: str, *, subscription: str | None) -> User:
 def set_verification_token(user_id: str, *, token: str | None) -> User:
     """Keep the token of a letter that asks the user to confirm their address; None for none.
 
-    A user has one, the latest. Returns the account as `create_user` does. Raises `NotFound`,
-    `InvalidInput`.
+    A user has one, the latest. It alone says whose address `verify_email` confirms, and it does not
+    end by itself: make it so that nobody guesses it, as `secrets.token_urlsafe()` does. Returns the
+    account as `create_user` does. Raises `NotFound`, `InvalidInput`.
 
     >>> set_verification_token(anna.id, token="8f14e45f").username
     'anna'
