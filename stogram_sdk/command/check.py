@@ -297,6 +297,7 @@ class _Look:
         wrong = {finding.name for finding in self.report.wrong}
         for name, migration in self.migrations.items():
             is_pending = name in self.report.pending
+            to_do = migration.to_do(self.schema, self.catalog) if is_pending else []
             for step in migration.steps:
                 area = _row_area(step)
                 if area is None or not step.row_obstacles(self.schema):
@@ -306,9 +307,8 @@ class _Look:
                     found = rows_in_the_way(
                         self.database, self.schema, self.catalog, [step], self.obstacles
                     )
-                self._add_obstacles(area, str(step), found, stops=is_pending)
+                self._add_obstacles(area, str(step), found, stops=step in to_do)
             if is_pending and isinstance(self.schema, PostgresSchema):
-                to_do = migration.to_do(self.schema, self.catalog)
                 lacking = missing_rights(self.database, self.schema, self.catalog, to_do)
                 self._add_obstacles("right to migrate", name, lacking, stops=True)
 
