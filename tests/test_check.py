@@ -108,6 +108,19 @@ def test_rows_that_no_step_meets_are_wrong_and_stop_nothing(
     assert migrate_here(url)
 
 
+def test_another_column_is_said_with_what_puts_it_right(databases: Databases, name: str) -> None:
+    """A table that is there is not made again, so no script of a migration would do it."""
+    databases.ours(name)
+    url, folder = databases.server.url_of(name), 'ALTER TABLE "Folder" ALTER COLUMN'
+    changes = "icon SET DEFAULT 'x'", "icon SET NOT NULL", '"order" DROP DEFAULT'
+    databases.server.execute("; ".join(f"{folder} {change}" for change in changes), name)
+    wrong = check(url).wrong
+    assert [finding.name for finding in wrong] == ["column Folder.icon", "column Folder.order"]
+    for finding in wrong:
+        databases.server.execute(finding.remedy, name)
+    assert check(url).is_right
+
+
 def test_after_the_migration(database_url: str) -> None:
     migrate_here(database_url)
     found = report(database_url, 0)
