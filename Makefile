@@ -11,13 +11,18 @@ SECONDS := 1
 .PHONY: demo test coverage quick test-browser test-prisma test-pgbouncer test-settings test-strict test-sdist check \
 	check-package docs soak service bench bench-large clean
 
-$(VENV)/installed: setup.cfg pyproject.toml
+# The package alone, which is all that the demo needs: the tools of the others are half a gigabyte.
+$(VENV)/package-alone: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed: $(VENV)/package-alone
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 # An embedded database, migrated, and a first look around.
-demo: $(VENV)/installed
+demo: $(VENV)/package-alone
 	rm -f demo.db*
 	DATABASE_URL=$(SQLITE) STOGRAM_DATABASE_URL= $(VENV)/bin/stogram migrate
 	DATABASE_URL=$(SQLITE) STOGRAM_DATABASE_URL= $(RUN) examples/quickstart.py

@@ -91,6 +91,36 @@ def test_what_stops_the_migration_is_said_with_the_remedy(databases: Databases, 
     assert "The migration would stop before anything is touched." in text
 
 
+def test_rows_that_no_step_meets_are_wrong_and_stop_nothing(
+    databases: Databases, name: str
+) -> None:
+    """A key of the server's own is not made again, so its orphans are in nobody's way."""
+    databases.filled(name)
+    databases.server.execute(
+        """ALTER TABLE "Message" DROP CONSTRAINT "Message_senderId_fkey";
+        UPDATE "Message" SET "senderId" = 'nobody' WHERE id = (SELECT min(id) FROM "Message")""",
+        name,
+    )
+    url = databases.server.url_of(name)
+    found = check(url).as_dict()
+    assert problems(found, "orphan rows") == ["foreign key Message_senderId_fkey"]
+    assert not found["stops_migration"]
+    assert migrate_here(url)
+
+
+def test_another_column_is_said_with_what_puts_it_right(databases: Databases, name: str) -> None:
+    """A table that is there is not made again, so no script of a migration would do it."""
+    databases.ours(name)
+    url, folder = databases.server.url_of(name), 'ALTER TABLE "Folder" ALTER COLUMN'
+    changes = "icon SET DEFAULT 'x'", "icon SET NOT NULL", '"order" DROP DEFAULT'
+    databases.server.execute("; ".join(f"{folder} {change}" for change in changes), name)
+    wrong = check(url).wrong
+    assert [finding.name for finding in wrong] == ["column Folder.icon", "column Folder.order"]
+    for finding in wrong:
+        databases.server.execute(finding.remedy, name)
+    assert check(url).is_right
+
+
 def test_after_the_migration(database_url: str) -> None:
     migrate_here(database_url)
     found = report(database_url, 0)

@@ -101,6 +101,7 @@ def test_a_sqlstate_becomes_an_error_with_its_cause(
     assert error.value.sqlstate == sqlstate and sqlstate in str(error.value)
     assert "secret" not in str(error.value) + repr(error.value)
     assert error.value.__cause__ is not None
+    assert ("docs/guide.md" in str(error.value)) == (sqlstate == "42501")
     assert getattr(error.value, "safe_to_retry", False) == (
         kind is sdk.Unavailable and sqlstate != "08007"
     )

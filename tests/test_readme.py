@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codeop
 import inspect
 import os
 import re
@@ -53,7 +54,8 @@ PAIRS = (
     ),
 )
 #: Documents whose code begins with nothing.
-BEGINNINGS = (*READMES, *FIRST_PAGES, "docs/tutorial.md", "docs/ru/tutorial.md")
+ALONE = ("docs/tutorial.md", "docs/ru/tutorial.md", "docs/asyncio.md", "docs/ru/asyncio.md")
+BEGINNINGS = (*READMES, *FIRST_PAGES, *ALONE)
 #: Its code is for PostgreSQL alone.
 STANDBYS = "docs/standbys.md"
 #: Pages that show files, each with its name in the first line; other tests make and run these.
@@ -143,9 +145,22 @@ def code_of(document: str) -> list[tuple[str, str]]:
     return [(code, shown) for code, shown in found if not re.match(r"# [\w/]+\.py\n", code)]
 
 
-@pytest.mark.parametrize("document", ["docs/tutorial.md", "docs/ru/tutorial.md"])
-def test_tutorial_runs(document: str, database_url: str, run: Run) -> None:
-    assert run(document, database_url).names["olga"]
+@pytest.mark.parametrize("document", ALONE)
+def test_pages_that_begin_with_nothing_run(document: str, database_url: str, run: Run) -> None:
+    assert run(document, database_url).printed
+
+
+@pytest.mark.parametrize("document", [*READMES, *ALONE])
+def test_code_can_be_pasted_into_a_shell(document: str) -> None:
+    """There a blank line ends what is indented; without it the next line is a syntax error."""
+    compiled = codeop.CommandCompiler()
+    for block, _ in code_of(document):
+        compound: list[str] = []
+        for line in [*block.splitlines(), ""]:
+            compound.append(line)
+            if compiled("\n".join(compound), document) is not None:
+                compound = []
+        assert not any(compound), compound
 
 
 @pytest.mark.parametrize(

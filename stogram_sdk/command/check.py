@@ -177,24 +177,37 @@ class _Look:
         if self.schema.name == "sqlite":
             return "Go back to a backup, or move the rows into a new, migrated file"
         if migration is not None and not self.migrations[migration].foundation:
+            steps = self.migrations[migration].steps
+            if name.startswith("column ") and name not in map(str, steps):
+                return self._alteration(*name.removeprefix("column ").split("."))
             return f"`stogram sql {migration}` sees to it again; what is right is left alone"
         return "It is not as the server's own migrations made it; make it so again"
+
+    def _alteration(self, table: str, column: str) -> str:
+        """What puts a column of a table right, which no step makes; another type is an obstacle."""
+        wanted = self.expected.tables[table][column]
+        to = "DROP DEFAULT" if wanted.default is None else f"SET DEFAULT {wanted.default}"
+        changes = [f'ALTER COLUMN "{column}" {to}']
+        if wanted.nullable:
+            changes.append(f'ALTER COLUMN "{column}" DROP NOT NULL')
+        return f"ALTER TABLE {self.schema.quoted(table)} {', '.join(changes)}"
 
     def _rights(self) -> None:
         if not isinstance(self.schema, PostgresSchema):
             return
         tables = sorted(self.catalog.tables.keys() & {HISTORY, *self.expected.tables})
         rows = self.database.execute_sql(
-            "SELECT name, has_table_privilege(to_regclass(quoted), 'SELECT') "
+            "SELECT name, has_table_privilege(to_regclass(quoted), 'SELECT'), "
+            "quote_ident(current_user) "
             "FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])) "
             "AS given(name, quoted)",
             (tables, [self.schema.quoted(table) for table in tables]),
         ).fetchall()
-        for table, readable in rows:
+        for table, readable, role in rows:
             finding = Finding("right to read", f"table {table}")
             if not readable:
                 self.unreadable.add(table)
-                grant = f"GRANT SELECT ON {self.schema.quoted(table)} TO this role"
+                grant = f"GRANT SELECT ON {self.schema.quoted(table)} TO {role}"
                 finding = replace(finding, what="may not be read", remedy=grant)
             self.report.findings.append(finding)
 
@@ -297,6 +310,7 @@ class _Look:
         wrong = {finding.name for finding in self.report.wrong}
         for name, migration in self.migrations.items():
             is_pending = name in self.report.pending
+            to_do = migration.to_do(self.schema, self.catalog) if is_pending else []
             for step in migration.steps:
                 area = _row_area(step)
                 if area is None or not step.row_obstacles(self.schema):
@@ -306,9 +320,8 @@ class _Look:
                     found = rows_in_the_way(
                         self.database, self.schema, self.catalog, [step], self.obstacles
                     )
-                self._add_obstacles(area, str(step), found, stops=is_pending)
+                self._add_obstacles(area, str(step), found, stops=step in to_do)
             if is_pending and isinstance(self.schema, PostgresSchema):
-                to_do = migration.to_do(self.schema, self.catalog)
                 lacking = missing_rights(self.database, self.schema, self.catalog, to_do)
                 self._add_obstacles("right to migrate", name, lacking, stops=True)
 

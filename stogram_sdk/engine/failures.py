@@ -133,6 +133,12 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
         return Unavailable("the connection to the database was lost; nothing was written")
     if sqlstate == "42P01":
         return _table_is_missing(sqlstate)
+    if sqlstate == "42501":
+        return DatabaseError(
+            "the role lacks a right (SQLSTATE 42501): docs/guide.md, The roles of the database, "
+            "says what each role needs",
+            sqlstate=sqlstate,
+        )
     constraint = getattr(getattr(original, "diag", None), "constraint_name", None)
     about = f" by {constraint}" if constraint else ""
     code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
