@@ -8,6 +8,7 @@ import logging
 import pickle
 import re
 import sqlite3
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -296,3 +297,26 @@ def test_a_connection_that_ends_before_its_answer_is_read(
     monkeypatch.setattr(database, "_send", end_once)
     assert sdk.block_user(ann.id, ben.id)[1]
     assert ended == ["SHOW default_transaction_isolation"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ADD CONSTRAINT short CHECK (length(password) < 9) NOT VALID",
+        'RENAME COLUMN password TO "another"',
+    ],
+)
+def test_what_was_refused_is_not_in_the_errors_that_are_chained(
+    change: str, on_postgres: None
+) -> None:
+    ivan = make_user()
+    secret = "x" * 40
+    with sdk.session(), current_database().atomic() as undone:
+        sdk.db.execute_sql(f'ALTER TABLE "User" {change}')
+        with pytest.raises(sdk.DatabaseError) as caught:
+            sdk.set_password_hash(ivan.id, password_hash=secret)
+        undone.rollback()
+    told = "".join(traceback.format_exception(caught.value))
+    assert "psycopg2" in told
+    assert secret not in told
+    assert ivan.email not in told

@@ -118,6 +118,7 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
     `repeatable`: the whole call can be made again, whatever the outcome of this one.
     """
     original = _original(error)
+    _forget_values(error, original)
     if isinstance(error, ConnectionLost):
         return _lost(error, repeatable)
     if isinstance(original, sqlite3.Error):
@@ -143,6 +144,19 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
     about = f" by {constraint}" if constraint else ""
     code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
     return DatabaseError(f"the database refused a statement{about}{code}", sqlstate=sqlstate)
+
+
+def _forget_values(error: Any, original: Any) -> None:
+    """Leave the server's first sentence in the errors that stay chained to a `StogramError`.
+
+    The others repeat the row that it refused, or the statement with its values.
+    """
+    sentence = getattr(getattr(original, "diag", None), "message_primary", None)
+    if sentence is None:
+        return
+    original.args = (sentence,)
+    while error is not original:
+        error.args, error = (sentence,), error.orig
 
 
 def unwritable(error: Exception) -> InvalidInput:
