@@ -9,6 +9,7 @@ Several `--workers` need one `STOGRAM_SECRET_KEY`, for the tokens.
 
 import asyncio
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,7 @@ from fastapi import (
     Depends,
     FastAPI,
     HTTPException,
+    Query,
     Request,
     Response,
     WebSocket,
@@ -32,20 +34,25 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel
 
 from stogram_sdk import (
+    CallType,
     ChatType,
     MemberRole,
     MessageType,
     StogramError,
+    UserStatus,
     aio,
     pool_status,
     to_dict,
 )
 from stogram_sdk.pydantic import (
     BlockedUser,
+    Call,
     Chat,
     ChatMember,
     ChatSettings,
     ChatSummary,
+    Contact,
+    ContactSummary,
     Folder,
     FolderSummary,
     Member,
@@ -55,6 +62,8 @@ from stogram_sdk.pydantic import (
     PoolStatus,
     Privacy,
     Profile,
+    Reaction,
+    ReactionCount,
     UnreadTotals,
     User,
 )
@@ -147,6 +156,37 @@ class PrivacyChange(BaseModel):
     show_last_seen: bool | None = None
 
 
+class ProfileChange(BaseModel):
+    """What is left out stays."""
+
+    display_name: str | None = None
+    bio: str | None = None
+    avatar: str | None = None
+
+
+class NewPassword(BaseModel):
+    old: str
+    new: str
+
+
+class NewStatus(BaseModel):
+    status: UserStatus
+
+
+class NewTheme(BaseModel):
+    theme: str
+
+
+class PushSubscription(BaseModel):
+    """What the browser gives, as JSON; null ends it."""
+
+    subscription: str | None
+
+
+class Confirmation(BaseModel):
+    token: str
+
+
 @accounts.post("/users", status_code=201)
 async def register(new: NewAccount) -> User:
     hashed = await asyncio.to_thread(hash_password, new.password)
@@ -157,7 +197,9 @@ async def register(new: NewAccount) -> User:
 
 @accounts.post("/tokens", status_code=201)
 async def log_in(login: Login) -> dict[str, str]:
-    account = await aio.find_user(login.username)
+    """By the username or the e-mail address."""
+    find = aio.find_user_by_email if "@" in login.username else aio.find_user
+    account = await find(login.username)
     if account is None or not await asyncio.to_thread(
         is_password, login.password, account.password
     ):
@@ -170,6 +212,54 @@ async def get_me(me: Me) -> User:
     return await aio.get_user(me)
 
 
+@accounts.patch("/me")
+async def update_profile(me: Me, change: ProfileChange) -> User:
+    return await aio.update_profile(me, **change.model_dump(exclude_unset=True))
+
+
+@accounts.delete("/me", status_code=204)
+async def delete_account(me: Me) -> None:
+    await aio.delete_user(me)
+
+
+@accounts.put("/me/password", status_code=204)
+async def change_password(me: Me, password: NewPassword) -> None:
+    account = await aio.get_user(me)
+    if not await asyncio.to_thread(is_password, password.old, account.password):
+        raise HTTPException(403)
+    hashed = await asyncio.to_thread(hash_password, password.new)
+    await aio.set_password_hash(me, password_hash=hashed)
+
+
+@accounts.put("/me/status", status_code=204)
+async def set_status(me: Me, new: NewStatus) -> None:
+    await aio.set_status(me, new.status)
+
+
+@accounts.put("/me/theme")
+async def set_theme(me: Me, new: NewTheme) -> User:
+    return await aio.set_theme(me, new.theme)
+
+
+@accounts.put("/me/push-subscription", status_code=204)
+async def set_push_subscription(me: Me, new: PushSubscription) -> None:
+    await aio.set_push_subscription(me, subscription=new.subscription)
+
+
+@accounts.post("/me/confirmation", status_code=204)
+async def ask_for_confirmation(me: Me) -> None:
+    """A service sends the token to the address in a mail."""
+    await aio.set_verification_token(me, token=secrets.token_urlsafe())
+
+
+@accounts.post("/confirmations")
+async def confirm_email(confirmation: Confirmation) -> User:
+    account = await aio.verify_email(confirmation.token)
+    if account is None:
+        raise HTTPException(404)
+    return account
+
+
 @accounts.get("/me/privacy")
 async def get_privacy(me: Me) -> Privacy:
     return await aio.get_privacy(me)
@@ -178,6 +268,11 @@ async def get_privacy(me: Me) -> Privacy:
 @accounts.patch("/me/privacy")
 async def change_privacy(me: Me, change: PrivacyChange) -> Privacy:
     return await aio.update_privacy(me, **change.model_dump(exclude_unset=True))
+
+
+@accounts.get("/users")
+async def search_users(me: Me, text: str, page: Paging) -> Page[Profile]:
+    return await aio.search_users(me, text, **page)
 
 
 @accounts.get("/users/{username}")
@@ -320,6 +415,17 @@ async def set_favorite(me: Me, chat_id: str) -> ChatSettings:
 @settings.delete("/chats/{chat_id}/favorite")
 async def unset_favorite(me: Me, chat_id: str) -> ChatSettings:
     return await aio.set_favorite(me, chat_id, is_favorite=False)
+
+
+@settings.post("/chats/{chat_id}/favorite")
+async def toggle_favorite(me: Me, chat_id: str) -> ChatSettings:
+    return await aio.toggle_favorite(me, chat_id)
+
+
+@settings.post("/chats/{chat_id}/recount")
+async def recount_unread(me: Me, chat_id: str) -> int:
+    """For the server's own clients, which read a stored number: whether it was wrong, 1 or 0."""
+    return await aio.recount_unread(me, chat_id)
 
 
 @settings.post("/chats/{chat_id}/read")
@@ -523,6 +629,35 @@ async def list_pinned_messages(
     return await aio.list_pinned_messages(me, chat_id=chat_id, **page)
 
 
+@messages.get("/chats/{chat_id}/reactions")
+async def list_reactions(
+    me: Me, chat_id: str, message_id: Annotated[list[str], Query()]
+) -> dict[str, list[ReactionCount]]:
+    """Of several messages, by their ids."""
+    return await aio.list_reactions(me, chat_id, message_id)
+
+
+@messages.get("/chats/{chat_id}/messages/{message_id}/reactions")
+async def list_message_reactions(
+    me: Me, chat_id: str, message_id: str, page: Paging, emoji: str | None = None
+) -> Page[Reaction]:
+    return await aio.list_message_reactions(me, chat_id, message_id, emoji=emoji, **page)
+
+
+@messages.put("/chats/{chat_id}/messages/{message_id}/reactions/{emoji}")
+async def add_reaction(
+    me: Me, chat_id: str, message_id: str, emoji: str, response: Response
+) -> Reaction:
+    reaction, created = await aio.add_reaction(me, chat_id, message_id, emoji)
+    response.status_code = status_for(created)
+    return reaction
+
+
+@messages.delete("/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", status_code=204)
+async def remove_reaction(me: Me, chat_id: str, message_id: str, emoji: str) -> None:
+    await aio.remove_reaction(me, chat_id, message_id, emoji)
+
+
 @messages.get("/mentions")
 async def find_by_mention(me: Me, page: Paging) -> Page[Message]:
     """The messages that mention the one who asks."""
@@ -539,9 +674,89 @@ async def find_by_hashtag(me: Me, hashtag: str, page: Paging) -> Page[Message]:
     return await aio.find_by_hashtag(me, hashtag, **page)
 
 
+# --- Calls ---
+
+calls = APIRouter(tags=["calls"])
+
+
+class NewCall(BaseModel):
+    type: CallType
+
+
+@calls.get("/calls")
+async def list_calls(me: Me, page: Paging, chat_id: str | None = None) -> Page[Call]:
+    return await aio.list_calls(me, chat_id=chat_id, **page)
+
+
+@calls.post("/chats/{chat_id}/calls")
+async def start_call(me: Me, chat_id: str, new: NewCall, response: Response) -> Call:
+    call, started = await aio.start_call(me, chat_id, new.type)
+    response.status_code = status_for(started)
+    return call
+
+
+@calls.post("/calls/{call_id}/answer")
+async def answer_call(me: Me, call_id: str) -> Call:
+    call, _ = await aio.answer_call(me, call_id)
+    return call
+
+
+@calls.post("/calls/{call_id}/decline")
+async def decline_call(me: Me, call_id: str) -> Call:
+    call, _ = await aio.decline_call(me, call_id)
+    return call
+
+
+@calls.post("/calls/{call_id}/end")
+async def end_call(me: Me, call_id: str) -> Call:
+    call, _ = await aio.end_call(me, call_id)
+    return call
+
+
+# --- Contacts ---
+
+contacts = APIRouter(tags=["contacts"])
+
+
+class Nickname(BaseModel):
+    nickname: str | None = None
+
+
+@contacts.get("/contacts")
+async def list_contacts(me: Me, page: Paging) -> Page[ContactSummary]:
+    return await aio.list_contacts(me, **page)
+
+
+@contacts.put("/contacts/{user_id}")
+async def add_contact(me: Me, user_id: str, new: Nickname, response: Response) -> Contact:
+    contact, created = await aio.add_contact(me, user_id, nickname=new.nickname)
+    response.status_code = status_for(created)
+    return contact
+
+
+@contacts.patch("/contacts/{user_id}")
+async def update_contact(me: Me, user_id: str, new: Nickname) -> Contact:
+    return await aio.update_contact(me, user_id, nickname=new.nickname)
+
+
+@contacts.delete("/contacts/{user_id}", status_code=204)
+async def remove_contact(me: Me, user_id: str) -> None:
+    await aio.remove_contact(me, user_id)
+
+
 # --- Blocking ---
 
 blocking = APIRouter(tags=["blocking"])
+
+
+@blocking.get("/blocked/{user_id}")
+async def is_blocked(me: Me, user_id: str) -> dict[str, bool]:
+    """Whether the one who asks has blocked the other, and whether either has blocked either."""
+    async with aio.session():
+        return {
+            "is_blocked": await aio.is_blocked(me, user_id),
+            "is_blocked_either": await aio.is_blocked_either(me, user_id),
+        }
 
 
 @blocking.get("/blocked")
@@ -561,7 +776,7 @@ async def unblock_user(me: Me, user_id: str) -> None:
     await aio.unblock_user(me, user_id)
 
 
-for router in (accounts, chats, settings, folders, messages, blocking):
+for router in (accounts, chats, settings, folders, messages, calls, contacts, blocking):
     app.include_router(router)
 
 

@@ -1,4 +1,4 @@
-"""The services of the examples, Flask's and FastAPI's, over HTTP: both have the same endpoints."""
+"""The services of the examples over HTTP; what Flask's has is as in FastAPI's, which has all."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from websockets.sync.client import connect
 import stogram_sdk as sdk
 from tests.support.services import FASTAPI, FLASK, ROOT, running, serving
 from tests.support.states import migrate_here
+from tests.support.ways import WAYS
 
 #: Services in processes of their own.
 pytestmark = pytest.mark.slow
@@ -220,6 +221,66 @@ def test_openapi_says_what_every_endpoint_gives(service: Service) -> None:
     for name, (status, answer) in answers.items():
         shown = answer.get("content", {}).get("application/json", {}).get("schema")
         assert shown if status != "204" else shown is None, name
+
+
+def test_every_way_of_the_server_has_an_endpoint() -> None:
+    example = (ROOT / "examples" / "fastapi_service.py").read_text("utf-8")
+    functions = {name for ways in WAYS.values() for way in ways for name in way.functions.split()}
+    assert not {name for name in functions if f"aio.{name}" not in example}
+
+
+@only(["fastapi"])
+def test_accounts_and_contacts(service: Service, anna: Person, ivan: Person) -> None:
+    service.do("PATCH", "/me", anna.token, display_name="Anna K.")
+    (found,) = service.ask("GET", "/users", ivan.token, params={"text": "anna"}).json()["items"]
+    assert (found["id"], found["display_name"]) == (anna.id, "Anna K.")
+    known = service.do("PUT", f"/contacts/{anna.id}", ivan.token, 201, nickname="Anya")
+    assert (known["nickname"], known["contact"]["id"]) == ("Anya", anna.id)
+    service.do("PATCH", f"/contacts/{anna.id}", ivan.token, nickname="Anechka")
+    (contact,) = service.do("GET", "/contacts", ivan.token)["items"]
+    assert (contact["nickname"], contact["profile"]["id"]) == ("Anechka", anna.id)
+    assert (
+        service.ask("PUT", "/me/status", anna.token, json={"status": "ONLINE"}).status_code == 204
+    )
+    service.do("PUT", "/me/theme", anna.token, theme="dark")
+    service.do("PUT", "/me/push-subscription", anna.token, 204, subscription=None)
+    service.do("POST", "/me/confirmation", anna.token, 204)
+    service.do("POST", "/confirmations", anna.token, 404, token="a guess")
+    service.do("PUT", "/me/password", anna.token, 403, old="not this one", new="another")
+    service.do("DELETE", f"/contacts/{anna.id}", ivan.token, 204)
+    assert service.do("GET", f"/blocked/{anna.id}", ivan.token) == {
+        "is_blocked": False,
+        "is_blocked_either": False,
+    }
+    service.do("DELETE", "/me", anna.token, 204)
+    service.do("GET", "/me", anna.token, 404)
+
+
+@only(["fastapi"])
+def test_reactions_and_calls(service: Service, anna: Person, ivan: Person) -> None:
+    chat = service.do("PUT", f"/private-chats/{ivan.id}", anna.token, 201)["id"]
+    message = service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="hi")["id"]
+    place = f"/chats/{chat}/messages/{message}/reactions"
+    service.do("PUT", f"{place}/🔥", ivan.token, 201)
+    counted = {"emoji": "🔥", "total": 1, "is_mine": False}
+    assert service.do("GET", f"/chats/{chat}/messages/{message}", anna.token)["reactions"] == [
+        counted
+    ]
+    shown = service.ask(
+        "GET", f"/chats/{chat}/reactions", anna.token, params={"message_id": message}
+    )
+    assert shown.json() == {message: [counted]}
+    assert service.do("GET", place, anna.token)["items"][0]["user"]["id"] == ivan.id
+    service.do("DELETE", f"{place}/🔥", ivan.token, 204)
+    call = service.do("POST", f"/chats/{chat}/calls", anna.token, 201, type="AUDIO")["id"]
+    assert service.do("POST", f"/calls/{call}/answer", ivan.token)["status"] == "ACTIVE"
+    assert service.do("POST", f"/calls/{call}/end", anna.token)["status"] == "ENDED"
+    again = service.do("POST", f"/chats/{chat}/calls", anna.token, 201, type="VIDEO")["id"]
+    assert service.do("POST", f"/calls/{again}/decline", ivan.token)["status"] == "DECLINED"
+    assert len(service.do("GET", "/calls", anna.token)["items"]) == 2
+    toggled = service.do("POST", f"/chats/{chat}/favorite", anna.token)
+    assert toggled["is_favorite"]
+    assert service.do("POST", f"/chats/{chat}/recount", anna.token) in (0, 1)
 
 
 @only(["fastapi"])
