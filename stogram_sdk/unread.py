@@ -67,10 +67,10 @@ def read_place(settings: Any, chat: Any) -> tuple[Any, Any]:
 
 
 def unread_after(
-    place: tuple[Any, Any], user: Any, chat: Any, joined: Any, *, most: int = MAX_COUNT
+    place: tuple[Any, Any], user: Any, chat: Any, joined: Any, *, most: int | None = None
 ) -> Any:
-    """How many messages later than the place count for the member, `most` at the most."""
-    return _up_to(most, _unread(place, user, chat, joined))
+    """How many messages later than the place count for the member, up to `most` or `MAX_COUNT`."""
+    return _up_to(most or MAX_COUNT, _unread(place, user, chat, joined))
 
 
 def has_unread_after(place: tuple[Any, Any], user: Any, chat: Any, joined: Any) -> Any:

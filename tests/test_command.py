@@ -110,7 +110,8 @@ def test_a_pipe_that_was_closed_ends_it_without_a_word(sqlite_url: str) -> None:
     done = shell(f"{COMMAND} sql | head -1", sqlite_url)
     assert (done.returncode, done.stderr) == (1, "")
     assert len(done.stdout.splitlines()) == 1
-    done = shell(f"{COMMAND} migrate | true", sqlite_url)
+    # Late, so that nobody holds the other end any more.
+    done = shell(f"(sleep 0.5; {COMMAND} migrate) | true", sqlite_url)
     assert (done.returncode, done.stderr) == (1, "")
     assert stogram(sqlite_url, "migrate").returncode == 0
     assert check(sqlite_url).is_right
