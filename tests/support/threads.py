@@ -122,5 +122,5 @@ def wait_until(url: str, condition: str) -> None:
         if cursor.fetchone() == (True,):
             break
         assert time.monotonic() < end, condition
-        time.sleep(0.001)  # What is waited for may be there for some milliseconds only.
+        time.sleep(0.0001)  # What is waited for may be there for a millisecond only.
     watcher.close()
