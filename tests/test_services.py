@@ -232,7 +232,7 @@ def test_every_way_of_the_server_has_an_endpoint() -> None:
 @only(["fastapi"])
 def test_accounts_and_contacts(service: Service, anna: Person, ivan: Person) -> None:
     service.do("PATCH", "/me", anna.token, display_name="Anna K.")
-    (found,) = service.ask("GET", "/users", ivan.token, params={"text": anna.username}).json()["items"]
+    (found,) = service.get("/users", ivan.token, text=anna.username)["items"]
     assert (found["id"], found["display_name"]) == (anna.id, "Anna K.")
     known = service.do("PUT", f"/contacts/{anna.id}", ivan.token, 201, nickname="Anya")
     assert (known["nickname"], known["contact"]["id"]) == ("Anya", anna.id)
