@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peewee_migrate import Router
-
 import stogram_sdk
 from benchmarks.data import make_world
 from benchmarks.load import load_sqlite, read_as_counted
 from stogram_sdk.database import current_database, session
-from stogram_sdk.schema.migration import migrations_directory
+from stogram_sdk.schema.router import router_of
 
 
 @contextmanager
@@ -28,7 +26,7 @@ def filled_file(messages: int, kept: Path | None) -> Iterator[str]:
         stogram_sdk.connect(url)
         if not is_filled.exists():
             with session():
-                router = Router(current_database(), migrate_dir=migrations_directory())
+                router = router_of(current_database(), None)
                 router.run("002_guide_features")
                 load_sqlite(current_database().connection(), make_world(messages))
             stogram_sdk.migrate()

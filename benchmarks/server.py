@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
-from peewee_migrate import Router
 
 import stogram_sdk
 from benchmarks.data import make_world
 from benchmarks.load import load_postgres, read_as_counted
 from stogram_sdk.database import current_database, session
-from stogram_sdk.schema.migration import migrations_directory
+from stogram_sdk.schema.router import router_of
+from stogram_sdk.schema.turns import turn
 from tests.support.postgres import Cluster, server_binaries
 
 #: As safe, and as slow, as in production.
@@ -63,9 +63,8 @@ def filled_server(messages: int, kept: Path | None) -> Iterator[str]:
 
 
 def _fill(url: str, messages: int) -> None:
-    with session():
-        router = Router(current_database(), migrate_dir=migrations_directory())
-        router.run("002_guide_features")
+    with session(), turn(current_database(), None) as home:
+        router_of(current_database(), home).run("002_guide_features")
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor:
         # The rows are right as they are made: no foreign key needs to be looked up.
