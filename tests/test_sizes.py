@@ -108,6 +108,7 @@ def test_an_import_takes_the_same_into_a_chat_of_any_size(ann: sdk.User) -> None
 
         def write(sender: str = ben.id, chat: str = channel.id) -> list[float]:
             waits = []
+            sdk.send_message(sender, chat, "first")  # Opens a connection, and plans.
             while not stop.is_set():  # noqa: B023
                 began = time.monotonic()
                 sdk.send_message(sender, chat, "meanwhile")
