@@ -102,8 +102,8 @@ class Scene:
         database = current_database()
         assert not database.in_transaction()
         assert database.is_closed()
-        in_use = self._threads.submit(database.connections_in_use)
-        assert in_use.result(10) == 0
+        status = self._threads.submit(database.status)
+        assert status.result(10).in_use == 0
         assert self.send() in self.contents()
 
 

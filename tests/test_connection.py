@@ -76,7 +76,7 @@ def test_connecting_again_leaves_nothing_of_the_first(engine: str, tmp_path: Pat
     first.connect()
     first.close()
     sdk.connect(f"sqlite:///{tmp_path}/second.db")
-    assert first.connections_idle() == first.connections_in_use() == 0
+    assert first.status().idle == first.status().in_use == 0
     sdk.migrate()
     assert sdk.find_user("ivan") is None
 
@@ -115,7 +115,7 @@ def test_what_is_at_work_when_all_is_closed_gets_done(engine: str) -> None:
         database.close_all()
         closed.set()
         assert found.result().username == "ivan"
-    assert database.connections_idle() == 0
+    assert database.status().idle == 0
 
 
 def test_the_default_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,14 +133,14 @@ def test_the_default_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_call_takes_a_connection_for_as_long_as_it_runs(engine: str) -> None:
     database = current_database()
     ivan = make_user()
-    assert database.connections_in_use() == 0
+    assert database.status().in_use == 0
     with pytest.raises(sdk.StogramError):
         sdk.get_user("nobody")
-    assert database.connections_in_use() == 0
+    assert database.status().in_use == 0
     with database.connection_context():
         sdk.get_user(ivan.id)
-        assert database.connections_in_use() == 1
-    assert database.connections_in_use() == 0
+        assert database.status().in_use == 1
+    assert database.status().in_use == 0
 
 
 def test_sessions_nest_on_one_connection(engine: str) -> None:
@@ -151,16 +151,16 @@ def test_sessions_nest_on_one_connection(engine: str) -> None:
             assert database.connection() is outer
         make_user()
         assert database.connection() is outer
-        assert database.connections_in_use() == 1
-    assert database.connections_in_use() == 0
-    assert database.connections_idle() == 1
+        assert database.status().in_use == 1
+    assert database.status().in_use == 0
+    assert database.status().idle == 1
 
 
 def test_a_session_ends_with_what_is_raised_in_it(engine: str) -> None:
     with pytest.raises(ZeroDivisionError), sdk.session():
         make_user("ivan")
         _ = 1 / 0
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
     assert sdk.find_user("ivan") is not None, "a session is no transaction"
 
 
@@ -183,7 +183,7 @@ def test_calls_join_a_transaction_of_peewee_which_keeps_no_connection(engine: st
             make_user("lost")
         unit.rollback()
         make_user("kept")
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
 
     def fail() -> None:
         make_user("also_lost")
@@ -191,7 +191,7 @@ def test_calls_join_a_transaction_of_peewee_which_keeps_no_connection(engine: st
 
     with pytest.raises(ZeroDivisionError):
         sdk.db.atomic()(fail)()
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
     assert [user.username for user in sdk.User.select()] == ["kept"]
 
 
@@ -393,7 +393,7 @@ def test_threads_have_connections_of_their_own(engine: str) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         assert len({done.result() for done in [threads.submit(work) for _ in range(4)]}) == 4
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
 
 
 def test_who_waits_for_a_connection_gets_the_first_that_is_free(tmp_path: Path) -> None:
@@ -542,7 +542,7 @@ def test_connections_from_before_the_migration_know_all_letters_after_it(sqlite_
     sdk.connect(sqlite_url)
     with sdk.session():
         in_thread(idle)
-        assert current_database().connections_idle() == 1
+        assert current_database().status().idle == 1
         sdk.migrate()
         anna = make_user()
         chat = make_chat(anna)

@@ -103,7 +103,7 @@ def answers(url: str, *paths: str) -> Counter[Any]:
 def test_every_idiom_answers_every_client(url: str) -> None:
     paths = "/plain", "/session", "/transaction", "/coroutine", "/query"
     assert answers(url, *paths) == {200: REQUESTS}
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
 
 
 @pytest.mark.slow
@@ -112,4 +112,4 @@ def test_a_dependency_that_holds_a_session_is_refused_and_harms_nobody_else(url:
     assert refused.status_code == 500
     assert "decorate the endpoint with @session()" in refused.json()["error"]
     assert answers(url, "/dependency", "/plain") == {200: REQUESTS / 2, 500: REQUESTS / 2}
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0

@@ -311,7 +311,7 @@ def test_in_a_blackhole_every_call_fails_in_time_and_after_it_the_next_one_works
         # One sends its statement into the void, the others their first packet.
         assert all(call.result() < 2.5 for call in calls)
     assert is_there(member)
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
 
 
 def test_with_the_limits_as_they_are_a_call_fails_within_ten_seconds(
@@ -336,7 +336,7 @@ def test_one_that_waits_holds_up_nobody(
             query("SELECT pg_sleep(1.5)")
 
     waiting = in_thread(slow)
-    eventually(lambda: current_database().connections_in_use() == 1)
+    eventually(lambda: current_database().status().in_use == 1)
     began = time.monotonic()
     for _ in range(20):
         is_there(member)
@@ -365,10 +365,10 @@ def test_what_was_idle_in_a_blackhole_is_not_used_after_it(
 
     for call in [in_thread(use) for _ in range(4)]:
         call.result()
-    assert current_database().connections_idle() == 4
+    assert current_database().status().idle == 4
     with site.proxy.blackhole(Silence.ACKNOWLEDGED):
         seconds(lambda: is_there(member))
-    assert current_database().connections_idle() == 0
+    assert current_database().status().idle == 0
 
 
 # Limits of time.
@@ -459,7 +459,7 @@ def test_a_thread_that_ends_leaves_no_connection(site: Site, member: str) -> Non
         thread.join()
     assert is_there(member)
     eventually(lambda: site.sessions() == 1)
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
 
 
 def test_a_call_that_raises_leaves_no_connection(site: Site) -> None:
@@ -468,7 +468,7 @@ def test_a_call_that_raises_leaves_no_connection(site: Site) -> None:
             sdk.get_user("nobody")
         with pytest.raises(ZeroDivisionError), sdk.transaction():
             raise ZeroDivisionError
-    assert current_database().connections_in_use() == 0
+    assert current_database().status().in_use == 0
     assert site.sessions() == 1
 
 

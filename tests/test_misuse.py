@@ -29,7 +29,7 @@ def assert_clean() -> None:
     database = current_database()
     assert not database.in_transaction()
     assert database.is_closed()
-    assert database.connections_in_use() == 0
+    assert database.status().in_use == 0
 
 
 @unit

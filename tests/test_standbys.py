@@ -574,7 +574,7 @@ def test_nothing_is_left_after_close(standby: Any, world: World) -> None:
     sdk.list_chats(world.scene.actor)
     sdk.close()
     assert not [thread for thread in threading.enumerate() if "stogram_sdk" in thread.name]
-    assert standby.database.connections_idle() == 0
+    assert standby.database.status().idle == 0
 
 
 # --- Several hosts ---

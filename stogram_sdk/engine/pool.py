@@ -297,19 +297,6 @@ class PooledConnections(ABC):
         waiting = len(self._waiting) + (len(self.workers.waiting) if self.workers else 0)
         return PoolStatus(in_use, idle, waiting, self._connection_limit)
 
-    def connections_in_use(self) -> int:
-        """How many connections are with a thread right now."""
-        with self._bookkeeping:
-            self._reap()
-            return len(self._lent())
-
-    def connections_idle(self) -> int:
-        """How many connections are open and with no thread."""
-        with self._bookkeeping:
-            return len(self._idle())
-
-    # Of a copy: who can open no connection, or is interrupted, notes that without the lock.
-
     def _idle(self) -> dict[Any, float]:
         held = self._books.copy().items()
         return {each: since for each, since in held if isinstance(since, float)}

@@ -447,13 +447,13 @@ def _compare(site: Site, load: Load, books: list[Books]) -> list[str]:
             wrong.append(f"the counter is at {value}, its callers say {load.counted}")
     database = current_database()
     with suppress(AssertionError):  # The thread that looks at the standby has one for a moment.
-        eventually(lambda: database.connections_in_use() == 0)
-    if in_use := database.connections_in_use():
+        eventually(lambda: database.status().in_use == 0)
+    if in_use := database.status().in_use:
         wrong.append(f"{in_use} connections are with nobody")
     with suppress(AssertionError):
-        eventually(lambda: site.sessions() == database.connections_idle())
-    if site.sessions() != database.connections_idle():
-        wrong.append(f"{site.sessions()} sessions, {database.connections_idle()} in the pool")
+        eventually(lambda: site.sessions() == database.status().idle)
+    if site.sessions() != database.status().idle:
+        wrong.append(f"{site.sessions()} sessions, {database.status().idle} in the pool")
     return wrong
 
 
