@@ -14,6 +14,7 @@ from peewee import SQL
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.prepared import MOST_PREPARED
+from stogram_sdk.engine.time_limits import Cursor
 from stogram_sdk.statements import P, statement
 from tests.support.contract import CALLS, build_world, make_call, undone
 from tests.support.factories import make_chat, make_user
@@ -213,3 +214,30 @@ def test_one_that_the_server_has_forgotten_is_no_harm_in_making_room(direct: Non
             _numbered.variant(number=number).first(user_id=ivan.id)
         current_database().execute_sql("DISCARD ALL")
         assert sdk.find_user(ivan.username) == ivan
+
+
+class Interrupted(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_an_interruption_leaves_no_doubt_of_what_is_prepared(
+    direct: None, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    ivan, anna = make_user(), make_user()
+    execute = Cursor.execute
+
+    def interrupted(cursor: Cursor, sql: Any, parameters: Any = None) -> None:
+        if str(sql).startswith("PREPARE"):
+            if not before:
+                execute(cursor, sql, parameters)
+            raise Interrupted
+        execute(cursor, sql, parameters)
+
+    with sdk.session():
+        monkeypatch.setattr(Cursor, "execute", interrupted)
+        with pytest.raises(Interrupted):
+            sdk.is_blocked(ivan.id, anna.id)
+        monkeypatch.undo()
+        with sdk.transaction():
+            assert not sdk.is_blocked(ivan.id, anna.id)

@@ -41,8 +41,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 # After a longer silence the network is to blame, and a second try would only double the wait.
 _SOON = 2.0
 
-#: What was prepared on the connection is gone (DISCARD ALL), or has other types than a column now.
-OUTDATED = "26000", "0A000"
+#: What was prepared on the connection is gone (DISCARD ALL), has other types than a column now, or
+#: is there though nobody knew it.
+OUTDATED = "26000", "0A000", "42P05"
 #: The server became a standby, or was told to take no writes.
 READ_ONLY = "25006"
 

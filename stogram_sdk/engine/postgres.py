@@ -187,22 +187,22 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         return True
 
     def _prepare(self, connection: Connection, statement: Prepared) -> None:
-        """Prepare it, in the place of the one that was not used for the longest if there are many.
-
-        What is noted may be interrupted: at the worst the server does not know one of them.
-        """
+        """Prepare it; if there are many, in the place of the one that was used the longest ago."""
         known: Any = connection.prepared
+        # If this is interrupted, nobody knows what the server has prepared.
+        was_unfit, connection.is_unfit = connection.is_unfit, True
         with self._told_of_loss(in_doubt=False):
-            if len(known) >= MOST_PREPARED:
-                unused = next(iter(known))
-                connection.cursor().execute(f"DEALLOCATE {unused}")
-                del known[unused]
-            known[statement.name] = None
             try:
+                if len(known) >= MOST_PREPARED:
+                    unused = next(iter(known))
+                    connection.cursor().execute(f"DEALLOCATE {unused}")
+                    del known[unused]
                 connection.cursor().execute(statement.prepare, statement.constants)
+                known[statement.name] = None
             except psycopg2.Error:
-                del known[statement.name]
+                connection.is_unfit = was_unfit
                 raise
+        connection.is_unfit = was_unfit
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
         with self._told_of_loss(in_doubt=True):
