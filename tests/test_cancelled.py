@@ -151,7 +151,10 @@ def test_many_are_ended_at_once(on_postgres: None, migrated_postgres: str) -> No
         errors = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(error) for error in errors} == {asyncio.CancelledError}
         assert time.monotonic() - began < 2
-        assert sessions(migrated_postgres) == []
+        # A worker may be opening a connection for a call that is gone.
+        while sessions(migrated_postgres):
+            assert time.monotonic() - began < 10
+            await asyncio.sleep(0.01)
 
     with row_is_locked(migrated_postgres, ivan.id):
         asyncio.run(main())

@@ -107,12 +107,13 @@ def shell(script: str, url: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_pipe_that_was_closed_ends_it_without_a_word(sqlite_url: str) -> None:
+    # Whether all of it went into the pipe first is not ours to say.
     done = shell(f"{COMMAND} sql | head -1", sqlite_url)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert len(done.stdout.splitlines()) == 1
-    # Late, so that nobody holds the other end any more.
-    done = shell(f"(sleep 0.5; {COMMAND} migrate) | true", sqlite_url)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+    for command in ("sql", "migrate"):
+        # Late, so that nobody holds the other end any more.
+        done = shell(f"(sleep 0.5; {COMMAND} {command}) | true", sqlite_url)
+        assert (done.returncode, done.stderr) == (1, "")
     assert stogram(sqlite_url, "migrate").returncode == 0
     assert check(sqlite_url).is_right
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 from typing import Any
 
 import pytest
@@ -21,6 +23,15 @@ from tests.support.states import migrate_here
 pytestmark = pytest.mark.slow
 
 MANY = 100_000
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    """The collector need not look at what pytest holds, which stops all threads for long."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -127,5 +138,6 @@ def test_an_import_takes_the_same_into_a_chat_of_any_size(ann: sdk.User) -> None
             # SQLite has one writer for the whole file: others wait for a batch, or for a few.
             if current_database().dialect.name == "postgresql":
                 assert max(waits.result()) < 0.25
-    assert sum(seconds[MANY]) < 2 * sum(seconds[100])
-    assert sum(seconds[MANY][5:]) < 2 * sum(seconds[MANY][:5])
+    # Medians: a batch may wait for the one who writes.
+    assert median(seconds[MANY]) < 2 * median(seconds[100])
+    assert median(seconds[MANY][5:]) < 2 * median(seconds[MANY][:5])
