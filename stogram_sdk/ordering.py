@@ -15,7 +15,7 @@ the database's clock are ignored, and `stogram check` reports them.
 
 Rows are locked in this order, so that no two calls wait for each other:
 
-1. The name of a new user, for which there is no row yet.
+1. What there is no row for yet: the name of a new user, a user's reactions to a message.
 2. "User" rows, by id: by a call that makes a chat of the users, or changes a user's folders.
 3. "Folder" rows: by a call that changes one or puts a chat into it; several of a user's only by a
    call that has locked the user's row.

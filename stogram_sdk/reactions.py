@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import JOIN, Query, Tuple, fn
+from peewee import JOIN, Query, Tuple, Value, fn
 
 from stogram_sdk.database import current_time
-from stogram_sdk.errors import Blocked, NotFound
+from stogram_sdk.errors import Blocked, NotAllowed, NotFound
 from stogram_sdk.membership import require_member, require_visible
 from stogram_sdk.models import Chat, ChatMember, Message, Reaction, ReactionCount, User, new_id
 from stogram_sdk.operations import operation
@@ -20,7 +20,7 @@ from stogram_sdk.rows import (
     read_reaction,
     read_reactions,
 )
-from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids, valid_text
 from stogram_sdk.visibility import (
     is_blocked_in_private,
@@ -32,10 +32,18 @@ from stogram_sdk.visibility import (
 
 #: An emoji is a sequence: a flag has 7 characters, a family with colors of skin 11.
 _LONGEST_EMOJI = 32
+#: As in Telegram with Premium; the server has no limit.
+MAX_REACTIONS = 3
+
+
+def _own_reactions() -> Any:
+    """How many reactions the user has to the message."""
+    own = Reaction.alias()
+    return own.select(fn.COUNT(own.id)).where(own.message == P.message_id, own.user == P.user_id)
 
 
 @statement
-def _add_reaction() -> Query:
+def _add_reaction() -> Any:
     new = (
         place_in(P.chat_id, P.user_id)
         .select(P.id, ChatMember.user, Message.id, P.emoji, P.now)
@@ -45,6 +53,7 @@ def _add_reaction() -> Query:
             Message.id == P.message_id,
             is_visible(),
             ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+            _own_reactions() < MAX_REACTIONS,
         )
     )
     fields = [
@@ -57,7 +66,9 @@ def _add_reaction() -> Query:
     insert = Reaction.insert_from(new, fields).on_conflict(
         "nothing", conflict_target=[Reaction.message, Reaction.user, Reaction.emoji]
     )
-    return insert.returning(*reaction_columns())
+    # There is no row yet that two devices of the user could wait for.
+    of_user = dialect().lock_name(P.user_id.concat(Value(" ")).concat(P.message_id))
+    return after_locking(insert.returning(*reaction_columns()), of_user)
 
 
 def _is_own() -> Any:
@@ -72,7 +83,7 @@ def _is_own() -> Any:
 def _reaction_of_member() -> Query:
     """No row for a non-member; the message is None if they do not see it, the reaction without one.
 
-    It comes with whether a block is in the way.
+    It comes with whether a block is in the way, and with how many reactions the user has there.
     """
     message = (Message.chat == P.chat_id) & (Message.id == P.message_id) & is_visible()
     place: Query = (
@@ -83,6 +94,7 @@ def _reaction_of_member() -> Query:
         )
         .select(
             is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+            _own_reactions(),
             Message.id,
             *reaction_columns(),
         )
@@ -129,12 +141,13 @@ def _list_message_reactions(of_emoji: bool) -> Query:
 
 @operation
 def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tuple[Reaction, bool]:
-    """React to a message: by members, in a CHANNEL by readers too, with any number of emoji.
+    """React to a message: by members, in a CHANNEL by readers too, with up to three emoji each.
 
-    `emoji` is a text of 1 to 32 characters, compared as it is. In a PRIVATE chat neither of two
-    reacts once one has blocked the other. Returns the row, with `user`, and whether it was made by
-    this call. Raises `NotFound` for a message the user does not see there, `Blocked`,
-    `InvalidInput`.
+    `emoji` is a text of 1 to 32 characters, compared as it is. Three is what Telegram gives at
+    most; the server has no limit, and those that a user has set there count too. In a PRIVATE chat
+    neither of two reacts once one has blocked the other. Returns the row, with `user`, and whether
+    it was made by this call. Raises `NotFound` for a message the user does not see there,
+    `NotAllowed` for a fourth emoji, `Blocked`, `InvalidInput`.
 
     >>> reaction, created = add_reaction(boris.id, chat.id, message.id, "🔥")
     >>> reaction.emoji, created
@@ -148,13 +161,20 @@ def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tup
         found = _reaction_of_member.first(**values)
         if found is None:
             raise NotFound("chat", chat_id)
-        is_blocked, message, *row = found
+        is_blocked, own, message, *row = found
         if message is None:
             raise NotFound("message", message_id)
         if row[0] is not None:
             return read_reaction(*row), False
         if is_blocked:
             raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
+        if own >= MAX_REACTIONS:
+            raise NotAllowed(
+                f"a user has at most {MAX_REACTIONS} reactions to a message: remove_reaction "
+                "takes one back",
+                entity="message",
+                id=message_id,
+            )
         # Another device has just taken back the reaction that was in the way.
 
 

@@ -320,6 +320,21 @@ def test_reacting(_: int) -> None:
     assert sorted(removed) == [False] * 7 + [True]
 
 
+@pytest.mark.parametrize("_", range(5))
+def test_reacting_with_more_emoji_than_there_may_be(_: int) -> None:
+    ann = make_user()
+    chat = make_chat(ann)
+    message = make_message(ann, chat)
+
+    def react(emoji: str) -> bool:
+        with suppress(sdk.NotAllowed):
+            return sdk.add_reaction(ann.id, chat.id, message.id, emoji)[1]
+        return False
+
+    made = at_once(*[partial(react, str(number)) for number in range(8)])
+    assert sum(made) == sdk.Reaction.select().count() == 3
+
+
 def test_reacting_on_two_devices_that_change_their_mind() -> None:
     ann = make_user()
     chat = make_chat(ann)

@@ -33,6 +33,33 @@ def test_a_reaction_is_made_once(ivan: sdk.User, chat: sdk.Chat, message: sdk.Me
     assert sdk.add_reaction(ivan.id, chat.id, message.id, HEART)[1], "another emoji is another one"
 
 
+def test_a_user_has_three_reactions_to_a_message(
+    ivan: sdk.User, olga: sdk.User, chat: sdk.Chat, message: sdk.Message
+) -> None:
+    first, *others = ["1️⃣", "2️⃣", "3️⃣"]
+    for emoji in (first, *others):
+        assert sdk.add_reaction(ivan.id, chat.id, message.id, emoji)[1]
+    with pytest.raises(sdk.NotAllowed, match=r"at most 3 reactions.*remove_reaction") as error:
+        sdk.add_reaction(ivan.id, chat.id, message.id, LIKE)
+    assert (error.value.entity, error.value.id) == ("message", message.id)
+    assert not sdk.add_reaction(ivan.id, chat.id, message.id, first)[1], "it is one of them"
+    assert sdk.add_reaction(olga.id, chat.id, message.id, LIKE)[1], "others have theirs"
+    assert sdk.add_reaction(ivan.id, chat.id, make_message(olga, chat).id, LIKE)[1]
+    sdk.remove_reaction(ivan.id, chat.id, message.id, first)
+    assert sdk.add_reaction(ivan.id, chat.id, message.id, LIKE)[1]
+
+
+def test_reactions_by_the_server_count_towards_the_limit(
+    ivan: sdk.User, chat: sdk.Chat, message: sdk.Message
+) -> None:
+    server = SecondWriter()
+    for number in range(5):
+        server.react(ivan.id, message.id, str(number))
+    with pytest.raises(sdk.NotAllowed):
+        sdk.add_reaction(ivan.id, chat.id, message.id, LIKE)
+    assert len(sdk.list_reactions(ivan.id, chat.id, [message.id])[message.id]) == 5
+
+
 def test_a_reaction_is_taken_back_once_and_by_its_owner(
     ivan: sdk.User, olga: sdk.User, chat: sdk.Chat, message: sdk.Message
 ) -> None:

@@ -92,7 +92,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
         Way("POST /messages/:chatId", "send_message", "the upload is the service's"),
         Way("PATCH /messages/:messageId", "edit_message"),
         Way("DELETE /messages/:messageId", "delete_message"),
-        Way("POST /messages/:messageId/reactions", "add_reaction"),
+        Way("POST /messages/:messageId/reactions", "add_reaction", "up to three of a user"),
         Way("DELETE /messages/:messageId/reactions/:emoji", "remove_reaction"),
         Way("GET /messages/:messageId/reactions", "list_reactions list_message_reactions"),
         Way("POST /pinned-messages", "pin_message"),
