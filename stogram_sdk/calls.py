@@ -8,6 +8,9 @@
 
 Two devices may press a button at the same moment. Each change is one statement that names the state
 which it leaves, so the second device finds another state and changes nothing.
+
+Whoever leaves the chat is no longer in its call. A call that goes on without anybody is ended by
+the next one that starts, or by any member.
 """
 
 from __future__ import annotations
@@ -46,11 +49,31 @@ _CALLING, _ACTIVE = CallStatus.CALLING.value, CallStatus.ACTIVE.value
 _LIVE = (_CALLING, _ACTIVE)
 
 
+def _end() -> Any:
+    """The state in which a live call ends."""
+    # The last branch is never taken: it tells PostgreSQL the type.
+    goes_on = Call.status == _ACTIVE, CallStatus.ENDED.value
+    return Case(None, [(Call.status == _CALLING, CallStatus.MISSED.value), goes_on], Call.status)
+
+
+def _is_empty() -> Any:
+    """Whether a call goes on, and all who were in it have left the chat."""
+    member, participant = ChatMember.alias(), CallParticipant.alias()
+    has_joined = participant.select(participant.id).where(
+        participant.call == Call.id, participant.user == member.user
+    )
+    in_call = member.select(member.id).where(
+        member.chat == Call.chat, (member.user == Call.initiator) | fn.EXISTS(has_joined)
+    )
+    return (Call.status == _ACTIVE) & ~fn.EXISTS(in_call)
+
+
 @statement
-def _miss_calls() -> Any:
-    """End what has rung for too long; the caller holds the chat then."""
-    update = Call.update({Call.status: CallStatus.MISSED.value, Call.ended_at: P.now}).where(
-        Call.chat == P.chat_id, Call.status == _CALLING, Call.started_at < P.rung_out
+def _end_old_calls() -> Any:
+    """End what has rung for too long, and what nobody is in; the caller holds the chat then."""
+    has_rung_out = (Call.status == _CALLING) & (Call.started_at < P.rung_out)
+    update = Call.update({Call.status: _end(), Call.ended_at: P.now}).where(
+        Call.chat == P.chat_id, has_rung_out | _is_empty()
     )
     return after_locking(update, chat_lock(Chat.id == P.chat_id))
 
@@ -137,15 +160,12 @@ def _decline_call() -> Query:
 
 @statement
 def _end_call() -> Query:
-    # The last branch is never taken: it tells PostgreSQL the type.
-    goes_on = Call.status == _ACTIVE, CallStatus.ENDED.value
-    end = Case(None, [(Call.status == _CALLING, CallStatus.MISSED.value), goes_on], Call.status)
     return (
-        Call.update({Call.status: end, Call.ended_at: P.now})
+        Call.update({Call.status: _end(), Call.ended_at: P.now})
         .where(
             _is_theirs(),
             Call.status.in_(_LIVE),
-            (Call.initiator == P.user_id) | _has_joined(),
+            (Call.initiator == P.user_id) | _has_joined() | _is_empty(),
         )
         .returning(*call_columns())
     )
@@ -187,9 +207,10 @@ def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     """Call the other members of a chat: whoever may write there.
 
     A chat has one call at a time. If two start one at the same moment, or one goes on already, it
-    is that one. A call that has rung for a minute is missed then, and a new one starts. Returns the
-    row, with `initiator` and `chat`, and whether it was made by this call. Raises `NotFound` for a
-    chat the user is not in, `NotAllowed` in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
+    is that one. A call that has rung for a minute is missed then, one whose people have all left
+    the chat is over, and a new one starts. Returns the row, with `initiator` and `chat`, and
+    whether it was made by this call. Raises `NotFound` for a chat the user is not in, `NotAllowed`
+    in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
 
     >>> call, started = start_call(anna.id, chat.id, CallType.AUDIO)
     >>> str(call.status), started
@@ -200,7 +221,7 @@ def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     with atomic():
         while True:
             now = current_time()
-            _miss_calls.run(chat_id=chat_id, now=now, rung_out=now - RINGING)
+            _end_old_calls.run(chat_id=chat_id, now=now, rung_out=now - RINGING)
             row = _start_call.first(id=new_id(), type=kind, now=now, **place)
             if row is not None:
                 return read_call(*row), True
@@ -265,9 +286,10 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
 def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     """Hang up, which ends the call for everybody: who has started it, and who has answered it.
 
-    If nobody has answered, the call was missed. Returns the row as `start_call` does, and whether
-    this call has ended it: one that is over stays as it is. Raises `NotFound` for a call of a chat
-    the user is not in, `NotAllowed` for who has not joined it, `InvalidInput`.
+    Any member ends a call whose people have all left the chat. If nobody has answered, the call was
+    missed. Returns the row as `start_call` does, and whether this call has ended it: one that is
+    over stays as it is. Raises `NotFound` for a call of a chat the user is not in, `NotAllowed` for
+    who has not joined it, `InvalidInput`.
 
     >>> call, _ = start_call(anna.id, chat.id, CallType.AUDIO)
     >>> call, ended = end_call(anna.id, call.id)

@@ -110,6 +110,58 @@ def test_others_of_a_group_join(ivan: sdk.User, olga: sdk.User) -> None:
     assert [row.left_at is None for row in sdk.CallParticipant.select()] == [False, False]
 
 
+@pytest.fixture
+def left_call(ivan: sdk.User, olga: sdk.User, maria: sdk.User) -> sdk.Call:
+    """A call of Olga and Ivan that goes on in a group; she has left it, and Maria is there too."""
+    group = make_chat(olga, ivan, maria)
+    call, _ = sdk.start_call(olga.id, group.id, A)
+    sdk.answer_call(ivan.id, call.id)
+    sdk.leave_chat(olga.id, group.id)
+    return call
+
+
+@pytest.fixture
+def maria(engine: str) -> sdk.User:
+    return make_user("maria")
+
+
+def test_a_call_goes_on_while_somebody_is_in_it(
+    ivan: sdk.User, maria: sdk.User, left_call: sdk.Call
+) -> None:
+    assert sdk.start_call(maria.id, left_call.chat_id, A) == (left_call, False)
+    with pytest.raises(sdk.NotAllowed, match="in a call"):
+        sdk.end_call(maria.id, left_call.id)
+    assert sdk.end_call(ivan.id, left_call.id)[1]
+
+
+def test_a_call_that_nobody_is_in_stops_no_other(
+    ivan: sdk.User, maria: sdk.User, left_call: sdk.Call
+) -> None:
+    sdk.leave_chat(ivan.id, left_call.chat_id)
+    call, started = sdk.start_call(maria.id, left_call.chat_id, A)
+    assert started and call != left_call
+    assert state(left_call) == C.ENDED
+    assert [each.status for each in sdk.list_calls(maria.id)] == [C.CALLING, C.ENDED]
+
+
+def test_any_member_ends_a_call_that_nobody_is_in(
+    ivan: sdk.User, maria: sdk.User, left_call: sdk.Call
+) -> None:
+    sdk.delete_user(ivan.id)
+    ended, changed = sdk.end_call(maria.id, left_call.id)
+    assert changed and ended.status == state(left_call) == C.ENDED
+    assert not sdk.end_call(maria.id, left_call.id)[1]
+
+
+def test_who_comes_back_is_in_the_call_again(
+    ivan: sdk.User, olga: sdk.User, maria: sdk.User, left_call: sdk.Call
+) -> None:
+    sdk.leave_chat(ivan.id, left_call.chat_id)
+    sdk.add_member(maria.id, left_call.chat_id, olga.id)
+    assert sdk.start_call(maria.id, left_call.chat_id, A) == (left_call, False)
+    assert sdk.end_call(olga.id, left_call.id)[1]
+
+
 def test_only_who_may_write_calls(ivan: sdk.User, olga: sdk.User) -> None:
     channel = make_chat(olga, ivan, type=sdk.ChatType.CHANNEL)
     with pytest.raises(sdk.NotAllowed):
