@@ -41,9 +41,11 @@ def _update_user(**given: bool) -> Query:
 @statement
 def _verify_email() -> Query:
     changes: dict[Any, Any] = {User.email_verified: True, User.verification_token: None}
+    other = User.alias()
+    others = other.select(other.id).where(other.verification_token == P.token, other.id != User.id)
     return (
         User.update(changes | {User.updated_at: P.now})
-        .where(User.verification_token == P.token)
+        .where(User.verification_token == P.token, ~fn.EXISTS(others))
         .returning(*ACCOUNT)
     )
 
@@ -166,7 +168,8 @@ def set_verification_token(user_id: str, *, token: str | None) -> User:
 def verify_email(token: str) -> User | None:
     """Confirm the address of the user who has been sent this token, which is used up then.
 
-    Returns the account as `create_user` does; None if nobody has the token. Raises `InvalidInput`.
+    Returns the account as `create_user` does; None if nobody has the token, or more than one: it
+    says of none of them that a letter has reached them. Raises `InvalidInput`.
 
     >>> set_verification_token(anna.id, token="8f14e45f").email_verified
     False

@@ -60,6 +60,15 @@ def test_an_address_is_verified_once_by_the_latest_token(ivan: sdk.User) -> None
     assert sdk.get_user(ivan.id).verification_token is None
 
 
+def test_a_token_of_two_verifies_nobody(ivan: sdk.User, olga: sdk.User) -> None:
+    for user in (ivan, olga):
+        sdk.set_verification_token(user.id, token="1234")
+    assert sdk.verify_email("1234") is None
+    assert not any(sdk.get_user(user.id).email_verified for user in (ivan, olga))
+    sdk.set_verification_token(olga.id, token="5678")
+    assert sdk.verify_email("1234") == ivan
+
+
 def test_a_theme_is_one_of_the_servers(ivan: sdk.User) -> None:
     assert sdk.set_theme(ivan.id, "dark").theme == "dark"
     with pytest.raises(sdk.InvalidInput, match="one of light, dark"):
