@@ -6,6 +6,7 @@ import hmac
 import os
 import secrets
 import time
+from typing import NamedTuple
 
 from stogram_sdk import (
     AlreadyExists,
@@ -15,6 +16,7 @@ from stogram_sdk import (
     NotFound,
     StogramError,
     Unavailable,
+    User,
 )
 
 #: The status of each error; any other is a bug, 500.
@@ -58,22 +60,39 @@ def _scrypt(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(errors="replace"), salt=salt, n=2**14, r=8, p=1)
 
 
-def make_token(user_id: str) -> str:
-    """What a client sends with each request: who it is, until when, and a signature."""
-    text = f"{user_id}:{int(time.time()) + _TOKEN_LIFETIME}"
-    return base64.urlsafe_b64encode(f"{text}:{_signature(text)}".encode()).decode()
+class Token(NamedTuple):
+    user_id: str
+    until: str
+    signature: str
 
 
-def user_of(token: str) -> str | None:
-    """The id of the user who has the token; None if it is not one of ours, or too old."""
+def make_token(account: User) -> str:
+    """What a client sends with each request: who it is, until when, and a signature.
+
+    The hash of the password is signed too: so a new password ends the tokens.
+    """
+    until = str(int(time.time()) + _TOKEN_LIFETIME)
+    token = Token(account.id, until, _signature(account, until))
+    return base64.urlsafe_b64encode(":".join(token).encode()).decode()
+
+
+def read_token(text: str) -> Token | None:
+    """What the token says, which may be forged; None if it is none of ours."""
     try:
-        text, _, signature = base64.urlsafe_b64decode(token).decode().rpartition(":")
-        user_id, _, until = text.rpartition(":")
-        is_ours = hmac.compare_digest(signature.encode(), _signature(text).encode())
-        return user_id if is_ours and time.time() < int(until) else None
+        rest, _, signature = base64.urlsafe_b64decode(text).decode().rpartition(":")
     except ValueError:
         return None
+    user_id, _, until = rest.rpartition(":")
+    return Token(user_id, until, signature) if until.isdecimal() else None
 
 
-def _signature(text: str) -> str:
+def is_token_of(token: Token, account: User) -> bool:
+    """Whether we have made it for this account, as it is now, and it is not too old."""
+    expected = _signature(account, token.until)
+    is_ours = hmac.compare_digest(token.signature.encode(), expected.encode())
+    return is_ours and time.time() < int(token.until)
+
+
+def _signature(account: User, until: str) -> str:
+    text = f"{account.id}:{until}:{account.password}"
     return hmac.new(_KEY, text.encode(), hashlib.sha256).hexdigest()

@@ -15,7 +15,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
-from _service import hash_password, is_password, make_token, status_of, user_of
+from _service import (
+    hash_password,
+    is_password,
+    is_token_of,
+    make_token,
+    read_token,
+    status_of,
+)
 from fastapi import (
     APIRouter,
     BackgroundTasks,
@@ -36,8 +43,10 @@ from pydantic import AwareDatetime, BaseModel
 from stogram_sdk import (
     CallType,
     ChatType,
+    InvalidInput,
     MemberRole,
     MessageType,
+    NotFound,
     StogramError,
     UserStatus,
     aio,
@@ -106,10 +115,19 @@ async def explain_request(request: Request, error: RequestValidationError) -> JS
 async def current_user(
     given: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())],
 ) -> str:
-    user_id = user_of(given.credentials)
+    user_id = await user_of(given.credentials)
     if user_id is None:
         raise HTTPException(401)
     return user_id
+
+
+async def user_of(text: str) -> str | None:
+    """The id of the user whose token this is; None if it is not a good one any more."""
+    token = read_token(text)
+    with suppress(InvalidInput, NotFound):
+        if token and is_token_of(token, await aio.get_user(token.user_id)):
+            return token.user_id
+    return None
 
 
 async def paging(limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
@@ -204,7 +222,7 @@ async def log_in(login: Login) -> dict[str, str]:
         is_password, login.password, account.password
     ):
         raise HTTPException(401)
-    return {"token": make_token(account.id)}
+    return {"token": make_token(account)}
 
 
 @accounts.get("/me")
@@ -224,6 +242,7 @@ async def delete_account(me: Me) -> None:
 
 @accounts.put("/me/password", status_code=204)
 async def change_password(me: Me, password: NewPassword) -> None:
+    """It ends all tokens: whoever has one logs in again."""
     account = await aio.get_user(me)
     if not await asyncio.to_thread(is_password, password.old, account.password):
         raise HTTPException(403)
@@ -791,7 +810,7 @@ waiting: defaultdict[str, set[asyncio.Queue[Any]]] = defaultdict(set)
 async def tell_of_new_messages(socket: WebSocket) -> None:
     """The client's first text is its token: in the address, it would be in the logs of servers."""
     await socket.accept()
-    user_id = user_of(await anext(socket.iter_text(), ""))
+    user_id = await user_of(await anext(socket.iter_text(), ""))
     if user_id is None:
         with suppress(WebSocketDisconnect):  # it may have gone without a word
             await socket.close(1008)

@@ -7,15 +7,23 @@ With several processes they need one `STOGRAM_SECRET_KEY`, for the tokens.
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from _service import hash_password, is_password, make_token, status_of, user_of
+from _service import (
+    hash_password,
+    is_password,
+    is_token_of,
+    make_token,
+    read_token,
+    status_of,
+)
 from flask import Blueprint, Flask, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
 import stogram_sdk as stogram
-from stogram_sdk import InvalidInput, StogramError, to_dict
+from stogram_sdk import InvalidInput, NotFound, StogramError, to_dict
 
 api = Blueprint("api", __name__)
 
@@ -43,8 +51,11 @@ def explain(error: StogramError) -> ResponseReturnValue:
 
 def me() -> str:
     """The id of the user who asks."""
-    user_id = user_of(request.authorization.token or "") if request.authorization else None
-    return user_id or abort(401)
+    token = read_token(request.authorization.token or "") if request.authorization else None
+    with suppress(InvalidInput, NotFound):
+        if token and is_token_of(token, stogram.get_user(token.user_id)):
+            return token.user_id
+    abort(401)
 
 
 def given(*names: str) -> dict[str, Any]:
@@ -94,7 +105,7 @@ def log_in() -> ResponseReturnValue:
     account = stogram.find_user(username)
     if account is None or not is_password(password, account.password):
         abort(401)
-    return {"token": make_token(account.id)}, 201
+    return {"token": make_token(account)}, 201
 
 
 @api.get("/me")
