@@ -11,6 +11,7 @@ from stogram_sdk.text import extract_hashtags, extract_mentions
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     MAX_SHORT_TEXT_LENGTH,
+    MAX_URL_LENGTH,
     valid_count,
     valid_enum,
     valid_optional_text,
@@ -25,6 +26,8 @@ FILE = (
     Message.duration,
     Message.waveform,
 )
+#: The server draws 100 values: a list in JSON of some 2,000 characters.
+_MAX_WAVEFORM_LENGTH = 8_192
 #: What the server's columns for numbers hold.
 _MAX_INTEGER = 2**31 - 1
 
@@ -48,14 +51,14 @@ def content_columns(
     return {
         "content": valid_optional_text(content, "content", maximum=MAX_CONTENT_LENGTH),
         "type": valid_enum(MessageType, type, "type").value,
-        "file_url": valid_optional_text(file_url, "file_url", maximum=MAX_CONTENT_LENGTH),
+        "file_url": valid_optional_text(file_url, "file_url", maximum=MAX_URL_LENGTH),
         "file_name": valid_optional_text(file_name, "file_name", maximum=MAX_SHORT_TEXT_LENGTH),
         "file_size": _valid_number(file_size, "file_size"),
         "thumbnail_url": valid_optional_text(
-            thumbnail_url, "thumbnail_url", maximum=MAX_CONTENT_LENGTH
+            thumbnail_url, "thumbnail_url", maximum=MAX_URL_LENGTH
         ),
         "duration": _valid_number(duration, "duration"),
-        "waveform": valid_optional_text(waveform, "waveform", maximum=MAX_CONTENT_LENGTH),
+        "waveform": valid_optional_text(waveform, "waveform", maximum=_MAX_WAVEFORM_LENGTH),
         **tag_columns(content),
     }
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date, datetime, timedelta, timezone
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import peewee
 import psycopg2
@@ -32,6 +35,8 @@ from tests.support.contract import (
 )
 from tests.support.factories import LONG_AGO, sent_statements
 from tests.support.strangers import DOCUMENT, document, observe
+
+ROOT = Path(__file__).parents[1]
 
 every_call = pytest.mark.parametrize("label", CALLS)
 every_function = pytest.mark.parametrize(
@@ -399,6 +404,55 @@ def test_bad_input_is_refused_by_its_name_and_harms_no_transaction(name: str, wo
                 assert parameter.name in str(error.value)
         assert sdk.get_user(world.scene.actor)
         function_of(name)(**right)
+
+
+#: How many characters a text may have, as docs/rows.md says it.
+LIMITS = {
+    **dict.fromkeys(("content", "subscription"), 65_536),
+    "waveform": 8_192,
+    **dict.fromkeys(("file_url", "thumbnail_url"), 4_096),
+    "create_user.email": 254,
+    **{f"{verb}_folder.{text}": 64 for verb in ("create", "update") for text in ("name", "icon")},
+    "emoji": 32,
+    "create_user.username": 30,
+    "color": 7,
+}
+#: A text of any length does no harm there: nothing is stored, or only a key that is cut off.
+ANY_LENGTH = ("extract_hashtags", "extract_mentions", "tag_key", "find_by_hashtag")
+
+
+def require_limit(call: Callable[[], Any], *, of: str, function: str) -> None:
+    with pytest.raises(sdk.InvalidInput) as error:
+        call()
+    limit = LIMITS.get(f"{function}.{of}", LIMITS.get(of, 1_024))
+    assert f"{of} must have 1 to {limit} characters, not 100000" in str(error.value)
+
+
+@every_function
+def test_every_text_has_a_limit_of_which_the_error_tells(name: str, world: World) -> None:
+    right = arguments_of(name, world.scene)
+    for parameter in inspect.signature(function_of(name)).parameters:
+        if kind_of(parameter) == "text" and name not in ANY_LENGTH:
+            long = right | {parameter: "x" * 100_000}
+            require_limit(partial(function_of(name), **long), of=parameter, function=name)
+
+
+def test_every_text_to_import_has_the_same_limit(world: World) -> None:
+    actor, chat = world.scene.actor, world.scene.chat
+    right = sdk.ImportedMessage("new", actor, LONG_AGO, "text")
+    for name, kind in get_type_hints(sdk.ImportedMessage).items():
+        if str in (kind, *get_args(kind)) and not name.endswith("id"):
+            long = right._replace(**{name: "x" * 100_000})
+            call = partial(sdk.import_messages, actor, chat, [long])
+            require_limit(call, of=name, function="import_messages")
+
+
+def test_the_limits_are_those_of_the_documents() -> None:
+    text = (ROOT / "docs" / "rows.md").read_text("utf-8")
+    for name, limit in LIMITS.items():
+        *_, parameter = name.split(".")
+        if parameter != "color":
+            assert re.search(rf"^\|.*`{parameter}`.*\| (3 to )?{limit:,} \|$", text, re.M), name
 
 
 # --- The shape of the functions ---
