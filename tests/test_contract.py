@@ -442,7 +442,8 @@ def test_every_text_to_import_has_the_same_limit(world: World) -> None:
     right = sdk.ImportedMessage("new", actor, LONG_AGO, "text")
     for name, kind in get_type_hints(sdk.ImportedMessage).items():
         if str in (kind, *get_args(kind)) and not name.endswith("id"):
-            long = right._replace(**{name: "x" * 100_000})
+            change: dict[str, Any] = {name: "x" * 100_000}
+            long = right._replace(**change)
             call = partial(sdk.import_messages, actor, chat, [long])
             require_limit(call, of=name, function="import_messages")
 
