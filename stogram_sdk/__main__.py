@@ -68,9 +68,9 @@ def migrate(name: str | None, fake: bool) -> None:
     from stogram_sdk.command.migrate import migrate as run
     from stogram_sdk.command.progress import steps_shown
 
-    with steps_shown():
+    with steps_shown() as begin:
         last = _migrations_named(name)[-1]
-        applied, renewed = run(click.echo, last=last, fake=fake)
+        applied, renewed = run(begin, last=last, fake=fake)
     verb = "noted as done" if fake else "applied"
     if renewed and not applied:
         click.echo(f"no migration was pending; {len(renewed)} steps of earlier ones were done anew")
@@ -92,8 +92,8 @@ def rollback(count: int) -> None:
     from stogram_sdk.command.migrate import rollback as run
     from stogram_sdk.command.progress import steps_shown
 
-    with steps_shown():
-        undone = run(click.echo, count=count)
+    with steps_shown() as begin:
+        undone = run(begin, count=count)
     click.echo(_how_many(undone, "taken back") if undone else "nothing to do: no migration is done")
 
 

@@ -121,6 +121,19 @@ def test_another_column_is_said_with_what_puts_it_right(databases: Databases, na
     assert check(url).is_right
 
 
+def test_all_that_is_wrong_with_a_column_is_said_at_once(databases: Databases, name: str) -> None:
+    databases.before(name)
+    databases.server.execute('ALTER TABLE "Chat" ADD "isSecret" text', name)
+    found = check(databases.server.url_of(name))
+    wrong = [finding for finding in found.wrong if finding.name == "column Chat.isSecret"]
+    assert [finding.what for finding in wrong] == [
+        "is TEXT, and must be BOOLEAN",
+        "may be NULL, and must not be",
+    ]
+    assert all(finding.stops_migration for finding in wrong)
+    assert found.areas()["column"] == {"looked_at": 74, "wrong": 7}
+
+
 def test_after_the_migration(database_url: str) -> None:
     migrate_here(database_url)
     found = report(database_url, 0)

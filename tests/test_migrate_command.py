@@ -34,6 +34,30 @@ def marks(done: int) -> list[str]:
     return [f"[{'x' if place < done else ' '}] {name}" for place, name in enumerate(NAMES)]
 
 
+def test_a_step_that_is_taken_back_is_named_once(database_url: str) -> None:
+    said(database_url, "migrate")
+    back = said(database_url, "rollback", "--count", "2")
+    assert len(back) == len(set(back)) > 10
+    assert "    undo triggers that keep MessageTag" in back
+
+
+def test_what_is_refused_has_not_begun(databases: Databases, name: str) -> None:
+    """So no line says that it has."""
+    url = databases.server.url_of(name)
+    databases.orphans(name)
+    refused = stogram(url, "migrate")
+    assert (refused.returncode, refused.stdout) == (1, ""), refused.stderr
+    orphaned = "BlockedUser", "ChatSettings", "PinnedMessage"
+    databases.strictly(name, ";".join(f'DELETE FROM "{table}"' for table in orphaned))
+    said(url, "migrate")
+    with_data = """INSERT INTO "User" (id, email, username, password, "updatedAt", "showLastSeen")
+        VALUES ('u', 'e', 'n', 'p', now(), false)"""
+    databases.strictly(name, with_data)
+    said(url, "rollback")
+    refused = stogram(url, "rollback")
+    assert (refused.returncode, refused.stdout) == (1, ""), refused.stderr
+
+
 def test_the_way_there_and_back(database_url: str) -> None:
     """Each migration is a line, and below it each step."""
     first = said(database_url, "migrate", "--name", "001")

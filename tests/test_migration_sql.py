@@ -32,7 +32,8 @@ def test_it_gives_the_same_schema_also_twice(
 ) -> None:
     databases.make(state, name)
     for _ in range(2):
-        databases.strictly(name, script())
+        done = databases.psql(name, script(), "-v", "ON_ERROR_STOP=1")
+        assert (done.returncode, done.stderr) == (0, ""), "nor a NOTICE"
         assert databases.dump(name) == target
     # Only the history does not know of it.
     wrong = check(databases.server.url_of(name)).wrong

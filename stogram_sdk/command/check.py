@@ -81,10 +81,13 @@ class Report:
     def areas(self) -> dict[str, dict[str, int]]:
         """How many things of each kind were looked at, and how many of them are wrong."""
         counts: dict[str, dict[str, int]] = {}
-        for finding in self.findings:
-            area = counts.setdefault(finding.area, {"looked_at": 0, "wrong": 0})
-            area["looked_at"] += 1
-            area["wrong"] += bool(finding.what)
+        # Several things may be wrong with one.
+        wrong = {(finding.area, finding.name): False for finding in self.findings}
+        wrong |= {(finding.area, finding.name): True for finding in self.wrong}
+        for (area, _), is_wrong in wrong.items():
+            count = counts.setdefault(area, {"looked_at": 0, "wrong": 0})
+            count["looked_at"] += 1
+            count["wrong"] += is_wrong
         return counts
 
 
@@ -127,18 +130,15 @@ class _Look:
             self._rows()
 
     def _add(self, area: str, name: str, what: str = "") -> None:
-        """A finding of the comparison; its remedy is that of its obstacle, if there is one."""
+        """A finding of the comparison; each of its obstacles has a remedy, if there are any."""
         if not what:
             self.report.findings.append(Finding(area, name))
             return
         migration = self._migration_of(name)
-        for obstacle in self.obstacles:
-            if obstacle.name == name:
-                stops = migration in self.report.pending
-                self.report.findings.append(
-                    Finding(area, name, obstacle.what, obstacle.remedy, stops)
-                )
-                return
+        obstacles = [obstacle for obstacle in self.obstacles if obstacle.name == name]
+        if obstacles:
+            self._add_obstacles(area, name, obstacles, stops=migration in self.report.pending)
+            return
         if self._is_seen_to(migration):
             remedy = f"`stogram migrate` sees to it ({migration})"
             finding = Finding(area, name, what, remedy, pending=migration)

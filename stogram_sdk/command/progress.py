@@ -56,13 +56,18 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def steps_shown() -> Iterator[None]:
-    """Each step of a migration in a line, as it begins; below it a bar while it lasts."""
+def steps_shown() -> Iterator[Callable[[str], None]]:
+    """Each step of a migration in a line, as it begins; below it a bar while it lasts.
+
+    The function is told the name of each migration before it begins. The name is shown with the
+    first step: what is refused has none, and has not begun.
+    """
     log, handler = logging.getLogger("stogram_sdk.schema"), _Steps()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
-        yield
+        yield handler.begin
+        handler.show_name()
     finally:
         log.removeHandler(handler)
         handler.end()
@@ -70,9 +75,21 @@ def steps_shown() -> Iterator[None]:
 
 class _Steps(logging.Handler):
     _bar: _Bar | None = None
+    _name: str | None = None
+
+    def begin(self, name: str) -> None:
+        self.end()
+        self.show_name()
+        self._name = name
+
+    def show_name(self) -> None:
+        if self._name is not None:
+            click.echo(self._name)
+            self._name = None
 
     def emit(self, record: logging.LogRecord) -> None:
         self.end()
+        self.show_name()
         click.echo(f"    {record.getMessage()}")
         if sys.stderr.isatty():
             self._bar = _Bar("    ")

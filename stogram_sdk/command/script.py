@@ -17,6 +17,8 @@ _ALLOW = "stogram.allow_data_loss"
 # What a role or a database sets for a service does not fit a migration: see `schema/turns.py`.
 _SETTINGS = (
     "SET statement_timeout = 0;",
+    # Without a NOTICE for each thing that is there already, or is not there any more.
+    "SET client_min_messages = warning;",
     "SET default_transaction_isolation = 'read committed';",
     f"SET lock_timeout = '{LOCK_TIMEOUT}';",
 )

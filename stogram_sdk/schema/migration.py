@@ -119,7 +119,7 @@ class Migration:
                 log.info("%s", step.loses)
         if isinstance(schema, SqliteSchema):
             for step in self._undoable(schema, catalog):
-                for sql in step.undo(schema, self.steps):
+                for sql in self._undoing(schema, step):
                     database.execute_sql(sql)
             return
         self._undo_online(database, schema)
@@ -173,11 +173,17 @@ class Migration:
     def _undoable(self, schema: Schema, catalog: Catalog) -> list[Step]:
         return [step for step in reversed(self.steps) if step.is_done(catalog, schema)]
 
+    def _undoing(self, schema: Schema, step: Step) -> list[str]:
+        """The SQL that takes the step back, which is about to be done."""
+        statements = step.undo(schema, self.steps)
+        if statements:
+            log.info("undo %s", step)
+        return statements
+
     def _undo_online(self, database: Any, schema: PostgresSchema) -> None:
         with online.outside_transaction(database):
             for step in reversed(self.steps):
-                for sql in step.undo(schema, self.steps):
-                    log.info("undo %s", step)
+                for sql in self._undoing(schema, step):
                     online.run_online(database, StepSql(sql), schema.quoted(step.table or ""))
 
     def _remove_foundation(self, database: Any, schema: Schema, catalog: Catalog) -> None:
@@ -201,7 +207,7 @@ class Migration:
                 "them first, or drop the database"
             )
         for step in reversed(self.steps):
-            for sql in step.undo(schema, self.steps):
+            for sql in self._undoing(schema, step):
                 database.execute_sql(sql)
         if isinstance(schema, PostgresSchema):
             database.execute_sql(f"COMMENT ON TABLE {schema.quoted(history_table())} IS NULL")
