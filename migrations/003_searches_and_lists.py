@@ -5,6 +5,7 @@ from typing import Any
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import Migration
 from stogram_sdk.schema.unread_since import KeepMoment
+from stogram_sdk.schema.user_words import KeepUserWords
 from stogram_sdk.schema.writing import add_index, create_table, moment, text
 
 MIGRATION = Migration(
@@ -75,6 +76,7 @@ MIGRATION = Migration(
                 ("displayName", 3, "User_displayName_word3_idx"),
             )
         ),
+        KeepUserWords(),
     ),
 )
 

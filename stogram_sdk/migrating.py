@@ -33,6 +33,6 @@ def migrate() -> list[str]:
         renew(database)
         if database.dialect.name == "sqlite":
             connection: Any = database.connection()
-            database.keep_tags(connection)
-            database.close_idle()  # the next ones keep tags from the beginning
+            database.keep_in_step(connection)
+            database.close_idle()  # the next ones do so from the beginning
         return done

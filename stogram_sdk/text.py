@@ -195,8 +195,13 @@ def found_word(username: str, display_name: str | None, sought: str) -> str | No
     is_plain = is_normalized("NFKC", names) and is_normalized("NFC", folded)
     if is_plain and sought not in folded:
         return None
-    words = [*words_of(username)[:1], *words_of(display_name or "")[:SEARCHED_WORDS]]
+    words = searched_words(username, display_name)
     return next((word for word in words if word.startswith(sought)), None)
+
+
+def searched_words(username: str, display_name: str | None) -> list[str]:
+    """The words by which somebody is found, in the order in which they are tried."""
+    return [*words_of(username)[:1], *words_of(display_name or "")[:SEARCHED_WORDS]]
 
 
 def _stored(word: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import reduce
-from operator import or_
+from operator import add, or_
 from typing import Any
 
-from peewee import SQL, NodeList, Query, Select, Tuple, Value, fn
+from peewee import SQL, NodeList, Query, Select, Table, Tuple, Value, fn
 
 from stogram_sdk.any_case import any_case_pattern, plain_part
 from stogram_sdk.errors import InvalidInput
@@ -30,7 +30,7 @@ _BEFORE_A_WORD = "[ ,.(/\"'-]"
 @statement
 def _search_users(others: int) -> Query:
     """The users in the order of the word that is found. `others`: how many words there are more."""
-    found = _found_by_index(others) if dialect().has_own_indexes else _found_by_reading(others)
+    found = _found_by_index(others) if dialect().has_own_indexes else _found_by_table(others)
     return (
         User.select(found.c.word, *profile_columns(User, P.user_id))
         .join(found, on=(User.id == found.c.id))
@@ -77,24 +77,39 @@ def _word(name: Any, number: int) -> Any:
     return NodeList([SQL(f"{home}stogram_word("), name, SQL(f' COLLATE "C", {number})')], glue="")
 
 
-def _found_by_reading(others: int) -> Any:
-    """The same, where the names of all are read, each once."""
-    everybody, user = User.alias(), User.alias()
-    word = fn.stogram_found_word(everybody.username, everybody.display_name, P.word)
-    read: Any = everybody.select(word.alias("word"), everybody.id.alias("id"))
-    read = read.cte("read", materialized=True)
+def _found_by_table(others: int) -> Any:
+    """The same by SQLite's table of words; names that it notes are read, see `sqlite_words`."""
+    kept, earlier, noted = (Table("UserWord", alias=name) for name in ("kept", "earlier", "noted"))
+    end = P.word.concat(Value(_END))
+    found_before = earlier.select(SQL("1")).where(
+        earlier.c.userId == kept.c.userId,
+        earlier.c.place < kept.c.place,
+        earlier.c.word >= P.word,
+        earlier.c.word < end,
+    )
+    page = _page_of(kept, User.alias(), kept.c.word, others).where(
+        kept.c.word < end, ~fn.EXISTS(found_before)
+    )
+    user = User.alias()
+    word = fn.stogram_found_word(user.username, user.display_name, P.word)
+    read = _page_of(noted, user, word, others).where(noted.c.word == "", word.is_null(False))
+    pages = [Select((each.alias("page"),), [SQL("word, id")]) for each in (page, read)]
+    merged = reduce(add, pages).order_by(SQL("1, 2")).limit(P.limit)
+    return merged.alias("found")
+
+
+def _page_of(words: Any, user: Any, word: Any, others: int) -> Any:
+    """The users of whom `words` has a row, in the order of the word of theirs."""
     return (
-        Select((read,), [read.c.word, read.c.id])
-        .join(user, on=(user.id == read.c.id))
+        words.select(word.alias("word"), words.c.userId.alias("id"))
+        .join(user, on=(user.id == words.c.userId))
         .where(
-            read.c.word.is_null(False),
-            Tuple(read.c.word, read.c.id) > Tuple(P.after, P.after_id),
+            # One bound, as above.
+            Tuple(word, words.c.userId) > Tuple(fn.MAX(P.after, P.word), P.after_id),
             *_is_shown(user, others),
         )
-        .order_by(read.c.word, read.c.id)
+        .order_by(word, words.c.userId)
         .limit(P.limit)
-        .with_cte(read)
-        .alias("found")
     )
 
 

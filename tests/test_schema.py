@@ -21,6 +21,7 @@ from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.sqlite import SqliteSchema
 from stogram_sdk.schema.steps import Step
 from stogram_sdk.schema.unread_since import KeepMoment
+from stogram_sdk.schema.user_words import KeepUserWords
 from tests.support.postgres import PostgresServer
 from tests.support.states import Databases, migrate_here, pw_migrate
 
@@ -57,7 +58,7 @@ def create_from_models(url: str) -> None:
             maker: Any = model._schema  # type: ignore[attr-defined]  # not in Peewee's stubs
             maker.create_table(safe=False)
         schema = schema_of(db.obj, "public")
-        for step in (KeepMoment(), KeepMessageTags(), FillMessageTags()):
+        for step in (KeepMoment(), KeepMessageTags(), FillMessageTags(), KeepUserWords()):
             for sql in _sql_of(step, schema):
                 db.execute_sql(sql)
         for model in (*sdk.models.MODELS, *sdk.models.SIDE_TABLES):

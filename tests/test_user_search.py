@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.command.check import check
 from stogram_sdk.text import found_word, words_of
 from tests.support.factories import make_user, statements
 from tests.support.second_writer import SecondWriter
+from tests.support.states import migrate_here
 
 
 @pytest.fixture
@@ -121,3 +127,92 @@ def test_names_that_the_server_has_made_are_found(engine: str) -> None:
     viewer, server = make_user(), SecondWriter()
     ids = [server.register("Пётр-Первый"), server.register("x", "Пётр Второй")]
     assert sorted(row.id for row in sdk.search_users(viewer.id, "пётр")) == sorted(ids)
+
+
+# --- The table of words of SQLite ---
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "stogram.db"
+
+
+@pytest.fixture
+def viewer(path: Path) -> Iterator[sdk.User]:
+    """Somebody who searches, in a migrated file."""
+    migrate_here(f"sqlite:///{path}")
+    sdk.connect(f"sqlite:///{path}")
+    yield make_user("viewer")
+    sdk.close()
+
+
+def by_another_program(path: Path, sql: str) -> None:
+    """One that has none of our functions."""
+    file = sqlite3.connect(path)
+    file.executescript(f"PRAGMA foreign_keys = on; {sql}")
+    file.close()
+
+
+def words_in(path: Path, user: sdk.User) -> list[str]:
+    file = sqlite3.connect(path)
+    of_user = 'SELECT word FROM "UserWord" WHERE "userId" = ? ORDER BY place'
+    words = [word for (word,) in file.execute(of_user, (user.id,))]
+    file.close()
+    return words
+
+
+REGISTER = """INSERT INTO "User" (id, email, username, password, "displayName", "updatedAt")
+    VALUES ('{0}', '{0}', '{0}', '-', '{1}', '2024-01-01')"""
+
+
+def test_names_that_another_program_has_written_are_found(viewer: sdk.User, path: Path) -> None:
+    for username, name in (("petr", "ПЁТР Первый"), ("other", "Иван Пётр"), ("x", "Anna")):
+        by_another_program(path, REGISTER.format(username, name))
+    ours = make_user("ours", display_name="Пётр")
+    whole = [row.username for row in sdk.search_users(viewer.id, "пётр")]
+    assert sorted(whole) == ["other", "ours", "petr"]
+    pages = [sdk.search_users(viewer.id, "пётр", limit=1)]
+    while (cursor := pages[-1].next_cursor) is not None:
+        pages.append(sdk.search_users(viewer.id, "пётр", limit=1, cursor=cursor))
+    assert [row.username for page in pages for row in page] == whole
+    by_another_program(path, """UPDATE "User" SET "displayName" = 'Ян' WHERE username = 'ours'""")
+    by_another_program(path, """DELETE FROM "User" WHERE username = 'petr'""")
+    assert [row.username for row in sdk.search_users(viewer.id, "пётр")] == ["other"]
+    assert sdk.search_users(viewer.id, "ян") == sdk.visible_profiles(viewer.id, [ours.id])
+
+
+def test_words_are_written_once_and_go_with_the_name(viewer: sdk.User, path: Path) -> None:
+    anna = make_user("anna", display_name="Анна Анна Петрова Иванова")
+    assert words_in(path, anna) == ["anna", "анна", "анна", "петрова"]
+    sdk.update_profile(anna.id, display_name="Zoë")
+    assert words_in(path, anna) == ["anna", "zoë"]
+    sdk.set_status(anna.id, sdk.UserStatus.ONLINE)
+    assert words_in(path, anna) == ["anna", "zoë"]
+    by_another_program(path, f"""UPDATE "User" SET username = 'ann' WHERE id = '{anna.id}'""")
+    assert words_in(path, anna) == [""], "they are noted as unknown"
+    sdk.update_profile(anna.id, display_name=None)
+    assert words_in(path, anna) == ["ann"]
+    sdk.delete_user(anna.id)
+    assert words_in(path, anna) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        'DROP TRIGGER "User_words_updated"',
+        'DROP TABLE "UserWord"; DROP TRIGGER "User_words_delete"',
+        'DROP INDEX "UserWord_userId_idx"',
+    ],
+)
+def test_words_that_nobody_keeps_are_made_anew(viewer: sdk.User, path: Path, damage: str) -> None:
+    sdk.close()
+    by_another_program(path, damage)
+    url = f"sqlite:///{path}"
+    (wrong,) = check(url).wrong
+    assert (wrong.name, wrong.remedy) == (
+        "words of names",
+        "Run `stogram migrate`: it makes them anew",
+    )
+    migrate_here(url)
+    assert check(url).is_right
+    assert words_in(path, viewer) == ["viewer"]

@@ -25,9 +25,10 @@ from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import AddForeignKey, AddIndex, AddUnique, Step
 from stogram_sdk.schema.unread_since import KeepMoment
+from stogram_sdk.schema.user_words import KeepUserWords
 
 #: The steps that `stogram migrate` does again when no migration is pending.
-_RENEWED = (str(KeepMessageTags()), str(FillMessageTags()))
+_RENEWED = (str(KeepMessageTags()), str(FillMessageTags()), str(KeepUserWords()))
 
 
 @dataclass(frozen=True)
@@ -274,6 +275,9 @@ class _Look:
         if "MessageTag" not in self.unreadable:
             what = "" if self.catalog.has_all_tags else "are not all there"
             self._add("rows made from others", str(FillMessageTags()), what)
+        if self.expected.keeps_words:
+            what = "" if self.catalog.keeps_words else "or their triggers are not as they should be"
+            self._add("rows made from others", str(KeepUserWords()), what)
         if "UnreadSince" not in self.unreadable:
             what = "" if self.catalog.has_moment else "is missing"
             self._add("rows made from others", str(KeepMoment()), what)

@@ -19,6 +19,7 @@ from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
 from stogram_sdk.engine.failures import unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.sqlite_tags import know_all_letters
+from stogram_sdk.engine.sqlite_words import know_all_words, words_as_json
 from stogram_sdk.fields import utc_now
 from stogram_sdk.text import found_word, key_of
 
@@ -87,6 +88,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
         self.register_function(found_word, "stogram_found_word", 3, deterministic=True)
+        self.register_function(words_as_json, "stogram_searched_words", 2, deterministic=True)
 
     def current_time(self) -> datetime:
         """This process and the file have one clock."""
@@ -157,12 +159,13 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
-        self.keep_tags(connection)
+        self.keep_in_step(connection)
         return connection
 
-    def keep_tags(self, connection: Any) -> None:
-        """Let the connection keep "MessageTag" as PostgreSQL does, if the file is migrated."""
+    def keep_in_step(self, connection: Any) -> None:
+        """Let the connection keep "MessageTag" and "UserWord", if the file is migrated."""
         know_all_letters(connection)
+        know_all_words(connection)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         if self._state.closed:

@@ -107,6 +107,8 @@ class Catalog:
     keeps_tags: bool = False
     #: Whether "MessageTag" says that it holds every tag, and a sample of both tables agrees.
     has_all_tags: bool = False
+    #: Whether SQLite's table of words, and its triggers, are those of this package.
+    keeps_words: bool = False
     #: Whether "UnreadSince" holds the moment of the migration.
     has_moment: bool = False
 

@@ -69,7 +69,7 @@ class _SqliteToMigrate(SqliteDatabase):
             self._file_turn = take_file_turn(self.database)
         return super()._connect()
 
-    def keep_tags(self, connection: Any) -> None:
+    def keep_in_step(self, connection: Any) -> None:
         """Nothing: no trigger may stand in the way of a change of the tables."""
 
     def close_all(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stogram_sdk.engine import sqlite_words
 from stogram_sdk.engine.sqlite_tags import FILE_TRIGGERS, tags_of
 from stogram_sdk.fields import SQLITE_DEFAULTS
 from stogram_sdk.schema.objects import (
@@ -82,12 +83,17 @@ class SqliteSchema(SchemaWords):
         catalog = Catalog()
         triggers = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
         there = database.execute_sql(triggers).fetchall()
-        catalog.triggers = {name: table for name, table, _ in there}
+        of_words = sqlite_words.PARTS
+        catalog.triggers = {name: table for name, table, _ in there if name not in of_words}
         catalog.keeps_tags = FILE_TRIGGERS.items() <= {name: sql for name, _, sql in there}.items()
+        everything = database.execute_sql("SELECT name, sql FROM sqlite_master").fetchall()
+        catalog.keeps_words = of_words.items() <= dict(everything).items()
         tables = database.execute_sql(
             "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
         for table, sql in tables:
+            if table in of_words:
+                continue
             self._read_columns(database, catalog, table)
             self._read_indexes(database, catalog, table)
             self._read_foreign_keys(database, catalog, table, sql)
