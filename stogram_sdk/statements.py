@@ -155,7 +155,7 @@ class Statement:
         compiled = statements.get(self)
         if compiled is None:
             built = self._build(**dict(self._variant))
-            compiled = statements[self] = _compile(database, built)
+            compiled = statements[self] = _compile(database, built, self._build.__name__)
         return compiled
 
 
@@ -287,7 +287,7 @@ class _Compiled(NamedTuple):
         return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
 
 
-def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
+def _compile(database: Any, built: Query | AfterLocking, name: str) -> _Compiled:
     if isinstance(built, AfterLocking):
         queries = [*built.lock, built.query]
         before_alone = database.before_locking
@@ -295,7 +295,7 @@ def _compile(database: Any, built: Query | AfterLocking) -> _Compiled:
         queries = [built]
         before_alone = "" if isinstance(built, Select) else database.before_write()
     plain = [database.get_sql_context().sql(query).query() for query in queries]
-    planned = [prepared(*query) for query in plain] if database.prepares else []
+    planned = [prepared(sql, slots, name) for sql, slots in plain] if database.prepares else []
     return _Compiled(
         _form(before_alone, plain),
         _form(before_alone, [(each.execute, each.slots) for each in planned]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -54,7 +55,8 @@ def test_each_statement_is_a_span_of_whoever_called(traced: InMemorySpanExporter
 
     trace_id = asyncio.run(main())
     sent = statements(traced)
-    assert any("EXECUTE stogram_read_" in statement for statement in sent)
+    for name in ("get_user", "get_privacy"):
+        assert any(re.search(rf"EXECUTE stogram_read_\d+_{name}\(", each) for each in sent)
     assert "COMMIT" in sent
     of = {span.context.trace_id for span in traced.get_finished_spans() if span.context}
     assert of == {trace_id}

@@ -1,6 +1,7 @@
 """Statements that PostgreSQL plans once for each connection: PREPARE, and EXECUTE at each call.
 
-Planning is most of what a short statement costs. The names are never used again in this process,
+Planning is most of what a short statement costs. A name tells whoever watches the server which
+function has sent it, as in `stogram_read_7_list_messages`. It is never used again in this process,
 so a statement that is built anew, for other columns, gets a new one. A PREPARE is not sent together
 with the values of a call: the server shows its whole message in "pg_prepared_statements".
 """
@@ -36,7 +37,7 @@ class Prepared(NamedTuple):
     slots: tuple[Placeholder, ...]
 
 
-def prepared(text: str, slots: Sequence[Any]) -> Prepared:
+def prepared(text: str, slots: Sequence[Any], function: str) -> Prepared:
     """The two forms of a statement, whose `%s` stand for the slots: placeholders and constants.
 
     The constants become a part of the text, since they help to plan it.
@@ -52,7 +53,8 @@ def prepared(text: str, slots: Sequence[Any]) -> Prepared:
             planned.append("%s")
             constants.append(slot)
         planned.append(piece)
-    name = f"{READING if text.startswith('SELECT') else WRITING}{next(_NUMBERS)}"
+    kind = READING if text.startswith("SELECT") else WRITING
+    name = f"{kind}{next(_NUMBERS)}_{function.strip('_')}"
     values = f"({', '.join(['%s'] * len(numbers))})" if numbers else ""
     return Prepared(
         name,
