@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import stogram_sdk as sdk
 from stogram_sdk import aio
+from stogram_sdk.database import current_database
 from tests.support.factories import make_chat, make_message, make_user
 
 
@@ -75,3 +76,27 @@ def test_calls_of_several_statements_are_still_transactions(traced: InMemorySpan
     sent = statements(traced)
     assert any(statement.startswith("BEGIN") for statement in sent)
     assert sent.count("COMMIT") >= 2
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "statement"),
+    [
+        ("23502", 'UPDATE "User" SET username = NULL, bio = %s'),  # in the refused row
+        ("42703", """SELECT no_such_column, %s"""),  # in the line of the statement
+        ("22P02", "SELECT %s::integer"),  # in the first sentence
+        ("42601", "SELECT 1 %s"),  # likewise
+    ],
+)
+def test_a_span_of_a_refused_statement_tells_no_value(
+    traced: InMemorySpanExporter, sqlstate: str, statement: str
+) -> None:
+    ivan, secret = make_user("ivan"), 'a "secret" value'
+    traced.clear()
+    with pytest.raises(sdk.DatabaseError) as error, sdk.session():
+        current_database().execute_sql(statement, (secret,))
+    assert error.value.sqlstate == sqlstate
+    (span,) = traced.get_finished_spans()
+    told = f"{span.status.description} {[dict(event.attributes or {}) for event in span.events]}"
+    assert "psycopg2.errors" in told
+    assert "secret" not in told
+    assert ivan.email not in told

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -65,6 +66,8 @@ _UNAVAILABLE = {
     "57014": "the statement was canceled, or took too long (statement_timeout)",
     "58": "the server cannot read or write its files",
 }
+# Errors whose first sentence quotes a value, or a part of the statement.
+_QUOTING = "22", "42601"
 # Whether the statement was carried out is not known: transaction resolution unknown.
 _IN_DOUBT = ("08007", "40003")
 
@@ -113,13 +116,17 @@ def is_conflict(error: BaseException) -> bool:
     return sqlstate_of(error) in (*_CONFLICTS, *OUTDATED, _ROW_IS_GONE)
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether another connection holds the lock of the SQLite file."""
+    return getattr(_original(error), "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> StogramError:
     """The `StogramError` for an error of Peewee; its text never repeats the driver's.
 
     `repeatable`: the whole call can be made again, whatever the outcome of this one.
     """
     original = _original(error)
-    _forget_values(error, original)
     if isinstance(error, ConnectionLost):
         return _lost(error, repeatable)
     if isinstance(original, sqlite3.Error):
@@ -147,17 +154,16 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
     return DatabaseError(f"the database refused a statement{about}{code}", sqlstate=sqlstate)
 
 
-def _forget_values(error: Any, original: Any) -> None:
-    """Leave the server's first sentence in the errors that stay chained to a `StogramError`.
+def forget_values(error: psycopg2.Error) -> None:
+    """Leave of the server's words what is about tables and constraints.
 
-    The others repeat the row that it refused, or the statement with its values.
+    Its first sentence is that; the others repeat the row that it refused, or the statement with its
+    values. A sentence about a value (class 22) quotes it, and so does one about wrong syntax.
     """
-    sentence = getattr(getattr(original, "diag", None), "message_primary", None)
-    if sentence is None:
-        return
-    original.args = (sentence,)
-    while error is not original:
-        error.args, error = (sentence,), error.orig
+    sentence = error.diag.message_primary
+    if sentence is not None:
+        quotes = (error.pgcode or "").startswith(_QUOTING)
+        error.args = (re.sub('".*"', '"..."', sentence, flags=re.DOTALL) if quotes else sentence,)
 
 
 def unwritable(error: Exception) -> InvalidInput:

@@ -24,7 +24,7 @@ from typing import Any
 import psycopg2.extensions
 from psycopg2.sql import Composable
 
-from stogram_sdk.engine.failures import logger
+from stogram_sdk.engine.failures import forget_values, logger
 
 #: How long a server that was asked to cancel a statement may take to do it, in seconds.
 GRACE = 0.5
@@ -144,6 +144,10 @@ class Cursor(psycopg2.extensions.cursor):
         connection.answer_due = time.monotonic() + connection.time_limit
         try:
             super().execute(sql, parameters)
+        except psycopg2.Error as error:
+            # Here, because whoever watches the cursor tells of the error before it is translated.
+            forget_values(error)
+            raise
         finally:
             connection.answer_due = math.inf
             # A value that cannot be sent leaves no query: the next statement sends it all.
