@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk import aio
 from stogram_sdk.database import current_database
 from tests.support.factories import make_chat, make_user
 from tests.support.states import migrate_here
@@ -91,6 +93,44 @@ def test_who_waits_behind_others_waits_no_longer_than_the_limit(file: Path) -> N
         assert sdk.block_user(user.id, others[0].id)[1]
         limit = current_database().execute_sql("PRAGMA busy_timeout").fetchone()
         assert limit == (LIMIT * 1000,)
+
+
+def test_who_waits_has_the_lock_as_soon_as_it_is_free(file: Path) -> None:
+    """SQLite itself would look again after a tenth of a second."""
+    user, others = make_user(), [make_user() for _ in range(5)]
+    somebody = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+
+    def lateness(other: sdk.User) -> float:
+        somebody.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(sdk.block_user, user.id, other.id)
+            time.sleep(0.24)
+            somebody.execute("COMMIT")
+            freed = time.monotonic()
+            assert waiting.result()[1]
+            return time.monotonic() - freed
+
+    assert min(map(lateness, others)) < 0.03
+    somebody.close()
+
+
+def test_a_cancelled_task_does_not_wait_for_the_lock(file: Path) -> None:
+    ivan = make_user("ivan")
+    somebody = sqlite3.connect(file, isolation_level=None)
+    somebody.execute("BEGIN IMMEDIATE")
+
+    async def main() -> None:
+        call = asyncio.create_task(aio.update_privacy(ivan.id, show_last_seen=False))
+        await asyncio.sleep(LIMIT / 5)
+        began = time.monotonic()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert time.monotonic() - began < LIMIT / 2
+
+    asyncio.run(main())
+    somebody.close()
+    assert sdk.get_privacy(ivan.id).show_last_seen
 
 
 def test_who_has_the_lock_needs_no_turn(file: Path) -> None:

@@ -16,7 +16,7 @@ import peewee
 
 from stogram_sdk.any_case import any_case_trigrams, matches
 from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
-from stogram_sdk.engine.failures import unwritable
+from stogram_sdk.engine.failures import is_locked, unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.sqlite_tags import know_all_letters
 from stogram_sdk.engine.sqlite_words import know_all_words, words_as_json
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _WRITES = "INSERT", "UPDATE", "DELETE"
-# Milliseconds: after a shorter wait in the queue, the limit of time is as before.
-_BRIEF = 50
+# Milliseconds that SQLite asks for the lock of the file at a time: within them it asks every few,
+# but after a quarter of a second only ten times a second.
+_BRIEF = 25
 
 
 class Connection(sqlite3.Connection):
@@ -116,18 +117,29 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
         The limit of time is for both: to wait for them, and for other processes.
         """
-        arrived = time.monotonic()
+        deadline = time.monotonic() + self._patience / 1000
         try:
             with self._turnstile:
-                waited = round(1000 * (time.monotonic() - arrived))
-                self._ask_for(max(0, self._patience - waited) if waited > _BRIEF else None)
                 try:
-                    return take_lock()
+                    return self._ask_until(deadline, take_lock)
                 finally:
                     self._ask_for(None)
         except BaseException:
             self._leave_turnstile()  # `with` does not, if it is interrupted itself
             raise
+
+    def _ask_until(self, deadline: float, take_lock: Callable[[], T]) -> T:
+        while True:
+            asked = time.monotonic()
+            patience = min(_BRIEF, max(0, round(1000 * (deadline - asked))))
+            self._ask_for(patience)
+            try:
+                return take_lock()
+            except peewee.OperationalError as error:
+                # What is refused at once, as a half-read query of this thread has it, stays so.
+                was_at_once = 1000 * (time.monotonic() - asked) < patience
+                if not is_locked(error) or was_at_once or patience < _BRIEF:
+                    raise
 
     def _leave_turnstile(self) -> None:
         with suppress(RuntimeError):  # Raised when this thread holds it no more.
