@@ -271,6 +271,18 @@ def test_a_clock_that_is_a_little_ahead_is_waited_for() -> None:
     assert listed(ben, chat) == [message.id, there]
 
 
+@on_both
+def test_what_is_sent_by_a_clock_behind_the_joining_counts_all_the_same() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    ahead = utc_now() + timedelta(seconds=50)
+    sdk.ChatMember.update(joined_at=ahead).where(sdk.ChatMember.chat == chat.id).execute()
+    sdk.Chat.update(created_at=ahead, updated_at=ahead).where(sdk.Chat.id == chat.id).execute()
+    message = make_message(ann, chat)
+    assert unread(ben, chat) == 1
+    assert sdk.users_to_notify(chat.id, message.id) == [ben.id]
+
+
 # --- the moment of the migration ---
 
 

@@ -76,14 +76,22 @@ async def statement_runs(url: str) -> None:
 
 
 def test_a_call_that_waits_is_withdrawn(engine: str) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def occupy() -> None:
+        begun.release()
+        go_on.wait(10)
+
     async def main() -> None:
-        busy = [asyncio.create_task(aio.run(time.sleep, 0.5)) for _ in range(20)]
-        await asyncio.sleep(0.05)
+        busy = [asyncio.create_task(aio.run(occupy)) for _ in range(20)]
+        for _ in busy:
+            assert await asyncio.to_thread(begun.acquire, timeout=10)
         waits = asyncio.create_task(aio.run(make_user, "ivan"))
         await asyncio.sleep(0)
         assert sdk.pool_status().waiting == 1
         assert (await cancelled(waits)).__cause__ is None
         assert sdk.pool_status().waiting == 0
+        go_on.set()
         await asyncio.gather(*busy)
 
     asyncio.run(main())
@@ -95,10 +103,11 @@ def test_a_call_whose_worker_waits_for_a_connection_sends_nothing(on_postgres: N
     database._connection_limit = 1
 
     async def main() -> None:
-        calls = [asyncio.create_task(aio.run(make_user, "ivan"))]
-        await asyncio.sleep(0.1)
+        call = asyncio.create_task(aio.run(make_user, "ivan"))
+        while not database._waiting:  # Before that the call itself waits, for a worker.
+            await asyncio.sleep(0.01)
         assert sdk.pool_status().waiting == 1
-        assert (await cancelled(calls[0])).__cause__ is None
+        assert (await cancelled(call)).__cause__ is None
 
     thread_has_it, go_on = threading.Event(), threading.Event()
 
