@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -234,6 +235,43 @@ def test_an_empty_key_signs_nothing() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert said.stdout == "True\n"
+
+
+#: It has a connection before the workers are forked, and says which worker has answered.
+PRELOADED = """
+import os
+import stogram_sdk as stogram
+from flask_service import create_app
+
+app = create_app()
+stogram.check_health()
+app.after_request(lambda answer: answer.headers.update({"X-Worker": os.getpid()}) or answer)
+"""
+
+
+def test_workers_that_were_forked_after_connect(service_url: str, tmp_path: Path) -> None:
+    (tmp_path / "preloaded.py").write_text(PRELOADED)
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "examples", tmp_path)))
+    command = ("gunicorn", "--preload", "--workers", "2", "--log-level", "error", "preloaded:app")
+    options = {"PYTHONPATH": paths, "STOGRAM_SECRET_KEY": "key", "address": "127.0.0.1:{}"}
+    with (
+        serving(*command, "--bind", url=service_url, **options) as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        anna = new_person(service := Service(client, service_url), "anna")
+        chat = service.do("POST", "/chats", anna.token, 201, type="GROUP", name="Garden")["id"]
+
+        def write(number: int) -> str:
+            body = {"content": str(number)}
+            sent = service.ask("POST", f"/chats/{chat}/messages", anna.token, json=body)
+            assert sent.status_code == 201, sent.text
+            return str(sent.headers["X-Worker"])
+
+        with ThreadPoolExecutor(8) as pool:
+            workers = set(pool.map(write, range(64)))
+        assert len(workers) == 2
+        page = service.get(f"/chats/{chat}/messages", anna.token, limit=100)
+        assert sorted(map(int, contents(page))) == list(range(64))
 
 
 @only(["fastapi"])

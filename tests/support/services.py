@@ -40,8 +40,8 @@ def running(*command: str, url: str, **options: str) -> Iterator[subprocess.Pope
 
 
 @contextmanager
-def serving(*command: str, url: str, **options: str) -> Iterator[int]:
-    """The port at which a service answers; the command takes it as its last word."""
+def serving(*command: str, url: str, address: str = "{}", **options: str) -> Iterator[int]:
+    """The port at which a service answers; the command takes it, as `address` has it, last."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -49,7 +49,7 @@ def serving(*command: str, url: str, **options: str) -> Iterator[int]:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    with running(*command, str(port), url=url, **options) as process:
+    with running(*command, address.format(port), url=url, **options) as process:
         eventually(lambda: process.poll() is not None or is_up(), within=30)
         assert process.poll() is None, "the service did not start"
         yield port
