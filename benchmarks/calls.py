@@ -147,6 +147,17 @@ def _writes(prepared: Prepared) -> dict[str, Call]:
     }
 
 
+def react_and_take_back(user: str, chat: str, message: str, emoji: str) -> None:
+    sdk.add_reaction(user, chat, message, emoji)
+    sdk.remove_reaction(user, chat, message, emoji)
+
+
+def call_and_end(caller: str, other: str, chat: str) -> None:
+    call, _ = sdk.start_call(caller, chat, sdk.CallType.AUDIO)
+    sdk.answer_call(other, call.id)
+    sdk.end_call(other, call.id)
+
+
 def _pairs(prepared: Prepared) -> dict[str, Call]:
     """What makes something, and what undoes it: each time there is something to do."""
     group, message = prepared.group, prepared.messages[0]
@@ -181,11 +192,6 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         sdk.add_contact(_OWNER, "user-3", nickname="Vanya")
         sdk.remove_contact(_OWNER, "user-3")
 
-    def call_and_end() -> None:
-        call, _ = sdk.start_call(_OWNER, group, sdk.CallType.AUDIO)
-        sdk.answer_call("user-2", call.id)
-        sdk.end_call("user-2", call.id)
-
     def call_and_decline() -> None:
         call, _ = sdk.start_call(_OWNER, group, sdk.CallType.AUDIO)
         sdk.decline_call("user-2", call.id)
@@ -203,14 +209,10 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         sdk.set_verification_token(FEW, token=token)
         sdk.verify_email(token)
 
-    def react_and_take_back() -> None:
-        sdk.add_reaction(MANY, _CHAT, message, "❤️")
-        sdk.remove_reaction(MANY, _CHAT, message, "❤️")
-
     return {
-        "add_reaction, remove_reaction": react_and_take_back,
+        "add_reaction, remove_reaction": partial(react_and_take_back, MANY, _CHAT, message, "❤️"),
         "add_contact, remove_contact": add_and_remove_contact,
-        "start_call, answer_call, end_call": call_and_end,
+        "start_call, answer_call, end_call": partial(call_and_end, _OWNER, "user-2", group),
         "start_call, decline_call": call_and_decline,
         "set_status, coming and going": come_and_go,
         "create_user, delete_user": create_and_delete_user,

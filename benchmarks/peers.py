@@ -46,6 +46,12 @@ COMPARED = (
     "find_by_hashtag, popular, 500 chats",
     "find_by_hashtag, rare, 500 chats",
     "find_by_hashtag, popular, 20 chats",
+    "get_chat",
+    "list_media",
+    "list_contacts",
+    "search_users",
+    "add_reaction, remove_reaction",
+    "start_call, answer_call, end_call",
 )
 _PEERS = ("asyncpg by hand", "psycopg 3 by hand")
 

@@ -44,6 +44,12 @@ _MESSAGE = f"""SELECT x.*, sender.username, sender."displayName", answered.conte
     FROM "Message" x JOIN "User" sender ON sender.id = x."senderId"
     LEFT JOIN "Message" answered ON answered.id = x."replyToId"
         AND answered."chatId" = x."chatId" AND {_VISIBLE.format("answered")}"""
+#: A user as the one who asks may see them.
+_PROFILE = """u.id, u.username, u."displayName", u.bio,
+    CASE WHEN b.id IS NULL AND u."showProfilePhoto" THEN u.avatar END AS avatar,
+    CASE WHEN b.id IS NULL AND u."showOnlineStatus" THEN u.status END AS status,
+    CASE WHEN b.id IS NULL AND u."showLastSeen" THEN u."lastSeen" END AS seen"""
+_HIDES = """LEFT JOIN "BlockedUser" b ON b."userId" = u.id AND b."blockedId" = $1"""
 _IS_MEMBER = """EXISTS (SELECT 1 FROM "ChatMember" WHERE "userId" = $1 AND "chatId" = $2)"""
 
 _SETTINGS = """INSERT INTO "ChatSettings" (id, "userId", "chatId", "createdAt", "updatedAt", {0})
@@ -51,6 +57,20 @@ _SETTINGS = """INSERT INTO "ChatSettings" (id, "userId", "chatId", "createdAt", 
     WHERE "userId" = $1 AND "chatId" = $2
     ON CONFLICT ("userId", "chatId") DO UPDATE SET {0} = EXCLUDED.{0}, "updatedAt" = $4
     RETURNING *"""
+
+
+def _users_with(place: int) -> str:
+    """Those of whom the word at this place is the first one that begins so."""
+    columns = ("username", 1), *(('"displayName"', number) for number in (1, 2, 3))
+    words = [f'stogram_word({name} COLLATE "C", {number})' for name, number in columns]
+    begins = [f"coalesce({word} >= $2 AND {word} < $2 || chr(1114111), false)" for word in words]
+    word, before = words[place], "".join(f" AND NOT {each}" for each in begins[:place])
+    return f"""(SELECT {word} AS word, id FROM "User" u
+        WHERE {word} >= $2 AND {word} < $2 || chr(1114111){before} AND id <> $1
+        AND NOT EXISTS (SELECT 1 FROM "BlockedUser" b
+            WHERE b."userId" = u.id AND b."blockedId" = $1)
+        ORDER BY 1, 2 LIMIT $3)"""
+
 
 _SQL = {
     "is_blocked": 'SELECT 1 FROM "BlockedUser" WHERE "userId" = $1 AND "blockedId" = $2',
@@ -117,6 +137,42 @@ _SQL = {
             AND ("isSent" OR "scheduledFor" IS NULL)
             ORDER BY "createdAt" DESC, id DESC LIMIT 1)), $5, $6::text[], $7::text[] RETURNING *""",
     "move_up": 'UPDATE "Chat" SET "updatedAt" = $2 WHERE id = $1',
+    "get_chat": f"""SELECT c.*, s.*, last.*, {_UNREAD} AS unread
+        FROM "ChatMember" m JOIN "Chat" c ON c.id = m."chatId" {_READ}
+        LEFT JOIN LATERAL ({_MESSAGE} WHERE x."chatId" = m."chatId" AND {_VISIBLE.format("x")}
+            ORDER BY x."createdAt" DESC, x.id DESC LIMIT 1) AS last ON true
+        WHERE m."userId" = $1 AND m."chatId" = $2""",
+    "list_media": f"""{_MESSAGE} WHERE x."chatId" = $2 AND {_VISIBLE.format("x")}
+        AND x."fileUrl" IS NOT NULL AND {_IS_MEMBER}
+        ORDER BY x."createdAt" DESC, x.id DESC LIMIT $3""",
+    "list_contacts": f"""SELECT c.nickname, c."createdAt", {_PROFILE}
+        FROM "Contact" c JOIN "User" u ON u.id = c."contactId" {_HIDES}
+        WHERE c."userId" = $1 ORDER BY c."createdAt" DESC, c.id DESC LIMIT $2""",
+    "search_users": f"""SELECT {_PROFILE}, found.word FROM (
+            SELECT * FROM ({" UNION ALL ".join(map(_users_with, range(4)))}) AS all_of_them
+            ORDER BY 1, 2 LIMIT $3) AS found
+        JOIN "User" u ON u.id = found.id {_HIDES} ORDER BY found.word, found.id""",
+    "hold_name": "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+    "add_reaction": f"""INSERT INTO "Reaction" (id, "userId", "messageId", emoji, "createdAt")
+        SELECT $5, $1, x.id, $4, $6::timestamp FROM "Message" x
+        WHERE x.id = $3 AND x."chatId" = $2 AND {_VISIBLE.format("x")} AND {_IS_MEMBER}
+        AND (SELECT count(*) FROM "Reaction" WHERE "messageId" = $3 AND "userId" = $1) < 3
+        ON CONFLICT ("messageId", "userId", emoji) DO NOTHING RETURNING *""",
+    "remove_reaction": """DELETE FROM "Reaction"
+        WHERE "userId" = $1 AND "messageId" = $2 AND emoji = $3 RETURNING id""",
+    "start_call": """INSERT INTO "Call" (id, "initiatorId", "chatId", type, "startedAt")
+        SELECT $3, $1, $2, 'AUDIO', $4::timestamp WHERE NOT EXISTS (SELECT 1 FROM "Call"
+            WHERE "chatId" = $2 AND status IN ('CALLING', 'ACTIVE')) RETURNING *""",
+    "answer_call": """UPDATE "Call" c SET status = 'ACTIVE'
+        WHERE id = $2 AND status IN ('CALLING', 'ACTIVE') AND EXISTS (SELECT 1 FROM "ChatMember" m
+            WHERE m."userId" = $1 AND m."chatId" = c."chatId") RETURNING *""",
+    "join_call": """INSERT INTO "CallParticipant" (id, "userId", "callId", "joinedAt")
+        VALUES ($3, $1, $2, $4) ON CONFLICT ("callId", "userId") DO NOTHING RETURNING id""",
+    "end_call": """UPDATE "Call" c SET status = 'ENDED', "endedAt" = $3
+        WHERE id = $2 AND status = 'ACTIVE' AND EXISTS (SELECT 1 FROM "CallParticipant" p
+            WHERE p."callId" = c.id AND p."userId" = $1) RETURNING *""",
+    "leave_call": """UPDATE "CallParticipant" SET "leftAt" = $2
+        WHERE "callId" = $1 AND "leftAt" IS NULL""",
     "raise_counts": """UPDATE "ChatSettings" SET "unreadCount" = "unreadCount" + 1
         WHERE "chatId" = $2 AND "userId" <> $1""",
 }
@@ -191,6 +247,35 @@ class Prepared(ABC):
 
     async def find_by_hashtag(self, user: str, tag: str) -> list[Any]:
         return _with_ids(await self._rows("find_by_hashtag", user, tag, PAGE))
+
+    async def get_chat(self, user: str, chat: str) -> Any:
+        return await self._row("get_chat", user, chat)
+
+    async def list_media(self, user: str, chat: str) -> list[Any]:
+        return _with_ids(await self._rows("list_media", user, chat, PAGE))
+
+    async def list_contacts(self, user: str) -> list[Any]:
+        return _with_ids(await self._rows("list_contacts", user, PAGE))
+
+    async def search_users(self, user: str, text: str) -> list[Any]:
+        return _with_ids(await self._rows("search_users", user, text, PAGE))
+
+    async def react_and_take_back(self, user: str, chat: str, message: str, emoji: str) -> None:
+        async with self._connection.transaction():
+            await self._row("hold_name", f"{user} {message}")
+            await self._row("add_reaction", user, chat, message, emoji, _new_id(), now())
+        await self._row("remove_reaction", user, message, emoji)
+
+    async def call_and_end(self, caller: str, other: str, chat: str) -> None:
+        async with self._connection.transaction():
+            await self._row("hold", caller, chat)
+            call = await self._row("start_call", caller, chat, _new_id(), now())
+        async with self._connection.transaction():
+            await self._row("answer_call", other, call["id"])
+            await self._row("join_call", other, call["id"], _new_id(), now())
+        async with self._connection.transaction():
+            await self._row("end_call", other, call["id"], now())
+            await self._row("leave_call", call["id"], now())
 
     async def send_message(self, sender: str, chat: str, content: str) -> Any:
         async with self._connection.transaction():
