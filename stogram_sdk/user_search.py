@@ -16,21 +16,33 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.text import words_of
-from stogram_sdk.validation import MAX_SHORT_TEXT_LENGTH, valid_id, valid_limit, valid_text
+from stogram_sdk.validation import (
+    MAX_LIMIT,
+    MAX_SHORT_TEXT_LENGTH,
+    valid_id,
+    valid_limit,
+    valid_text,
+)
 from stogram_sdk.visibility import has_blocked
 
 #: After every word that begins with another one.
 _END = "\U0010ffff"
 #: So many words of the text are looked for.
 _MOST_WORDS = 5
+#: So many users are asked for at most, with one more than are on a page.
+_SIZES = (51, MAX_LIMIT + 1)
 #: One of these, or nothing, stands before a word, as far as the other words of a text go.
 _BEFORE_A_WORD = "[ ,.(/\"'-]"
 
 
 @statement
-def _search_users(others: int) -> Query:
-    """The users in the order of the word that is found. `others`: how many words there are more."""
-    found = _found_by_index(others) if dialect().has_own_indexes else _found_by_table(others)
+def _search_users(others: int, most: int) -> Query:
+    """The users in the order of the word that is found.
+
+    `others`: how many words there are more. `most`: how many users are asked for at most.
+    """
+    by_index = dialect().has_own_indexes
+    found = _found_by_index(others, most) if by_index else _found_by_table(others)
     return (
         User.select(found.c.word, *profile_columns(User, P.user_id))
         .join(found, on=(User.id == found.c.id))
@@ -38,13 +50,15 @@ def _search_users(others: int) -> Query:
     )
 
 
-def _found_by_index(others: int) -> Any:
+def _found_by_index(others: int, most: int) -> Any:
     """Each word of a name has an index in the order of the page, and a page of each is read.
 
     A user of whom several words begin so is found by the first of these.
     """
-    start = _word(P.word, 1)
-    end = start.concat(Value(_END))
+    # Queries: so the word is folded once, and not known when the statement is planned. With that
+    # and a limit that is known, PostgreSQL plans once, and not at each call.
+    folded = _word(P.word, 1)
+    start, end = (Select(columns=[each]) for each in (folded, folded.concat(Value(_END))))
     pages = []
     for place in range(len(SEARCHED_NAMES)):
         user: Any = User.alias()
@@ -65,7 +79,7 @@ def _found_by_index(others: int) -> Any:
                 *_is_shown(user, others),
             )
             .order_by(word, user.id)
-            .limit(P.limit)
+            .limit(most)
         )
     merged = reduce(or_, pages).order_by(SQL("1, 2")).limit(P.limit)
     return merged.alias("found")
@@ -154,7 +168,8 @@ def search_users(
         values[f"pattern_{number}"] = _BEFORE_A_WORD + any_case_pattern(word)
         values[f"plain_{number}"] = plain_part(word)
     after, after_id = read_cursor(cursor, "users", ("", ""))
-    rows = _search_users.variant(others=len(others)).all(
+    most = next(size for size in _SIZES if limit < size)
+    rows = _search_users.variant(others=len(others), most=most).all(
         user_id=user_id, after=after, after_id=after_id, limit=limit + 1, **values
     )
     page = make_page(rows, limit, "users", lambda row: (row[0], row[1]))
