@@ -456,6 +456,19 @@ def test_the_limits_are_those_of_the_documents() -> None:
             assert re.search(rf"^\|.*`{parameter}`.*\| (3 to )?{limit:,} \|$", text, re.M), name
 
 
+#: What the id of the one who acts may be called.
+ACTORS = {"user_id", "owner_id", "sender_id", "viewer_id"}
+
+
+def test_what_acts_for_no_user_is_named_as_the_services_own() -> None:
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    _, table = text.split("Functions without an acting user", 1)
+    named = set(re.findall(r"`(\w+)`", table.split("## The studio")[0].replace("|", " |")))
+    for name in {label.partition("(")[0] for label in CALLS}:
+        first = next(iter(inspect.signature(function_of(name)).parameters))
+        assert first in ACTORS or name in named, name
+
+
 # --- The shape of the functions ---
 
 #: What is not an id and is given by position all the same: what the function is about.
