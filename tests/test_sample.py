@@ -85,7 +85,8 @@ def scene(rows: Rows) -> Scene:
     sdk.block_user(actor, pinned.sender_id)
     sdk.add_contact(actor, pinned.sender_id)
     sdk.add_reaction(actor, chat, pinned.id, Scene.reacted)
-    sdk.set_verification_token(newcomer, token=Scene.token)
+    token = f"a token of {newcomer}"
+    sdk.set_verification_token(newcomer, token=token)
     sdk.ChatSettings.update(unread_count=77).where(
         sdk.ChatSettings.user == actor, sdk.ChatSettings.chat == chat
     ).execute()
@@ -111,6 +112,7 @@ def scene(rows: Rows) -> Scene:
         others=[pinned.sender_id, newcomer],
         now=now,
         soon=now + timedelta(days=365),
+        token=token,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.models import SECRETS
-from stogram_sdk.statements import P, Statement, after_locking, attach, dialect, statement
+from stogram_sdk.statements import P, after_locking, attach, dialect, statement
 from tests.support.factories import make_chat, make_message, make_user, sent_statements
 
 
@@ -117,9 +117,12 @@ def test_a_lock_is_sent_with_its_query_where_rows_are_locked(engine: str) -> Non
 
 
 def test_a_statement_counts_the_rows_it_wrote(engine: str) -> None:
-    rename = Statement(lambda: sdk.User.update({sdk.User.bio: P.bio}).where(sdk.User.bio.is_null()))
+    @statement
+    def describe() -> Any:
+        return sdk.User.update({sdk.User.bio: P.bio}).where(sdk.User.bio.is_null())
+
     for _ in range(3):
         make_user()
     with sdk.session():
-        assert rename.run(bio="bio") == 3
-        assert rename.run(bio="bio") == 0
+        assert describe.run(bio="bio") == 3
+        assert describe.run(bio="bio") == 0

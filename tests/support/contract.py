@@ -47,6 +47,7 @@ class Scene:
     others: list[str]
     now: datetime
     soon: datetime
+    token: str  # of the neighbour alone
     text: str = "привет"
     hashtag: str = "тег"
     username: str = "new_user"
@@ -56,7 +57,6 @@ class Scene:
     emoji: str = "👍🏽"
     theme: str = "dark"
     search: str = "user"
-    token: str = "a token"
     kind: sdk.CallType = sdk.CallType.VIDEO
     status: sdk.UserStatus = sdk.UserStatus.AWAY
     reacted: str = "❤️"  # the reaction of the actor and another to `pinned`
@@ -380,7 +380,8 @@ def build_world(extra: int = 0) -> World:
     own_call, _ = sdk.start_call(actor.id, other_chat.id, sdk.CallType.AUDIO)
     for user in (other, *more):
         sdk.add_contact(actor.id, user.id)
-    sdk.set_verification_token(neighbour.id, token=Scene.token)
+    token = f"a token of {neighbour.id}"
+    sdk.set_verification_token(neighbour.id, token=token)
 
     sdk.pin_message(actor.id, chat.id, pinned.id)
     for user in (actor, other, *more):
@@ -417,6 +418,7 @@ def build_world(extra: int = 0) -> World:
         others=[other.id, newcomer.id, *(user.id for user in more)],
         now=now,
         soon=soon,
+        token=token,
     )
     blocked = replace(
         scene,
