@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from peewee import JOIN, SQL, Query, Tuple
+from peewee import SQL, Query, Tuple
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
@@ -13,12 +14,13 @@ from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.rows import block_columns, read_block
-from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.statements import P, dialect, made_or_found, statement
+from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids
 
 
 @statement
-def _block_user() -> Query:
+def _block_user() -> Any:
     user, blocked = User.alias(), User.alias()
     both = (
         user.select(P.id, user.id, blocked.id, P.now)
@@ -29,34 +31,21 @@ def _block_user() -> Query:
     insert = BlockedUser.insert_from(both, fields).on_conflict(
         "nothing", conflict_target=[BlockedUser.user, BlockedUser.blocked]
     )
-    return insert.returning(*block_columns())
+    return made_or_found(insert, BlockedUser.select().where(_is_block()), block_columns)
+
+
+def _is_block() -> Any:
+    return (BlockedUser.user == P.user_id) & (BlockedUser.blocked == P.blocked_id)
 
 
 @statement
 def _unblock_user() -> Query:
-    return BlockedUser.delete().where(
-        BlockedUser.user == P.user_id, BlockedUser.blocked == P.blocked_id
-    )
+    return BlockedUser.delete().where(_is_block())
 
 
 @statement
 def _is_blocked() -> Query:
-    return BlockedUser.select(SQL("1")).where(
-        BlockedUser.user == P.user_id, BlockedUser.blocked == P.blocked_id
-    )
-
-
-@statement
-def _block_of_user() -> Query:
-    """No row for an unknown user; the other is None if unknown, the block None if there is none."""
-    other = User.alias()
-    block = (BlockedUser.user == User.id) & (BlockedUser.blocked == other.id)
-    return (
-        User.select(User.id, other.id, *block_columns())
-        .join(other, JOIN.LEFT_OUTER, on=(other.id == P.blocked_id))
-        .join_from(User, BlockedUser, JOIN.LEFT_OUTER, on=block)
-        .where(User.id == P.user_id)
-    )
+    return BlockedUser.select(SQL("1")).where(_is_block())
 
 
 @statement
@@ -106,18 +95,11 @@ def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
         raise InvalidInput("a user cannot block themselves", field="blocked_id")
     pair = {"user_id": user_id, "blocked_id": blocked_id}
     while True:
-        row = _block_user.first(id=new_id(), now=current_time(), **pair)
-        if row is not None:
-            return read_block(*row), True
-        found = _block_of_user.first(**pair)
-        if found is None:
-            raise NotFound("user", user_id)
-        _, other, *row = found
-        if other is None:
-            raise NotFound("user", blocked_id)
-        if row[0] is not None:
-            return read_block(*row), False
-        # Another caller has just taken back the block that was found.
+        for *row, created in _block_user.all(id=new_id(), now=current_time(), **pair):
+            return read_block(*row), bool(created)
+        for unknown_id in unknown_users([user_id, blocked_id]):
+            raise NotFound("user", unknown_id)
+        # Another caller has just taken back the block that was in the way.
 
 
 @operation

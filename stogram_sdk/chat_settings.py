@@ -9,21 +9,20 @@ from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Select, Tuple,
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
 from stogram_sdk.lookups import look_up
-from stogram_sdk.membership import require_member
+from stogram_sdk.membership import require_member, require_sent
 from stogram_sdk.models import ChatMember, ChatSettings, Message, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of, settings_lock
 from stogram_sdk.rows import default_settings
-from stogram_sdk.statements import P, Statement, after_locking, statement
+from stogram_sdk.statements import P, Statement, after_locking, made_or_found, statement
 from stogram_sdk.unread import (
     mentions_after,
-    migrated_at,
     read_place,
     unread_after,
     unread_count,
 )
 from stogram_sdk.validation import valid_flag, valid_id, valid_named_ids
-from stogram_sdk.visibility import is_sent, is_visible
+from stogram_sdk.visibility import is_member, is_sent, is_visible
 
 #: The columns for ON CONFLICT: the natural key, which a shard can check by itself.
 _KEY = (ChatSettings.user, ChatSettings.chat)
@@ -37,12 +36,22 @@ class UnreadTotals(NamedTuple):
     mentions: int
 
 
-def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> ModelInsert:
-    """The settings row of a member made with `values`, or changed by `update`.
+def set_settings(values: dict[Any, Any], *guards: Any) -> Any:
+    """The member's settings row once it has these values, with the unread count.
 
-    A user who is not in the chat has no membership to select from, and gets no row. The member's
-    unread count comes with the row.
+    It is written only if it has others. A user who is not in the chat has no membership to select
+    from, and gets no row.
     """
+    is_set = [
+        field.is_null() if value is None else field == value for field, value in values.items()
+    ]
+    found = own_settings().where(*is_set, is_member(P.user_id, P.chat_id), *guards)
+    update = {field: getattr(EXCLUDED, field.column_name) for field in values}
+    insert = _upsert(values, update, *guards, ~fn.EXISTS(found))
+    return made_or_found(insert, found, _with_unread)
+
+
+def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> ModelInsert:
     columns = {
         ChatSettings.id: P.id,
         ChatSettings.user: ChatMember.user,
@@ -54,20 +63,30 @@ def upsert_settings(values: dict[Any, Any], update: dict[Any, Any], *guards: Any
     member = ChatMember.select(*columns.values()).where(
         ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, *guards
     )
-    return (
-        ChatSettings.insert_from(member, list(columns))
-        .on_conflict(
-            conflict_target=_KEY,
-            update={ChatSettings.updated_at: EXCLUDED.updatedAt, **update},
-        )
-        .returning(ChatSettings, unread_count(P.user_id, P.chat_id))
+    return ChatSettings.insert_from(member, list(columns)).on_conflict(
+        conflict_target=_KEY, update={ChatSettings.updated_at: EXCLUDED.updatedAt, **update}
     )
 
 
+def own_settings() -> Any:
+    """The user's settings row for the chat."""
+    return ChatSettings.select().where(
+        ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
+    )
+
+
+def _columns(settings: Any) -> list[Any]:
+    return [getattr(settings, field.name) for field in ChatSettings._meta.sorted_fields]
+
+
+def _with_unread(settings: Any) -> list[Any]:
+    return [*_columns(settings), unread_count(P.user_id, P.chat_id, settings)]
+
+
 def change_settings(change: Statement, **values: Any) -> ChatSettings | None:
-    """The row after `change`, a statement made by `upsert_settings`; None if it changed nothing."""
+    """The row after `change`, of a statement of `set_settings`; None if there is none."""
     row = change.first(id=new_id(), now=current_time(), **values)
-    return None if row is None else _with_count(*row)
+    return None if row is None else _with_count(*row[:2])
 
 
 def _with_count(settings: ChatSettings, unread_count: int) -> ChatSettings:
@@ -93,25 +112,20 @@ def _get_chat_settings() -> Query:
 
 
 @statement
-def _set_muted() -> Query:
-    return upsert_settings(
-        {ChatSettings.is_muted: P.is_muted}, {ChatSettings.is_muted: EXCLUDED.isMuted}
-    )
+def _set_muted() -> Any:
+    return set_settings({ChatSettings.is_muted: P.is_muted})
 
 
 @statement
-def _set_favorite() -> Query:
-    return upsert_settings(
-        {ChatSettings.is_favorite: P.is_favorite}, {ChatSettings.is_favorite: EXCLUDED.isFavorite}
-    )
+def _set_favorite() -> Any:
+    return set_settings({ChatSettings.is_favorite: P.is_favorite})
 
 
 @statement
 def _toggle_favorite() -> Query:
-    return upsert_settings(
-        {ChatSettings.is_favorite: SQL("true")},
-        {ChatSettings.is_favorite: ~ChatSettings.is_favorite},
-    )
+    toggled = {ChatSettings.is_favorite: ~ChatSettings.is_favorite}
+    upsert = _upsert({ChatSettings.is_favorite: SQL("true")}, toggled)
+    return upsert.returning(*_with_unread(ChatSettings))
 
 
 @statement
@@ -125,6 +139,11 @@ def _unmute_all_chats() -> Any:
     )
 
 
+#: The settings of a member before a call, and the message that it reads up to.
+_Before: Any = ChatSettings.alias()
+_Target: Any = Message.alias()
+
+
 @statement
 def _mark_read() -> Any:
     """Read up to the newest message, after which nothing is unread."""
@@ -136,70 +155,78 @@ def _mark_read() -> Any:
         .limit(1)
     )
     # A member who has read nothing yet may read a message from before the migration.
-    is_forward = _is_later_than_read() | ChatSettings.last_read_message_id.is_null()
-    return _read_up_to(found, is_forward, count=SQL("0"), count_if_read=SQL("0"))
+    is_first = _Before.last_read_message_id.is_null() & _Target.id.is_null(False)
+    return _read_up_to(_Target.id == found, JOIN.LEFT_OUTER, _is_later() | is_first, SQL("0"))
 
 
 @statement
 def _mark_read_up_to() -> Any:
-    """Read up to one message."""
-    target, own = Message.alias(), ChatSettings.alias()
-    wanted = target.chat == P.chat_id, target.id == P.message_id, is_sent(target)
-    since = migrated_at()
-    is_new = fn.EXISTS(target.select(target.id).where(*wanted, target.created_at >= since))
-    has_read = own.user == P.user_id, own.chat == P.chat_id, own.last_read_message_id != ""
-    # For a member who has read nothing yet, a message from before the migration is no place: the
-    # ones between it and the migration would become unread.
-    is_place = is_new | fn.EXISTS(own.select(own.id).where(*has_read))
-    found = Case(None, [(is_place, P.message_id)])
-    place = (
-        Case(None, [(is_place, target.select(target.created_at).where(*wanted))], since),
-        Case(None, [(is_place, P.message_id)], ""),
+    """Read up to one message, unless it is one before the place that the member has read up to."""
+    wanted = (_Target.id == P.message_id) & is_sent(_Target)
+    after_target, after_read = (
+        unread_after(place, P.user_id, P.chat_id, ChatMember.joined_at)
+        for place in ((_Target.created_at, _Target.id), read_place(_Before, P.chat_id))
     )
-    joined = ChatMember.joined_at
-    return _read_up_to(
-        found,
-        _is_later_than_read(),
-        fn.EXISTS(target.select(target.id).where(*wanted)),
-        count=unread_after(place, P.user_id, P.chat_id, joined),
-        count_if_read=unread_count(P.user_id, P.chat_id),
-    )
+    count = Case(None, [(_is_later(), after_target)], after_read)
+    return _read_up_to(wanted, JOIN.INNER, _is_later(), count)
 
 
-def _read_up_to(found: Any, is_forward: Any, *guards: Any, count: Any, count_if_read: Any) -> Any:
-    """`count`: the unread count afterwards; `count_if_read`: if the member had read further."""
-    upsert = upsert_settings(
-        {ChatSettings.last_read_message_id: found, ChatSettings.unread_count: count},
-        {
-            ChatSettings.last_read_message_id: Case(
-                None,
-                [(is_forward, EXCLUDED.lastReadMessageId)],
-                ChatSettings.last_read_message_id,
-            ),
-            ChatSettings.unread_count: Case(
-                None, [(is_forward, EXCLUDED.unreadCount)], count_if_read
-            ),
-            # This time may mark the place, see `unread`: so it stays too.
-            ChatSettings.updated_at: Case(
-                None, [(is_forward, EXCLUDED.updatedAt)], ChatSettings.updated_at
-            ),
-        },
-        *guards,
-    )
-    # Locked first, so that a place that another caller has just reached is seen and kept.
-    held = settings_lock(ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id)
-    return after_locking(upsert.returning(ChatSettings), held)
-
-
-def _is_later_than_read() -> Any:
+def _is_later() -> Any:
     """Whether the message is later than the place up to which the member has read."""
-    message = Message.alias()
-    later = message.select(message.id).where(
-        message.chat == P.chat_id,
-        message.id == EXCLUDED.lastReadMessageId,
-        place_of(message) > Tuple(*read_place(ChatSettings, P.chat_id)),
+    return place_of(_Target) > Tuple(*read_place(_Before, P.chat_id))
+
+
+def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
+    """`count`: how many messages are unread afterwards.
+
+    Nothing is written if the member had read as far, and the server's column says so. Nor if
+    another call has changed the row since this one has looked at it: then no row is returned.
+    """
+    is_own = (_Before.user == P.user_id) & (_Before.chat == P.chat_id)
+    state: Any = (
+        ChatMember.select(
+            _Before.id,
+            _Before.last_read_message_id,
+            _Before.unread_count,
+            _Before.updated_at,
+            _Target.id.alias("target_id"),
+            fn.COALESCE(is_forward, SQL("false")).alias("is_forward"),
+            count.alias("unread"),
+        )
+        .join(_Before, JOIN.LEFT_OUTER, on=is_own)
+        .join_from(ChatMember, _Target, join, on=(_Target.chat == P.chat_id) & is_target)
+        .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
+        .cte("state", materialized=True)
     )
-    return fn.EXISTS(later)
+    before = state.c
+    is_new = before.id.is_null()
+    values = {
+        ChatSettings.id: P.id,
+        ChatSettings.user: P.user_id,
+        ChatSettings.chat: P.chat_id,
+        ChatSettings.created_at: P.now,
+        # This time may mark the place, see `unread`: so it stays where that stays.
+        ChatSettings.updated_at: Case(
+            None, [(is_new | before.is_forward, P.now)], before.updatedAt
+        ),
+        ChatSettings.last_read_message_id: Case(
+            None, [(before.is_forward, before.target_id)], before.lastReadMessageId
+        ),
+        ChatSettings.unread_count: before.unread,
+    }
+    is_due = is_new | before.is_forward | (before.unreadCount != before.unread)
+    was = fn.COALESCE(before.lastReadMessageId, ""), fn.COALESCE(before.unreadCount, 0)
+    row = Tuple(fn.COALESCE(ChatSettings.last_read_message_id, ""), ChatSettings.unread_count)
+    changed = ChatSettings.updated_at, ChatSettings.last_read_message_id, ChatSettings.unread_count
+    insert = ChatSettings.insert_from(
+        Select((state,), list(values.values())).where(is_due), list(values)
+    ).on_conflict(
+        conflict_target=_KEY,
+        update={field: getattr(EXCLUDED, field.column_name) for field in changed},
+        where=(row == Select((state,), list(was))),
+    )
+    found = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
+    return made_or_found(insert, found, _columns, state)
 
 
 @statement
@@ -347,13 +374,15 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
     if message_id is not None:
         read = _mark_read_up_to
         values["message_id"] = valid_id(message_id, "message_id")
-    settings: ChatSettings | None = read.first(id=new_id(), now=current_time(), **values)
-    if settings is None:
-        if message_id is None:
-            raise NotFound("chat", chat_id)
+    while True:
+        row = read.first(id=new_id(), now=current_time(), **values)
+        if row is not None:
+            settings: ChatSettings = row[0]
+            return settings
         require_member(user_id, chat_id)
-        raise NotFound("message", message_id)
-    return settings
+        if message_id is not None:
+            require_sent(chat_id, message_id)
+        # Another call has changed the settings meanwhile.
 
 
 @operation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import JOIN, Query, Tuple
+from peewee import Query, Tuple
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
@@ -14,7 +14,8 @@ from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.rows import contact_columns, read_contact
-from stogram_sdk.statements import P, statement
+from stogram_sdk.statements import P, made_or_found, statement
+from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     valid_id,
@@ -33,7 +34,7 @@ class ContactSummary(NamedTuple):
 
 
 @statement
-def _add_contact() -> Query:
+def _add_contact() -> Any:
     user, contact = User.alias(), User.alias()
     both = (
         user.select(P.id, user.id, contact.id, P.nickname, P.now)
@@ -44,24 +45,11 @@ def _add_contact() -> Query:
     insert = Contact.insert_from(both, fields).on_conflict(
         "nothing", conflict_target=[Contact.user, Contact.contact]
     )
-    return insert.returning(*contact_columns())
+    return made_or_found(insert, Contact.select().where(_is_own()), contact_columns)
 
 
 def _is_own() -> Any:
     return (Contact.user == P.user_id) & (Contact.contact == P.contact_id)
-
-
-@statement
-def _contact_of_user() -> Query:
-    """No row for an unknown user; the other is None if unknown, the contact None without one."""
-    other = User.alias()
-    contact = (Contact.user == User.id) & (Contact.contact == other.id)
-    return (
-        User.select(User.id, other.id, *contact_columns())
-        .join(other, JOIN.LEFT_OUTER, on=(other.id == P.contact_id))
-        .join_from(User, Contact, JOIN.LEFT_OUTER, on=contact)
-        .where(User.id == P.user_id)
-    )
 
 
 @statement
@@ -117,18 +105,13 @@ def add_contact(
     name = valid_optional_text(nickname, "nickname", maximum=MAX_SHORT_TEXT_LENGTH)
     pair = {"user_id": user_id, "contact_id": contact_id}
     while True:
-        row = _add_contact.first(id=new_id(), nickname=name, now=current_time(), **pair)
-        if row is not None:
-            return read_contact(*row), True
-        found = _contact_of_user.first(**pair)
-        if found is None:
-            raise NotFound("user", user_id)
-        _, other, *row = found
-        if other is None:
-            raise NotFound("user", contact_id)
-        if row[0] is not None:
-            return read_contact(*row), False
-        # Another caller has just removed the contact that was found.
+        for *row, created in _add_contact.all(
+            id=new_id(), nickname=name, now=current_time(), **pair
+        ):
+            return read_contact(*row), bool(created)
+        for unknown_id in unknown_users([user_id, contact_id]):
+            raise NotFound("user", unknown_id)
+        # Another caller has just removed the contact that was in the way.
 
 
 @operation

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from peewee import EXCLUDED, JOIN, SQL, ModelSelect, Query, fn
+from peewee import JOIN, SQL, ModelSelect, Query, fn
 
-from stogram_sdk.chat_settings import change_settings, upsert_settings
+from stogram_sdk.chat_settings import change_settings, own_settings, set_settings
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.lookups import look_up
@@ -137,17 +137,14 @@ def _list_folders() -> Any:
 
 @statement
 def _move_to_folder() -> Any:
-    upsert = upsert_settings(
-        {ChatSettings.folder: P.folder_id},
-        {ChatSettings.folder: EXCLUDED.folderId},
-        fn.EXISTS(own_folder()),
-    )
-    return after_locking(upsert, _folder_lock())
+    change = set_settings({ChatSettings.folder: P.folder_id}, fn.EXISTS(own_folder()))
+    is_there = own_settings().where(ChatSettings.folder == P.folder_id)
+    return after_locking(change, _folder_lock().where(~fn.EXISTS(is_there)))
 
 
 @statement
-def _take_out_of_folder() -> Query:
-    return upsert_settings({ChatSettings.folder: None}, {ChatSettings.folder: None})
+def _take_out_of_folder() -> Any:
+    return set_settings({ChatSettings.folder: None})
 
 
 @statement

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import SQL, Query, Select, Tuple, fn
+from peewee import SQL, Select, Tuple, fn
 
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.membership import require_member, require_visible
-from stogram_sdk.models import Chat, Message
+from stogram_sdk.membership import require_member, require_sent, require_visible
+from stogram_sdk.models import Message
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of
 from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
@@ -21,9 +21,8 @@ from stogram_sdk.visibility import is_member, is_sent, is_visible, visible_messa
 def shown_messages(*columns: Any, chat: Any = Message.chat) -> Any:
     """The visible messages of the chat, for a member; after those of a message come `columns`."""
     return (
-        Message.select(*message_columns(), *columns)
+        Message.select(*message_columns(chat=P.chat_id), *columns)
         .join(Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
         .where(chat == P.chat_id, is_visible(), is_member(P.user_id, P.chat_id))
     )
 
@@ -88,13 +87,6 @@ def _messages_around() -> Any:
         shown_messages(page.c.is_newer)
         .join_from(Message, page, on=(Message.id == page.c.id))
         .order_by(Message.created_at.desc(), Message.id.desc())
-    )
-
-
-@statement
-def _place_is_there() -> Query:
-    return Message.select(Message.id).where(
-        Message.chat == P.chat_id, Message.id == P.message_id, is_sent()
     )
 
 
@@ -174,8 +166,8 @@ def list_messages(
             page = _page(messages, has_older=has_more, has_newer=cursor is not None)
     if not page:
         require_member(user_id, chat_id)
-        if around is not None and _place_is_there.first(chat_id=chat_id, message_id=around) is None:
-            raise NotFound("message", around)
+        if around is not None:
+            require_sent(chat_id, around)
     return page
 
 

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from peewee import Query
 
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
-from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
+from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, User
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.visibility import (
     has_blocked,
     is_blocked_in_private,
+    is_sent,
     place_in,
     visible_message,
 )
@@ -52,6 +53,13 @@ def _known_users() -> Query:
 def _visible_message() -> Query:
     found: Query = visible_message(P.chat_id, P.message_id)
     return found
+
+
+@statement
+def _sent_message() -> Query:
+    return Message.select(Message.id).where(
+        Message.chat == P.chat_id, Message.id == P.message_id, is_sent()
+    )
 
 
 def require_addable(actor_id: str, user_ids: list[str]) -> None:
@@ -100,12 +108,23 @@ def require_writer(user_id: str, chat_id: str) -> Membership:
     place = require_member(user_id, chat_id)
     if place.chat_type == ChatType.CHANNEL:
         _require_role_of_keeper(place, chat_id, "write in a channel")
+    require_unblocked(place, chat_id)
+    return place
+
+
+def require_unblocked(place: Membership, chat_id: str) -> None:
+    """Raise `Blocked` in a PRIVATE chat where one of the two has blocked the other."""
     if place.is_blocked:
         raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
-    return place
 
 
 def require_visible(chat_id: str, message_id: str) -> None:
     """Raise `NotFound` for a message that the members of the chat do not see there."""
     if _visible_message.first(chat_id=chat_id, message_id=message_id) is None:
+        raise NotFound("message", message_id)
+
+
+def require_sent(chat_id: str, message_id: str) -> None:
+    """Raise `NotFound` for a message that has no place in the chat, not even as a deleted one."""
+    if _sent_message.first(chat_id=chat_id, message_id=message_id) is None:
         raise NotFound("message", message_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import JOIN, Query, Tuple, fn
+from peewee import Query, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
@@ -13,25 +13,29 @@ from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMes
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, message_columns, person, pin_columns, read_pin
-from stogram_sdk.statements import P, statement
+from stogram_sdk.statements import P, made_or_found, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_visible
 
 
 def _is_pinnable() -> Any:
-    return is_visible() & (Message.type != MessageType.SYSTEM.value)
+    wanted = (Message.chat == P.chat_id) & (Message.id == P.message_id)
+    return wanted & is_visible() & (Message.type != MessageType.SYSTEM.value)
 
 
 @statement
-def _pin_message() -> Query:
+def _pinnable() -> Query:
+    return Message.select(Message.id).where(_is_pinnable())
+
+
+@statement
+def _pin_message() -> Any:
     new = (
         ChatMember.select(P.id, ChatMember.user, Message.id, ChatMember.chat, P.now)
         .join(Message, on=(Message.chat == ChatMember.chat))
         .where(
             ChatMember.user == P.user_id,
             ChatMember.chat == P.chat_id,
-            Message.chat == P.chat_id,
-            Message.id == P.message_id,
             _is_pinnable(),
         )
     )
@@ -42,13 +46,11 @@ def _pin_message() -> Query:
         PinnedMessage.chat,
         PinnedMessage.pinned_at,
     ]
-    return (
-        PinnedMessage.insert_from(new, fields)
-        .on_conflict(
-            "nothing",
-            conflict_target=[PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat],
-        )
-        .returning(*pin_columns())
+    insert = PinnedMessage.insert_from(new, fields).on_conflict(
+        "nothing", conflict_target=[PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat]
+    )
+    return made_or_found(
+        insert, PinnedMessage.select().where(_is_pin(), fn.EXISTS(new)), pin_columns
     )
 
 
@@ -57,19 +59,6 @@ def _is_pin() -> Any:
         (PinnedMessage.user == P.user_id)
         & (PinnedMessage.chat == P.chat_id)
         & (PinnedMessage.message == P.message_id)
-    )
-
-
-@statement
-def _pin_of_member() -> Query:
-    """No row for a non-member; the pin is None without one, or if its message is not visible."""
-    pinnable = Message.select(Message.id).where(
-        Message.chat == P.chat_id, Message.id == P.message_id, _is_pinnable()
-    )
-    return (
-        ChatMember.select(ChatMember.id, *pin_columns())
-        .join(PinnedMessage, JOIN.LEFT_OUTER, on=(_is_pin() & fn.EXISTS(pinnable)))
-        .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
     )
 
 
@@ -124,16 +113,13 @@ def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMess
     (True, False)
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
-    row = _pin_message.first(id=new_id(), now=current_time(), **ids)
-    if row is not None:
-        return read_pin(*row), True
-    found = _pin_of_member.first(**ids)
-    if found is None:
-        raise NotFound("chat", chat_id)
-    _, *row = found
-    if row[0] is None:
-        raise NotFound("message", message_id)
-    return read_pin(*row), False
+    while True:
+        for *row, created in _pin_message.all(id=new_id(), now=current_time(), **ids):
+            return read_pin(*row), bool(created)
+        require_member(user_id, chat_id)
+        if _pinnable.first(chat_id=chat_id, message_id=message_id) is None:
+            raise NotFound("message", message_id)
+        # Another device has just taken off the pin that was in the way.
 
 
 @operation

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import JOIN, Query, Tuple, Value, fn
+from peewee import Query, Tuple, Value, fn
 
 from stogram_sdk.database import current_time
-from stogram_sdk.errors import Blocked, NotAllowed, NotFound
-from stogram_sdk.membership import require_member, require_visible
+from stogram_sdk.errors import NotAllowed
+from stogram_sdk.membership import require_member, require_unblocked, require_visible
 from stogram_sdk.models import Chat, ChatMember, Message, Reaction, ReactionCount, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
@@ -20,7 +20,7 @@ from stogram_sdk.rows import (
     read_reaction,
     read_reactions,
 )
-from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.statements import P, after_locking, dialect, made_or_found, statement
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids, valid_text
 from stogram_sdk.visibility import (
     is_blocked_in_private,
@@ -44,17 +44,14 @@ def _own_reactions() -> Any:
 
 @statement
 def _add_reaction() -> Any:
-    new = (
+    seen = (
         place_in(P.chat_id, P.user_id)
-        .select(P.id, ChatMember.user, Message.id, P.emoji, P.now)
         .join_from(ChatMember, Message, on=(Message.chat == ChatMember.chat))
-        .where(
-            Message.chat == P.chat_id,
-            Message.id == P.message_id,
-            is_visible(),
-            ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
-            _own_reactions() < MAX_REACTIONS,
-        )
+        .where(Message.chat == P.chat_id, Message.id == P.message_id, is_visible())
+    )
+    new = seen.select(P.id, ChatMember.user, Message.id, P.emoji, P.now).where(
+        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+        _own_reactions() < MAX_REACTIONS,
     )
     fields = [
         Reaction.id,
@@ -66,9 +63,12 @@ def _add_reaction() -> Any:
     insert = Reaction.insert_from(new, fields).on_conflict(
         "nothing", conflict_target=[Reaction.message, Reaction.user, Reaction.emoji]
     )
+    made = made_or_found(
+        insert, Reaction.select().where(_is_own(), fn.EXISTS(seen)), reaction_columns
+    )
     # There is no row yet that two devices of the user could wait for.
     of_user = dialect().lock_name(P.user_id.concat(Value(" ")).concat(P.message_id))
-    return after_locking(insert.returning(*reaction_columns()), of_user)
+    return after_locking(made, of_user)
 
 
 def _is_own() -> Any:
@@ -80,26 +80,8 @@ def _is_own() -> Any:
 
 
 @statement
-def _reaction_of_member() -> Query:
-    """No row for a non-member; the message is None if they do not see it, the reaction without one.
-
-    It comes with whether a block is in the way, and with how many reactions the user has there.
-    """
-    message = (Message.chat == P.chat_id) & (Message.id == P.message_id) & is_visible()
-    place: Query = (
-        place_in(P.chat_id, P.user_id)
-        .join_from(ChatMember, Message, JOIN.LEFT_OUTER, on=message)
-        .join_from(
-            Message, Reaction, JOIN.LEFT_OUTER, on=_is_own() & (Reaction.message == Message.id)
-        )
-        .select(
-            is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
-            _own_reactions(),
-            Message.id,
-            *reaction_columns(),
-        )
-    )
-    return place
+def _count_own() -> Any:
+    return _own_reactions()
 
 
 @statement
@@ -155,20 +137,12 @@ def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tup
     """
     values = _values(user_id, chat_id, message_id, emoji)
     while True:
-        row = _add_reaction.first(id=new_id(), now=current_time(), **values)
-        if row is not None:
-            return read_reaction(*row), True
-        found = _reaction_of_member.first(**values)
-        if found is None:
-            raise NotFound("chat", chat_id)
-        is_blocked, own, message, *row = found
-        if message is None:
-            raise NotFound("message", message_id)
-        if row[0] is not None:
-            return read_reaction(*row), False
-        if is_blocked:
-            raise Blocked("one of the two has blocked the other", entity="chat", id=chat_id)
-        if own >= MAX_REACTIONS:
+        for *row, created in _add_reaction.all(id=new_id(), now=current_time(), **values):
+            return read_reaction(*row), bool(created)
+        place = require_member(user_id, chat_id)
+        require_visible(chat_id, message_id)
+        require_unblocked(place, chat_id)
+        if _count_own.first(user_id=user_id, message_id=message_id) >= MAX_REACTIONS:
             raise NotAllowed(
                 f"a user has at most {MAX_REACTIONS} reactions to a message: remove_reaction "
                 "takes one back",

@@ -34,9 +34,9 @@ from stogram_sdk.models import (
 )
 from stogram_sdk.paging import Page
 from stogram_sdk.sealing import seal
-from stogram_sdk.statements import P, Related, attach, dialect
+from stogram_sdk.statements import P, Related, attach, dialect, text_of
 from stogram_sdk.validation import shown
-from stogram_sdk.visibility import is_visible
+from stogram_sdk.visibility import exists_for_each, is_visible
 
 #: An account as `create_user` returns it.
 ACCOUNT = tuple(field for field in User._meta.sorted_fields if field not in SECRETS)
@@ -65,12 +65,15 @@ def person(user: Any) -> tuple[Any, ...]:
     return user.id, user.username, user.display_name
 
 
-def message_columns(viewer: Any = P.user_id) -> tuple[Any, ...]:
-    """The columns of a message in a list that joins `Sender` and `Chat`."""
+def message_columns(viewer: Any = P.user_id, chat: Any = None) -> tuple[Any, ...]:
+    """The columns of a message in a list that joins `Sender`; and `Chat`, unless it is one `chat`.
+
+    That one is read once, and not looked up for each message.
+    """
     return (
         *Message._meta.sorted_fields,
         *person(Sender),
-        *Chat._meta.sorted_fields,
+        *(Chat._meta.sorted_fields if chat is None else [_chat(chat)]),
         answered_by(Message),
         reactions_to(Message, viewer),
     )
@@ -79,7 +82,7 @@ def message_columns(viewer: Any = P.user_id) -> tuple[Any, ...]:
 def written_message(message: Any = Message, reactions: Any = None) -> tuple[Any, ...]:
     """The same for RETURNING, or of another table with the columns of a message."""
     return (
-        *(getattr(message, field.name) for field in Message._meta.sorted_fields),
+        *_all_of(Message, message),
         _person(message.sender),
         _chat(message.chat),
         answered_by(message),
@@ -90,14 +93,14 @@ def written_message(message: Any = Message, reactions: Any = None) -> tuple[Any,
 def answered_by(message: Any) -> Related:
     """The message that is answered, with its sender, if it can be seen."""
     reply, sender = Message.alias(), User.alias()
-    columns = [getattr(reply, field.name) for field in Message._meta.sorted_fields]
     found = (
-        reply.select(*columns, *person(sender))
+        reply.select(*_all_of(Message, reply), *person(sender))
         .join(sender, on=(sender.id == reply.sender))
         .where(reply.id == message.reply_to)
     )
     # Not in WHERE: PostgreSQL might then look for it among all the messages of the chat.
-    return Related(found, (reply.chat == message.chat) & is_visible(reply))
+    is_shown = (reply.chat == message.chat) & is_visible(reply)
+    return Related(found, is_shown, asked_if=message.reply_to.is_null(False))
 
 
 def reactions_to(message: Any, viewer: Any = P.user_id) -> Any:
@@ -114,17 +117,18 @@ def reactions_to(message: Any, viewer: Any = P.user_id) -> Any:
         .alias("counted")
     )
     each = dialect().json_array(counted.c.emoji, counted.c.total, counted.c.mine)
-    return Select((counted,), [dialect().json_list(each)])
+    counts = Select((counted,), [text_of(dialect().json_list(each))])
+    # Most messages have none, and to count nothing takes longer than to see that.
+    some = Reaction.alias()
+    has_some = exists_for_each(some.select(some.id).where(some.message == message.id))
+    return Case(None, [(has_some, counts)])
 
 
 def read_reactions(counted: Any) -> list[ReactionCount]:
     """The value of `reactions_to`, the most frequent first, and by emoji where that is the same."""
-    if not counted or counted == "[]":
+    if counted is None:
         return []
-    counts = [
-        ReactionCount(emoji, total, bool(mine))
-        for emoji, total, mine in (json.loads(counted) if isinstance(counted, str) else counted)
-    ]
+    counts = [ReactionCount(emoji, total, bool(mine)) for emoji, total, mine in json.loads(counted)]
     return sorted(counts, key=lambda each: (-each.total, each.emoji))
 
 
@@ -140,15 +144,14 @@ def read_message(row: tuple[Any, ...]) -> Message:
     return attach(message, sender=sender, chat=chat, reply_to=reply, reactions=reactions)
 
 
-def pin_columns() -> tuple[Any, ...]:
+def pin_columns(pin: Any = PinnedMessage) -> tuple[Any, ...]:
     message = (
         Message.select(*message_columns())
         .join(Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .where(Message.id == PinnedMessage.message)
+        .where(Message.id == pin.message)
     )
-    fields = PinnedMessage._meta.sorted_fields
-    return *fields, _person(PinnedMessage.user), Related(message)
+    return *_all_of(PinnedMessage, pin), _person(pin.user), Related(message)
 
 
 def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> PinnedMessage:
@@ -156,8 +159,8 @@ def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> Pi
     return attach(pin, user=user, message=message, chat=message.chat)
 
 
-def reaction_columns() -> tuple[Any, ...]:
-    return *Reaction._meta.sorted_fields, _person(Reaction.user)
+def reaction_columns(reaction: Any = Reaction) -> tuple[Any, ...]:
+    return *_all_of(Reaction, reaction), _person(reaction.user)
 
 
 def read_reaction(reaction: Reaction, user: User) -> Reaction:
@@ -173,18 +176,16 @@ def read_member(member: ChatMember, user: User, chat: Chat) -> ChatMember:
     return attach(member, user=user, chat=chat)
 
 
-def block_columns() -> tuple[Any, ...]:
-    fields = BlockedUser._meta.sorted_fields
-    return *fields, _person(BlockedUser.user), _person(BlockedUser.blocked)
+def block_columns(block: Any = BlockedUser) -> tuple[Any, ...]:
+    return *_all_of(BlockedUser, block), _person(block.user), _person(block.blocked)
 
 
 def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
     return attach(block, user=user, blocked=blocked)
 
 
-def contact_columns() -> tuple[Any, ...]:
-    fields = Contact._meta.sorted_fields
-    return *fields, _person(Contact.user), _person(Contact.contact)
+def contact_columns(contact: Any = Contact) -> tuple[Any, ...]:
+    return *_all_of(Contact, contact), _person(contact.user), _person(contact.contact)
 
 
 def read_contact(contact: Contact, user: User, known: User) -> Contact:
@@ -205,6 +206,11 @@ def default_settings(user_id: str, chat_id: str) -> ChatSettings:
     return seal(ChatSettings(user=user_id, chat=chat_id, **absent))
 
 
+def _all_of(model: Any, table: Any) -> list[Any]:
+    """All columns of a model, of a table that has them."""
+    return [getattr(table, field.name) for field in model._meta.sorted_fields]
+
+
 def _person(user_id: Any) -> Related:
     user: Any = User.alias()
     return Related(user.select(*person(user)).where(user.id == user_id))
@@ -212,8 +218,7 @@ def _person(user_id: Any) -> Related:
 
 def _chat(chat_id: Any) -> Related:
     chat: Any = Chat.alias()
-    columns = [getattr(chat, field.name) for field in Chat._meta.sorted_fields]
-    return Related(chat.select(*columns).where(chat.id == chat_id))
+    return Related(chat.select(*_all_of(Chat, chat)).where(chat.id == chat_id))
 
 
 class _NamedTuple(Protocol):

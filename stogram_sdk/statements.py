@@ -31,7 +31,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-from peewee import Case, ColumnBase, Field, FieldAlias, Model, Query, Select
+from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Select
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
@@ -84,22 +84,57 @@ def after_locking(query: Query, *lock: Query) -> Query | AfterLocking:
     return AfterLocking(lock, query) if dialect().locks_rows else query
 
 
+class FirstOf(NamedTuple):
+    """Two queries, of which the second is sent if the first has returned no row."""
+
+    query: Query
+    otherwise: Query
+
+
+def made_or_found(
+    insert: Any, found: Any, columns: Callable[[Any], Iterable[Any]], *ctes: Any
+) -> Any:
+    """The row that `insert` makes, or else the one that `found` selects; and whether it was made.
+
+    So a call that has nothing left to do writes nothing, and asks no second time. `columns` are
+    those that are returned, of any table with the columns of the model.
+    """
+    model = found.model
+    if not dialect().writes_in_ctes:
+        made = insert.returning(*columns(model), SQL("1"))
+        found = found.select(*columns(model), SQL("0"))
+        return FirstOf(*(query.with_cte(*ctes) if ctes else query for query in (made, found)))
+    made = insert.returning(model).cte("made")
+    rows = Select([made], [SQL("*, true AS is_made")]) + found.select(
+        *model._meta.sorted_fields, SQL("false")
+    )
+    shown = [*columns(model.alias("rows")), SQL('"rows".is_made')]
+    return Select([rows.alias("rows")], shown).with_cte(*ctes, made)
+
+
+def text_of(value: Any) -> Any:
+    """A value in JSON as a text, so that rows that have the same are read once."""
+    # Of a cast alone SQLite knows that it is JSON, and nests it in what is made of it.
+    return value.cast("text").concat("")
+
+
 class Related(ColumnBase):
     """A row of other tables as one value of a row: what `query` finds, if `shown` is true of it.
 
-    RETURNING cannot join. A list has one of these where few of its rows have such a row.
+    RETURNING cannot join. A list has one of these where few of its rows have such a row, which is
+    looked for only if `asked_if` is true, or where all of its rows have the same.
     """
 
-    def __init__(self, query: Any, shown: Any = None) -> None:
-        self.query = query
-        self.shown = shown
+    def __init__(self, query: Any, shown: Any = None, *, asked_if: Any = None) -> None:
+        self.query, self.shown, self.asked_if = query, shown, asked_if
         self.columns = query._returning
 
     def __sql__(self, ctx: Any) -> Any:
-        value: Any = dialect().json_array(*self.columns)
+        value: Any = text_of(dialect().json_array(*self.columns))
         if self.shown is not None:
             value = Case(None, [(self.shown, value)])
-        return ctx.sql(self.query.select(value))
+        found = self.query.select(value)
+        return ctx.sql(found if self.asked_if is None else Case(None, [(self.asked_if, found)]))
 
 
 class Statement:
@@ -118,9 +153,13 @@ class Statement:
 
     def all(self, **values: Any) -> list[Any]:
         """Every row."""
-        compiled = self._compiled()
-        cursor = self._execute(compiled, values)
-        return compiled.read_rows(current_database().fetch(cursor))
+        compiled: _Compiled | None = self._compiled()
+        rows: list[Any] = []
+        while compiled is not None and not rows:
+            cursor = self._execute(compiled, values)
+            rows = compiled.read_rows(current_database().fetch(cursor))
+            compiled = compiled.otherwise
+        return rows
 
     def first(self, **values: Any) -> Any:
         """The first row, or None."""
@@ -220,15 +259,15 @@ class _Part(NamedTuple):
     def _related_reader(self) -> Callable[[Sequence[Any]], Any]:
         start = self.start
         readers = [part.reader() for part in self.related]
+        found: dict[Any, Any] = {None: None}
 
         def read(row: Sequence[Any]) -> Any:
-            values = row[start]
-            if values is None:
-                return None
-            if isinstance(values, str):
-                values = json.loads(values)
-            parts = tuple([read_part(values) for read_part in readers])
-            return parts[0] if len(parts) == 1 else parts
+            text = row[start]
+            if text not in found:
+                values = json.loads(text)
+                parts = tuple([read_part(values) for read_part in readers])
+                found[text] = parts[0] if len(parts) == 1 else parts
+            return found[text]
 
         return read
 
@@ -273,12 +312,16 @@ class _Form(NamedTuple):
 
 
 class _Compiled(NamedTuple):
-    """`short` is the form to send once the connection has `prepared` what it executes."""
+    """`short` is the form to send once the connection has `prepared` what it executes.
+
+    `otherwise`: what to send where this has returned no row.
+    """
 
     plain: _Form
     short: _Form
     prepared: tuple[Prepared, ...]
     parts: tuple[_Part, ...]
+    otherwise: _Compiled | None = None
 
     def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
         if not rows:
@@ -287,7 +330,10 @@ class _Compiled(NamedTuple):
         return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
 
 
-def _compile(database: Any, built: Query | AfterLocking, name: str) -> _Compiled:
+def _compile(database: Any, built: Query | AfterLocking | FirstOf, name: str) -> _Compiled:
+    if isinstance(built, FirstOf):
+        otherwise = _compile(database, built.otherwise, name)
+        return _compile(database, built.query, name)._replace(otherwise=otherwise)
     if isinstance(built, AfterLocking):
         queries = [*built.lock, built.query]
         before_alone = database.before_locking

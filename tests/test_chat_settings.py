@@ -39,7 +39,12 @@ def test_a_change_returns_the_row_and_touches_nothing_else(
 ) -> None:
     folder = sdk.create_folder(ivan.id, "folder")
     sdk.move_to_folder(ivan.id, chat.id, folder.id)
-    sdk.ChatSettings.update(unread_count=3, last_read_message_id="x", updated_at=LONG_AGO).execute()
+    sdk.ChatSettings.update(
+        {
+            **{"unread_count": 3, "last_read_message_id": "x", "updated_at": LONG_AGO},
+            **{field: not value},
+        }
+    ).execute()
     before = sdk.ChatSettings.get().__data__
     changed = change(ivan.id, chat.id)
     stored = sdk.ChatSettings.get().__data__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,48 @@ def test_a_lock_is_sent_with_its_query_where_rows_are_locked(engine: str) -> Non
         assert locked.first(user_id=ivan.id) == ivan
     assert len(sent) == 1
     assert ("FOR NO KEY UPDATE; SELECT" in locked.sql()) == (engine == "postgresql")
+
+
+def writes() -> Any:
+    """What changes when this transaction writes, or locks a row."""
+    if dialect().name == "sqlite":
+        return sdk.db.connection().total_changes
+    return sdk.db.execute_sql("SELECT pg_current_xact_id_if_assigned()").fetchone()
+
+
+#: What may find that there is nothing left to do, by names of what there is.
+REPEATED = {
+    "add_contact": "ivan olga",
+    "add_reaction": "ivan chat message emoji",
+    "block_user": "ivan olga",
+    "mark_read": "ivan chat",
+    "mark_read, a message": "ivan chat message",
+    "move_to_folder": "ivan chat folder",
+    "move_to_folder, none": "ivan chat nothing",
+    "mute_chat": "ivan chat",
+    "pin_message": "ivan chat message",
+    "set_favorite": "ivan chat",
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_a_call_with_nothing_left_to_do_asks_once_and_writes_nothing(
+    name: str, engine: str
+) -> None:
+    ivan, olga = make_user(), make_user()
+    chat = make_chat(ivan, olga)
+    there = {"ivan": ivan.id, "olga": olga.id, "chat": chat.id, "emoji": "+", "nothing": None}
+    there["message"] = make_message(olga, chat).id
+    there["folder"] = sdk.create_folder(ivan.id, "work").id
+    call = partial(getattr(sdk, name.partition(",")[0]), *map(there.get, REPEATED[name].split()))
+    first = call()
+    with sdk.transaction():
+        before = writes()
+        with sent_statements() as sent:
+            again = call()
+        assert writes() == before
+    assert len(sent) == 1 + (engine == "sqlite")
+    assert again == ((first[0], False) if isinstance(first, tuple) else first)
 
 
 def test_a_statement_counts_the_rows_it_wrote(engine: str) -> None:

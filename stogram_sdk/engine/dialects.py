@@ -68,11 +68,11 @@ class Dialect(Protocol):
         """
         ...
 
-    def json_array(self, *columns: Node) -> Node:
+    def json_array(self, *columns: Node) -> ColumnBase:
         """The columns as one value in JSON."""
         ...
 
-    def json_list(self, value: Node) -> Node:
+    def json_list(self, value: Node) -> ColumnBase:
         """The values of all rows as one list in JSON; NULL or an empty list if there are none."""
         ...
 
@@ -145,10 +145,10 @@ class SqliteDialect:
         select = SQL(f"(SELECT {', '.join(columns)} FROM json_each(")
         return NodeList([select, rows, SQL(")) AS given")], glue="")
 
-    def json_array(self, *columns: Node) -> Node:
+    def json_array(self, *columns: Node) -> ColumnBase:
         return fn.json_array(*columns)
 
-    def json_list(self, value: Node) -> Node:
+    def json_list(self, value: Node) -> ColumnBase:
         return fn.json_group_array(value)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
@@ -222,10 +222,10 @@ class PostgresDialect:
             [SQL("json_to_recordset("), rows, SQL("::json) AS given("), columns, SQL(")")], glue=""
         )
 
-    def json_array(self, *columns: Node) -> Node:
+    def json_array(self, *columns: Node) -> ColumnBase:
         return fn.json_build_array(*columns)
 
-    def json_list(self, value: Node) -> Node:
+    def json_list(self, value: Node) -> ColumnBase:
         return fn.json_agg(value)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:

@@ -125,11 +125,13 @@ class Call:
 #: By the name of the function, with one way of calling it in brackets.
 CALLS: dict[str, Call] = {
     "acknowledge_published": Call("published", gives="1", again="0"),
-    "add_contact": Call("actor newcomer", {"nickname": "text"}, gives="made", again="there"),
+    "add_contact": Call(
+        "actor newcomer", {"nickname": "text"}, second_looks=2, gives="made", again="there"
+    ),
     "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=4),
-    "add_reaction": Call("actor chat message emoji", gives="made", again="there"),
+    "add_reaction": Call("actor chat message emoji", second_looks=3, gives="made", again="there"),
     "answer_call": Call("actor ringing", statements=2, gives="made", again="there"),
-    "block_user": Call("actor newcomer", gives="made", again="there"),
+    "block_user": Call("actor newcomer", second_looks=2, gives="made", again="there"),
     "blocked_among": Call("actor others"),
     "create_chat": Call(
         "actor type",
@@ -196,12 +198,12 @@ CALLS: dict[str, Call] = {
     "list_replies": Call("actor chat pinned", second_looks=2),
     "list_scheduled": Call("actor"),
     "list_scheduled(chat_id)": Call("actor chat"),
-    "mark_read": Call("actor chat"),
-    "mark_read(message_id)": Call("actor chat message", second_looks=2),
+    "mark_read": Call("actor chat", second_looks=2),
+    "mark_read(message_id)": Call("actor chat message", second_looks=3),
     "move_to_folder": Call("actor other_chat folder", second_looks=2),
     "mute_chat": Call("actor other_chat"),
     "open_private_chat": Call("actor newcomer", statements=5, gives="made", again="there"),
-    "pin_message": Call("actor chat message", gives="made", again="there"),
+    "pin_message": Call("actor chat message", second_looks=3, gives="made", again="there"),
     "post_system_message": Call("chat text", statements=2, more_on_sqlite=1, repeats=False),
     "publish_scheduled": Call("", {"now": "soon"}, statements=8, again="nothing"),
     "recount_unread": Call("actor", gives="1", again="0"),
