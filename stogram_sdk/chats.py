@@ -11,9 +11,9 @@ from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotAllowed
 from stogram_sdk.membership import CHAT_KEEPERS, membership, require_addable, require_keeper
 from stogram_sdk.models import BlockedUser, Chat, ChatMember, ChatType, MemberRole, User, new_id
-from stogram_sdk.operations import atomic, operation
+from stogram_sdk.operations import operation
 from stogram_sdk.ordering import chat_lock, user_lock
-from stogram_sdk.statements import P, after_locking, dialect, statement
+from stogram_sdk.statements import P, after_locking, dialect, in_turn, statement
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     UNSET,
@@ -28,7 +28,8 @@ from stogram_sdk.visibility import place_in
 
 
 @statement
-def _create_chat(despite_blocks: bool) -> Any:
+def _create_chat(private: bool) -> Any:
+    """The new chat, or nothing; `private`: the one private chat of the two, new or not."""
     columns = {
         Chat.id: P.id,
         Chat.type: P.type,
@@ -39,22 +40,31 @@ def _create_chat(despite_blocks: bool) -> Any:
         Chat.updated_at: P.now,
     }
     known = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.user_ids))
-    new = Select(columns=list(columns.values())).where(known == P.user_count)
-    if not despite_blocks:
-        blockers = BlockedUser.select(BlockedUser.id).where(
-            BlockedUser.blocked == P.owner_id, dialect().is_one_of(BlockedUser.user, P.user_ids)
-        )
-        new = new.where(~fn.EXISTS(blockers))
-    insert = Chat.insert_from(new, list(columns)).returning(Chat)
-    return after_locking(insert, user_lock(dialect().is_one_of(User.id, P.user_ids)))
+    blockers = BlockedUser.select(BlockedUser.id).where(
+        BlockedUser.blocked == P.owner_id, dialect().is_one_of(BlockedUser.user, P.user_ids)
+    )
+    in_the_way = _chats_of_both() if private else blockers
+    new = Select(columns=list(columns.values())).where(
+        known == P.user_count, ~fn.EXISTS(in_the_way)
+    )
+    given = dialect().given(id=P.member_ids, userId=P.others)
+    made = in_turn(
+        Chat.insert_from(new, list(columns)).returning(),
+        _make_members(Select(columns=[P.owner_member_id, P.owner_id, *_as(MemberRole.OWNER)])),
+        _make_members(
+            Select((given,), [SQL('given."id"'), SQL('given."userId"'), *_as(MemberRole.MEMBER)])
+        ),
+        _chats_of_both() if private else Chat.select().where(Chat.id == P.id),
+    )
+    return after_locking(made, user_lock(dialect().is_one_of(User.id, P.user_ids)))
 
 
-@statement
-def _create_members() -> Query:
-    given = dialect().given(id=P.ids, userId=P.user_ids)
-    rows = Select(
-        (given,), [SQL('given."id"'), SQL('given."userId"'), P.chat_id, P.role, P.now]
-    ).where(SQL("true"))
+def _as(role: MemberRole) -> tuple[Any, ...]:
+    return P.id, SQL(f"'{role}'"), P.now
+
+
+def _make_members(rows: Any) -> Query:
+    """Members of the chat that an earlier query has made, if it has made one."""
     fields = [
         ChatMember.id,
         ChatMember.user,
@@ -62,32 +72,34 @@ def _create_members() -> Query:
         ChatMember.role,
         ChatMember.joined_at,
     ]
-    return ChatMember.insert_from(rows, fields).returning()
+    is_made = fn.EXISTS(Chat.select(Chat.id).where(Chat.id == P.id))
+    return ChatMember.insert_from(rows.where(is_made), fields).returning()
 
 
 @statement
-def _private_chat(locked: bool = False) -> Any:
+def _private_chat() -> Any:
+    return _chats_of_both()
+
+
+def _chats_of_both() -> Any:
     mine, theirs, other = ChatMember.alias(), ChatMember.alias(), ChatMember.alias()
     # The server lets others into PRIVATE chats, which are not chats of two any more then.
-    is_other = (other.user != P.user_id) & (other.user != P.other_id)
+    is_other = (other.user != P.owner_id) & (other.user != P.other_id)
     third = other.select(other.id).where(other.chat == Chat.id, is_other)
-    chats = (
+    return (
         Chat.select()
         .join(mine, on=(mine.chat == Chat.id))
         .join(theirs, on=(theirs.chat == Chat.id))
         .where(
             Chat.type == ChatType.PRIVATE.value,
             Chat.is_secret == P.is_secret,
-            mine.user == P.user_id,
+            mine.user == P.owner_id,
             theirs.user == P.other_id,
             ~fn.EXISTS(third),
         )
         .order_by(Chat.created_at, Chat.id)
         .limit(1)
     )
-    if not locked:
-        return chats
-    return after_locking(chats, user_lock((User.id == P.user_id) | (User.id == P.other_id)))
 
 
 @statement
@@ -144,8 +156,7 @@ def create_chat(
                 "a PRIVATE chat has exactly one other member, not the owner", field="member_ids"
             )
         return _open_private_chat(owner_id, others[0], **details)[0]
-    with atomic():
-        return _create(owner_id, chat_type, others, **details)
+    return _create(owner_id, chat_type, others, **details)
 
 
 @operation
@@ -174,41 +185,31 @@ def _open_private_chat(
     name: str | None = None,
     description: str | None = None,
 ) -> tuple[Chat, bool]:
-    pair = {"user_id": user_id, "other_id": other_id, "is_secret": is_secret}
-    chat: Chat | None = _private_chat.first(**pair)
+    chat: Chat | None = _private_chat.first(
+        owner_id=user_id, other_id=other_id, is_secret=is_secret
+    )
     if chat is not None:
         return chat, False
-    with atomic():
-        chat = _private_chat.variant(locked=True).first(**pair)
-        if chat is not None:
-            return chat, False
-        details: dict[str, Any] = {"name": name, "description": description, "is_secret": is_secret}
-        return _create(user_id, ChatType.PRIVATE, [other_id], **details), True
+    id = new_id()
+    details: dict[str, Any] = {"name": name, "description": description, "is_secret": is_secret}
+    chat = _create(user_id, ChatType.PRIVATE, [other_id], id=id, other_id=other_id, **details)
+    return chat, chat.id == id
 
 
 def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) -> Chat:
-    now = current_time()
     users = [owner_id, *others]
-    chat: Chat | None = None
-    while chat is None:
-        chat = _create_chat.variant(despite_blocks=type == ChatType.PRIVATE).first(
-            id=new_id(),
-            type=type.value,
-            owner_id=owner_id,
-            user_ids=users,
-            user_count=len(users),
-            now=now,
-            **details,
-        )
-        if chat is None:
-            require_addable(owner_id, users)
-    for role, user_ids in ((MemberRole.OWNER, [owner_id]), (MemberRole.MEMBER, others)):
-        if user_ids:
-            ids = [new_id() for _ in user_ids]
-            _create_members.run(
-                chat_id=chat.id, role=role.value, ids=ids, user_ids=user_ids, now=now
-            )
-    return chat
+    member_id, *member_ids = [new_id() for _ in users]
+    values: dict[str, Any] = {
+        **{"id": new_id(), "type": type.value, "now": current_time()},
+        **{"owner_id": owner_id, "others": others, "user_ids": users, "user_count": len(users)},
+        **{"owner_member_id": member_id, "member_ids": member_ids},
+        **details,
+    }
+    while True:
+        chat: Chat | None = _create_chat.variant(private=type == ChatType.PRIVATE).first(**values)
+        if chat is not None:
+            return chat
+        require_addable(owner_id, users)
 
 
 @operation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from peewee import Query, Tuple, fn
@@ -11,25 +12,26 @@ from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed
 from stogram_sdk.membership import (
     CHAT_KEEPERS,
+    membership,
     require_addable,
     require_keeper,
     require_member,
 )
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new_id
-from stogram_sdk.operations import atomic, operation
+from stogram_sdk.operations import operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, profile_columns, read_profile
 from stogram_sdk.roles import (
     change_members,
     hand_over,
+    has_owner,
     is_private,
     member_row,
-    owner_of_chat,
     require_group,
 )
 from stogram_sdk.rows import member_columns, read_member
-from stogram_sdk.statements import P, after_locking, statement
+from stogram_sdk.statements import P, after_locking, in_turn, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import has_blocked, is_member
 
@@ -62,6 +64,7 @@ def _add_member(role: str) -> Any:
             actor.role.in_(CHAT_KEEPERS if role == _MEMBER else [_OWNER]),
             Chat.type != ChatType.PRIVATE.value,
             ~has_blocked(User.id, actor.user),
+            has_owner(),
         )
     )
     fields = [
@@ -74,9 +77,7 @@ def _add_member(role: str) -> Any:
     insert = ChatMember.insert_from(new, fields).on_conflict(
         "nothing", conflict_target=[ChatMember.user, ChatMember.chat]
     )
-    return after_locking(
-        insert.returning(*member_columns(), owner_of_chat()), chat_lock(Chat.id == P.chat_id)
-    )
+    return after_locking(insert.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -93,10 +94,9 @@ def _remove_member() -> Any:
         ChatMember.role != _OWNER,
         fn.EXISTS(allowed),
         ~is_private(),
+        has_owner(),
     )
-    return after_locking(
-        delete.returning(ChatMember.id, owner_of_chat()), chat_lock(Chat.id == P.chat_id)
-    )
+    return after_locking(delete.returning(ChatMember.id), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -108,10 +108,8 @@ def _leave_chat() -> Any:
         ChatMember.chat == P.chat_id,
         ~(is_private() & fn.EXISTS(others)),
     )
-    return after_locking(
-        delete.returning(*ChatMember._meta.sorted_fields, owner_of_chat()),
-        chat_lock(Chat.id == P.chat_id),
-    )
+    heir_first = in_turn(hand_over(besides=P.user_id), delete)
+    return after_locking(heir_first, chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -152,25 +150,16 @@ def add_member(
     new_role = valid_enum(MemberRole, role, "role")
     if new_role == MemberRole.OWNER:
         raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
-    with atomic():
-        while True:
-            for row in change_members(
-                _add_member.variant(role=new_role.value),
-                id=new_id(),
-                role=new_role.value,
-                now=current_time(),
-                **ids,
-            ):
-                return read_member(*row[:-1])
-            member = _why_not_added(**ids, role=new_role)
-            if member is not None:
-                return member
+    (row,) = change_members(
+        _add_member.variant(role=new_role.value),
+        partial(_why_not_added, **ids, role=new_role),
+        {**ids, "id": new_id(), "role": new_role.value, "now": current_time()},
+    )
+    return read_member(*row)
 
 
-def _why_not_added(
-    user_id: str, chat_id: str, member_id: str, role: MemberRole
-) -> ChatMember | None:
-    """The member who is there already; raises the error that explains a refusal.
+def _why_not_added(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> Any:
+    """The row of the member who is there already; raises the error that explains a refusal.
 
     The caller's transaction holds the chat: only a block can have gone meanwhile, and then None is
     returned.
@@ -183,15 +172,15 @@ def _why_not_added(
         if role == MemberRole.ADMIN and actor.role != MemberRole.OWNER:
             raise NotAllowed("only the owner makes admins", entity="chat", id=chat_id)
         return None
-    member = read_member(*row)
-    if member.role != role:
+    there = row[0].role
+    if there != role:
         raise AlreadyExists(
             "member",
             "role",
             member_id,
-            f"the user is in the chat already, as {member.role}: nothing was changed",
+            f"the user is in the chat already, as {there}: nothing was changed",
         )
-    return member
+    return row
 
 
 @operation
@@ -205,16 +194,17 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     True
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
-    with atomic():
-        if change_members(_remove_member, **ids):
-            return True
-        actor = require_keeper(user_id, chat_id, "remove members")
-        require_group(actor.chat_type, chat_id)
-        if member_row.first(member_id=member_id, chat_id=chat_id) is None:
-            return False
-        raise NotAllowed(
-            "nobody removes the owner, and only the owner removes admins", entity="chat", id=chat_id
-        )
+    return change_members(_remove_member, partial(_why_not_removed, **ids), ids) != [False]
+
+
+def _why_not_removed(user_id: str, chat_id: str, member_id: str) -> bool:
+    actor = require_keeper(user_id, chat_id, "remove members")
+    require_group(actor.chat_type, chat_id)
+    if member_row.first(member_id=member_id, chat_id=chat_id) is None:
+        return False
+    raise NotAllowed(
+        "nobody removes the owner, and only the owner removes admins", entity="chat", id=chat_id
+    )
 
 
 @operation
@@ -228,18 +218,13 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     >>> leave_chat(boris.id, chat.id)
     True
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
-    with atomic():
-        left = _leave_chat.first(user_id=user_id, chat_id=chat_id)
-        if left is not None:
-            member, owner = left
-            if member.role == MemberRole.OWNER or owner is None:
-                hand_over.run(chat_id=chat_id)
-            return True
-        if member_row.first(member_id=user_id, chat_id=chat_id) is not None:
-            require_group(ChatType.PRIVATE, chat_id)
-        return False
+    pair = valid_named_ids(user_id=user_id, chat_id=chat_id)
+    while not _leave_chat.run(**pair):
+        place = membership(user_id, chat_id)
+        if place is None:
+            return False
+        require_group(place.chat_type, chat_id)
+    return True
 
 
 @operation(reads=True)

@@ -25,7 +25,7 @@ Rows are locked in this order, so that no two calls wait for each other:
 Several calls in one transaction of the caller may lock in another order. PostgreSQL then cancels
 one of two that wait for each other, and `retrying` runs it again.
 
-A statement locks the rows before another one reads them: see `AfterLocking`.
+A statement locks the rows before another one reads them: see `InTurn`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ members gives it one: the admin who joined first, or else the member who joined 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from peewee import SQL, Case, Query, fn
+from peewee import Case, Query, fn
 
 from stogram_sdk.errors import InvalidInput, NotAllowed, NotFound
 from stogram_sdk.membership import CHAT_KEEPERS, Membership, membership, require_member
@@ -18,6 +20,7 @@ from stogram_sdk.ordering import chat_lock
 from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.statements import P, Statement, after_locking, statement
 from stogram_sdk.validation import valid_enum, valid_named_ids
+from stogram_sdk.visibility import exists_for_each, is_member
 
 _OWNER, _ADMIN = MemberRole.OWNER.value, MemberRole.ADMIN.value
 
@@ -28,18 +31,15 @@ def is_private() -> Any:
     )
 
 
-def owner_of_chat() -> Any:
-    """The membership of the owner; NULL if there is none.
+def has_owner(besides: Any = None) -> Any:
+    """Whether the chat has an owner, but for one user.
 
-    It is looked for in the order of joining, which an index has: mostly the first is the owner.
+    They are looked for in the order of joining, which an index has: mostly the first is the owner.
     """
     owner = ChatMember.alias()
-    return (
-        owner.select(owner.id)
-        .where(owner.chat == P.chat_id, owner.role == _OWNER)
-        .order_by(owner.joined_at, owner.id)
-        .limit(1)
-    )
+    others = [] if besides is None else [owner.user != besides]
+    owners = owner.select(owner.id).where(owner.chat == P.chat_id, owner.role == _OWNER, *others)
+    return exists_for_each(owners.order_by(owner.joined_at, owner.id).limit(1))
 
 
 def heir_in(chat: Any, besides: Any = None) -> Any:
@@ -55,15 +55,20 @@ def heir_in(chat: Any, besides: Any = None) -> Any:
     )
 
 
-@statement
-def hand_over() -> Query:
-    """Give a chat without owner one."""
+def hand_over(besides: Any = None) -> Any:
+    """Give a chat without owner, but for one user, another one; when a member asks."""
     return ChatMember.update({ChatMember.role: _OWNER}).where(
         ChatMember.chat == P.chat_id,
-        ~fn.EXISTS(owner_of_chat()),
+        ~has_owner(besides),
         ~is_private(),
-        ChatMember.id == heir_in(P.chat_id),
+        is_member(P.user_id, P.chat_id),
+        ChatMember.id == heir_in(P.chat_id, besides),
     )
+
+
+@statement
+def _hand_over() -> Any:
+    return after_locking(hand_over(), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -90,9 +95,7 @@ def _set_role() -> Any:
         ChatMember.role != _OWNER,
         _is_by_owner(),
     )
-    return after_locking(
-        update.returning(*member_columns(), owner_of_chat()), chat_lock(Chat.id == P.chat_id)
-    )
+    return after_locking(update.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -116,22 +119,27 @@ def _transfer_ownership() -> Any:
         _is_by_owner(),
         is_other_member,
     )
-    # A look at the owner would be between the two changes on SQLite; afterwards there is one.
-    return after_locking(
-        update.returning(*member_columns(), SQL("1")), chat_lock(Chat.id == P.chat_id)
-    )
+    return after_locking(update.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
 
 
-def change_members(change: Statement, chat_id: str, **values: Any) -> list[Any]:
-    """The rows of a change, each of which ends with `owner_of_chat`.
+def change_members(
+    change: Statement, otherwise: Callable[[], Any], values: Mapping[str, Any]
+) -> list[Any]:
+    """The rows of a change, which is made only in a chat that has an owner.
 
-    If there is no owner, the chat gets one: first, if need be, since it may be the one who acts.
-    The transaction holds the chat, and is undone if the change is refused.
+    So it is one round trip. If it has changed nothing, the chat is held: it gets an owner if it has
+    none, who may be the one who acts. Then the change is made, or what is `otherwise` is returned
+    as the one row: None if there is no reason against the change any more.
     """
-    rows = change.all(chat_id=chat_id, **values)
-    is_owned = bool(rows) and rows[0][-1] is not None
-    if not is_owned and hand_over.run(chat_id=chat_id) and not rows:
-        rows = change.all(chat_id=chat_id, **values)
+    rows: list[Any] = change.all(**values)
+    if rows:
+        return rows
+    with atomic():
+        _hand_over.run(**values)
+        while not (rows := change.all(**values)):
+            found = otherwise()
+            if found is not None:
+                return [found]
     return rows
 
 
@@ -152,14 +160,15 @@ def set_role(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> Ch
         raise InvalidInput(
             "role must be ADMIN or MEMBER; transfer_ownership makes an OWNER", field="role"
         )
-    with atomic():
-        while True:
-            for row in change_members(_set_role, role=new_role.value, **values):
-                return read_member(*row[:-1])
-            if _require_owner(**values).role == MemberRole.OWNER:
-                raise NotAllowed(
-                    "the owner keeps that role until transfer_ownership", entity="chat", id=chat_id
-                )
+    refuse = partial(_refuse_role, **values)
+    return read_member(*change_members(_set_role, refuse, {**values, "role": new_role.value})[0])
+
+
+def _refuse_role(user_id: str, chat_id: str, member_id: str) -> None:
+    if _require_owner(user_id, chat_id, member_id).role == MemberRole.OWNER:
+        raise NotAllowed(
+            "the owner keeps that role until transfer_ownership", entity="chat", id=chat_id
+        )
 
 
 @operation
@@ -174,22 +183,17 @@ def transfer_ownership(user_id: str, chat_id: str, member_id: str) -> ChatMember
     <ChatMember user='boris' chat='Release team' role=OWNER>
     """
     values = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
-    with atomic():
-        while True:
-            for *row, _ in change_members(_transfer_ownership, **values):
-                if row[0].user_id == member_id:
-                    return read_member(*row)
-            if found := _owner_already(**values):
-                return found
+    rows = change_members(_transfer_ownership, partial(_owner_already, **values), values)
+    return read_member(*next(row for row in rows if row[0].user_id == member_id))
 
 
-def _owner_already(user_id: str, chat_id: str, member_id: str) -> ChatMember | None:
+def _owner_already(user_id: str, chat_id: str, member_id: str) -> Any:
     """The row of one who is the owner; raises the error that explains a refusal."""
     row = member_row.first(chat_id=chat_id, member_id=member_id)
     if row is not None and row[0].role == MemberRole.OWNER:
         place = require_member(user_id, chat_id)
         if place.role in CHAT_KEEPERS and place.chat_type != ChatType.PRIVATE:
-            return read_member(*row)
+            return row
     _require_owner(user_id, chat_id, member_id)
     return None
 

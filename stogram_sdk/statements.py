@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
@@ -66,22 +67,30 @@ def dialect() -> Dialect:
     return found
 
 
-class AfterLocking(NamedTuple):
-    """A query that must see what others committed while it waited for the rows of `lock`.
+class InTurn(NamedTuple):
+    """Queries that are one transaction, and with PostgreSQL one round trip; the last one's rows.
 
     On PostgreSQL a statement sees the data as they were when it began, before it waited for a lock.
-    So a statement of its own takes the lock. The two are sent together, in one round trip and one
-    transaction, which is READ COMMITTED whatever the database's default: so the second one sees
-    newer data. SQLite has one writer at a time, and no need for it.
+    So a statement of its own takes a lock. The transaction is READ COMMITTED whatever the
+    database's default: so the next statement sees newer data.
     """
 
-    lock: tuple[Query, ...]
-    query: Query
+    queries: tuple[Any, ...]
 
 
-def after_locking(query: Query, *lock: Query) -> Query | AfterLocking:
-    """The query, run once the locks are held; `lock` are selects made by `Dialect.lock`."""
-    return AfterLocking(lock, query) if dialect().locks_rows else query
+def in_turn(*queries: Query) -> InTurn:
+    """The queries, of which each sees what those before it have written."""
+    return InTurn(queries)
+
+
+def after_locking(query: Any, *lock: Query) -> Any:
+    """The query, or queries in turn, once the locks are held: selects made by `Dialect.lock`.
+
+    SQLite has one writer at a time, and no need for them.
+    """
+    if not dialect().locks_rows:
+        return query
+    return InTurn((*lock, *(query.queries if isinstance(query, InTurn) else (query,))))
 
 
 class FirstOf(NamedTuple):
@@ -153,12 +162,11 @@ class Statement:
 
     def all(self, **values: Any) -> list[Any]:
         """Every row."""
-        compiled: _Compiled | None = self._compiled()
-        rows: list[Any] = []
-        while compiled is not None and not rows:
-            cursor = self._execute(compiled, values)
-            rows = compiled.read_rows(current_database().fetch(cursor))
-            compiled = compiled.otherwise
+        compiled = self._compiled()
+        with _unit_of(compiled):
+            rows = self._rows(compiled, values)
+        if not rows and compiled.otherwise is not None:
+            rows = self._rows(compiled.otherwise, values)
         return rows
 
     def first(self, **values: Any) -> Any:
@@ -169,13 +177,21 @@ class Statement:
 
     def run(self, **values: Any) -> int:
         """The number of rows that were written."""
-        return int(self._execute(self._compiled(), values).rowcount)
+        compiled = self._compiled()
+        with _unit_of(compiled):
+            return int(self._execute(compiled, values).rowcount)
 
     def sql(self) -> str:
         """The text, as it is planned by the database that is connected."""
         return self._compiled().plain.sql
 
+    def _rows(self, compiled: _Compiled, values: dict[str, Any]) -> list[Any]:
+        cursor = self._execute(compiled, values)
+        return compiled.read_rows(current_database().fetch(cursor))
+
     def _execute(self, compiled: _Compiled, values: dict[str, Any]) -> Any:
+        for before in compiled.before:
+            self._execute(before, values)
         database = current_database()
         is_prepared = compiled.prepared and database.has_prepared(compiled.prepared)
         form = compiled.short if is_prepared else compiled.plain
@@ -314,13 +330,15 @@ class _Form(NamedTuple):
 class _Compiled(NamedTuple):
     """`short` is the form to send once the connection has `prepared` what it executes.
 
-    `otherwise`: what to send where this has returned no row.
+    `before`: what to send before it, in the same transaction. `otherwise`: what to send where it
+    has returned no row.
     """
 
     plain: _Form
     short: _Form
     prepared: tuple[Prepared, ...]
     parts: tuple[_Part, ...]
+    before: tuple[_Compiled, ...] = ()
     otherwise: _Compiled | None = None
 
     def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
@@ -330,12 +348,24 @@ class _Compiled(NamedTuple):
         return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
 
 
-def _compile(database: Any, built: Query | AfterLocking | FirstOf, name: str) -> _Compiled:
+def _unit_of(compiled: _Compiled) -> AbstractContextManager[Any]:
+    """A transaction, if there are several statements and the caller has none."""
+    database = current_database()
+    if not compiled.before or database.in_transaction():
+        return nullcontext()
+    unit: AbstractContextManager[Any] = database.unit()
+    return unit
+
+
+def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Compiled:
     if isinstance(built, FirstOf):
         otherwise = _compile(database, built.otherwise, name)
         return _compile(database, built.query, name)._replace(otherwise=otherwise)
-    if isinstance(built, AfterLocking):
-        queries = [*built.lock, built.query]
+    if isinstance(built, InTurn):
+        if not database.dialect.locks_rows:
+            *before, last = (_compile(database, query, name) for query in built.queries)
+            return last._replace(before=tuple(before))
+        queries = [*built.queries]
         before_alone = database.before_locking
     else:
         queries = [built]

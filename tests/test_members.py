@@ -209,22 +209,22 @@ def test_what_a_removed_member_wrote_stays_and_the_chat_is_gone_for_them() -> No
 # --- leave_chat ---
 
 
-def test_leaving_twice_is_leaving_once() -> None:
+def test_leaving_twice_is_leaving_once(engine: str) -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
-    with statements(1):
+    with statements(2 if engine == "sqlite" else 1):
         assert sdk.leave_chat(ben.id, chat.id) is True
     assert sdk.leave_chat(ben.id, chat.id) is False
     assert sdk.leave_chat(ben.id, "no-such-chat") is False
     assert roles_in(chat) == {ann.id: sdk.MemberRole.OWNER}
 
 
-def test_when_the_owner_leaves_the_longest_standing_admin_becomes_owner() -> None:
+def test_when_the_owner_leaves_the_longest_standing_admin_becomes_owner(engine: str) -> None:
     ann, ben, cid, dan = make_users(4)
     chat = make_chat(ann, ben)
     for user in (cid, dan):
         sdk.add_member(ann.id, chat.id, user.id, role=sdk.MemberRole.ADMIN)
-    with statements(2):
+    with statements(2 if engine == "sqlite" else 1):
         sdk.leave_chat(ann.id, chat.id)
     assert roles_in(chat) == {
         ben.id: sdk.MemberRole.MEMBER,
@@ -261,12 +261,12 @@ def test_the_last_one_leaves_a_chat_of_nobody() -> None:
     assert (roles_in(chat), sdk.Chat.select().count()) == ({}, 1)
 
 
-def test_a_private_chat_is_left_once_the_other_is_gone() -> None:
+def test_a_private_chat_is_left_once_the_other_is_gone(engine: str) -> None:
     ann, ben, cid = make_users(3)
     private = make_chat(ann, ben, type=sdk.ChatType.PRIVATE)
     other = make_chat(cid, ben, type=sdk.ChatType.PRIVATE)
     sdk.delete_user(ben.id)
-    with statements(2):
+    with statements(2 if engine == "sqlite" else 1):
         assert sdk.leave_chat(ann.id, private.id) is True
     assert sdk.leave_chat(ann.id, private.id) is False
     assert (sdk.list_chats(ann.id), roles_in(private)) == ([], {})
