@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 
 from peewee import (
@@ -156,6 +156,11 @@ class BaseModel(Model):
     _is_sealed = False
     #: The secrets of a whole account: apart from the columns, so that no copy of those has them.
     _secrets: Mapping[str, str | None] = {}
+
+    @cached_property
+    def _dirty(self) -> set[str]:
+        """The columns that were set since, for Peewee; most rows that are returned need none."""
+        return set()
 
     class Meta:
         database = db

@@ -30,7 +30,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Select
 
@@ -248,75 +248,85 @@ def _binder_of(kind: type) -> Callable[[Any], Any] | None:
     return next((_BINDERS[base] for base in kind.__mro__ if base in _BINDERS), None)
 
 
-class _Part(NamedTuple):
-    """Columns `start` to `stop` of a row: an instance of `model`, or one value if that is None."""
+#: Makes the function that reads one part of each row of one result.
+_Part: TypeAlias = Callable[[], Callable[[Sequence[Any]], Any]]
 
-    start: int
-    stop: int
-    model: type[Model] | None
-    names: tuple[str, ...]
-    converters: tuple[tuple[str, Callable[[Any], Any]], ...]
-    #: The columns where NULL is an empty list.
-    lists: tuple[str, ...]
-    secrets: tuple[str, ...]
-    #: Whether the first column tells one instance from another.
-    has_key: bool
-    #: The parts of a value that is a row of another table, see `Related`.
-    related: tuple[_Part, ...]
 
-    def reader(self) -> Callable[[Sequence[Any]], Any]:
-        """A function that reads this part of each row of one result."""
-        if self.related:
-            return self._related_reader()
-        if self.model is not None:
-            return self._instance_reader(self.model)
-        return itemgetter(self.start)
+def _value(start: int) -> _Part:
+    read = itemgetter(start)
+    return lambda: read
 
-    def _related_reader(self) -> Callable[[Sequence[Any]], Any]:
-        start = self.start
-        readers = [part.reader() for part in self.related]
+
+def _related(start: int, parts: tuple[_Part, ...]) -> _Part:
+    """A value that is a row of another table, see `Related`."""
+
+    def make() -> Callable[[Sequence[Any]], Any]:
+        readers = [part() for part in parts]
         found: dict[Any, Any] = {None: None}
 
         def read(row: Sequence[Any]) -> Any:
             text = row[start]
             if text not in found:
                 values = json.loads(text)
-                parts = tuple([read_part(values) for read_part in readers])
-                found[text] = parts[0] if len(parts) == 1 else parts
+                its_parts = tuple([read_part(values) for read_part in readers])
+                found[text] = its_parts[0] if len(its_parts) == 1 else its_parts
             return found[text]
 
         return read
 
-    def _instance_reader(self, model: type[Model]) -> Callable[[Sequence[Any]], Any]:
-        start, names, secrets = self.start, self.names, self.secrets
-        converters, lists = self.converters, self.lists
-        has_key, columns = self.has_key, slice(start, self.stop)
-        instances: dict[Any, Any] = {None: None}
+    return make
 
-        def read(row: Sequence[Any]) -> Any:
-            key = row[start]
-            if key in instances:
-                return instances[key]
-            data = dict(zip(names, row[columns]))  # noqa: B905  # strict takes a fifth of a row's time
-            for name, convert in converters:
-                value = data[name]
-                if value is not None:
-                    data[name] = convert(value)
-            for name in lists:
-                if data[name] is None:
-                    data[name] = []
-            instance: Any = model.__new__(model)
-            instance.__data__ = data
-            instance.__rel__ = {}
-            instance._dirty = set()
-            instance._is_sealed = True
-            if secrets:
-                instance._secrets = {name: data.pop(name) for name in secrets}
-            if has_key:
-                instances[key] = instance
-            return instance
 
-        return read
+_INSTANCE = """
+def make():
+    instances = {{None: None}}
+
+    def read(row):
+        {values}, = row[{start}:{stop}]
+        if v0 in instances:
+            return instances[v0]
+        instance = new(model)
+        instance.__data__ = {{{data}}}
+        instance.__rel__ = {{}}
+        instance._is_sealed = True
+        {others}
+        return instance
+
+    return read
+"""
+
+
+def _instance(start: int, fields: Sequence[Any], native_types: Set[str]) -> _Part:
+    """An instance of a model; the columns are its fields.
+
+    The reader is written out, as `dataclasses` does it, since a list calls it some fifty times.
+    """
+    model = fields[0].model
+    known: dict[str, Any] = {"model": model, "new": model.__new__}
+    data: list[str] = []
+    secrets: list[str] = []
+    others = ["instances[v0] = instance"] if fields[0].primary_key else []
+    for number, field in enumerate(fields):
+        value = f"v{number}"
+        convert = _converter(field, native_types)
+        if convert is not None:
+            known[f"convert{number}"] = convert
+            value = f"{value} if {value} is None else convert{number}({value})"
+        if field.field_type == "TEXT[]":
+            value = f"[] if v{number} is None else {value}"
+        (secrets if field in SECRETS else data).append(f"{field.name!r}: {value}")
+    if secrets:
+        others.append(f"instance._secrets = {{{', '.join(secrets)}}}")
+    source = _INSTANCE.format(
+        values=", ".join(f"v{number}" for number in range(len(fields))),
+        start=start,
+        stop=start + len(fields),
+        data=", ".join(data),
+        others="; ".join(others),
+    )
+    exec(source, known)
+    make: _Part = known["make"]
+    return make
 
 
 class _Form(NamedTuple):
@@ -344,7 +354,7 @@ class _Compiled(NamedTuple):
     def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
         if not rows:
             return []
-        columns = [map(part.reader(), rows) for part in self.parts]
+        columns = [map(part(), rows) for part in self.parts]
         return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
 
 
@@ -395,25 +405,13 @@ def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Par
         stop = start + 1
         while source is not None and stop < len(columns) and columns[stop][0] is source:
             stop += 1
-        fields = [field for _, field in columns[start:stop] if field is not None]
-        related = nodes[start].columns if isinstance(nodes[start], Related) else None
-        parts.append(
-            _Part(
-                start,
-                stop,
-                fields[0].model if fields else None,
-                tuple(field.name for field in fields),
-                tuple(
-                    (field.name, convert)
-                    for field in fields
-                    if (convert := _converter(field, native_types))
-                ),
-                tuple(field.name for field in fields if field.field_type == "TEXT[]"),
-                tuple(field.name for field in fields if field in SECRETS),
-                bool(fields) and fields[0].primary_key,
-                _parts(related, native_types),
-            )
-        )
+        if source is not None:
+            fields = [field for _, field in columns[start:stop]]
+            parts.append(_instance(start, fields, native_types))
+        elif isinstance(nodes[start], Related):
+            parts.append(_related(start, _parts(nodes[start].columns, native_types)))
+        else:
+            parts.append(_value(start))
         start = stop
     return tuple(parts)
 
