@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Query, Tuple, fn
+from peewee import Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage, User, new_id
+from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import Sender, message_columns, person, pin_columns, read_pin
+from stogram_sdk.rows import Sender, all_of, message_columns, person_of, pin_columns, read_pin
 from stogram_sdk.statements import P, made_or_found, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_visible
@@ -75,29 +75,33 @@ def _unpin_all_messages() -> Query:
 
 
 @statement
-def _list_pinned_messages(in_chat: bool = False) -> Query:
-    place = Tuple(PinnedMessage.pinned_at, PinnedMessage.id)
-    owner = User.alias()
+def _list_pinned_messages(in_chat: bool = False) -> Any:
+    """The pins of the page are chosen first; what is shown is read for those alone."""
+    pin, seen = PinnedMessage.alias(), Message.alias()
     conditions = [
-        PinnedMessage.user == P.user_id,
-        is_member(P.user_id, PinnedMessage.chat),
-        is_visible(),
-        place < Tuple(P.before, P.before_id),
+        pin.user == P.user_id,
+        is_member(P.user_id, pin.chat),
+        is_visible(seen),
+        Tuple(pin.pinned_at, pin.id) < Tuple(P.before, P.before_id),
     ]
     if in_chat:
-        conditions.append(PinnedMessage.chat == P.chat_id)
-    return (
-        PinnedMessage.select(*message_columns(), *PinnedMessage._meta.sorted_fields, *person(owner))
-        .join(
-            Message,
-            on=((Message.chat == PinnedMessage.chat) & (Message.id == PinnedMessage.message)),
-        )
-        .join(Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .join_from(PinnedMessage, owner, on=(owner.id == PinnedMessage.user))
+        conditions.append(pin.chat == P.chat_id)
+    page = (
+        pin.select(*all_of(PinnedMessage, pin))
+        .join(seen, on=((seen.chat == pin.chat) & (seen.id == pin.message)))
         .where(*conditions)
-        .order_by(PinnedMessage.pinned_at.desc(), PinnedMessage.id.desc())
+        .order_by(pin.pinned_at.desc(), pin.id.desc())
         .limit(P.limit)
+        .alias("page")
+    )
+    shown: Any = PinnedMessage.alias("page")
+    columns = [*message_columns(), *all_of(PinnedMessage, shown), person_of(P.user_id)]
+    return (
+        Select([page], columns)
+        .join(Message, on=((Message.chat == shown.chat) & (Message.id == shown.message)))
+        .join(Sender, on=(Sender.id == Message.sender))
+        .join(Chat, on=(Chat.id == Message.chat))
+        .order_by(shown.pinned_at.desc(), shown.id.desc())
     )
 
 

@@ -82,8 +82,8 @@ def message_columns(viewer: Any = P.user_id, chat: Any = None) -> tuple[Any, ...
 def written_message(message: Any = Message, reactions: Any = None) -> tuple[Any, ...]:
     """The same for RETURNING, or of another table with the columns of a message."""
     return (
-        *_all_of(Message, message),
-        _person(message.sender),
+        *all_of(Message, message),
+        person_of(message.sender),
         _chat(message.chat),
         answered_by(message),
         reactions or reactions_to(message),
@@ -94,7 +94,7 @@ def answered_by(message: Any) -> Related:
     """The message that is answered, with its sender, if it can be seen."""
     reply, sender = Message.alias(), User.alias()
     found = (
-        reply.select(*_all_of(Message, reply), *person(sender))
+        reply.select(*all_of(Message, reply), *person(sender))
         .join(sender, on=(sender.id == reply.sender))
         .where(reply.id == message.reply_to)
     )
@@ -151,7 +151,7 @@ def pin_columns(pin: Any = PinnedMessage) -> tuple[Any, ...]:
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
         .where(Message.id == pin.message)
     )
-    return *_all_of(PinnedMessage, pin), _person(pin.user), Related(message)
+    return *all_of(PinnedMessage, pin), person_of(pin.user), Related(message)
 
 
 def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> PinnedMessage:
@@ -160,7 +160,7 @@ def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> Pi
 
 
 def reaction_columns(reaction: Any = Reaction) -> tuple[Any, ...]:
-    return *_all_of(Reaction, reaction), _person(reaction.user)
+    return *all_of(Reaction, reaction), person_of(reaction.user)
 
 
 def read_reaction(reaction: Reaction, user: User) -> Reaction:
@@ -169,7 +169,7 @@ def read_reaction(reaction: Reaction, user: User) -> Reaction:
 
 def member_columns() -> tuple[Any, ...]:
     fields = ChatMember._meta.sorted_fields
-    return *fields, _person(ChatMember.user), _chat(ChatMember.chat)
+    return *fields, person_of(ChatMember.user), _chat(ChatMember.chat)
 
 
 def read_member(member: ChatMember, user: User, chat: Chat) -> ChatMember:
@@ -177,7 +177,7 @@ def read_member(member: ChatMember, user: User, chat: Chat) -> ChatMember:
 
 
 def block_columns(block: Any = BlockedUser) -> tuple[Any, ...]:
-    return *_all_of(BlockedUser, block), _person(block.user), _person(block.blocked)
+    return *all_of(BlockedUser, block), person_of(block.user), person_of(block.blocked)
 
 
 def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
@@ -185,7 +185,7 @@ def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
 
 
 def contact_columns(contact: Any = Contact) -> tuple[Any, ...]:
-    return *_all_of(Contact, contact), _person(contact.user), _person(contact.contact)
+    return *all_of(Contact, contact), person_of(contact.user), person_of(contact.contact)
 
 
 def read_contact(contact: Contact, user: User, known: User) -> Contact:
@@ -193,7 +193,7 @@ def read_contact(contact: Contact, user: User, known: User) -> Contact:
 
 
 def call_columns() -> tuple[Any, ...]:
-    return *Call._meta.sorted_fields, _person(Call.initiator), _chat(Call.chat)
+    return *Call._meta.sorted_fields, person_of(Call.initiator), _chat(Call.chat)
 
 
 def read_call(call: Call, initiator: User, chat: Chat) -> Call:
@@ -206,19 +206,20 @@ def default_settings(user_id: str, chat_id: str) -> ChatSettings:
     return seal(ChatSettings(user=user_id, chat=chat_id, **absent))
 
 
-def _all_of(model: Any, table: Any) -> list[Any]:
+def all_of(model: Any, table: Any) -> list[Any]:
     """All columns of a model, of a table that has them."""
     return [getattr(table, field.name) for field in model._meta.sorted_fields]
 
 
-def _person(user_id: Any) -> Related:
+def person_of(user_id: Any) -> Related:
+    """The same of a user who is not joined."""
     user: Any = User.alias()
     return Related(user.select(*person(user)).where(user.id == user_id))
 
 
 def _chat(chat_id: Any) -> Related:
     chat: Any = Chat.alias()
-    return Related(chat.select(*_all_of(Chat, chat)).where(chat.id == chat_id))
+    return Related(chat.select(*all_of(Chat, chat)).where(chat.id == chat_id))
 
 
 class _NamedTuple(Protocol):
