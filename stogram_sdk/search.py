@@ -35,6 +35,10 @@ from stogram_sdk.validation import (
 from stogram_sdk.visibility import is_visible
 
 _BEGINNING = "'0001-01-01'"
+#: A tag that fewer messages have is looked up by itself, without asking each chat for it.
+_RARE = 100
+
+_ALL = fn.COUNT(SQL("*"))
 
 
 def _mine(in_chat: bool) -> Any:
@@ -55,18 +59,22 @@ def _is_before(message: Any = Message) -> Any:
 def _tagged(sign: str, word: Any, in_chat: bool) -> Query:
     """The messages with a tag, found in "MessageTag".
 
-    First the newest message with the tag is looked up in each chat. As many of these as the page
-    has rows show how old a message of the page can be. From that time on, a page of each chat is
-    read, and the newest of all are taken. So the cost depends on how many chats the user is in, not
-    on how many messages carry the tag. Every row begins with whether the table is complete; there
-    is always one row, to say so.
+    First the newest message with the tag is looked up in each chat; of a rare tag, in those that
+    have it. As many of these as the page has rows show how old a message of the page can be. From
+    that time on, a page of each chat is read, and the newest of all are taken. So the cost depends
+    on how many chats the user is in, not on how many messages carry the tag. Every row begins with
+    whether the table is complete; there is always one row, to say so.
     """
     # A subquery, so that a plan for any word asks for the key once, and not for each chat.
     tag = Select(columns=[signed_key(sign, word)])
     newest_at = _tags_of(ChatMember.chat, tag, MessageTag.created_at).limit(1)
+    tagged: Any = MessageTag.select(MessageTag.chat_id).where(MessageTag.tag == tag)
+    tagged = tagged.limit(_RARE).cte("tagged", materialized=True)
+    is_rare = Value(_RARE) > tagged.select(_ALL)
+    has_tag = ChatMember.chat.in_(tagged.select(tagged.c.chatId))
     chats: Any = (
         ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
-        .where(_mine(in_chat))
+        .where(_mine(in_chat), ~is_rare | has_tag)
         .cte("chats", materialized=True)
     )
     page: Any = Select(columns=[_oldest_of_page(chats, in_chat).alias("oldest")])
@@ -83,7 +91,7 @@ def _tagged(sign: str, word: Any, in_chat: bool) -> Query:
             .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == Message.chat))
         )
         .order_by(found.c.createdAt.desc(), found.c.messageId.desc())
-        .with_cte(chats, page)
+        .with_cte(tagged, chats, page)
     )
 
 
@@ -173,9 +181,6 @@ _NEWEST, _RECENT = 1_500, 750
 #: more, it reads the chats. With a much higher number, PostgreSQL would expect so much work that it
 #: compiles the plan, which takes a second.
 _HITS = 2_500
-
-_ALL = fn.COUNT(SQL("*"))
-
 
 @statement
 def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
