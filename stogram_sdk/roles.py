@@ -183,8 +183,13 @@ def transfer_ownership(user_id: str, chat_id: str, member_id: str) -> ChatMember
     <ChatMember user='boris' chat='Release team' role=OWNER>
     """
     values = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
-    rows = change_members(_transfer_ownership, partial(_owner_already, **values), values)
-    return read_member(*next(row for row in rows if row[0].user_id == member_id))
+    with atomic():
+        otherwise = partial(_owner_already, **values)
+        for row in change_members(_transfer_ownership, otherwise, values):
+            if row[0].user_id == member_id:
+                return read_member(*row)
+        # The server has deleted it meanwhile: so the other of the two rows stays too.
+        raise NotFound("member", member_id)
 
 
 def _owner_already(user_id: str, chat_id: str, member_id: str) -> Any:

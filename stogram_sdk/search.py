@@ -182,6 +182,7 @@ _NEWEST, _RECENT = 1_500, 750
 #: compiles the plan, which takes a second.
 _HITS = 2_500
 
+
 @statement
 def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     """The messages whose text matches, by the first of four ways that finds a page.
