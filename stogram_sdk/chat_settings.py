@@ -45,9 +45,10 @@ def set_settings(values: dict[Any, Any], *guards: Any) -> Any:
     is_set = [
         field.is_null() if value is None else field == value for field, value in values.items()
     ]
-    found = own_settings().where(*is_set, is_member(P.user_id, P.chat_id), *guards)
+    so = own_settings().where(*is_set)
     update = {field: getattr(EXCLUDED, field.column_name) for field in values}
-    insert = _upsert(values, update, *guards, ~fn.EXISTS(found))
+    insert = _upsert(values, update, *guards, ~fn.EXISTS(so))
+    found = so.where(is_member(P.user_id, P.chat_id), *guards)
     return made_or_found(insert, found, _with_unread)
 
 

@@ -1,8 +1,10 @@
 """What a good engineer writes without the SDK: asyncpg or psycopg 3, plain SQL, prepared.
 
 One statement where one is enough, with the check whether the user may do it inside; unread counts
-are derived, as the SDK derives them. Rows stay what the driver makes of them. A message is sent in
-a transaction that holds the chat, since its time must be later than that of every other one there.
+are derived, as the SDK derives them. Rows stay what the driver makes of them, and hold what the
+SDK's hold: a message its sender, chat, the answered one and sums of reactions, a block both users.
+A message is sent in a transaction that holds the chat, since its time must be later than that of
+every other one there.
 """
 
 from __future__ import annotations
@@ -40,10 +42,25 @@ _MENTIONS = """(SELECT count(*) FROM "MessageTag" t JOIN "Message" x ON x.id = t
 _READ = """LEFT JOIN "ChatSettings" s ON s."userId" = m."userId" AND s."chatId" = m."chatId"
     LEFT JOIN "Message" r ON r.id = s."lastReadMessageId"
     CROSS JOIN "UnreadSince" since"""
-_MESSAGE = f"""SELECT x.*, sender.username, sender."displayName", answered.content AS answered
-    FROM "Message" x JOIN "User" sender ON sender.id = x."senderId"
+_REACTIONS = """(SELECT json_agg(json_build_array(emoji, total, mine)) FROM (
+        SELECT emoji, count(*) AS total, count(*) FILTER (WHERE "userId" = $1) AS mine
+        FROM "Reaction" WHERE "messageId" = x.id GROUP BY emoji) AS counted)"""
+#: `{0}` are the columns of the chat, `{1}` its join, where the rest of the statement has none.
+_ANY_MESSAGE = f"""SELECT x.*, sender.username, sender."displayName", to_json(answered) AS answered,
+        to_json(its_sender.username) AS answered_username, {_REACTIONS} AS reactions {{0}}
+    FROM "Message" x JOIN "User" sender ON sender.id = x."senderId" {{1}}
     LEFT JOIN "Message" answered ON answered.id = x."replyToId"
-        AND answered."chatId" = x."chatId" AND {_VISIBLE.format("answered")}"""
+        AND answered."chatId" = x."chatId" AND {_VISIBLE.format("answered")}
+    LEFT JOIN "User" its_sender ON its_sender.id = answered."senderId\""""
+_MESSAGE = _ANY_MESSAGE.format("", "")
+_SHOWN = _ANY_MESSAGE.format(
+    """, chat.name, chat.type AS chat_type, chat.avatar, chat.description, chat."isSecret",
+        chat."createdAt" AS chat_created, chat."updatedAt" AS chat_updated""",
+    'JOIN "Chat" chat ON chat.id = x."chatId"',
+)
+#: Username and display name of both users of a block.
+_BOTH = """(SELECT ARRAY[username, "displayName"] FROM "User" WHERE id = $1) AS blocker,
+    (SELECT ARRAY[username, "displayName"] FROM "User" WHERE id = $2) AS blocked"""
 #: A user as the one who asks may see them.
 _PROFILE = """u.id, u.username, u."displayName", u.bio,
     CASE WHEN b.id IS NULL AND u."showProfilePhoto" THEN u.avatar END AS avatar,
@@ -78,9 +95,11 @@ _SQL = {
         WHERE m."userId" = $1 AND m."chatId" = $2""",
     "unread_of": f"""SELECT {_UNREAD} FROM "ChatMember" m {_READ}
         WHERE m."userId" = $1 AND m."chatId" = $2""",
-    "block_user": """INSERT INTO "BlockedUser" (id, "userId", "blockedId", "createdAt")
-        VALUES ($3, $1, $2, $4) ON CONFLICT ("userId", "blockedId") DO NOTHING RETURNING *""",
-    "block_of": """SELECT * FROM "BlockedUser" WHERE "userId" = $1 AND "blockedId" = $2""",
+    "block_user": f"""INSERT INTO "BlockedUser" (id, "userId", "blockedId", "createdAt")
+        VALUES ($3, $1, $2, $4) ON CONFLICT ("userId", "blockedId") DO NOTHING
+        RETURNING *, {_BOTH}""",
+    "block_of": f"""SELECT *, {_BOTH} FROM "BlockedUser"
+        WHERE "userId" = $1 AND "blockedId" = $2""",
     "mute_chat": _SETTINGS.format('"isMuted"', "true"),
     "set_favorite": _SETTINGS.format('"isFavorite"', "$5::boolean"),
     "move_to_folder": _SETTINGS.format(
@@ -89,9 +108,10 @@ _SQL = {
     "pin_message": f"""INSERT INTO "PinnedMessage" (id, "userId", "messageId", "chatId", "pinnedAt")
         SELECT $4, $1, x.id, x."chatId", $5::timestamp FROM "Message" x
         WHERE x.id = $3 AND x."chatId" = $2 AND {_VISIBLE.format("x")} AND {_IS_MEMBER}
-        ON CONFLICT ("userId", "messageId", "chatId") DO NOTHING RETURNING *""",
-    "pin_of": """SELECT * FROM "PinnedMessage"
-        WHERE "userId" = $1 AND "chatId" = $2 AND "messageId" = $3""",
+        ON CONFLICT ("userId", "messageId", "chatId") DO NOTHING RETURNING id""",
+    "pin_of": f"""SELECT p."pinnedAt", p.id AS pin, found.*
+        FROM "PinnedMessage" p JOIN LATERAL ({_SHOWN} WHERE x.id = p."messageId") AS found ON true
+        WHERE p."userId" = $1 AND p."chatId" = $2 AND p."messageId" = $3""",
     "mark_read": f"""INSERT INTO "ChatSettings"
         (id, "userId", "chatId", "createdAt", "updatedAt", "lastReadMessageId", "unreadCount")
         SELECT $3, $1, $2, $4::timestamp, $4, x.id, 0 FROM "Message" x
@@ -99,10 +119,10 @@ _SQL = {
         ORDER BY x."createdAt" DESC, x.id DESC LIMIT 1
         ON CONFLICT ("userId", "chatId") DO UPDATE SET "updatedAt" = $4, "unreadCount" = 0,
         "lastReadMessageId" = EXCLUDED."lastReadMessageId" RETURNING *""",
-    "list_messages": f"""{_MESSAGE} WHERE x."chatId" = $2 AND {_VISIBLE.format("x")}
+    "list_messages": f"""{_SHOWN} WHERE x."chatId" = $2 AND {_VISIBLE.format("x")}
         AND {_IS_MEMBER} ORDER BY x."createdAt" DESC, x.id DESC LIMIT $3""",
     "list_pinned_messages": f"""SELECT p."pinnedAt", p.id AS pin, found.*
-        FROM "PinnedMessage" p JOIN LATERAL ({_MESSAGE} WHERE x.id = p."messageId"
+        FROM "PinnedMessage" p JOIN LATERAL ({_SHOWN} WHERE x.id = p."messageId"
             AND {_VISIBLE.format("x")}) AS found ON true
         WHERE p."userId" = $1 AND EXISTS (SELECT 1 FROM "ChatMember" m
             WHERE m."userId" = $1 AND m."chatId" = p."chatId")
@@ -126,7 +146,7 @@ _SQL = {
                 ORDER BY "createdAt" DESC, "messageId" DESC LIMIT $3) AS t
             JOIN "Chat" c ON c.id = m."chatId" AND NOT c."isSecret"
             WHERE m."userId" = $1 ORDER BY t."createdAt" DESC, t."messageId" DESC LIMIT $3) AS t
-        JOIN LATERAL ({_MESSAGE} WHERE x.id = t."messageId" AND {_VISIBLE.format("x")}) AS found
+        JOIN LATERAL ({_SHOWN} WHERE x.id = t."messageId" AND {_VISIBLE.format("x")}) AS found
             ON true ORDER BY t."createdAt" DESC, t."messageId" DESC""",
     "hold": """SELECT c.type FROM "Chat" c JOIN "ChatMember" m ON m."chatId" = c.id
         WHERE c.id = $2 AND m."userId" = $1 FOR NO KEY UPDATE OF c""",
@@ -142,7 +162,7 @@ _SQL = {
         LEFT JOIN LATERAL ({_MESSAGE} WHERE x."chatId" = m."chatId" AND {_VISIBLE.format("x")}
             ORDER BY x."createdAt" DESC, x.id DESC LIMIT 1) AS last ON true
         WHERE m."userId" = $1 AND m."chatId" = $2""",
-    "list_media": f"""{_MESSAGE} WHERE x."chatId" = $2 AND {_VISIBLE.format("x")}
+    "list_media": f"""{_SHOWN} WHERE x."chatId" = $2 AND {_VISIBLE.format("x")}
         AND x."fileUrl" IS NOT NULL AND {_IS_MEMBER}
         ORDER BY x."createdAt" DESC, x.id DESC LIMIT $3""",
     "list_contacts": f"""SELECT c.nickname, c."createdAt", {_PROFILE}
@@ -226,8 +246,8 @@ class Prepared(ABC):
         return await self._change("move_to_folder", user, chat, folder)
 
     async def pin_message(self, user: str, chat: str, message: str) -> Any:
-        row = await self._row("pin_message", user, chat, message, _new_id(), now())
-        return row or await self._row("pin_of", user, chat, message)
+        await self._row("pin_message", user, chat, message, _new_id(), now())
+        return await self._row("pin_of", user, chat, message)
 
     async def mark_read(self, user: str, chat: str) -> Any:
         return await self._row("mark_read", user, chat, _new_id(), now())
