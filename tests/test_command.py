@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -139,8 +140,11 @@ def test_a_look_at_a_file_on_a_read_only_disk(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def on_a_terminal(url: str, *arguments: str) -> str:
-    """What the command writes to a terminal that shows its errors and bars."""
+def on_a_terminal(url: str, *arguments: str, look: Callable[[str], object]) -> str:
+    """What the command writes to a terminal that shows its errors and bars.
+
+    `look` sees it grow.
+    """
     leader, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "stogram_sdk", *arguments],
@@ -154,6 +158,7 @@ def on_a_terminal(url: str, *arguments: str) -> str:
     try:
         while part := os.read(leader, 4096):
             shown += part
+            look(shown.decode(errors="replace"))
     except OSError:  # the other end is closed
         pass
     os.close(leader)
@@ -174,10 +179,14 @@ def test_a_step_that_lasts_has_a_bar(databases: Databases, name: str, arguments:
     holder.cursor().execute(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_am"
     )
-    release = threading.Timer(5, holder.close)
-    release.start()
-    assert "0:03 waiting for old snapshots" in on_a_terminal(url, *arguments)
-    release.join()
+    waiting = "0:03 waiting for old snapshots"
+    give_up = threading.Timer(60, holder.close)
+    give_up.start()
+    shown = on_a_terminal(
+        url, *arguments, look=lambda shown: holder.close() if waiting in shown else None
+    )
+    give_up.cancel()
+    assert waiting in shown
 
 
 def test_a_bar_of_work_that_nobody_can_measure_shows_the_time(

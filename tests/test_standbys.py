@@ -382,6 +382,8 @@ class Interruption(BaseException):
     """As Ctrl-C."""
 
 
+# The interruption may hit a finalizer, which cannot pass it on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupted_read_leaves_the_thread_clean(standby: Any, world: World) -> None:
     is_armed = False
 

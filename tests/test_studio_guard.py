@@ -88,7 +88,8 @@ def test_the_host_that_was_asked_for(cast: Cast) -> None:
 
 def test_headers_of_every_answer(client: FlaskClient) -> None:
     for path in ("/", "/user/details/?id=none", "/nowhere", "/own/studio.css"):
-        headers = client.get(path).headers
+        with client.get(path) as response:  # It closes a file that is served.
+            headers = response.headers
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "script-src 'self' 'unsafe-hashes'" in headers["Content-Security-Policy"]
         assert headers["X-Frame-Options"] == "DENY"

@@ -26,20 +26,19 @@ pytestmark = pytest.mark.slow
 @contextmanager
 def studio(url: str, *options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """The running command, and what it has printed up to the address."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-u", "-m", "stogram_sdk", "studio", "--port", "0", *options],
         cwd=PROJECT,
         env=environment(url),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout
-    try:
-        yield process, [process.stdout.readline().strip() for _ in range(2)]
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        assert process.stdout
+        try:
+            yield process, [process.stdout.readline().strip() for _ in range(2)]
+        finally:
+            process.kill()
 
 
 def test_the_printed_address_opens_it(database_url: str) -> None:

@@ -81,6 +81,12 @@ class Client:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._connection.close()
+
     def ask(self, request: Request) -> Answer:
         began = time.monotonic()
         headers = {"Authorization": f"Bearer {request.token}", "Content-Type": "application/json"}
@@ -140,16 +146,16 @@ def run(seconds: float) -> Report:
     with running_site() as site:
         answers: list[Answer] = []
         with serving(*command, url=site.direct_url, STOGRAM_SECRET_KEY="of both workers") as port:
-            people = _people(Client(port))
-            chats = _chats(Client(port), people)
+            with Client(port) as client:
+                people = _people(client)
+                chats = _chats(client, people)
             until = time.monotonic() + seconds
 
             def load(seed: int) -> None:
-                client = Client(port)
-                for request in _requests(random.Random(seed), list(people.values()), chats):
-                    if time.monotonic() > until:
-                        break
-                    answers.append(client.ask(request))
+                requests = _requests(random.Random(seed), list(people.values()), chats)
+                with Client(port) as client:
+                    while time.monotonic() < until:
+                        answers.append(client.ask(next(requests)))
 
             threads = [threading.Thread(target=load, args=[seed]) for seed in range(CLIENTS)]
             for thread in threads:
