@@ -153,7 +153,8 @@ DAMAGE = {
             VALUES ('u', 'e', 'n', 'p', now());
         INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', now());
         INSERT INTO "Message" (id, "senderId", "chatId", "createdAt", "updatedAt")
-            VALUES ('m', 'u', 'c', '9999-12-31', now()), ('n', 'u', 'c', now(), now())""",
+            VALUES ('m', 'u', 'c', '9999-12-31', now()),
+                ('n', 'u', 'c', timezone('utc', now()), now())""",
         "times of messages",
         "1 are more than 60 s ahead of the clock",
     ),
