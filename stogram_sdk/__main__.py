@@ -213,6 +213,35 @@ def search_index(drop: bool) -> None:
     click.echo(f"the search index {f'was {done}' if changed else already}")
 
 
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only print the SQL of what is left to do.")
+@click.option(
+    "--prepare", is_flag=True, help="Only add the two columns that the server is to write."
+)
+def distribute(dry_run: bool, prepare: bool) -> None:
+    """Put the chats on several servers, with Citus.
+
+    It makes a distributed copy of the tables beside a running server, and puts it in their place.
+    It can be stopped at any time and started again. From the end on the server must write chatId
+    with reactions and with those who take part in calls.
+    """
+    from stogram_sdk.command.distribute import distribute as run
+    from stogram_sdk.command.distribute import distribution_script
+    from stogram_sdk.command.progress import steps_shown
+
+    if dry_run:
+        script = distribution_script(prepare=prepare)
+        click.echo(script or "-- nothing to do: the chats are distributed")
+        return
+    with steps_shown():
+        done = run(prepare=prepare)
+    click.echo(
+        f"{len(done)} step{'' if len(done) == 1 else 's'} done"
+        if done
+        else "nothing to do: it is done already"
+    )
+
+
 def _time(text: str | None) -> timedelta | None:
     """`10m`, `2h` or `3d`, as a time."""
     if text is None:

@@ -12,6 +12,13 @@ from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.fields import time_to_text, utc_now
 from stogram_sdk.ordering import MOST_AHEAD
+from stogram_sdk.schema.chat_keys import (
+    expect_chat_keys,
+    expect_shards,
+    has_chat_keys,
+    key_made_anew,
+    shards_sql,
+)
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import (
@@ -113,6 +120,11 @@ class _Look:
         self.catalog = schema.catalog(database)
         self.expected = expected_catalog(schema)
         as_later_servers_have_it(self.expected, self.catalog)
+        self.has_chat_keys = has_chat_keys(self.catalog)
+        if self.has_chat_keys:
+            expect_chat_keys(self.expected)
+        if self.catalog.shards:
+            expect_shards(self.expected)
         self.migrations = shipped_migrations()
         self.obstacles: list[Obstacle] = []
         self.unreadable: set[str] = set()
@@ -124,6 +136,7 @@ class _Look:
         self._obstacles()
         self._tables()
         self._constraints_and_indexes()
+        self._shards()
         self._made_from_others()
         self._search_index()
         self._times_ahead()
@@ -264,7 +277,26 @@ class _Look:
             for name, wanted in expected.items():
                 if kind != "primary key" or wanted.table in self.catalog.tables:
                     what = _other(wanted, there[name]) if name in there else "is missing"
-                    self._add(kind, f"{kind} {name}", what)
+                    if what and self.has_chat_keys:
+                        remedy = key_made_anew(wanted, self.schema)
+                        finding = Finding(kind, f"{kind} {name}", what, remedy)
+                        self.report.findings.append(finding)
+                    else:
+                        self._add(kind, f"{kind} {name}", what)
+
+    def _shards(self) -> None:
+        """Where the rows of each table are, if Citus has distributed any."""
+        for table, wanted in self.expected.shards.items():
+            found = self.catalog.shards.get(table)
+            what = remedy = ""
+            if found != wanted:
+                what = f"is {_place(found)}, and must be {_place(wanted)}"
+                remedy = "Run `stogram distribute`: it goes on where it was"
+                if self.has_chat_keys:
+                    remedy = shards_sql(
+                        table, self.schema.quoted(table), self.schema.quoted("Chat")
+                    )
+            self.report.findings.append(Finding("shards", f"shards of {table}", what, remedy))
 
     def _made_from_others(self) -> None:
         missing = sorted(self.expected.triggers.keys() - self.catalog.triggers.keys())
@@ -319,6 +351,8 @@ class _Look:
                 area = _row_area(step)
                 if area is None or not step.row_obstacles(self.schema):
                     continue
+                if self.has_chat_keys and _is_across_chats(step):
+                    continue
                 found: list[Obstacle] = []
                 if str(step) in wrong or self._lets_orphans_in(step):
                     found = rows_in_the_way(
@@ -332,6 +366,17 @@ class _Look:
     def _lets_orphans_in(self, step: Step) -> bool:
         """Whether rows can break a constraint that is there: SQLite can turn its checks off."""
         return self.schema.name == "sqlite" and isinstance(step, AddForeignKey)
+
+
+def _is_across_chats(step: Step) -> bool:
+    """Whether its rows are looked for without their chat, as only the key of the server does."""
+    return isinstance(step, AddForeignKey) and step.key.references in ("Message", "Call")
+
+
+def _place(chat: str | None) -> str:
+    if chat is None:
+        return "on one server"
+    return f"distributed by {chat}" if chat else "a reference table"
 
 
 def _row_area(step: Step) -> str | None:

@@ -7,9 +7,19 @@ what belongs to a chat has the chat in its keys, and everything else is on every
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from stogram_sdk.schema.objects import Catalog, Column, Index, PrimaryKey
+from stogram_sdk.schema.objects import (
+    Catalog,
+    Column,
+    ForeignKey,
+    Index,
+    PrimaryKey,
+    UniqueConstraint,
+)
+from stogram_sdk.schema.obstacles import Schema
+from stogram_sdk.schema.steps import index_sql
 
 #: What belongs to a chat: of each table the column that says to which.
 OF_A_CHAT: dict[str, str] = {
@@ -64,11 +74,56 @@ def expect_chat_keys(expected: Catalog) -> None:
         elif key.on_delete == "SET NULL":
             del expected.foreign_keys[name]
         else:
-            columns = f"chatId, {key.column}"
-            expected.foreign_keys[name] = replace(key, column=columns, on_update="NO ACTION")
+            expected.foreign_keys[name] = replace(
+                key, column=f"chatId, {key.column}", on_update="NO ACTION"
+            )
 
 
 def with_chat(table: str, columns: tuple[str, ...]) -> tuple[str, ...]:
     """The columns of a unique key, with the chat in front if they lack it."""
     chat = OF_A_CHAT.get(table)
     return columns if chat is None or chat in columns else (chat, *columns)
+
+
+def expect_shards(expected: Catalog) -> None:
+    """Make the catalog one of a database that Citus has distributed."""
+    expected.shards = {**dict.fromkeys(OF_ALL_CHATS, ""), **OF_A_CHAT}
+
+
+def shards_sql(table: str, schema: Schema) -> str:
+    """What distributes a table; "Chat" comes before the others, whose shards are beside it."""
+    quoted, chat = schema.quoted(table), OF_A_CHAT.get(table)
+    if chat is None:
+        return f"SELECT create_reference_table('{quoted}')"
+    beside = "none" if table == "Chat" else schema.quoted("Chat")
+    return f"SELECT create_distributed_table('{quoted}', '{chat}', colocate_with => '{beside}')"
+
+
+def foreign_key_sql(key: ForeignKey, schema: Schema) -> str:
+    """The constraint, as `ALTER TABLE` adds it."""
+    columns = key.column.split(", ")
+    others = ["chatId", "id"] if len(columns) > 1 else ["id"]
+    return (
+        f'CONSTRAINT "{key.name}" FOREIGN KEY ({listed(columns)}) REFERENCES '
+        f"{schema.quoted(key.references)} ({listed(others)}) "
+        f"ON DELETE {key.on_delete} ON UPDATE {key.on_update}"
+    )
+
+
+def key_made_anew(
+    wanted: PrimaryKey | UniqueConstraint | ForeignKey | Index, schema: Schema
+) -> str:
+    """The SQL that puts a key or an index right."""
+    if isinstance(wanted, Index):
+        return f"DROP INDEX IF EXISTS {schema.quoted(wanted.name)}; {index_sql(wanted, schema)}"
+    if isinstance(wanted, ForeignKey):
+        added = foreign_key_sql(wanted, schema)
+    else:
+        kind = "PRIMARY KEY" if isinstance(wanted, PrimaryKey) else "UNIQUE"
+        added = f'CONSTRAINT "{wanted.name}" {kind} ({listed(wanted.columns)})'
+    alter = f"ALTER TABLE {schema.quoted(wanted.table)}"
+    return f'{alter} DROP CONSTRAINT IF EXISTS "{wanted.name}"; {alter} ADD {added}'
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -338,17 +338,22 @@ def missing_rights(
             )
         )
     tables = sorted({step.table for step in steps if step.table} & catalog.tables.keys())
+    return found + missing_owner(database, schema, tables)
+
+
+def missing_owner(database: Any, schema: PostgresSchema, tables: list[str]) -> list[Obstacle]:
+    """The tables that this role may not change."""
     rows = database.execute_sql(
-        "SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid IN "
+        "SELECT c.relname, current_user, pg_get_userbyid(c.relowner) FROM pg_class AS c "
+        "WHERE c.oid IN "
         "(SELECT to_regclass(name) FROM pg_catalog.unnest(%s::text[]) AS name) AND NOT "
         "pg_has_role(c.relowner, 'USAGE') ORDER BY 1",
         ([schema.quoted(table) for table in tables],),
     ).fetchall()
-    found += [
+    return [
         Obstacle(f"table {table}", f"does not belong to {role}", f"Migrate as its owner, {owner}")
-        for table, owner in rows
+        for table, role, owner in rows
     ]
-    return found
 
 
 #: The table that the stock `pw_migrate` keeps its history in.

@@ -103,6 +103,8 @@ class Catalog:
     enums: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: The table of each trigger.
     triggers: dict[str, str] = field(default_factory=dict)
+    #: Of each table that Citus has distributed the column by which; none if each server has it all.
+    shards: dict[str, str] = field(default_factory=dict)
     #: Whether the functions and triggers that keep "MessageTag" are those of this package.
     keeps_tags: bool = False
     #: Whether "MessageTag" says that it holds every tag, and a sample of both tables agrees.

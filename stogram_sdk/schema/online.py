@@ -64,11 +64,19 @@ def run_online(database: Any, part: StepSql, table: str) -> None:
 
     Raises `MigrationError` if a lock could not be had for `STOGRAM_MIGRATE_PATIENCE` seconds (600).
     """
-    if not part.brief:
+    if part.brief:
+        run_brief(database, lambda: database.execute_sql(part.sql), table)
+    else:
         database.execute_sql(part.sql)
-        return
+
+
+def run_brief(database: Any, unit: Callable[[], Any], table: str) -> None:
+    """Run the unit, which needs a strong lock on the (quoted) table, in a transaction.
+
+    Raises `MigrationError` as `run_online` does.
+    """
     try:
-        retry_while_locked(database, lambda: database.execute_sql(part.sql))
+        retry_while_locked(database, unit)
     except StillLocked:
         raise MigrationError(
             f"{table} is locked{_holder(database, table)}: no moment without that for "

@@ -94,6 +94,15 @@ WHERE c.relnamespace = {_OID}
   AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
 """
 
+# Citus keeps what it has distributed in a table that is there with the extension alone.
+_HAS_SHARDS = "to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL"
+_SHARDS = f"""
+SELECT c.relname, coalesce(column_to_column_name(p.logicalrelid, p.partkey), '')
+FROM pg_dist_partition AS p JOIN pg_class AS c ON c.oid = p.logicalrelid
+WHERE c.relnamespace = {_OID}
+  AND (p.partmethod = 'h' OR p.repmodel = 't')
+"""
+
 _ACTIONS = {
     "a": "NO ACTION",
     "r": "RESTRICT",
@@ -143,7 +152,7 @@ class PostgresSchema(SchemaWords):
     def lower(self, column: str) -> str:
         return f'lower("{column}" COLLATE "C")'
 
-    def sql(self, name: str) -> str:
+    def sql(self, name: str, **others: str) -> str:
         """A file of `sql/` for this schema; a word with an `@` stands for one of its parts.
 
         The driver takes a percent sign for a parameter, so there is none in these files.
@@ -151,15 +160,32 @@ class PostgresSchema(SchemaWords):
         parts = {
             # The function that @schema may be would find another schema on the path of a block.
             "installed": _file("tag_installed").replace("@schema", "named"),
-            "sampled": _file("tag_sampled"),
+            "sampled": self._sampled(),
+            "shards": self._sampled_on_shards(),
             "shipped": _shipped(),
             "schema": self._home,
             "prefix": self.prefix,
+            **others,
         }
         text = _file(name)
         for word, part in parts.items():
             text = text.replace(f"@{word}", part)
         return text
+
+    def _sampled(self) -> str:
+        message, tag = self.quoted("Message"), self.quoted("MessageTag")
+        return _with_tables(_file("tag_sampled"), message, tag, "message")
+
+    def _sampled_on_shards(self) -> str:
+        """Each server compares the shards that it has."""
+        row = f"ROW(message.*)::{self.quoted('Message')}"
+        sample = _with_tables(_file("tag_sampled"), "@a1$s", "@a2$s", row)
+        sample = f"pg_catalog.replace($sample${sample}$sample$, '@a', pg_catalog.chr(37))"
+        return (
+            "SELECT pg_catalog.bool_and(success AND result OPERATOR(pg_catalog.=) 't') "
+            "FROM pg_catalog.run_command_on_colocated_placements("
+            f"'{self.quoted('Message')}', '{self.quoted('MessageTag')}', {sample})"
+        )
 
     def catalog(self, database: Any) -> Catalog:
         """The contents of the schema now."""
@@ -199,9 +225,11 @@ class PostgresSchema(SchemaWords):
             )
         catalog.enums = {name: tuple(labels) for name, labels in rows(_ENUMS)}
         catalog.triggers = dict(rows(_TRIGGERS))
+        if self.ask(database, _HAS_SHARDS):
+            catalog.shards = dict(rows(_SHARDS))
         catalog.keeps_tags = self._keeps_tags(database)
         catalog.has_all_tags = self.has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
-            not catalog.keeps_tags or self._sample_agrees(database)
+            not catalog.keeps_tags or self._sample_agrees(database, catalog)
         )
         catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
         return catalog
@@ -215,7 +243,7 @@ class PostgresSchema(SchemaWords):
         note = f"'{_shipped()} ' || ({self.sql('tag_installed')})"
         return self.ask(database, f"coalesce(obj_description({keeper}, 'pg_proc') = {note}, false)")
 
-    def _sample_agrees(self, database: Any) -> bool:
+    def _sample_agrees(self, database: Any, catalog: Catalog) -> bool:
         """Whether "MessageTag" agrees with the messages; also if they may not be read."""
         if not self.may_read(database, "Message"):
             return True
@@ -223,7 +251,9 @@ class PostgresSchema(SchemaWords):
             database.execute_sql(
                 f'SET LOCAL search_path = pg_catalog, "{self.schema_name}", pg_temp'
             )
-            agrees = self.ask(database, f"({self.sql('tag_sampled')})")
+            on_shards = "Message" in catalog.shards
+            sample = self._sampled_on_shards() if on_shards else self._sampled()
+            agrees = self.ask(database, f"({sample.replace('@prefix', self.prefix)})")
             database.execute_sql(f"SET LOCAL search_path = {SAFE_PATH}")
             return agrees
 
@@ -231,6 +261,13 @@ class PostgresSchema(SchemaWords):
 @cache
 def _file(name: str) -> str:
     return (Path(__file__).with_name("sql") / f"{name}.sql").read_text("utf-8").rstrip(";\n")
+
+
+def _with_tables(sample: str, messages: str, tags: str, row: str) -> str:
+    parts = {"messages": messages, "tags": tags, "row": row}
+    for word, part in parts.items():
+        sample = sample.replace(f"@{word}", part)
+    return sample
 
 
 def _shipped() -> str:

@@ -377,7 +377,7 @@ class AddIndex(Step):
     def at_once(self, schema: PostgresSchema) -> list[str]:
         if not schema.has_index(self.index):
             return []
-        return [_create_index(self.index, schema, "IF NOT EXISTS ")]
+        return [index_sql(self.index, schema, "IF NOT EXISTS ")]
 
     def in_transaction(self, schema: PostgresSchema) -> list[str]:
         if not schema.has_index(self.index):
@@ -391,7 +391,7 @@ class AddIndex(Step):
         # An index of that name may differ; it is built again.
         return [
             f"DROP INDEX IF EXISTS {schema.quoted(self.index.name)}",
-            _create_index(self.index, schema),
+            index_sql(self.index, schema),
         ]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
@@ -496,7 +496,7 @@ def _create_table(schema: Schema, table: str, lines: list[str]) -> str:
     return f"CREATE TABLE IF NOT EXISTS {schema.quoted(table)} (\n    {body}\n)"
 
 
-def _create_index(wanted: Index, schema: Schema, options: str = "") -> str:
+def index_sql(wanted: Index, schema: Schema, options: str = "") -> str:
     unique = "UNIQUE " if wanted.unique else ""
     using = "" if wanted.method == "btree" else f" USING {wanted.method}"
     columns = ", ".join(schema.indexed(column) for column in wanted.columns)
@@ -537,7 +537,7 @@ def _build_index(wanted: Index, schema: PostgresSchema, concurrently: bool = Tru
     return [
         StepSql(_if(f"EXISTS ({is_other})", f'ALTER INDEX {quoted} RENAME TO "{old}"')),
         StepSql(f"DROP INDEX {manner}IF EXISTS {schema.quoted(old)}", brief=False),
-        StepSql(_create_index(wanted, schema, f"{manner}IF NOT EXISTS "), brief=False),
+        StepSql(index_sql(wanted, schema, f"{manner}IF NOT EXISTS "), brief=False),
     ]
 
 

@@ -9,7 +9,47 @@ DECLARE
     attempts int := 0;
     -- Fewer messages beside writers who are in the way, who lock theirs in any order.
     size int := 1000;
+    has_shards bool;
+    failed text;
 BEGIN
+    PERFORM pg_catalog.set_config('search_path', home, true);
+    IF pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        SELECT EXISTS (SELECT FROM pg_dist_partition
+            WHERE logicalrelid = '"Message"'::pg_catalog.regclass AND partmethod = 'h') INTO has_shards;
+    END IF;
+    IF has_shards THEN
+        -- Each server fills the shards that it has, in batches of its own.
+        IF EXISTS (SELECT FROM "MessageTag" WHERE tag = '' AND "chatId" = 'complete') AND (@shards) THEN
+            RETURN;
+        END IF;
+        TRUNCATE "MessageTag";
+        COMMIT;
+        PERFORM pg_catalog.set_config('search_path', home, true);
+        SELECT pg_catalog.min(result) INTO failed FROM run_command_on_colocated_placements(
+            '"Message"', '"MessageTag"', pg_catalog.replace(pg_catalog.replace($shard$
+            DO $fill$ DECLARE place text := ''; next text; BEGIN LOOP
+                SET LOCAL search_path = @home;
+                WITH batch AS MATERIALIZED (
+                    SELECT * FROM @a1$s WHERE id > place AND (
+                        hashtags::text NOT IN ('{}', '[]') OR mentions::text NOT IN ('{}', '[]'))
+                    ORDER BY id LIMIT 1000 FOR SHARE
+                ), filled AS (
+                    INSERT INTO @a2$s
+                    SELECT tag.* FROM batch, stogram_message_tags(ROW(batch.*)::"Message") AS tag
+                    ON CONFLICT DO NOTHING
+                )
+                SELECT pg_catalog.max(id) INTO next FROM batch;
+                COMMIT;
+                EXIT WHEN next IS NULL;
+                place := next;
+            END LOOP; END $fill$ $shard$, '@home', home), '@a', pg_catalog.chr(37))) WHERE NOT success;
+        IF failed IS NOT NULL THEN
+            RAISE EXCEPTION USING MESSAGE = pg_catalog.concat(
+                'a shard of "MessageTag" was not filled: ', failed);
+        END IF;
+        INSERT INTO "MessageTag" VALUES ('', 'complete', 'epoch', '');
+        RETURN;
+    END IF;
     LOOP
         BEGIN
             PERFORM pg_catalog.set_config('search_path', home, true);

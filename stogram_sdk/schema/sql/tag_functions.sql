@@ -84,9 +84,34 @@ BEGIN
         SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
         DECLARE
             past record;
+            kept text;
         BEGIN
             PERFORM pg_catalog.set_config('search_path',
                 'pg_catalog, ' || pg_catalog.quote_ident(TG_TABLE_SCHEMA) || ', pg_temp', true);
+            -- A shard, such as "Message_102042": the shard of "MessageTag" for the same chats is
+            -- beside it, and nothing else may be written from here.
+            IF TG_TABLE_NAME <> 'Message' THEN
+                SELECT pg_catalog.quote_ident('MessageTag_' || tags.shardid) INTO kept
+                FROM pg_dist_shard AS messages JOIN pg_dist_shard AS tags USING (shardminvalue)
+                WHERE messages.shardid = pg_catalog."substring"(TG_TABLE_NAME, '[0-9]+$')::pg_catalog.int8
+                    AND tags.logicalrelid = '"MessageTag"'::pg_catalog.regclass;
+                IF TG_OP = 'TRUNCATE' THEN
+                    EXECUTE 'DELETE FROM ' || kept || $q$ WHERE tag <> ''$q$;
+                    RETURN NULL;
+                END IF;
+                IF TG_OP <> 'INSERT' THEN
+                    EXECUTE 'DELETE FROM ' || kept || ' WHERE (tag, "chatId", "createdAt", "messageId")'
+                        ' IN (SELECT past.* FROM stogram_message_tags(ROW(($1).*)::"Message") AS past)'
+                    USING OLD;
+                END IF;
+                IF TG_OP <> 'DELETE' THEN
+                    EXECUTE 'INSERT INTO ' || kept || ' SELECT made.*'
+                        ' FROM stogram_message_tags(ROW(($1).*)::"Message") AS made'
+                        ' ON CONFLICT DO NOTHING'
+                    USING NEW;
+                END IF;
+                RETURN NULL;
+            END IF;
             IF TG_OP = 'TRUNCATE' THEN
                 DELETE FROM "MessageTag" WHERE tag OPERATOR(pg_catalog.<>) '';
                 RETURN NULL;

@@ -1,0 +1,223 @@
+"""The chats of a live database on several servers, with Citus: see `schema/distribution.py`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stogram_sdk.command.read_only import applied_migrations, open_existing
+from stogram_sdk.engine.failures import translated_errors
+from stogram_sdk.errors import MigrationError
+from stogram_sdk.schema.distribution import TABLES, Distribution, DistributionStep, Part
+from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
+from stogram_sdk.schema.migration import HISTORY, missing_owner, shipped_migrations, stop_for
+from stogram_sdk.schema.obstacles import Obstacle
+from stogram_sdk.schema.online import run_brief
+from stogram_sdk.schema.turns import turn
+
+log = logging.getLogger("stogram_sdk.schema.distribute")
+
+
+def distribute(url: str | None = None, *, prepare: bool = False, shards: bool = True) -> list[str]:
+    """Carry out the steps that are not done; returns their names.
+
+    With `prepare` only the first one: the columns that the server must write from the exchange on.
+    Without `shards` the database gets the keys, and stays on its server.
+    Raises `MigrationError` before anything is touched if something is in the way.
+    """
+    with _at_its_turn(url) as (database, home):
+        distribution = _distribution(database, home, shards=shards and not prepare)
+        steps = _steps(distribution, prepare)
+        for step in steps:
+            log.info("%s", step)
+            for part in step.parts:
+                _carry_out(database, part, distribution.home.quoted(step.table))
+        left = _steps(_distribution(database, home, shards=shards and not prepare), prepare)
+        if left:
+            raise MigrationError(
+                f"not as it should be afterwards: {', '.join(map(str, left))}. Another program "
+                "changed it; `stogram check` says more"
+            )
+        return [str(step) for step in steps]
+
+
+def distribution_script(url: str | None = None, *, prepare: bool = False) -> str:
+    """The SQL of the steps that are not done; empty if there are none."""
+    with _at_its_turn(url) as (database, home):
+        distribution = Distribution(database, home, shards=True)
+        _require_migrated(distribution)
+        steps = _steps(distribution, prepare)
+    lines = [line for step in steps for line in _lines(step)]
+    return "\n".join([*(["SET citus.enable_unsafe_triggers = on;"] if lines else []), *lines])
+
+
+def _steps(distribution: Distribution, prepare: bool) -> list[DistributionStep]:
+    steps = list(distribution.steps())
+    return [step for step in (steps[:1] if prepare else steps) if not step.is_done]
+
+
+def _lines(step: DistributionStep) -> Iterator[str]:
+    yield f"\n-- {step}"
+    for part in step.parts:
+        together = len(part.statements) > 1
+        yield from ["BEGIN;"] * together
+        yield from (f"{statement.rstrip(';')};" for statement in part.statements)
+        yield from ["COMMIT;"] * together
+
+
+@contextmanager
+def _at_its_turn(url: str | None) -> Iterator[tuple[Any, str]]:
+    database, settings = open_existing(url)
+    if settings.engine == "sqlite":
+        raise MigrationError(
+            "this is SQLite, which is one file: chats are distributed over servers of PostgreSQL "
+            "with Citus"
+        )
+    try:
+        with (
+            translated_errors(),
+            database.connection_context(),
+            database.limited_to(0),
+            turn(database, settings.schema_name) as home,
+        ):
+            assert home is not None  # PostgreSQL has one
+            yield database, home
+    finally:
+        database.close_all()
+
+
+def _distribution(database: Any, home: str, *, shards: bool) -> Distribution:
+    """The steps of a database in whose way there is nothing."""
+    distribution = Distribution(database, home, shards=shards)
+    _require_migrated(distribution)
+    if shards:
+        _require_citus(database)
+        for setting in _OF_THE_SESSION:
+            database.execute_sql(setting)
+    if not distribution.is_in_place:
+        stop_for(list(_in_the_way(distribution)))
+    return distribution
+
+
+# A copy is written by triggers, on other servers too; and a lock is waited for no longer there.
+# Whoever is gone does not keep the turn: the server looks every second.
+_OF_THE_SESSION = (
+    "SET citus.enable_unsafe_triggers = on",
+    "SET citus.propagate_set_commands = 'local'",
+    "SET client_connection_check_interval = '1s'",
+)
+
+
+def _carry_out(database: Any, part: Part, table: str) -> None:
+    def statements() -> None:
+        for statement in part.statements:
+            database.execute_sql(statement)
+
+    if part.brief:
+        run_brief(database, statements, table)
+    else:
+        statements()
+
+
+# --- What is refused ---
+
+
+def _require_migrated(distribution: Distribution) -> None:
+    done: set[str] = set()
+    if HISTORY in distribution.catalog.tables:
+        done = set(applied_migrations(distribution.database, distribution.home))
+    pending = [name for name in shipped_migrations() if name not in done]
+    if pending:
+        raise MigrationError(
+            f"the database is not migrated: run `stogram migrate` first ({', '.join(pending)})"
+        )
+
+
+_CLUSTER = """
+SELECT (SELECT count(*) FROM pg_dist_node WHERE groupid = 0),
+    (SELECT count(*) FROM pg_dist_node WHERE groupid <> 0 AND isactive AND shouldhaveshards),
+    (SELECT groupid FROM pg_dist_local_group)
+"""
+
+
+def _require_citus(database: Any) -> None:
+    (is_there,) = database.execute_sql(
+        "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+    ).fetchone()
+    if not is_there:
+        raise MigrationError(
+            "this database does not have the extension citus: install it on every server, and "
+            "CREATE EXTENSION citus in this database on each (docs/distribute.md)"
+        )
+    coordinators, workers, group = database.execute_sql(_CLUSTER).fetchone()
+    if group != 0:
+        raise MigrationError("this is a worker of Citus: name the coordinator in the URL")
+    if not workers:
+        raise MigrationError(
+            "Citus has no workers here: SELECT citus_add_node('host', 5432) for each of them"
+        )
+    if not coordinators:
+        raise MigrationError(
+            "the workers do not know this server: SELECT citus_set_coordinator_host('host', 5432)"
+        )
+
+
+def _in_the_way(distribution: Distribution) -> Iterator[Obstacle]:
+    """Everything that would be lost, or stop a later step."""
+    database, home = distribution.database, distribution.home
+    expected = expected_catalog(home)
+    as_later_servers_have_it(expected, distribution.catalog)
+    if not distribution.has_keys_of_chats:
+        for name, key in expected.foreign_keys.items():
+            if distribution.catalog.foreign_keys.get(name) != key:
+                yield Obstacle(
+                    f"foreign key {name}", "is not as it should be", "See `stogram check`"
+                )
+    yield from missing_owner(database, home, list(TABLES))
+    tables = [home.quoted(table) for table in TABLES]
+    rows = database.execute_sql(_OF_OTHERS, {"tables": tables}).fetchall()
+    for what, table in rows:
+        yield Obstacle(
+            what,
+            f"belongs to {table}, and would be lost",
+            "Drop it, and make it again afterwards if Citus can have it",
+        )
+    for table, columns in distribution.copied.tables.items():
+        here = distribution.catalog.tables.get(table)
+        if here is not None and columns.keys() - {"chatId"} != here.keys() - {"chatId"}:
+            yield Obstacle(
+                f"table {table}",
+                "has other columns than its copy, which an earlier run has made",
+                f'DROP SCHEMA "{distribution.copies.schema_name}" CASCADE, and begin anew',
+            )
+
+
+# What refers to a table, and would stay with the old one.
+_OF_OTHERS = """
+WITH ours AS (SELECT to_regclass(name)::oid AS oid FROM pg_catalog.unnest(%(tables)s) AS name)
+SELECT 'foreign key ' || k.conname, CASE WHEN k.conrelid IN (SELECT oid FROM ours)
+    THEN k.conrelid ELSE k.confrelid END::regclass::text
+FROM pg_constraint AS k
+WHERE k.contype = 'f'
+    AND (k.conrelid IN (SELECT oid FROM ours)) <> (k.confrelid IN (SELECT oid FROM ours))
+UNION ALL
+SELECT 'trigger ' || t.tgname, t.tgrelid::regclass::text
+FROM pg_trigger AS t JOIN ours ON ours.oid = t.tgrelid
+WHERE NOT t.tgisinternal AND NOT t.tgname LIKE 'Message\\_tags\\_%%'
+    AND NOT t.tgname LIKE '%%\\_followed%%'
+UNION ALL
+SELECT 'view ' || r.ev_class::regclass::text, d.refobjid::regclass::text
+FROM pg_depend AS d JOIN ours ON ours.oid = d.refobjid
+    JOIN pg_rewrite AS r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+WHERE d.refclassid = 'pg_class'::regclass
+UNION ALL
+SELECT 'policy ' || p.polname, p.polrelid::regclass::text
+FROM pg_policy AS p JOIN ours ON ours.oid = p.polrelid
+UNION ALL
+SELECT 'publication ' || b.pubname, r.prrelid::regclass::text
+FROM pg_publication_rel AS r JOIN ours ON ours.oid = r.prrelid
+    JOIN pg_publication AS b ON b.oid = r.prpubid
+ORDER BY 1, 2
+"""

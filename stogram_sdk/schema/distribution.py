@@ -1,0 +1,443 @@
+"""How a live database becomes one whose chats are on several servers, in steps.
+
+Citus can distribute one table after the other, beside those who write it. But a query that joins
+tables of which some are distributed fails, and so would a service for as long as that takes. So all
+tables are made a second time, in a schema of their own, and distributed while they are empty.
+Triggers write to both, the rows are copied, and then, in one transaction, the new tables take the
+place of the old ones.
+
+Each step asks the database whether it is done, so a run that was broken off goes on. To give it up,
+drop the schema of the copies: the triggers go with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stogram_sdk.schema.chat_keys import (
+    OF_A_CHAT,
+    OF_ALL_CHATS,
+    WITHOUT_CHAT,
+    expect_chat_keys,
+    foreign_key_sql,
+    has_chat_keys,
+    listed,
+    shards_sql,
+    with_chat,
+)
+from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
+from stogram_sdk.schema.message_tags import KeepMessageTags
+from stogram_sdk.schema.objects import Catalog, ForeignKey, PrimaryKey
+from stogram_sdk.schema.postgres import PostgresSchema
+
+#: For the functions of the copies, these two come first; others may refer to what is before them.
+TABLES = (
+    "Message",
+    "MessageTag",
+    *OF_ALL_CHATS,
+    *(table for table in OF_A_CHAT if table not in ("Message", "MessageTag")),
+)
+_FUNCTIONS = (
+    "stogram_word(text, integer)",
+    "stogram_tag_key(text)",
+    "stogram_json_texts(text)",
+    "stogram_keep_message_tags()",
+    'stogram_message_tags({prefix}"Message")',
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Statements of one transaction; a brief one needs a strong lock, for a moment only."""
+
+    statements: tuple[str, ...]
+    brief: bool = True
+
+
+@dataclass(frozen=True)
+class DistributionStep:
+    """A step, and whether the database shows it as done."""
+
+    name: str
+    is_done: bool
+    parts: tuple[Part, ...]
+    #: The table that it may have to wait for.
+    table: str = "Message"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """How the columns of a copy are written."""
+
+    names: tuple[str, ...]
+    #: The column by which the table is distributed, if it is not whole everywhere.
+    chat: str | None
+    key: str
+
+    def all(self, row: str, chat: str | None = None) -> str:
+        """The columns of a row, separated by commas; `chat` in place of that of the chat."""
+        return ", ".join(
+            chat if chat and name == self.chat else f'{row}"{name}"' for name in self.names
+        )
+
+
+class Distribution:
+    """The steps for one schema; without `shards` on a server without Citus, for tests."""
+
+    def __init__(self, database: Any, home: str, *, shards: bool) -> None:
+        self.database = database
+        self.shards = shards
+        self.home = PostgresSchema(home)
+        self.copies = PostgresSchema(f"{home}_distributed")
+        self.before = PostgresSchema(f"{home}_before")
+        self.catalog = self.home.catalog(database)
+        self.copied = self.copies.catalog(database)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the tables that everybody uses are the distributed ones."""
+        return "Message" in self.catalog.shards if self.shards else self.has_keys_of_chats
+
+    @property
+    def has_keys_of_chats(self) -> bool:
+        return has_chat_keys(self.catalog)
+
+    def steps(self) -> Iterator[DistributionStep]:
+        """All of them, in their order."""
+        yield self._columns()
+        if self.shards:
+            yield self._settings()
+        if not self.is_in_place:
+            yield self._schema()
+            yield from map(self._table, TABLES[:2])
+            yield self._functions()
+            yield from map(self._table, TABLES[2:])
+            if self.shards:
+                yield from map(self._shards, (*OF_ALL_CHATS, *OF_A_CHAT))
+            yield self._triggers()
+            for table in (*OF_ALL_CHATS, *OF_A_CHAT):
+                if table != "MessageTag":
+                    yield self._follow(table)
+            yield from map(self._rows, (*OF_ALL_CHATS, *OF_A_CHAT))
+            yield from map(self._foreign_key, self._foreign_keys())
+        yield self._exchange()
+        yield self._old_tables()
+
+    def to_do(self) -> list[DistributionStep]:
+        return [step for step in self.steps() if not step.is_done]
+
+    # --- What the server is told of, before anything else ---
+
+    def _columns(self) -> DistributionStep:
+        """May be NULL: the server fills them only once it knows them."""
+        missing = [t for t in WITHOUT_CHAT if self.catalog.column(t, "chatId") is None]
+        return DistributionStep(
+            "columns Reaction.chatId and CallParticipant.chatId",
+            not missing,
+            tuple(
+                Part((f'ALTER TABLE {self.home.quoted(t)} ADD COLUMN IF NOT EXISTS "chatId" TEXT',))
+                for t in missing
+            ),
+            "Reaction",
+        )
+
+    # --- The copies ---
+
+    def _schema(self) -> DistributionStep:
+        return DistributionStep(
+            f"schema {self.copies.schema_name}",
+            "Copied" in self.copied.tables,
+            (
+                Part(
+                    (
+                        f'CREATE SCHEMA IF NOT EXISTS "{self.copies.schema_name}"',
+                        f"CREATE TABLE {self.copies.quoted('Copied')} (name TEXT PRIMARY KEY, "
+                        "place TEXT NOT NULL DEFAULT '', is_complete BOOLEAN NOT NULL "
+                        "DEFAULT false)",
+                    )
+                ),
+            ),
+        )
+
+    def _table(self, table: str) -> DistributionStep:
+        is_there = table in self.copied.tables
+        statements = () if is_there else tuple(self._definition(table))
+        return DistributionStep(f"table {table}", is_there, (Part(statements),), table)
+
+    def _definition(self, table: str) -> Iterator[str]:
+        """The table as it is, with all that others have added, but for the keys."""
+        here, copy = self.home.quoted(table), self.copies.quoted(table)
+        yield (
+            f"CREATE TABLE {copy} (LIKE {here} INCLUDING COMMENTS INCLUDING CONSTRAINTS "
+            "INCLUDING DEFAULTS INCLUDING STORAGE)"
+        )
+        if table in WITHOUT_CHAT:
+            # A dry run comes before the column.
+            yield f'ALTER TABLE {copy} ADD COLUMN IF NOT EXISTS "chatId" TEXT'
+            yield f'ALTER TABLE {copy} ALTER COLUMN "chatId" SET NOT NULL'
+        expected = self._expected()
+        for keys, kind in (
+            (expected.primary_keys, "PRIMARY KEY"),
+            (self.catalog.uniques, "UNIQUE"),
+        ):
+            for key in keys.values():
+                if key.table == table:
+                    columns = listed(with_chat(table, key.columns))
+                    yield f'ALTER TABLE {copy} ADD CONSTRAINT "{key.name}" {kind} ({columns})'
+        yield from self._indexes(table, expected)
+        yield from self._rights(table)
+
+    def _expected(self) -> Catalog:
+        expected = expected_catalog(self.home)
+        as_later_servers_have_it(expected, self.catalog)
+        expect_chat_keys(expected)
+        return expected
+
+    def _indexes(self, table: str, expected: Catalog) -> Iterator[str]:
+        """Those of the table, and the one by which ids are found without their chat."""
+        copy = self.copies.quoted(table)
+        there = self.database.execute_sql(_INDEXES, (self.home.quoted(table),)).fetchall()
+        for name, is_unique, definition in there:
+            unique, (_, contents) = "UNIQUE " * is_unique, definition.split(" USING ", 1)
+            contents = _WORD.sub(f"{self.copies.prefix}stogram_word(", contents)
+            columns = self.catalog.indexes[name].columns
+            if is_unique and with_chat(table, columns) != columns:
+                contents = contents.replace("(", f'("{OF_A_CHAT[table]}", ', 1)
+            yield f'CREATE {unique}INDEX "{name}" ON {copy} USING {contents}'
+        if f"{table}_id_idx" in expected.indexes and f"{table}_id_idx" not in self.catalog.indexes:
+            yield f'CREATE INDEX "{table}_id_idx" ON {copy} ("id")'
+
+    def _rights(self, table: str) -> Iterator[str]:
+        values = (self.home.quoted(table), self.copies.quoted(table))
+        for (statement,) in self.database.execute_sql(_RIGHTS, values).fetchall():
+            yield statement
+
+    def _functions(self) -> DistributionStep:
+        _, functions, _ = KeepMessageTags().at_once(self.copies)
+        parts = [Part((functions,))]
+        if self.shards:
+            parts += [Part((self._distributed(function),)) for function in _FUNCTIONS[:-1]]
+        is_done = self._has_function(_FUNCTIONS[-2], self.shards)
+        return DistributionStep("functions that keep MessageTag", is_done, tuple(parts))
+
+    def _triggers(self) -> DistributionStep:
+        *_, triggers = KeepMessageTags().at_once(self.copies)
+        # This function knows the type of the table, which the others have from now on.
+        known = [Part((self._distributed(_FUNCTIONS[-1]),))] if self.shards else []
+        return DistributionStep(
+            str(KeepMessageTags()), self.copied.keeps_tags, (*known, Part((triggers,)))
+        )
+
+    def _distributed(self, function: str) -> str:
+        name = f"{self.copies.prefix}{function.format(prefix=self.copies.prefix)}"
+        return f"SELECT create_distributed_function('{name}')"
+
+    def _has_function(self, function: str, shards: bool) -> bool:
+        """Whether it is there, and also on the other servers."""
+        name = f"to_regprocedure('{self.copies.prefix}{function}')"
+        if not shards:
+            return self.copies.ask(self.database, f"{name} IS NOT NULL")
+        return self.copies.ask(
+            self.database, f"EXISTS (SELECT FROM pg_dist_object WHERE objid = {name}::oid)"
+        )
+
+    def _shards(self, table: str) -> DistributionStep:
+        copy = self.copies.quoted(table)
+        sql = shards_sql(table, self.copies)
+        return DistributionStep(
+            f"shards of {table}", table in self.copied.shards, (Part((sql,)),), table
+        )
+
+    # --- The rows ---
+
+    def _names(self, table: str) -> _Columns:
+        names = [*self.catalog.tables[table]]
+        if table in WITHOUT_CHAT and "chatId" not in names:  # a dry run comes before the column
+            names.append("chatId")
+        return _Columns(tuple(names), OF_A_CHAT.get(table), self._key(table))
+
+    def _key(self, table: str) -> str:
+        """The column by which the rows are told apart, and copied in their order."""
+        return "messageId" if table == "PublishedMessage" else "id"
+
+    def _follow(self, table: str) -> DistributionStep:
+        """Whoever writes the table writes the copy too."""
+        here, name = self.home.quoted(table), f"{table}_followed"
+        columns = self._names(table)
+        chat, parent = OF_A_CHAT.get(table), WITHOUT_CHAT.get(table)
+        of_chat = f'NEW."{chat}"' if chat else "NULL"
+        old_row = f'"{columns.key}" = OLD."{columns.key}"'
+        if parent:
+            # When a message goes with its reactions, the message is gone before they are.
+            of_chat = (
+                f'(SELECT "chatId" FROM {self.home.quoted(parent[1])} WHERE id = NEW."{parent[0]}")'
+            )
+        elif chat and chat != columns.key:
+            old_row = f'"{chat}" = OLD."{chat}" AND {old_row}'
+        moves = parent[0] if parent else chat
+        follower = f"{self.copies.prefix}{name.lower()}"
+        function = self.copies.sql(
+            "follow_rows",
+            follower=follower,
+            to=self.copies.quoted(table),
+            stays=f'NEW."{moves}" = OLD."{moves}"' if moves else "true",
+            assignments=", ".join(f'"{n}" = NEW."{n}"' for n in columns.names if n != chat),
+            old_row=old_row,
+            chat=of_chat,
+            columns=columns.all(""),
+            new_values=columns.all("NEW.", "chat"),
+        )
+        trigger = (
+            f'CREATE OR REPLACE TRIGGER "{name}{{}}" AFTER {{}} ON {here} FOR EACH {{}} '
+            f"EXECUTE FUNCTION {follower}()"
+        )
+        statements = (
+            function,
+            f"REVOKE EXECUTE ON FUNCTION {follower}() FROM PUBLIC",
+            trigger.format("", "INSERT OR UPDATE OR DELETE", "ROW"),
+            trigger.format("_truncated", "TRUNCATE", "STATEMENT"),
+            f"INSERT INTO {self.copies.quoted('Copied')} (name) VALUES ('{table}') "
+            "ON CONFLICT DO NOTHING",
+        )
+        is_done = self.catalog.triggers.get(name) == table
+        return DistributionStep(
+            f"writes to {table} reach its copy", is_done, (Part(statements),), table
+        )
+
+    def _rows(self, table: str) -> DistributionStep:
+        here, copy = self.home.quoted(table), self.copies.quoted(table)
+        copied = self.copies.quoted("Copied")
+        if table == "MessageTag":  # the triggers of the shards have made its rows
+            sql = f"INSERT INTO {copy} VALUES ('', 'complete', 'epoch', '') ON CONFLICT DO NOTHING"
+            is_done = self.copies.has_row(
+                self.database, self.copied, table, """tag = '' AND "chatId" = 'complete'"""
+            )
+        else:
+            columns = self._names(table)
+            rows, chat = f"{here} AS here", None
+            if table in WITHOUT_CHAT:
+                column, parent = WITHOUT_CHAT[table]
+                rows += f' JOIN {self.home.quoted(parent)} AS parent ON parent.id = here."{column}"'
+                chat = 'parent."chatId"'
+            sql = self.copies.sql(
+                "copy_rows",
+                **{"from": here, "to": copy, "copied": copied, "table": table},
+                columns=columns.all(""),
+                values=columns.all("here.", chat),
+                rows=rows,
+                key=f'here."{columns.key}"',
+            )
+            is_done = self.copies.has_row(
+                self.database, self.copied, "Copied", f"name = '{table}' AND is_complete"
+            )
+        parts = (Part((sql,), brief=False), Part((f"ANALYZE {copy}",), brief=False))
+        return DistributionStep(f"rows of {table}", is_done, parts, table)
+
+    def _foreign_keys(self) -> Iterable[ForeignKey]:
+        return self._expected().foreign_keys.values()
+
+    def _foreign_key(self, key: ForeignKey) -> DistributionStep:
+        copy = self.copies.quoted(key.table)
+        statement = f"ALTER TABLE {copy} ADD {foreign_key_sql(key, self.copies)} NOT VALID"
+        there = self.copied.foreign_keys.get(key.name)
+        add = [] if there else [Part((statement,))]
+        validate = f'ALTER TABLE {copy} VALIDATE CONSTRAINT "{key.name}"'
+        return DistributionStep(
+            f"foreign key {key.name}",
+            there == key,
+            (*add, Part((validate,), brief=False)),
+            key.table,
+        )
+
+    # --- The exchange ---
+
+    def _settings(self) -> DistributionStep:
+        """Of the database: for every session from now on, and for the workers."""
+        (name,) = self.database.execute_sql(
+            "SELECT quote_ident(pg_catalog.current_database())"
+        ).fetchone()
+        (done,) = self.database.execute_sql(_HAS_SETTINGS).fetchone()
+        set_here = tuple(f"ALTER DATABASE {name} SET {each}" for each in _SETTINGS)
+        on_workers = f"ALTER DATABASE {name} SET lock_timeout = ''5s''"
+        statements = (
+            *set_here,
+            # A lock_timeout of a session here is not known there.
+            f"SELECT run_command_on_workers('{on_workers}')",
+        )
+        return DistributionStep("settings of the database", bool(done), (Part(statements),))
+
+    def _exchange(self) -> DistributionStep:
+        """In one transaction: whoever waits for the old tables finds the new ones."""
+        statements = [
+            f'CREATE SCHEMA IF NOT EXISTS "{self.before.schema_name}"',
+            f"LOCK TABLE {', '.join(map(self.home.quoted, TABLES))} IN ACCESS EXCLUSIVE MODE",
+        ]
+        for source, target in ((self.home, self.before), (self.copies, self.home)):
+            to = f'SET SCHEMA "{target.schema_name}"'
+            statements += [f"ALTER TABLE {source.quoted(table)} {to}" for table in TABLES]
+            statements += [
+                f"ALTER FUNCTION {source.prefix}{each.format(prefix=target.prefix)} {to}"
+                for each in _FUNCTIONS
+            ]
+        return DistributionStep(
+            "the copies take the place of the tables",
+            self.is_in_place,
+            (Part(tuple(statements)),),
+        )
+
+    def _old_tables(self) -> DistributionStep:
+        names = (self.before.schema_name, self.copies.schema_name)
+        (there,) = self.database.execute_sql(
+            "SELECT count(*) FROM pg_namespace WHERE nspname = ANY (%s)", (list(names),)
+        ).fetchone()
+        drops = tuple(Part((f'DROP SCHEMA IF EXISTS "{each}" CASCADE',)) for each in names)
+        return DistributionStep("the old tables go", self.is_in_place and not there, drops)
+
+
+_WORD = re.compile(r'(?:"[^"]+"|\w+)\.stogram_word\(')
+
+#: Tables of users are on every server, and go with what refers to them: one after the other.
+_SETTINGS = (
+    "citus.multi_shard_modify_mode = 'sequential'",
+    "citus.enable_unsafe_triggers = on",
+)
+_HAS_SETTINGS = """
+SELECT count(*) = 2 FROM pg_db_role_setting AS s, pg_catalog.unnest(s.setconfig) AS given(setting)
+WHERE s.setrole = 0 AND s.setdatabase = (
+        SELECT oid FROM pg_database WHERE datname = pg_catalog.current_database())
+    AND setting IN ('citus.multi_shard_modify_mode=sequential', 'citus.enable_unsafe_triggers=on')
+"""
+
+_INDEXES = """
+SELECT i.relname, x.indisunique, pg_get_indexdef(i.oid)
+FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+WHERE x.indrelid = to_regclass(%s) AND x.indisvalid
+  AND NOT EXISTS (SELECT FROM pg_constraint AS k
+                  WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
+ORDER BY 1
+"""
+
+# The owner and the rights of a table, for its copy.
+_RIGHTS = """
+WITH given(here, copy) AS (VALUES (to_regclass(%s), %s)), granted AS (
+    SELECT copy, NULL AS name, acl.* FROM given JOIN pg_class AS c ON c.oid = here,
+        pg_catalog.aclexplode(c.relacl) AS acl WHERE acl.grantee <> c.relowner
+    UNION ALL
+    SELECT copy, a.attname, acl.* FROM given JOIN pg_attribute AS a ON a.attrelid = here,
+        pg_catalog.aclexplode(a.attacl) AS acl
+)
+SELECT pg_catalog.format('ALTER TABLE %%s OWNER TO %%I', copy, pg_get_userbyid(c.relowner))
+FROM given JOIN pg_class AS c ON c.oid = here WHERE pg_get_userbyid(c.relowner) <> current_user
+UNION ALL
+SELECT pg_catalog.format('GRANT %%s%%s ON %%s TO %%s%%s', privilege_type,
+    ' (' || quote_ident(name) || ')', copy,
+    CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+    CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END)
+FROM granted
+"""

@@ -1,0 +1,23 @@
+-- Whoever writes a table writes its copy too, in the same transaction.
+CREATE OR REPLACE FUNCTION @follower() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET citus.multi_shard_modify_mode = 'sequential' AS $body$
+DECLARE
+    chat text;
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM @to;
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'UPDATE' AND @stays THEN
+        UPDATE @to SET @assignments WHERE @old_row;
+        RETURN NULL;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        DELETE FROM @to WHERE @old_row;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        chat := @chat;
+        INSERT INTO @to (@columns) VALUES (@new_values) ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $body$
