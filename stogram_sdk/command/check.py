@@ -293,9 +293,7 @@ class _Look:
                 what = f"is {_place(found)}, and must be {_place(wanted)}"
                 remedy = "Run `stogram distribute`: it goes on where it was"
                 if self.has_chat_keys:
-                    remedy = shards_sql(
-                        table, self.schema.quoted(table), self.schema.quoted("Chat")
-                    )
+                    remedy = shards_sql(table, self.schema)
             self.report.findings.append(Finding("shards", f"shards of {table}", what, remedy))
 
     def _made_from_others(self) -> None:

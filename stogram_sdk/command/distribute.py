@@ -7,14 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from stogram_sdk.command.read_only import applied_migrations, open_existing
+from stogram_sdk.command.read_only import applied_migrations, open_existing, read_only
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.distribution import TABLES, Distribution, DistributionStep, Part
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
-from stogram_sdk.schema.migration import HISTORY, missing_owner, shipped_migrations, stop_for
-from stogram_sdk.schema.obstacles import Obstacle
+from stogram_sdk.schema.migration import (
+    HISTORY,
+    missing_owner,
+    schema_of,
+    shipped_migrations,
+    stop_for,
+)
+from stogram_sdk.schema.obstacles import Obstacle, Schema
 from stogram_sdk.schema.online import run_brief
+from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.turns import turn
 
 log = logging.getLogger("stogram_sdk.schema.distribute")
@@ -44,8 +51,13 @@ def distribute(url: str | None = None, *, prepare: bool = False, shards: bool = 
 
 
 def distribution_script(url: str | None = None, *, prepare: bool = False) -> str:
-    """The SQL of the steps that are not done; empty if there are none."""
-    with _at_its_turn(url) as (database, home):
+    """The SQL of the steps that are not done, also where Citus is not yet; empty if there are none.
+
+    Nothing is changed. Raises `MigrationError` if the database is not migrated.
+    """
+    with read_only(url) as (database, schema), translated_errors():
+        home = _on_postgres(schema).schema_name
+        assert home is not None  # that of the tables
         distribution = Distribution(database, home, shards=True)
         _require_migrated(distribution)
         steps = _steps(distribution, prepare)
@@ -70,11 +82,6 @@ def _lines(step: DistributionStep) -> Iterator[str]:
 @contextmanager
 def _at_its_turn(url: str | None) -> Iterator[tuple[Any, str]]:
     database, settings = open_existing(url)
-    if settings.engine == "sqlite":
-        raise MigrationError(
-            "this is SQLite, which is one file: chats are distributed over servers of PostgreSQL "
-            "with Citus"
-        )
     try:
         with (
             translated_errors(),
@@ -82,10 +89,20 @@ def _at_its_turn(url: str | None) -> Iterator[tuple[Any, str]]:
             database.limited_to(0),
             turn(database, settings.schema_name) as home,
         ):
+            _on_postgres(schema_of(database, home))
             assert home is not None  # PostgreSQL has one
             yield database, home
     finally:
         database.close_all()
+
+
+def _on_postgres(schema: Schema) -> PostgresSchema:
+    if isinstance(schema, PostgresSchema):
+        return schema
+    raise MigrationError(
+        "this is SQLite, which is one file: chats are distributed over servers of PostgreSQL, "
+        "with Citus"
+    )
 
 
 def _distribution(database: Any, home: str, *, shards: bool) -> Distribution:

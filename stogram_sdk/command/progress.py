@@ -38,6 +38,15 @@ JOIN pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s
 WHERE c.oid = to_regclass('{messages}') AND tag.tag = '' AND tag."chatId" = 'filling'
 GROUP BY tag."messageId"
 """
+# The same of a table that is copied for `stogram distribute`.
+_COPY = """
+SELECT 'copying', count(*) FILTER (WHERE bound <= copied.place), count(*)
+FROM {copied} AS copied
+JOIN pg_stats AS s ON s.schemaname = '{home}' AND s.tablename = copied.name AND s.attname = 'id',
+    pg_catalog.unnest(s.histogram_bounds::text::text[]) AS bound
+WHERE copied.place > '' AND NOT copied.is_complete
+GROUP BY copied.place
+"""
 
 
 @contextmanager
@@ -154,14 +163,16 @@ def _looking() -> Iterator[Callable[[], tuple[str, int, int] | None]]:
         if settings.engine == "sqlite":
             return None
         schema = PostgresSchema(settings.schema_name)
+        home = settings.schema_name or "public"
+        copied = PostgresSchema(f"{home}_distributed").quoted("Copied")
         fill = _FILL.format(tags=schema.quoted("MessageTag"), messages=schema.quoted("Message"))
         try:
             with translated_errors(), database.connection_context():
-                cursor = database.execute_sql(_INDEX)
-                found: tuple[str, int, int] | None = cursor.fetchone()
-                if found is None:
-                    found = database.execute_sql(fill).fetchone()
-                return found
+                for look in (_INDEX, fill, _COPY.format(copied=copied, home=home)):
+                    found: tuple[str, int, int] | None = database.execute_sql(look).fetchone()
+                    if found is not None:
+                        return found
+                return None
         except StogramError:  # there is no such table, no connection, or no right to look
             return None
 

@@ -55,7 +55,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         f"-- Takes back {name}: apply with psql -v ON_ERROR_STOP=1.",
         *_SETTINGS,
         *(["", "BEGIN;"] if migration.foundation else []),
-        *_guard([*_later_ones(name, history), *_losses(migration, schema)]),
+        *_guard([*_chat_keys(schema), *_later_ones(name, history), *_losses(migration, schema)]),
     ]
     undo = (
         (step, StepSql(sql))
@@ -72,6 +72,17 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         *(["", "COMMIT;"] if migration.foundation else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _chat_keys(schema: PostgresSchema) -> list[str]:
+    """A guard: the steps know the keys of the server, not those of `stogram distribute`."""
+    messages = schema.quoted("Message")
+    return [
+        f"IF EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass('{messages}')",
+        "    AND indisprimary AND indnatts = 2) THEN",
+        "    RAISE EXCEPTION 'the keys begin with the chat: no migration can be taken back';",
+        "END IF;",
+    ]
 
 
 def _later_ones(name: str, history: str) -> list[str]:

@@ -30,7 +30,7 @@ from stogram_sdk.schema.chat_keys import (
 )
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.message_tags import KeepMessageTags
-from stogram_sdk.schema.objects import Catalog, ForeignKey, PrimaryKey
+from stogram_sdk.schema.objects import Catalog, ForeignKey
 from stogram_sdk.schema.postgres import PostgresSchema
 
 #: For the functions of the copies, these two come first; others may refer to what is before them.
@@ -223,7 +223,7 @@ class Distribution:
         parts = [Part((functions,))]
         if self.shards:
             parts += [Part((self._distributed(function),)) for function in _FUNCTIONS[:-1]]
-        is_done = self._has_function(_FUNCTIONS[-2], self.shards)
+        is_done = self._has_functions()
         return DistributionStep("functions that keep MessageTag", is_done, tuple(parts))
 
     def _triggers(self) -> DistributionStep:
@@ -238,17 +238,19 @@ class Distribution:
         name = f"{self.copies.prefix}{function.format(prefix=self.copies.prefix)}"
         return f"SELECT create_distributed_function('{name}')"
 
-    def _has_function(self, function: str, shards: bool) -> bool:
-        """Whether it is there, and also on the other servers."""
-        name = f"to_regprocedure('{self.copies.prefix}{function}')"
-        if not shards:
+    def _has_functions(self) -> bool:
+        """Whether they are there, and also on the other servers: the last of them tells."""
+        name = f"to_regprocedure('{self.copies.prefix}{_FUNCTIONS[-2]}')"
+        if not self.shards:
             return self.copies.ask(self.database, f"{name} IS NOT NULL")
-        return self.copies.ask(
-            self.database, f"EXISTS (SELECT FROM pg_dist_object WHERE objid = {name}::oid)"
+        is_distributed = f"EXISTS (SELECT FROM pg_dist_object WHERE objid = {name}::oid)"
+        # A dry run may come before the extension.
+        known = "to_regclass('pg_catalog.pg_dist_object') IS NOT NULL"
+        return self.copies.ask(self.database, known) and self.copies.ask(
+            self.database, is_distributed
         )
 
     def _shards(self, table: str) -> DistributionStep:
-        copy = self.copies.quoted(table)
         sql = shards_sql(table, self.copies)
         return DistributionStep(
             f"shards of {table}", table in self.copied.shards, (Part((sql,)),), table

@@ -19,6 +19,7 @@ import peewee
 
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema import online
+from stogram_sdk.schema.chat_keys import has_chat_keys
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
@@ -99,12 +100,18 @@ class Migration:
         """Take the steps back.
 
         Raises `MigrationError` if data would be lost and `STOGRAM_ALLOW_DATA_LOSS` is not 1. For a
-        foundation it is raised also then, and if the server made the tables.
+        foundation it is raised also then, and if the server made the tables; and for any if the
+        keys are those of `stogram distribute`.
         """
         if fake:
             return
         schema = schema_of(database, history_schema_name())
         catalog = schema.catalog(database)
+        if has_chat_keys(catalog):
+            raise MigrationError(
+                "the keys of this database begin with the chat (`stogram distribute`): its "
+                "migrations cannot be taken back"
+            )
         if self.foundation:
             self._remove_foundation(database, schema, catalog)
             return
