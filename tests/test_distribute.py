@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 
+from stogram_sdk.__main__ import main
 from stogram_sdk.command import distribute as command
 from stogram_sdk.command.check import check
 from stogram_sdk.command.distribute import distribute, distribution_script
@@ -16,7 +18,7 @@ from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.chat_keys import OF_A_CHAT, OF_ALL_CHATS
 from tests.support.distributed import Writers, connected, fill, rows_of, tags_of
 from tests.support.postgres import PostgresServer
-from tests.support.states import Databases, migrate_here, stogram
+from tests.support.states import Databases, migrate_here
 
 #: Whole databases, made and changed.
 pytestmark = pytest.mark.slow
@@ -51,6 +53,12 @@ loaded = _copy_of("loaded")
 with_chat_keys = _copy_of("with chat keys")
 
 
+def stogram(url: str, *arguments: str) -> tuple[int, str, str]:
+    """The command, in this process: its exit status, what it prints, and its error."""
+    said = CliRunner().invoke(main, arguments, env={"STOGRAM_DATABASE_URL": url})
+    return said.exit_code, said.stdout, said.stderr
+
+
 def name_of(url: str) -> str:
     return urlsplit(url).path.lstrip("/")
 
@@ -65,34 +73,31 @@ def execute(url: str, sql: str) -> None:
 
 def test_sqlite_is_refused(sqlite_url: str) -> None:
     migrate_here(sqlite_url)
+    said = (
+        "Error: this is SQLite, which is one file: chats are distributed over servers of "
+        "PostgreSQL, with Citus\n"
+    )
     for arguments in ((), ("--dry-run",), ("--prepare",)):
-        done = stogram(sqlite_url, "distribute", *arguments)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == (
-            "Error: this is SQLite, which is one file: chats are distributed over servers of "
-            "PostgreSQL, with Citus\n"
-        )
+        assert stogram(sqlite_url, "distribute", *arguments) == (1, "", said)
 
 
 def test_a_database_that_is_not_migrated_is_refused(postgres_url: str) -> None:
+    said = (
+        "Error: the database is not migrated: run `stogram migrate` first (001_server_tables, "
+        "002_guide_features, 003_searches_and_lists)\n"
+    )
     for arguments in ((), ("--dry-run",), ("--prepare",)):
-        done = stogram(postgres_url, "distribute", *arguments)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == (
-            "Error: the database is not migrated: run `stogram migrate` first (001_server_tables, "
-            "002_guide_features, 003_searches_and_lists)\n"
-        )
+        assert stogram(postgres_url, "distribute", *arguments) == (1, "", said)
 
 
 def test_a_server_without_citus_is_refused(
     databases: Databases, migrated: str, target: str
 ) -> None:
-    done = stogram(migrated, "distribute")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
+    said = (
         "Error: this database does not have the extension citus: install it on every server, and "
         "CREATE EXTENSION citus in this database on each (docs/distribute.md)\n"
     )
+    assert stogram(migrated, "distribute") == (1, "", said)
     assert databases.dump(name_of(migrated)) == target
 
 
@@ -137,27 +142,26 @@ def test_a_table_that_has_changed_since_it_was_copied(
 def test_a_dry_run_prints_all_of_it_and_changes_nothing(
     databases: Databases, migrated: str, target: str
 ) -> None:
-    done = stogram(migrated, "distribute", "--dry-run")
-    assert (done.returncode, done.stderr) == (0, "")
+    code, script, error = stogram(migrated, "distribute", "--dry-run")
+    assert (code, error) == (0, "")
     for table in OF_ALL_CHATS:
-        assert f"""create_reference_table('"public_distributed"."{table}"')""" in done.stdout
+        assert f"""create_reference_table('"public_distributed"."{table}"')""" in script
     for table, chat in OF_A_CHAT.items():
         call = f"""create_distributed_table('"public_distributed"."{table}"', '{chat}'"""
-        assert call in done.stdout
-    assert 'CONSTRAINT "Message_pkey" PRIMARY KEY ("chatId", "id")' in done.stdout
-    assert 'ALTER TABLE "public_distributed"."Message" SET SCHEMA "public"' in done.stdout
+        assert call in script
+    assert 'CONSTRAINT "Message_pkey" PRIMARY KEY ("chatId", "id")' in script
+    assert 'ALTER TABLE "public_distributed"."Message" SET SCHEMA "public"' in script
     assert databases.dump(name_of(migrated)) == target
-    prepared = stogram(migrated, "distribute", "--dry-run", "--prepare")
-    assert 'ADD COLUMN IF NOT EXISTS "chatId" TEXT' in prepared.stdout
-    assert "SCHEMA" not in prepared.stdout
+    _, script, _ = stogram(migrated, "distribute", "--dry-run", "--prepare")
+    assert 'ADD COLUMN IF NOT EXISTS "chatId" TEXT' in script
+    assert "SCHEMA" not in script
 
 
 def test_the_columns_for_the_server_come_first(migrated: str) -> None:
-    done = stogram(migrated, "distribute", "--prepare")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == ("    columns Reaction.chatId and CallParticipant.chatId\n1 step done\n")
-    again = stogram(migrated, "distribute", "--prepare")
-    assert again.stdout == "nothing to do: it is done already\n"
+    step = "    columns Reaction.chatId and CallParticipant.chatId\n"
+    assert stogram(migrated, "distribute", "--prepare") == (0, f"{step}1 step done\n", "")
+    nothing = "nothing to do: it is done already\n"
+    assert stogram(migrated, "distribute", "--prepare") == (0, nothing, "")
     assert check(migrated).is_right
     assert "ADD COLUMN" not in distribution_script(migrated, prepare=True)
 
@@ -212,7 +216,7 @@ def test_broken_off_after_every_few_parts(loaded: str, monkeypatch: pytest.Monke
     with writers.at_work(pause=0.02):
         for _ in range(100):
             try:
-                _broken_off_in_part(5, loaded, monkeypatch)
+                _broken_off_in_part(9, loaded, monkeypatch)
             except _BrokenOffError:
                 continue
             break
@@ -263,26 +267,28 @@ def test_rights_are_those_of_before(migrated: str) -> None:
 # --- What the others say of such a database ---
 
 
-def test_migrate_has_nothing_to_do_and_rollback_refuses(with_chat_keys: str) -> None:
-    assert stogram(with_chat_keys, "migrate").stdout == "nothing to do: no migration is pending\n"
-    assert stogram(with_chat_keys, "status").stdout.endswith("3 migrations done, 0 pending\n")
-    refused = stogram(with_chat_keys, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")
-    assert refused.returncode == 1
-    assert "the keys of this database begin with the chat (`stogram distribute`)" in refused.stderr
+def test_migrate_has_nothing_to_do_and_rollback_refuses(
+    with_chat_keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = "nothing to do: no migration is pending\n"
+    assert stogram(with_chat_keys, "migrate") == (0, nothing, "")
+    _, done, _ = stogram(with_chat_keys, "status")
+    assert done.endswith("3 migrations done, 0 pending\n")
+    for allowed in ("0", "1"):
+        monkeypatch.setenv("STOGRAM_ALLOW_DATA_LOSS", allowed)
+        code, _, error = stogram(with_chat_keys, "rollback")
+        assert code == 1
+        assert "the keys of this database begin with the chat (`stogram distribute`)" in error
     execute(with_chat_keys, 'DROP TRIGGER "Message_tags_insert" ON "Message"')
-    assert "2 steps of earlier ones were done anew" in stogram(with_chat_keys, "migrate").stdout
+    _, said, _ = stogram(with_chat_keys, "migrate")
+    assert "2 steps of earlier ones were done anew" in said
     assert check(with_chat_keys).is_right
 
 
-def test_the_script_of_a_rollback_refuses(databases: Databases, name: str) -> None:
-    url = databases.server.url_of(name)
-    migrate_here(url)
-    distribute(url, shards=False)
-    script = stogram(url, "sql", "003", "--rollback").stdout
-    assert (
-        "the keys begin with the chat"
-        in databases.psql(name, script, "-v", "ON_ERROR_STOP=1").stderr
-    )
+def test_the_script_of_a_rollback_refuses(databases: Databases, with_chat_keys: str) -> None:
+    _, script, _ = stogram(with_chat_keys, "sql", "003", "--rollback")
+    refused = databases.psql(name_of(with_chat_keys), script, "-v", "ON_ERROR_STOP=1")
+    assert "the keys begin with the chat" in refused.stderr
 
 
 WRONG = {

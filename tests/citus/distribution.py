@@ -1,0 +1,243 @@
+"""`stogram distribute` on a cluster: beside writers, killed on the way, and what comes after it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from stogram_sdk.command.check import check
+from stogram_sdk.command.distribute import distribute
+from stogram_sdk.command.search_index import make_search_index
+from stogram_sdk.errors import MigrationError
+from stogram_sdk.schema.chat_keys import OF_A_CHAT, OF_ALL_CHATS
+from tests.citus.cluster import CitusCluster, ask, cluster_of_the_environment
+from tests.support.distributed import Writers, connected, fill, rows_of, tags_of
+from tests.support.states import PROJECT, environment, migrate_here, stogram
+
+MESSAGES = 20_000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> CitusCluster:
+    return cluster_of_the_environment()
+
+
+@pytest.fixture
+def loaded(cluster: CitusCluster) -> Iterator[str]:
+    """A migrated database with some of everything, whose server knows the new columns."""
+    with cluster.database() as url:
+        migrate_here(url)
+        fill(url, MESSAGES)
+        distribute(url, prepare=True)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def distributed(cluster: CitusCluster) -> Iterator[str]:
+    """A database that is distributed, for tests that leave it right."""
+    with cluster.database() as url:
+        migrate_here(url)
+        fill(url, 5000)
+        make_search_index(url)
+        distribute(url)
+        yield url
+
+
+def execute(url: str, sql: str) -> None:
+    with connected(url) as cursor:
+        cursor.execute(sql)
+
+
+def wrong(url: str) -> list[str]:
+    return [f"{finding.name}: {finding.what}" for finding in check(url).wrong]
+
+
+# --- The conversion ---
+
+
+def test_beside_those_who_write(loaded: str) -> None:
+    """No row is lost, no statement fails, and nobody waits for two seconds."""
+    before, writers = rows_of(loaded), Writers(loaded)
+    with writers.at_work():
+        done = stogram(loaded, "distribute")
+        assert done.returncode == 0, done.stderr
+        time.sleep(1)
+    assert rows_of(loaded) == writers.expected(before)
+    assert writers.failed == []
+    assert max(writers.waits) < 2
+    assert wrong(loaded) == []
+    again = stogram(loaded, "distribute")
+    assert again.stdout == "nothing to do: it is done already\n"
+
+
+def test_killed_on_the_way(loaded: str) -> None:
+    """As often as it takes, each time after it has told of some more steps."""
+    before, writers = rows_of(loaded), Writers(loaded)
+    killed = 0
+    with writers.at_work(pause=0.01):
+        while _killed_after(7, loaded):
+            killed += 1
+            assert killed < 40
+    assert killed > 8
+    assert rows_of(loaded) == writers.expected(before)
+    assert writers.failed == []
+    assert wrong(loaded) == []
+
+
+def _killed_after(steps: int, url: str) -> bool:
+    """Whether it told of so many steps, and was killed then."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "stogram_sdk", "distribute"],
+        cwd=PROJECT,
+        env=environment(url),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for number, line in enumerate(process.stdout):
+            if line.startswith("nothing to do") or line.endswith("done\n"):
+                break
+            if number == steps:
+                time.sleep(0.05)
+                process.kill()
+                return True
+        assert process.wait() in (0, -signal.SIGKILL)
+        return False
+
+
+def test_the_settings_are_for_all_who_come(distributed: str) -> None:
+    assert ask(distributed, "SHOW citus.multi_shard_modify_mode") == [("sequential",)]
+    workers = "SELECT DISTINCT result FROM run_command_on_workers('SHOW lock_timeout')"
+    assert ask(distributed, workers) == [("5s",)]
+
+
+def test_every_table_is_in_its_place(distributed: str) -> None:
+    places = ask(
+        distributed,
+        "SELECT logicalrelid::text, coalesce(column_to_column_name(logicalrelid, partkey), ''), "
+        "colocationid FROM pg_dist_partition",
+    )
+    assert {table.strip('"'): chat for table, chat, _ in places} == {
+        **OF_A_CHAT,
+        **dict.fromkeys(OF_ALL_CHATS, ""),
+    }
+    assert len({beside for _, chat, beside in places if chat}) == 1
+
+
+# --- What keeps it right ---
+
+
+def test_tags_are_kept_on_the_shards(distributed: str) -> None:
+    for change in (
+        """INSERT INTO "Message" (id, "senderId", "chatId", "updatedAt", "isSent", hashtags)
+           SELECT 'tagged' || n, 'u1', 'c' || n % 100, now(), true, '{a,b}'
+           FROM generate_series(1, 300) AS n""",
+        """UPDATE "Message" SET hashtags = '{c}' WHERE id = 'tagged7'""",
+        """UPDATE "Message" SET hashtags = '{d}' WHERE "chatId" = 'c3'""",
+        """DELETE FROM "Message" WHERE id = 'tagged9' OR "chatId" = 'c4'""",
+        """DELETE FROM "Chat" WHERE id = 'c5'""",
+        """DELETE FROM "User" WHERE id = 'u6'""",
+    ):
+        execute(distributed, change)
+        rows = rows_of(distributed)
+        assert rows["MessageTag"] == tags_of(rows), change
+    assert wrong(distributed) == []
+
+
+def test_a_chat_is_not_changed(distributed: str) -> None:
+    with pytest.raises(psycopg2.errors.FeatureNotSupported, match="partition value"):
+        execute(distributed, """UPDATE "Message" SET "chatId" = 'c1' WHERE id = 'm2'""")
+
+
+def test_a_server_that_knows_no_chat_is_refused(distributed: str) -> None:
+    with pytest.raises(psycopg2.Error, match="partition column"):
+        execute(
+            distributed,
+            """INSERT INTO "Reaction" (id, "messageId", "userId", emoji)
+               VALUES ('new', 'm1', 'u1', '!')""",
+        )
+
+
+def test_migrate_makes_triggers_and_tags_anew(distributed: str) -> None:
+    execute(distributed, 'DROP TRIGGER "Message_tags_insert" ON "Message"')
+    execute(
+        distributed,
+        """INSERT INTO "Message" (id, "senderId", "chatId", "updatedAt", "isSent", hashtags)
+           SELECT 'missed' || n, 'u1', 'c' || n % 3, now(), true, '{missed}'
+           FROM generate_series(1, 300) AS n""",
+    )
+    assert wrong(distributed) != []
+    done = stogram(distributed, "migrate")
+    assert "2 steps of earlier ones were done anew" in done.stdout, done.stderr
+    rows = rows_of(distributed)
+    assert rows["MessageTag"] == tags_of(rows)
+    assert wrong(distributed) == []
+
+
+def test_tags_that_are_missing_are_seen(distributed: str) -> None:
+    execute(distributed, """DELETE FROM "MessageTag" WHERE "chatId" = 'c10'""")
+    assert wrong(distributed) == ["rows of MessageTag: are not all there"]
+    assert stogram(distributed, "migrate").returncode == 0
+    assert wrong(distributed) == []
+
+
+def test_a_table_on_one_server_is_named(distributed: str) -> None:
+    execute(distributed, """SELECT undistribute_table('"PublishedMessage"')""")
+    (finding,) = check(distributed).wrong
+    assert finding.name == "shards of PublishedMessage"
+    assert finding.what == "is on one server, and must be a reference table"
+    execute(distributed, finding.remedy)
+    assert wrong(distributed) == []
+
+
+def test_rollback_refuses(distributed: str) -> None:
+    refused = stogram(distributed, "rollback", STOGRAM_ALLOW_DATA_LOSS="1")
+    assert refused.returncode == 1
+    assert "cannot be taken back" in refused.stderr
+
+
+def test_the_way_back(loaded: str) -> None:
+    """What docs/distribute.md says."""
+    distribute(loaded)
+    before = rows_of(loaded)
+    execute(
+        loaded,
+        """SELECT undistribute_table('"Chat"', cascade_via_foreign_keys => true);
+           SELECT undistribute_table('"MessageTag"');
+           SELECT undistribute_table('"UnreadSince"');
+           SELECT undistribute_table('"PublishedMessage"')""",
+    )
+    assert ask(loaded, "SELECT count(*) FROM pg_dist_partition") == [(0,)]
+    assert rows_of(loaded) == before
+    assert stogram(loaded, "migrate").returncode == 0
+    assert wrong(loaded) == []
+    distribute(loaded)
+    assert rows_of(loaded) == before
+    assert wrong(loaded) == []
+
+
+# --- What is refused ---
+
+
+def test_a_cluster_that_is_not_one(cluster: CitusCluster) -> None:
+    with cluster.database(workers=False) as url:
+        migrate_here(url)
+        with pytest.raises(MigrationError, match=r"no workers here: SELECT citus_add_node"):
+            distribute(url)
+        execute(url, "SELECT citus_remove_node('{}', {})".format(*cluster.coordinator))
+        with pytest.raises(MigrationError, match=r"no workers here"):
+            distribute(url)
+
+
+def test_a_worker_is_refused(cluster: CitusCluster, distributed: str) -> None:
+    name = distributed.rpartition("/")[2]
+    worker = cluster.url_of(name, cluster.workers[0])
+    done = stogram(worker, "distribute")
+    assert done.returncode == 1
+    assert "this is a worker of Citus" in done.stderr or "not migrated" in done.stderr
