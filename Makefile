@@ -8,7 +8,7 @@ SIZES := 10000 100000 1000000
 LARGE := 10000000
 SECONDS := 1
 
-.PHONY: demo test coverage quick test-browser test-prisma test-pgbouncer test-settings test-strict test-sdist check \
+.PHONY: demo test coverage quick test-browser test-citus test-prisma test-pgbouncer test-settings test-strict test-sdist check \
 	check-package docs soak service bench bench-large clean
 
 # The package alone, which is all that the demo needs: the tools of the others are half a gigabyte.
@@ -30,6 +30,11 @@ demo: $(VENV)/package-alone
 # The whole suite, on SQLite and on a PostgreSQL server that the tests start.
 test: $(VENV)/installed
 	$(RUN) -m pytest -n 2 --dist worksteal
+
+# What only Citus can show, on a cluster of which STOGRAM_TEST_CITUS_URL names the coordinator, as a
+# superuser. How long others wait beside a million messages: python -m tests.citus
+test-citus: $(VENV)/installed
+	$(RUN) -m pytest tests/citus/distribution.py
 
 # A look at which lines the tests run, which makes them slower. It leaves out what repeats calls many
 # times, or kills servers: that takes half of the time, and runs hardly a line that is its alone.

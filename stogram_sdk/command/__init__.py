@@ -6,6 +6,7 @@ check        whether the database agrees with the models
 read_only    a look at a database that cannot change it
 script       the steps of a migration as one SQL script
 backfill     mentions and hashtags of messages that were sent before the migration
+distribute   the chats on several servers, with Citus
 search_index the index for searches by text, which the operator makes
 prisma       what the server's Prisma is told, so that it finds no drift
 failing      errors in one line, with what to do

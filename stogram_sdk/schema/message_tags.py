@@ -2,9 +2,9 @@
 
 The server writes "Message" too, so triggers keep the table, in the transaction of the writer. The
 SQL function `stogram_message_tags` gives the rows that belong to a message. The triggers use it,
-and so does the step that fills the table. A distributed database has no triggers: there the writer
-of a message sends `INSERT INTO "MessageTag" SELECT t.* FROM "Message" AS m,
-stogram_message_tags(m) AS t WHERE ... ON CONFLICT DO NOTHING` with the write.
+and so does the step that fills the table. Where the chats are on several servers (see
+`distribution.py`), the triggers are on the shards of "Message": each writes the shard of the table
+that is beside it, and each server fills its own.
 
 Where the functions and triggers are not those of this package, `stogram migrate` makes them anew.
 It then fills the table from its beginning, for rows may be missing. On PostgreSQL the comment on
