@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from stogram_sdk.schema.chat_keys import (
@@ -244,11 +245,12 @@ class Distribution:
         if not self.shards:
             return self.copies.ask(self.database, f"{name} IS NOT NULL")
         is_distributed = f"EXISTS (SELECT FROM pg_dist_object WHERE objid = {name}::oid)"
-        # A dry run may come before the extension.
-        known = "to_regclass('pg_catalog.pg_dist_object') IS NOT NULL"
-        return self.copies.ask(self.database, known) and self.copies.ask(
-            self.database, is_distributed
-        )
+        return self._has_citus and self.copies.ask(self.database, is_distributed)
+
+    @cached_property
+    def _has_citus(self) -> bool:
+        """Not where a dry run comes before the extension."""
+        return self.home.ask(self.database, "to_regclass('pg_catalog.pg_dist_object') IS NOT NULL")
 
     def _shards(self, table: str) -> DistributionStep:
         sql = shards_sql(table, self.copies)
@@ -294,6 +296,7 @@ class Distribution:
             chat=of_chat,
             columns=columns.all(""),
             new_values=columns.all("NEW.", "chat"),
+            batch=_batch(table),
         )
         trigger = (
             f'CREATE OR REPLACE TRIGGER "{name}{{}}" AFTER {{}} ON {here} FOR EACH {{}} '
@@ -334,6 +337,7 @@ class Distribution:
                 values=columns.all("here.", chat),
                 rows=rows,
                 key=f'here."{columns.key}"',
+                batch=_batch(table),
             )
             is_done = self.copies.has_row(
                 self.database, self.copied, "Copied", f"name = '{table}' AND is_complete"
@@ -364,15 +368,15 @@ class Distribution:
         (name,) = self.database.execute_sql(
             "SELECT quote_ident(pg_catalog.current_database())"
         ).fetchone()
-        (done,) = self.database.execute_sql(_HAS_SETTINGS).fetchone()
-        set_here = tuple(f"ALTER DATABASE {name} SET {each}" for each in _SETTINGS)
-        on_workers = f"ALTER DATABASE {name} SET lock_timeout = ''5s''"
-        statements = (
-            *set_here,
-            # A lock_timeout of a session here is not known there.
-            f"SELECT run_command_on_workers('{on_workers}')",
+        done = self._has_citus and self.copies.ask(self.database, f"({_HAS_SETTINGS})")
+        everywhere = tuple(f"ALTER DATABASE {name} SET {each}" for each in _SETTINGS)
+        # A lock_timeout of a session here is not known there.
+        on_workers = (
+            "SELECT run_command_on_workers($$SET LOCAL citus.enable_ddl_propagation = off; "
+            f"ALTER DATABASE {name} SET lock_timeout = '5s'$$)"
         )
-        return DistributionStep("settings of the database", bool(done), (Part(statements),))
+        parts = (Part(everywhere), Part((on_workers,)))
+        return DistributionStep("settings of the database", done, parts)
 
     def _exchange(self) -> DistributionStep:
         """In one transaction: whoever waits for the old tables finds the new ones."""
@@ -404,13 +408,21 @@ class Distribution:
 
 _WORD = re.compile(r'(?:"[^"]+"|\w+)\.stogram_word\(')
 
+
+def _batch(table: str) -> str:
+    """The number of the lock that a batch of the table's rows has while it is committed."""
+    return f"pg_catalog.hashtextextended('stogram_sdk copies {table}', 0)"
+
+
 #: Tables of users are on every server, and go with what refers to them: one after the other.
 _SETTINGS = (
     "citus.multi_shard_modify_mode = 'sequential'",
     "citus.enable_unsafe_triggers = on",
 )
 _HAS_SETTINGS = """
-SELECT count(*) = 2 FROM pg_db_role_setting AS s, pg_catalog.unnest(s.setconfig) AS given(setting)
+SELECT (SELECT bool_and(result = '5s') FROM run_command_on_workers('SHOW lock_timeout'))
+    AND count(*) = 2
+FROM pg_db_role_setting AS s, pg_catalog.unnest(s.setconfig) AS given(setting)
 WHERE s.setrole = 0 AND s.setdatabase = (
         SELECT oid FROM pg_database WHERE datname = pg_catalog.current_database())
     AND setting IN ('citus.multi_shard_modify_mode=sequential', 'citus.enable_unsafe_triggers=on')

@@ -22,6 +22,8 @@ BEGIN
             END IF;
             UPDATE @copied SET place = coalesce(next, place), is_complete = next IS NULL
             WHERE name = '@table';
+            -- Until the commit has reached all servers; see follow_rows.sql.
+            PERFORM pg_catalog.pg_advisory_xact_lock(@batch);
             attempts := 0;
             size := LEAST(2000, size * 2);
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN

@@ -1,4 +1,5 @@
--- Whoever writes a table writes its copy too, in the same transaction.
+-- Whoever writes a table writes its copy too, in the same transaction. A row that is not in the copy
+-- may be in a batch whose commit is on its way to the other servers: the lock is had when it is there.
 CREATE OR REPLACE FUNCTION @follower() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET citus.multi_shard_modify_mode = 'sequential' AS $body$
 DECLARE
@@ -10,10 +11,18 @@ BEGIN
     END IF;
     IF TG_OP = 'UPDATE' AND @stays THEN
         UPDATE @to SET @assignments WHERE @old_row;
+        IF NOT FOUND THEN
+            PERFORM pg_catalog.pg_advisory_xact_lock_shared(@batch);
+            UPDATE @to SET @assignments WHERE @old_row;
+        END IF;
         RETURN NULL;
     END IF;
     IF TG_OP <> 'INSERT' THEN
         DELETE FROM @to WHERE @old_row;
+        IF NOT FOUND THEN
+            PERFORM pg_catalog.pg_advisory_xact_lock_shared(@batch);
+            DELETE FROM @to WHERE @old_row;
+        END IF;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         chat := @chat;
