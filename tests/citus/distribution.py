@@ -5,22 +5,27 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg2
 import pytest
 
+from stogram_sdk.command import distribute as command
 from stogram_sdk.command.check import check
 from stogram_sdk.command.distribute import distribute
 from stogram_sdk.command.search_index import make_search_index
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.chat_keys import OF_A_CHAT, OF_ALL_CHATS
+from stogram_sdk.schema.postgres import _file
 from tests.citus.cluster import CitusCluster, ask, cluster_of_the_environment
 from tests.support.distributed import Writers, connected, fill, rows_of, tags_of
 from tests.support.states import PROJECT, environment, migrate_here, stogram
 
-MESSAGES = 20_000
+MESSAGES = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +114,56 @@ def _killed_after(steps: int, url: str) -> bool:
                 return True
         assert process.wait() in (0, -signal.SIGKILL)
         return False
+
+
+def test_an_edit_that_meets_the_commit_of_its_batch(
+    loaded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit reaches the workers a moment after it has been made here: rows are few in each."""
+    small = _file("copy_rows").replace("size int := 2000", "size int := 20")
+    small = small.replace("LEAST(2000,", "LEAST(20,")
+    monkeypatch.setattr(
+        "stogram_sdk.schema.postgres._file",
+        lambda name: small if name == "copy_rows" else _file(name),
+    )
+    over, edits = threading.Event(), Counter[str]()
+
+    def edit_where_it_is(who: str) -> None:
+        with connected(loaded) as cursor:
+            while not over.is_set():
+                try:
+                    cursor.execute(_EDIT_NEXT, {"offset": edits[who] % 40, "content": who})
+                    edits[who] += cursor.rowcount
+                except psycopg2.errors.UndefinedTable:  # the copies are not there yet
+                    time.sleep(0.01)
+
+    threads = [threading.Thread(target=edit_where_it_is, args=(who,)) for who in "abc"]
+    contents = """SELECT id, content, "updatedAt" FROM "Message" ORDER BY id"""
+    here: list[Any] = []
+
+    def carry_out(database: Any, part: Any, table: str) -> None:
+        if any("LOCK TABLE" in statement for statement in part.statements):
+            over.set()
+            for thread in threads:
+                thread.join()
+            here.extend(ask(loaded, contents))
+        carried_out(database, part, table)
+
+    carried_out = command._carry_out
+    monkeypatch.setattr(command, "_carry_out", carry_out)
+    for thread in threads:
+        thread.start()
+    distribute(loaded)
+    assert sum(edits.values()) > 1000
+    assert ask(loaded, contents) == here
+
+
+_EDIT_NEXT = """
+UPDATE "Message" SET content = %(content)s, "updatedAt" = clock_timestamp() WHERE id = (
+    SELECT id FROM "Message" WHERE id > (
+        SELECT place FROM "public_distributed"."Copied" WHERE name = 'Message' AND place > '')
+    ORDER BY id OFFSET %(offset)s LIMIT 1)
+"""
 
 
 def test_the_settings_are_for_all_who_come(distributed: str) -> None:
