@@ -288,7 +288,6 @@ class Distribution:
         follower = f"{self.copies.prefix}{name.lower()}"
         function = self.copies.sql(
             "follow_rows",
-            follower=follower,
             to=self.copies.quoted(table),
             stays=f'NEW."{moves}" = OLD."{moves}"' if moves else "true",
             assignments=", ".join(f'"{n}" = NEW."{n}"' for n in columns.names if n != chat),
@@ -297,9 +296,9 @@ class Distribution:
             columns=columns.all(""),
             new_values=columns.all("NEW.", "chat"),
             batch=_batch(table),
-        )
+        ).replace(f"{self.copies.prefix}follow_rows", follower)
         trigger = (
-            f'CREATE OR REPLACE TRIGGER "{name}{{}}" AFTER {{}} ON {here} FOR EACH {{}} '
+            f'CREATE TRIGGER "{name}{{}}" AFTER {{}} ON {here} FOR EACH {{}} '
             f"EXECUTE FUNCTION {follower}()"
         )
         statements = (

@@ -160,7 +160,7 @@ class PostgresSchema(SchemaWords):
         parts = {
             # The function that @schema may be would find another schema on the path of a block.
             "installed": _file("tag_installed").replace("@schema", "named"),
-            "sampled": self._sampled(),
+            "sampled": _file("tag_sampled"),
             "shards": self._sampled_on_shards(),
             "shipped": _shipped(),
             "schema": self._home,
@@ -172,14 +172,15 @@ class PostgresSchema(SchemaWords):
             text = text.replace(f"@{word}", part)
         return text
 
-    def _sampled(self) -> str:
-        message, tag = self.quoted("Message"), self.quoted("MessageTag")
-        return _with_tables(_file("tag_sampled"), message, tag, "message")
-
     def _sampled_on_shards(self) -> str:
         """Each server compares the shards that it has."""
-        row = f"ROW(message.*)::{self.quoted('Message')}"
-        sample = _with_tables(_file("tag_sampled"), "@a1$s", "@a2$s", row)
+        sample = _file("tag_sampled")
+        for word, on_shard in (
+            ('@prefix"MessageTag"', "@a2$s"),
+            ('@prefix"Message"', "@a1$s"),
+            ("_tags(message)", '_tags(ROW(message.*)::@prefix"Message")'),
+        ):
+            sample = sample.replace(word, on_shard)
         sample = f"pg_catalog.replace($sample${sample}$sample$, '@a', pg_catalog.chr(37))"
         return (
             "SELECT pg_catalog.bool_and(success AND result OPERATOR(pg_catalog.=) 't') "
@@ -252,7 +253,7 @@ class PostgresSchema(SchemaWords):
                 f'SET LOCAL search_path = pg_catalog, "{self.schema_name}", pg_temp'
             )
             on_shards = "Message" in catalog.shards
-            sample = self._sampled_on_shards() if on_shards else self._sampled()
+            sample = self._sampled_on_shards() if on_shards else _file("tag_sampled")
             agrees = self.ask(database, f"({sample.replace('@prefix', self.prefix)})")
             database.execute_sql(f"SET LOCAL search_path = {SAFE_PATH}")
             return agrees
@@ -261,13 +262,6 @@ class PostgresSchema(SchemaWords):
 @cache
 def _file(name: str) -> str:
     return (Path(__file__).with_name("sql") / f"{name}.sql").read_text("utf-8").rstrip(";\n")
-
-
-def _with_tables(sample: str, messages: str, tags: str, row: str) -> str:
-    parts = {"messages": messages, "tags": tags, "row": row}
-    for word, part in parts.items():
-        sample = sample.replace(f"@{word}", part)
-    return sample
 
 
 def _shipped() -> str:

@@ -1,6 +1,6 @@
 -- Whoever writes a table writes its copy too, in the same transaction. A row that is not in the copy
 -- may be in a batch whose commit is on its way to the other servers: the lock is had when it is there.
-CREATE OR REPLACE FUNCTION @follower() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION @prefixfollow_rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET citus.multi_shard_modify_mode = 'sequential' AS $body$
 DECLARE
     chat text;
