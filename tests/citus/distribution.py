@@ -79,6 +79,9 @@ def test_beside_those_who_write(loaded: str) -> None:
     assert wrong(loaded) == []
     again = stogram(loaded, "distribute")
     assert again.stdout == "nothing to do: it is done already\n"
+    execute(loaded, 'TRUNCATE "Message" CASCADE')
+    assert rows_of(loaded)["MessageTag"] == []
+    assert wrong(loaded) == []
 
 
 def test_killed_on_the_way(loaded: str) -> None:
