@@ -108,6 +108,7 @@ OF_OTHERS = {
        EXECUTE FUNCTION suppress_redundant_updates_trigger()""": "trigger theirs: belongs to",
     'CREATE POLICY own ON "Message"': "policy own: belongs to",
     'CREATE PUBLICATION all_of_it FOR TABLE "Message"': "publication all_of_it: belongs to",
+    "CREATE SCHEMA public_before": "schema public_before: is there, and was not made by this",
     'ALTER TABLE "Message" DROP CONSTRAINT "Message_chatId_fkey"': (
         "foreign key Message_chatId_fkey: is not as it should be"
     ),
@@ -181,6 +182,9 @@ def test_beside_those_who_write(loaded: str) -> None:
     assert max(writers.waits) < 2
     assert [each.name for each in check(loaded).wrong] == []
     assert distribute(loaded, shards=False) == []
+    execute(loaded, "CREATE SCHEMA public_before")  # somebody else's
+    assert distribute(loaded, shards=False) == []
+    execute(loaded, "DROP SCHEMA public_before")  # it is there
 
 
 class _BrokenOffError(Exception):

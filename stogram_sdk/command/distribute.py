@@ -10,7 +10,7 @@ from typing import Any
 from stogram_sdk.command.read_only import applied_migrations, open_existing, read_only
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import MigrationError
-from stogram_sdk.schema.distribution import TABLES, Distribution, DistributionStep, Part
+from stogram_sdk.schema.distribution import MARK, TABLES, Distribution, DistributionStep, Part
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.migration import (
     HISTORY,
@@ -192,6 +192,11 @@ def _in_the_way(distribution: Distribution) -> Iterator[Obstacle]:
                 yield Obstacle(
                     f"foreign key {name}", "is not as it should be", "See `stogram check`"
                 )
+    for schema, mark in distribution.marks.items():
+        if mark not in (None, MARK):
+            yield Obstacle(
+                f"schema {schema}", "is there, and was not made by this command", "Rename it"
+            )
     yield from missing_owner(database, home, list(TABLES))
     tables = [home.quoted(table) for table in TABLES]
     rows = database.execute_sql(_OF_OTHERS, {"tables": tables}).fetchall()

@@ -105,6 +105,13 @@ class Distribution:
         """Whether the tables that everybody uses are the distributed ones."""
         return "Message" in self.catalog.shards if self.shards else self.has_keys_of_chats
 
+    @cached_property
+    def marks(self) -> dict[str | None, str | None]:
+        """What says of each of the two schemas that it was made here; nothing if there is none."""
+        names = [self.before.schema_name, self.copies.schema_name]
+        found = self.database.execute_sql(_MARKS, (names,)).fetchall()
+        return {**dict.fromkeys(names), **dict(found)}
+
     @property
     def has_keys_of_chats(self) -> bool:
         return has_chat_keys(self.catalog)
@@ -130,9 +137,6 @@ class Distribution:
         yield self._exchange()
         yield self._old_tables()
 
-    def to_do(self) -> list[DistributionStep]:
-        return [step for step in self.steps() if not step.is_done]
-
     # --- What the server is told of, before anything else ---
 
     def _columns(self) -> DistributionStep:
@@ -157,7 +161,7 @@ class Distribution:
             (
                 Part(
                     (
-                        f'CREATE SCHEMA IF NOT EXISTS "{self.copies.schema_name}"',
+                        *_schema_sql(self.copies),
                         f"CREATE TABLE {self.copies.quoted('Copied')} (name TEXT PRIMARY KEY, "
                         "place TEXT NOT NULL DEFAULT '', is_complete BOOLEAN NOT NULL "
                         "DEFAULT false)",
@@ -182,7 +186,7 @@ class Distribution:
             # A dry run comes before the column.
             yield f'ALTER TABLE {copy} ADD COLUMN IF NOT EXISTS "chatId" TEXT'
             yield f'ALTER TABLE {copy} ALTER COLUMN "chatId" SET NOT NULL'
-        expected = self._expected()
+        expected = self._expected
         for keys, kind in (
             (expected.primary_keys, "PRIMARY KEY"),
             (self.catalog.uniques, "UNIQUE"),
@@ -194,6 +198,7 @@ class Distribution:
         yield from self._indexes(table, expected)
         yield from self._rights(table)
 
+    @cached_property
     def _expected(self) -> Catalog:
         expected = expected_catalog(self.home)
         as_later_servers_have_it(expected, self.catalog)
@@ -345,7 +350,7 @@ class Distribution:
         return DistributionStep(f"rows of {table}", is_done, parts, table)
 
     def _foreign_keys(self) -> Iterable[ForeignKey]:
-        return self._expected().foreign_keys.values()
+        return self._expected.foreign_keys.values()
 
     def _foreign_key(self, key: ForeignKey) -> DistributionStep:
         copy = self.copies.quoted(key.table)
@@ -380,7 +385,7 @@ class Distribution:
     def _exchange(self) -> DistributionStep:
         """In one transaction: whoever waits for the old tables finds the new ones."""
         statements = [
-            f'CREATE SCHEMA IF NOT EXISTS "{self.before.schema_name}"',
+            *_schema_sql(self.before),
             f"LOCK TABLE {', '.join(map(self.home.quoted, TABLES))} IN ACCESS EXCLUSIVE MODE",
         ]
         for source, target in ((self.home, self.before), (self.copies, self.home)):
@@ -397,15 +402,31 @@ class Distribution:
         )
 
     def _old_tables(self) -> DistributionStep:
-        names = (self.before.schema_name, self.copies.schema_name)
-        (there,) = self.database.execute_sql(
-            "SELECT count(*) FROM pg_namespace WHERE nspname = ANY (%s)", (list(names),)
-        ).fetchone()
-        drops = tuple(Part((f'DROP SCHEMA IF EXISTS "{each}" CASCADE',)) for each in names)
-        return DistributionStep("the old tables go", self.is_in_place and not there, drops)
+        is_done = self.is_in_place and MARK not in self.marks.values()
+        drops = tuple(
+            Part((f'DROP SCHEMA IF EXISTS "{name}" CASCADE',))
+            for name, mark in self.marks.items()
+            if mark in (None, MARK)
+        )
+        return DistributionStep("the old tables go", is_done, drops)
 
+
+#: The comment on a schema that is made here.
+MARK = "made by stogram distribute, and dropped when it is done"
+_MARKS = """
+SELECT nspname, coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace
+WHERE nspname = ANY (%s)
+"""
 
 _WORD = re.compile(r'(?:"[^"]+"|\w+)\.stogram_word\(')
+
+
+def _schema_sql(schema: PostgresSchema) -> tuple[str, str]:
+    """The schema, with a mark: at the end it goes, with all that is in it."""
+    return (
+        f'CREATE SCHEMA IF NOT EXISTS "{schema.schema_name}"',
+        f"COMMENT ON SCHEMA \"{schema.schema_name}\" IS '{MARK}'",
+    )
 
 
 def _batch(table: str) -> str:
