@@ -34,11 +34,11 @@ from stogram_sdk.models import (
     User,
     new_id,
 )
-from stogram_sdk.operations import atomic, operation
+from stogram_sdk.operations import operation
 from stogram_sdk.ordering import chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
-from stogram_sdk.statements import P, after_locking, statement
+from stogram_sdk.statements import P, after_locking, dialect, in_turn, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_blocked_in_private, is_member, place_in
 
@@ -69,26 +69,20 @@ def _is_empty() -> Any:
 
 
 @statement
-def _end_old_calls() -> Any:
-    """End what has rung for too long, and what nobody is in; the caller holds the chat then."""
+def _start_call() -> Any:
+    """A new call, once those that have rung for too long or that nobody is in are over."""
+    writer, live = place_to_write_in(P.chat_id, P.user_id), Call.alias()
     has_rung_out = (Call.status == _CALLING) & (Call.started_at < P.rung_out)
-    update = Call.update({Call.status: _end(), Call.ended_at: P.now}).where(
-        Call.chat == P.chat_id, has_rung_out | _is_empty()
+    end_old = Call.update({Call.status: _end(), Call.ended_at: P.now}).where(
+        Call.chat == P.chat_id, has_rung_out | _is_empty(), fn.EXISTS(writer)
     )
-    return after_locking(update, chat_lock(Chat.id == P.chat_id))
-
-
-@statement
-def _start_call() -> Query:
-    live = Call.alias()
     is_live = live.select(live.id).where(live.chat == P.chat_id, live.status.in_(_LIVE))
-    new = (
-        place_to_write_in(P.chat_id, P.user_id)
-        .select(P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now)
-        .where(~fn.EXISTS(is_live))
-    )
+    new = writer.select(
+        P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now
+    ).where(~fn.EXISTS(is_live))
     fields = [Call.id, Call.chat, Call.initiator, Call.type, Call.status, Call.started_at]
-    return Call.insert_from(new, fields).returning(*call_columns())
+    start = Call.insert_from(new, fields).returning(*call_columns())
+    return after_locking(in_turn(end_old, start), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -118,35 +112,29 @@ def _has_joined() -> Any:
 
 
 @statement
-def _answer_call() -> Query:
+def _answer_call() -> Any:
+    """The call that goes on then, and whether the user has joined it by this call."""
     place = place_in(Call.chat, P.user_id).where(
         ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user)
     )
-    return (
-        Call.update({Call.status: _ACTIVE})
-        .where(
-            Call.id == P.call_id,
-            Call.status.in_(_LIVE),
-            Call.initiator != P.user_id,
-            fn.EXISTS(place),
-        )
-        .returning(*call_columns())
-    )
-
-
-@statement
-def _join_call() -> Query:
-    row = Call.select(P.id, Call.id, P.user_id, P.now).where(Call.id == P.call_id)
+    may_join = Call.id == P.call_id, Call.initiator != P.user_id, fn.EXISTS(place)
+    goes_on = Call.status == _ACTIVE
+    row = Call.select(P.id, Call.id, P.user_id, P.now).where(goes_on, *may_join)
     fields = [
         CallParticipant.id,
         CallParticipant.call,
         CallParticipant.user,
         CallParticipant.joined_at,
     ]
-    insert = CallParticipant.insert_from(row, fields).on_conflict(
+    join = CallParticipant.insert_from(row, fields).on_conflict(
         "nothing", conflict_target=[CallParticipant.call, CallParticipant.user]
     )
-    return insert.returning(CallParticipant.id)
+    joined = CallParticipant.select(CallParticipant.id).where(CallParticipant.id == P.id)
+    return in_turn(
+        Call.update({Call.status: _ACTIVE}).where(Call.status.in_(_LIVE), *may_join),
+        join.returning(),
+        Call.select(*call_columns(), fn.EXISTS(joined)).where(goes_on, *may_join),
+    )
 
 
 @statement
@@ -159,23 +147,18 @@ def _decline_call() -> Query:
 
 
 @statement
-def _end_call() -> Query:
-    return (
-        Call.update({Call.status: _end(), Call.ended_at: P.now})
-        .where(
-            _is_theirs(),
-            Call.status.in_(_LIVE),
-            (Call.initiator == P.user_id) | _has_joined() | _is_empty(),
-        )
-        .returning(*call_columns())
+def _end_call() -> Any:
+    may_end = (
+        _is_theirs(),
+        Call.status.in_(_LIVE),
+        (Call.initiator == P.user_id) | _has_joined() | _is_empty(),
     )
-
-
-@statement
-def _leave_call() -> Query:
-    return CallParticipant.update({CallParticipant.left_at: P.now}).where(
-        CallParticipant.call == P.call_id, CallParticipant.left_at.is_null()
+    ending = Call.select(Call.id).where(*may_end)
+    leave = CallParticipant.update({CallParticipant.left_at: P.now}).where(
+        CallParticipant.call == P.call_id, CallParticipant.left_at.is_null(), fn.EXISTS(ending)
     )
+    end = Call.update({Call.status: _end(), Call.ended_at: P.now}).where(*may_end)
+    return after_locking(in_turn(leave, end.returning(*call_columns())), dialect().lock(ending))
 
 
 @statement
@@ -218,17 +201,15 @@ def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     """
     place = valid_named_ids(user_id=user_id, chat_id=chat_id)
     kind = valid_enum(CallType, type, "type").value
-    with atomic():
-        while True:
-            now = current_time()
-            _end_old_calls.run(chat_id=chat_id, now=now, rung_out=now - RINGING)
-            row = _start_call.first(id=new_id(), type=kind, now=now, **place)
-            if row is not None:
-                return read_call(*row), True
-            row = _live_call.first(**place)
-            if row is not None:
-                return read_call(*row), False
-            require_writer(user_id, chat_id)
+    while True:
+        now = current_time()
+        row = _start_call.first(id=new_id(), type=kind, now=now, rung_out=now - RINGING, **place)
+        if row is not None:
+            return read_call(*row), True
+        row = _live_call.first(**place)
+        if row is not None:
+            return read_call(*row), False
+        require_writer(user_id, chat_id)
 
 
 @operation
@@ -246,11 +227,8 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     ('ACTIVE', True)
     """
     values = valid_named_ids(user_id=user_id, call_id=call_id)
-    with atomic():
-        row = _answer_call.first(**values)
-        if row is not None:
-            joined = _join_call.first(id=new_id(), now=current_time(), **values)
-            return read_call(*row), joined is not None
+    for *row, joined in _answer_call.all(id=new_id(), now=current_time(), **values):
+        return read_call(*row), bool(joined)
     call = _require_call(**values)
     if call.initiator_id == user_id:
         raise NotAllowed("nobody answers a call of their own", entity="call", id=call_id)
@@ -297,12 +275,9 @@ def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     ('MISSED', True)
     """
     values = valid_named_ids(user_id=user_id, call_id=call_id)
-    now = current_time()
-    with atomic():
-        row = _end_call.first(now=now, **values)
-        if row is not None:
-            _leave_call.run(call_id=call_id, now=now)
-            return read_call(*row), True
+    row = _end_call.first(now=current_time(), **values)
+    if row is not None:
+        return read_call(*row), True
     call = _require_call(**values)
     if call.status in _LIVE:
         raise NotAllowed("only who is in a call ends it", entity="call", id=call_id)
