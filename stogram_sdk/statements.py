@@ -379,7 +379,7 @@ def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Comp
         before_alone = database.before_locking
     else:
         queries = [built]
-        before_alone = "" if isinstance(built, Select) else database.before_write()
+        before_alone = database.before_write() if _writes(built) else ""
     plain = [database.get_sql_context().sql(query).query() for query in queries]
     planned = [prepared(sql, slots, name) for sql, slots in plain] if database.prepares else []
     return _Compiled(
@@ -388,6 +388,11 @@ def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Comp
         tuple(planned),
         _parts(getattr(queries[-1], "_returning", ()), database.dialect.native_types),
     )
+
+
+def _writes(query: Any) -> bool:
+    ctes = query._cte_list or ()
+    return not isinstance(query, Select) or any(_writes(cte._query) for cte in ctes)
 
 
 def _form(before_alone: str, queries: Sequence[tuple[str, Iterable[Any]]]) -> _Form:
