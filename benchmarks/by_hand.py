@@ -157,14 +157,15 @@ def _template(text: str, numbers: dict[str, str]) -> str:
 
 
 def _reader(part: Any) -> Callable[[tuple[Any, ...]], Any]:
-    start, stop = part.start, part.stop
-    if part.model is None:
+    start, stop = part.start, part.start + len(part.fields)
+    if not part.fields:
         return lambda row: row[start]
-    kind: Any = make_dataclass(f"{part.model.__name__}Row", part.names, slots=True)
+    names = [field.name for field in part.fields]
+    kind: Any = make_dataclass(f"{part.fields[0].model.__name__}Row", names, slots=True)
     times = [
         place
-        for place, name in enumerate(part.names)
-        if isinstance(part.model._meta.fields[name], stogram_sdk.fields.UtcDateTimeField)
+        for place, field in enumerate(part.fields)
+        if isinstance(field, stogram_sdk.fields.UtcDateTimeField)
     ]
 
     def read(row: tuple[Any, ...]) -> Any:

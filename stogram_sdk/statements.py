@@ -248,20 +248,28 @@ def _binder_of(kind: type) -> Callable[[Any], Any] | None:
     return next((_BINDERS[base] for base in kind.__mro__ if base in _BINDERS), None)
 
 
-#: Makes the function that reads one part of each row of one result.
-_Part: TypeAlias = Callable[[], Callable[[Sequence[Any]], Any]]
+#: What reads one part of each row of one result.
+_Reader: TypeAlias = Callable[[Sequence[Any]], Any]
 
 
-def _value(start: int) -> _Part:
+class _Part(NamedTuple):
+    """A row of a model, these `fields` from the column `start` on; without fields, a value."""
+
+    start: int
+    fields: tuple[Any, ...]
+    make_reader: Callable[[], _Reader]
+
+
+def _value(start: int) -> Callable[[], _Reader]:
     read = itemgetter(start)
     return lambda: read
 
 
-def _related(start: int, parts: tuple[_Part, ...]) -> _Part:
+def _related(start: int, parts: tuple[_Part, ...]) -> Callable[[], _Reader]:
     """A value that is a row of another table, see `Related`."""
 
-    def make() -> Callable[[Sequence[Any]], Any]:
-        readers = [part() for part in parts]
+    def make() -> _Reader:
+        readers = [part.make_reader() for part in parts]
         found: dict[Any, Any] = {None: None}
 
         def read(row: Sequence[Any]) -> Any:
@@ -296,7 +304,7 @@ def make():
 """
 
 
-def _instance(start: int, fields: Sequence[Any], native_types: Set[str]) -> _Part:
+def _instance(start: int, fields: Sequence[Any], native_types: Set[str]) -> Callable[[], _Reader]:
     """An instance of a model; the columns are its fields.
 
     The reader is written out, as `dataclasses` does it, since a list calls it some fifty times.
@@ -325,7 +333,7 @@ def _instance(start: int, fields: Sequence[Any], native_types: Set[str]) -> _Par
         others="; ".join(others),
     )
     exec(source, known)
-    make: _Part = known["make"]
+    make: Callable[[], _Reader] = known["make"]
     return make
 
 
@@ -354,7 +362,7 @@ class _Compiled(NamedTuple):
     def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
         if not rows:
             return []
-        columns = [map(part(), rows) for part in self.parts]
+        columns = [map(part.make_reader(), rows) for part in self.parts]
         return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
 
 
@@ -410,13 +418,14 @@ def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Par
         stop = start + 1
         while source is not None and stop < len(columns) and columns[stop][0] is source:
             stop += 1
-        if source is not None:
-            fields = [field for _, field in columns[start:stop]]
-            parts.append(_instance(start, fields, native_types))
+        fields = tuple(field for _, field in columns[start:stop] if field is not None)
+        if fields:
+            make_reader = _instance(start, fields, native_types)
         elif isinstance(nodes[start], Related):
-            parts.append(_related(start, _parts(nodes[start].columns, native_types)))
+            make_reader = _related(start, _parts(nodes[start].columns, native_types))
         else:
-            parts.append(_value(start))
+            make_reader = _value(start)
+        parts.append(_Part(start, fields, make_reader))
         start = stop
     return tuple(parts)
 
