@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from stogram_sdk.__main__ import main
 from stogram_sdk.command import distribute as command
+from stogram_sdk.command import progress
 from stogram_sdk.command.check import check
 from stogram_sdk.command.distribute import distribute, distribution_script
 from stogram_sdk.errors import MigrationError
@@ -227,6 +228,20 @@ def test_broken_off_after_every_few_parts(loaded: str, monkeypatch: pytest.Monke
     assert rows_of(loaded) == writers.expected(before)
     assert writers.failed == []
     assert check(loaded).is_right
+
+
+def test_a_bar_shows_how_far_the_rows_are(loaded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOGRAM_DATABASE_URL", loaded)
+    with pytest.raises(_BrokenOffError):
+        _broken_off_in_part(60, loaded, monkeypatch)
+    reached = "UPDATE {} SET place = 'm3', is_complete = false WHERE name = 'Message'"
+    execute(loaded, reached.format('public_distributed."Copied"'))
+    with progress._looking() as look:
+        found = look()
+    assert found is not None
+    phase, done, total = found
+    assert (phase, total) == ("copying", 101)
+    assert 40 < done < 60
 
 
 def test_rows_whose_chat_changes_follow_it(loaded: str, monkeypatch: pytest.MonkeyPatch) -> None:
