@@ -142,6 +142,8 @@ def _carry_out(database: Any, part: Part, table: str) -> None:
 
 
 def _require_migrated(distribution: Distribution) -> None:
+    if distribution.is_on_a_worker:  # it has the tables, but not their history
+        raise MigrationError("this is a worker of Citus: name the coordinator in the URL")
     done: set[str] = set()
     if HISTORY in distribution.catalog.tables:
         done = set(applied_migrations(distribution.database, distribution.home))
@@ -154,8 +156,7 @@ def _require_migrated(distribution: Distribution) -> None:
 
 _CLUSTER = """
 SELECT (SELECT count(*) FROM pg_dist_node WHERE groupid = 0),
-    (SELECT count(*) FROM pg_dist_node WHERE groupid <> 0 AND isactive AND shouldhaveshards),
-    (SELECT groupid FROM pg_dist_local_group)
+    (SELECT count(*) FROM pg_dist_node WHERE groupid <> 0 AND isactive AND shouldhaveshards)
 """
 
 
@@ -168,9 +169,7 @@ def _require_citus(database: Any) -> None:
             "this database does not have the extension citus: install it on every server, and "
             "CREATE EXTENSION citus in this database on each (docs/distribute.md)"
         )
-    coordinators, workers, group = database.execute_sql(_CLUSTER).fetchone()
-    if group != 0:
-        raise MigrationError("this is a worker of Citus: name the coordinator in the URL")
+    coordinators, workers = database.execute_sql(_CLUSTER).fetchone()
     if not workers:
         raise MigrationError(
             "Citus has no workers here: SELECT citus_add_node('host', 5432) for each of them"

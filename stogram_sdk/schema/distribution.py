@@ -105,6 +105,11 @@ class Distribution:
         """Whether the tables that everybody uses are the distributed ones."""
         return "Message" in self.catalog.shards if self.shards else self.has_keys_of_chats
 
+    @property
+    def is_on_a_worker(self) -> bool:
+        other = "EXISTS (SELECT FROM pg_dist_local_group WHERE groupid <> 0)"
+        return self._has_citus and self.home.ask(self.database, other)
+
     @cached_property
     def marks(self) -> dict[str | None, str | None]:
         """What says of each of the two schemas that it was made here; nothing if there is none."""

@@ -296,6 +296,8 @@ def test_a_cluster_that_is_not_one(cluster: CitusCluster) -> None:
 def test_a_worker_is_refused(cluster: CitusCluster, distributed: str) -> None:
     name = distributed.rpartition("/")[2]
     worker = cluster.url_of(name, cluster.workers[0])
-    done = stogram(worker, "distribute")
-    assert done.returncode == 1
-    assert "this is a worker of Citus" in done.stderr or "not migrated" in done.stderr
+    for arguments in ((), ("--dry-run",), ("--prepare",)):
+        done = stogram(worker, "distribute", *arguments)
+        assert done.returncode == 1
+        said = "Error: this is a worker of Citus: name the coordinator in the URL\n"
+        assert (done.stdout, done.stderr) == ("", said)
