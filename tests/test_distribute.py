@@ -258,7 +258,7 @@ def test_rows_whose_chat_changes_follow_it(loaded: str, monkeypatch: pytest.Monk
     assert rows_of(loaded) == before
 
 
-def test_rights_are_those_of_before(migrated: str) -> None:
+def test_rights_and_options_are_those_of_before(migrated: str) -> None:
     url, name = migrated, name_of(migrated)
     owner, reader = f"owner_{name}", f"reader_{name}"
     execute(url, f'CREATE ROLE "{owner}"; CREATE ROLE "{reader}"')
@@ -267,9 +267,11 @@ def test_rights_are_those_of_before(migrated: str) -> None:
             url,
             f'ALTER TABLE "Contact" OWNER TO "{owner}"; GRANT SELECT ON "Message" TO "{reader}";'
             f'GRANT UPDATE (theme, bio) ON "User" TO "{reader}" WITH GRANT OPTION;'
-            'GRANT SELECT ON "Chat" TO PUBLIC',
+            'GRANT SELECT ON "Chat" TO PUBLIC; ALTER TABLE "Message" SET (fillfactor = 80);'
+            'ALTER TABLE "Chat" SET (autovacuum_enabled = false)',
         )
-        rights = """SELECT c.relname, a.attname, pg_get_userbyid(c.relowner), c.relacl, a.attacl
+        rights = """SELECT c.relname, a.attname, pg_get_userbyid(c.relowner), c.relacl, a.attacl,
+                c.reloptions
             FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
             WHERE c.relnamespace = 'public'::regnamespace AND c.relname IN ('Contact', 'Message',
                 'User', 'Chat') AND a.attnum > 0 ORDER BY 1, 2"""

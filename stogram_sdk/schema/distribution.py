@@ -187,6 +187,9 @@ class Distribution:
             f"CREATE TABLE {copy} (LIKE {here} INCLUDING COMMENTS INCLUDING CONSTRAINTS "
             "INCLUDING DEFAULTS INCLUDING STORAGE)"
         )
+        # A vacuum of a shard would stand in the way of the exchange.
+        options = [each for each in self._options(table) if not each.startswith(_VACUUM)]
+        yield f"ALTER TABLE {copy} SET ({', '.join([*options, f'{_VACUUM}=false'])})"
         if table in WITHOUT_CHAT:
             # A dry run comes before the column.
             yield f'ALTER TABLE {copy} ADD COLUMN IF NOT EXISTS "chatId" TEXT'
@@ -223,6 +226,20 @@ class Distribution:
             yield f'CREATE {unique}INDEX "{name}" ON {copy} USING {contents}'
         if f"{table}_id_idx" in expected.indexes and f"{table}_id_idx" not in self.catalog.indexes:
             yield f'CREATE INDEX "{table}_id_idx" ON {copy} ("id")'
+
+    def _options(self, table: str) -> list[str]:
+        """The storage parameters of the table, such as fillfactor=80."""
+        (options,) = self.database.execute_sql(
+            "SELECT coalesce(reloptions, '{}') FROM pg_class WHERE oid = to_regclass(%s)",
+            (self.home.quoted(table),),
+        ).fetchone()
+        return list(options)
+
+    def _vacuumed(self, table: str) -> str:
+        """What gives the table that took the place its autovacuum back."""
+        options = [each for each in self._options(table) if each.startswith(_VACUUM)]
+        change = f"SET ({options[0]})" if options else f"RESET ({_VACUUM})"
+        return f"ALTER TABLE {self.home.quoted(table)} {change}"
 
     def _rights(self, table: str) -> Iterator[str]:
         values = (self.home.quoted(table), self.copies.quoted(table))
@@ -391,6 +408,8 @@ class Distribution:
         """In one transaction: whoever waits for the old tables finds the new ones."""
         statements = [
             *_schema_sql(self.before),
+            # One after the other they may be waited for so long, while others wait for the first.
+            "SET LOCAL lock_timeout = '100ms'",
             f"LOCK TABLE {', '.join(map(self.home.quoted, TABLES))} IN ACCESS EXCLUSIVE MODE",
         ]
         for source, target in ((self.home, self.before), (self.copies, self.home)):
@@ -400,6 +419,7 @@ class Distribution:
                 f"ALTER FUNCTION {source.prefix}{each.format(prefix=target.prefix)} {to}"
                 for each in _FUNCTIONS
             ]
+        statements += map(self._vacuumed, TABLES)
         return DistributionStep(
             "the copies take the place of the tables",
             self.is_in_place,
@@ -423,6 +443,7 @@ SELECT nspname, coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_names
 WHERE nspname = ANY (%s)
 """
 
+_VACUUM = "autovacuum_enabled"
 _WORD = re.compile(r'(?:"[^"]+"|\w+)\.stogram_word\(')
 
 

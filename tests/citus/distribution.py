@@ -186,6 +186,9 @@ def test_every_table_is_in_its_place(distributed: str) -> None:
         **dict.fromkeys(OF_ALL_CHATS, ""),
     }
     assert len({beside for _, chat, beside in places if chat}) == 1
+    options = "SELECT reloptions IS NULL FROM pg_class WHERE oid = ''%s''::regclass"
+    on_shards = f"""SELECT DISTINCT result FROM run_command_on_shards('"Message"', '{options}')"""
+    assert ask(distributed, on_shards) == [("t",)]
 
 
 # --- What keeps it right ---
