@@ -290,6 +290,7 @@ def test_a_connection_that_ends_before_its_answer_is_read(
 ) -> None:
     """The first write asks for the default isolation; it runs again, since nothing was sent yet."""
     ann, ben = make_user(), make_user()
+    sdk.block_user(ann.id, ben.id)
     database = current_database()
     send = database._send
     ended: list[str] = []
@@ -303,7 +304,7 @@ def test_a_connection_that_ends_before_its_answer_is_read(
 
     monkeypatch.setattr(database, "_before_write", None)
     monkeypatch.setattr(database, "_send", end_once)
-    assert sdk.block_user(ann.id, ben.id)[1]
+    assert sdk.unblock_user(ann.id, ben.id)
     assert ended == ["SHOW default_transaction_isolation"]
 
 
