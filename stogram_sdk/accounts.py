@@ -57,7 +57,9 @@ def _delete_own_chats() -> Any:
     chats = mine.select(mine.chat).where(mine.user == P.user_id)
     others = other.select(other.id).where(other.chat == Chat.id, other.user != P.user_id)
     delete = Chat.delete().where(Chat.id.in_(chats), ~fn.EXISTS(others))
-    return after_locking(delete, user_lock(User.id == P.user_id), chat_lock(Chat.id.in_(chats)))
+    return after_locking(
+        delete, user_lock(User.id == P.user_id), chat_lock(Chat.id.in_(chats), in_one_chat=False)
+    )
 
 
 @statement

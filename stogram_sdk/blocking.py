@@ -28,9 +28,7 @@ def _block_user() -> Any:
         .where(user.id == P.user_id)
     )
     fields = [BlockedUser.id, BlockedUser.user, BlockedUser.blocked, BlockedUser.created_at]
-    insert = BlockedUser.insert_from(both, fields).on_conflict(
-        "nothing", conflict_target=[BlockedUser.user, BlockedUser.blocked]
-    )
+    insert = BlockedUser.insert_from(both, fields).on_conflict("nothing")
     return made_or_found(insert, BlockedUser.select().where(_is_block()), block_columns)
 
 

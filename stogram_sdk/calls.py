@@ -16,6 +16,8 @@ the next one that starts, or by any member.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from peewee import SQL, Case, Query, Tuple, fn
@@ -38,7 +40,8 @@ from stogram_sdk.operations import operation
 from stogram_sdk.ordering import chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
-from stogram_sdk.statements import P, after_locking, dialect, in_turn, statement
+from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
+from stogram_sdk.statements import P, after_locking, dialect, in_turn, returning, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_blocked_in_private, is_member, place_in
 
@@ -60,10 +63,12 @@ def _is_empty() -> Any:
     """Whether a call goes on, and all who were in it have left the chat."""
     member, participant = ChatMember.alias(), CallParticipant.alias()
     has_joined = participant.select(participant.id).where(
-        participant.call == Call.id, participant.user == member.user
+        participant.call == Call.id,
+        participant.user == member.user,
+        *of_chat(participant, P.chat_id),
     )
     in_call = member.select(member.id).where(
-        member.chat == Call.chat, (member.user == Call.initiator) | fn.EXISTS(has_joined)
+        member.chat == by_value(Call.chat), (member.user == Call.initiator) | fn.EXISTS(has_joined)
     )
     return (Call.status == _ACTIVE) & ~fn.EXISTS(in_call)
 
@@ -81,7 +86,7 @@ def _start_call() -> Any:
         P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now
     ).where(~fn.EXISTS(is_live))
     fields = [Call.id, Call.chat, Call.initiator, Call.type, Call.status, Call.started_at]
-    start = Call.insert_from(new, fields).returning(*call_columns())
+    start = returning(insert_read(Call, new, fields), Call, call_columns)
     return after_locking(in_turn(end_old, start), chat_lock(Chat.id == P.chat_id))
 
 
@@ -97,16 +102,27 @@ def _live_call() -> Query:
     )
 
 
+@statement
+def _chat_of_call() -> Query:
+    return Call.select(Call.id, Call.chat).where(Call.id == P.call_id)
+
+
 def _is_theirs() -> Any:
     """Whether it is a call of a chat of the user."""
-    return (Call.id == P.call_id) & is_member(P.user_id, Call.chat)
+    return reduce(and_, [*_is_it(), is_member(P.user_id, by_value(Call.chat))])
+
+
+def _is_it() -> tuple[Any, ...]:
+    return Call.id == P.call_id, *of_chat(Call, P.chat_id)
 
 
 def _has_joined() -> Any:
     participant = CallParticipant.alias()
     return fn.EXISTS(
         participant.select(participant.id).where(
-            participant.call == Call.id, participant.user == P.user_id
+            participant.call == Call.id,
+            participant.user == P.user_id,
+            *of_chat(participant, P.chat_id),
         )
     )
 
@@ -114,26 +130,28 @@ def _has_joined() -> Any:
 @statement
 def _answer_call() -> Any:
     """The call that goes on then, and whether the user has joined it by this call."""
-    place = place_in(Call.chat, P.user_id).where(
-        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user)
+    chat = by_value(Call.chat)
+    place = place_in(chat, P.user_id).where(
+        ~is_blocked_in_private(by_value(Chat.id), Chat.type, ChatMember.user)
     )
-    may_join = Call.id == P.call_id, Call.initiator != P.user_id, fn.EXISTS(place)
+    may_join = *_is_it(), Call.initiator != P.user_id, fn.EXISTS(place)
     goes_on = Call.status == _ACTIVE
-    row = Call.select(P.id, Call.id, P.user_id, P.now).where(goes_on, *may_join)
-    fields = [
-        CallParticipant.id,
-        CallParticipant.call,
-        CallParticipant.user,
-        CallParticipant.joined_at,
-    ]
-    join = CallParticipant.insert_from(row, fields).on_conflict(
-        "nothing", conflict_target=[CallParticipant.call, CallParticipant.user]
+    columns = {
+        CallParticipant.id: P.id,
+        CallParticipant.call: Call.id,
+        CallParticipant.user: P.user_id,
+        CallParticipant.joined_at: P.now,
+        **chat_column(CallParticipant, Call.chat),
+    }
+    row = Call.select(*columns.values()).where(goes_on, *may_join)
+    join = insert_read(CallParticipant, row, list(columns)).on_conflict("nothing")
+    joined = CallParticipant.select(CallParticipant.id).where(
+        CallParticipant.id == P.id, *of_chat(CallParticipant, P.chat_id)
     )
-    joined = CallParticipant.select(CallParticipant.id).where(CallParticipant.id == P.id)
     return in_turn(
         Call.update({Call.status: _ACTIVE}).where(Call.status.in_(_LIVE), *may_join),
         join.returning(),
-        Call.select(*call_columns(), fn.EXISTS(joined)).where(goes_on, *may_join),
+        Call.select(*call_columns(chat=chat), fn.EXISTS(joined)).where(goes_on, *may_join),
     )
 
 
@@ -142,7 +160,7 @@ def _decline_call() -> Query:
     return (
         Call.update({Call.status: CallStatus.DECLINED.value, Call.ended_at: P.now})
         .where(_is_theirs(), Call.status == _CALLING, Call.initiator != P.user_id)
-        .returning(*call_columns())
+        .returning(*call_columns(chat=by_value(Call.chat)))
     )
 
 
@@ -155,15 +173,19 @@ def _end_call() -> Any:
     )
     ending = Call.select(Call.id).where(*may_end)
     leave = CallParticipant.update({CallParticipant.left_at: P.now}).where(
-        CallParticipant.call == P.call_id, CallParticipant.left_at.is_null(), fn.EXISTS(ending)
+        CallParticipant.call == P.call_id,
+        CallParticipant.left_at.is_null(),
+        fn.EXISTS(ending),
+        *of_chat(CallParticipant, P.chat_id),
     )
     end = Call.update({Call.status: _end(), Call.ended_at: P.now}).where(*may_end)
-    return after_locking(in_turn(leave, end.returning(*call_columns())), dialect().lock(ending))
+    ended = end.returning(*call_columns(chat=by_value(Call.chat)))
+    return after_locking(in_turn(leave, ended), dialect().lock(ending))
 
 
 @statement
 def _get_call() -> Query:
-    return Call.select(*call_columns()).where(_is_theirs())
+    return Call.select(*call_columns(chat=by_value(Call.chat))).where(_is_theirs())
 
 
 @statement
@@ -173,11 +195,12 @@ def _list_calls(in_chat: bool) -> Query:
         Tuple(Call.started_at, Call.id) < Tuple(P.before, P.before_id),
     ]
     if in_chat:
-        conditions.append(ChatMember.chat == P.chat_id)
+        conditions += [ChatMember.chat == P.chat_id, *of_chat(Call, P.chat_id)]
+    chat = by_value(Call.chat, in_chat)
     return (
         Call.select(*Call._meta.sorted_fields, *person(User), *Chat._meta.sorted_fields)
-        .join(ChatMember, on=(ChatMember.chat == Call.chat))
-        .join_from(Call, Chat, on=(Chat.id == Call.chat))
+        .join(ChatMember, on=(ChatMember.chat == chat))
+        .join_from(Call, Chat, on=(Chat.id == chat))
         .join_from(Call, User, on=(User.id == Call.initiator))
         .where(*conditions)
         .order_by(Call.started_at.desc(), Call.id.desc())
@@ -226,7 +249,7 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), joined
     ('ACTIVE', True)
     """
-    values = valid_named_ids(user_id=user_id, call_id=call_id)
+    values = _values(user_id, call_id)
     for *row, joined in _answer_call.all(id=new_id(), now=current_time(), **values):
         return read_call(*row), bool(joined)
     call = _require_call(**values)
@@ -250,7 +273,7 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), declined
     ('DECLINED', True)
     """
-    values = valid_named_ids(user_id=user_id, call_id=call_id)
+    values = _values(user_id, call_id)
     row = _decline_call.first(now=current_time(), **values)
     if row is not None:
         return read_call(*row), True
@@ -274,7 +297,7 @@ def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     >>> str(call.status), ended
     ('MISSED', True)
     """
-    values = valid_named_ids(user_id=user_id, call_id=call_id)
+    values = _values(user_id, call_id)
     row = _end_call.first(now=current_time(), **values)
     if row is not None:
         return read_call(*row), True
@@ -309,8 +332,19 @@ def list_calls(
     return make_page(calls, limit, "calls", lambda row: (row.started_at, row.id))
 
 
-def _require_call(user_id: str, call_id: str) -> Call:
-    row = _get_call.first(user_id=user_id, call_id=call_id)
+def _values(user_id: str, call_id: str) -> dict[str, str]:
+    """The values that name a call; with its chat, by which a distributed database finds it."""
+    values = valid_named_ids(user_id=user_id, call_id=call_id)
+    if dialect().is_distributed:
+        call: Call | None = _chat_of_call.first(call_id=call_id)
+        if call is None:
+            raise NotFound("call", call_id)
+        values["chat_id"] = call.chat_id
+    return values
+
+
+def _require_call(call_id: str, **values: str) -> Call:
+    row = _get_call.first(call_id=call_id, **values)
     if row is None:
         raise NotFound("call", call_id)
     return read_call(*row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
 from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Case, Select, Tuple, fn
@@ -23,6 +25,7 @@ from stogram_sdk.rows import (
     read_message,
 )
 from stogram_sdk.server_columns import is_archived as is_archived_in
+from stogram_sdk.shards import by_value, of_chat
 from stogram_sdk.statements import P, statement
 from stogram_sdk.unread import has_unread_after, read_place, unread_after
 from stogram_sdk.validation import UNSET, Unset, valid_flag, valid_id, valid_limit
@@ -74,32 +77,30 @@ def _get_chat() -> Any:
         .where(mine.user == P.user_id, mine.chat == P.chat_id)
         .alias("listed")
     )
-    return _lines(listed)
+    return _lines(listed, chat=by_value(Chat.id), conditions=of_chat(Chat, P.chat_id))
 
 
-def _lines(listed: Any, *places: Any) -> Any:
+def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any, ...] = ()) -> Any:
     """What `_summary` reads, of each chat in the table `listed`."""
     other, peer = ChatMember.alias(), User.alias()
     # A subquery, so that the other member is looked up in PRIVATE chats alone.
-    others = other.select(other.user).where(other.chat == listed.c.id, other.user != P.user_id)
+    others = other.select(other.user).where(other.chat == chat, other.user != P.user_id)
     peer_id = Case(None, [(Chat.type == ChatType.PRIVATE.value, others.limit(1))])
-    is_newest = (Message.chat == listed.c.id) & (Message.id == _newest_in(listed.c.id, "id"))
-    is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == listed.c.id)
+    is_newest = (Message.chat == chat) & (Message.id == _newest_in(chat, "id"))
+    is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == chat)
     return (
         Chat.select(
             *Chat._meta.sorted_fields,
             *ChatSettings._meta.sorted_fields,
             *Message._meta.sorted_fields,
             *person(Sender),
-            answered_by(Message),
-            reactions_to(Message),
-            unread_after(
-                read_place(ChatSettings, listed.c.id), P.user_id, listed.c.id, listed.c.joined_at
-            ),
+            answered_by(Message, chat),
+            reactions_to(Message, chat=chat),
+            unread_after(read_place(ChatSettings, chat), P.user_id, chat, listed.c.joined_at),
             *places,
             *profile_columns(peer, P.user_id),
         )
-        .join(listed, on=(Chat.id == listed.c.id))
+        .join(listed, on=reduce(and_, conditions, Chat.id == listed.c.id))
         .join_from(Chat, ChatSettings, JOIN.LEFT_OUTER, on=is_own)
         .join_from(Chat, Message, JOIN.LEFT_OUTER, on=is_newest)
         .join_from(Message, Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))

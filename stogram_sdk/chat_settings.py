@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from peewee import EXCLUDED, JOIN, SQL, Case, ModelInsert, Query, Select, Tuple, fn
+from peewee import EXCLUDED, JOIN, SQL, Case, Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
@@ -14,7 +14,16 @@ from stogram_sdk.models import ChatMember, ChatSettings, Message, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of, settings_lock
 from stogram_sdk.rows import default_settings
-from stogram_sdk.statements import P, Statement, after_locking, made_or_found, statement
+from stogram_sdk.shards import by_value, each_chat, insert_read
+from stogram_sdk.statements import (
+    P,
+    Statement,
+    after_locking,
+    dialect,
+    made_or_found,
+    returning,
+    statement,
+)
 from stogram_sdk.unread import (
     mentions_after,
     read_place,
@@ -52,7 +61,7 @@ def set_settings(values: dict[Any, Any], *guards: Any) -> Any:
     return made_or_found(insert, found, _with_unread)
 
 
-def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> ModelInsert:
+def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Any:
     columns = {
         ChatSettings.id: P.id,
         ChatSettings.user: ChatMember.user,
@@ -64,16 +73,18 @@ def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Mod
     member = ChatMember.select(*columns.values()).where(
         ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, *guards
     )
-    return ChatSettings.insert_from(member, list(columns)).on_conflict(
+    return insert_read(ChatSettings, member, list(columns)).on_conflict(
         conflict_target=_KEY, update={ChatSettings.updated_at: EXCLUDED.updatedAt, **update}
     )
 
 
 def own_settings() -> Any:
     """The user's settings row for the chat."""
-    return ChatSettings.select().where(
-        ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
-    )
+    return ChatSettings.select().where(*_is_own_row())
+
+
+def _is_own_row() -> tuple[Any, Any]:
+    return ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
 
 
 def _columns(settings: Any) -> list[Any]:
@@ -123,10 +134,10 @@ def _set_favorite() -> Any:
 
 
 @statement
-def _toggle_favorite() -> Query:
+def _toggle_favorite() -> Any:
     toggled = {ChatSettings.is_favorite: ~ChatSettings.is_favorite}
     upsert = _upsert({ChatSettings.is_favorite: SQL("true")}, toggled)
-    return upsert.returning(*_with_unread(ChatSettings))
+    return returning(upsert, ChatSettings, _with_unread)
 
 
 @statement
@@ -136,7 +147,7 @@ def _unmute_all_chats() -> Any:
         ChatSettings.update({ChatSettings.is_muted: False, ChatSettings.updated_at: P.now}).where(
             *muted
         ),
-        settings_lock(*muted),
+        settings_lock(*muted, in_one_chat=False),
     )
 
 
@@ -202,7 +213,7 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
     before = state.c
     is_new = before.id.is_null()
     values = {
-        ChatSettings.id: P.id,
+        ChatSettings.id: fn.COALESCE(before.id, P.id),
         ChatSettings.user: P.user_id,
         ChatSettings.chat: P.chat_id,
         ChatSettings.created_at: P.now,
@@ -216,18 +227,29 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
         ChatSettings.unread_count: before.unread,
     }
     is_due = is_new | before.is_forward | (before.unreadCount != before.unread)
-    was = fn.COALESCE(before.lastReadMessageId, ""), fn.COALESCE(before.unreadCount, 0)
-    row = Tuple(fn.COALESCE(ChatSettings.last_read_message_id, ""), ChatSettings.unread_count)
     changed = ChatSettings.updated_at, ChatSettings.last_read_message_id, ChatSettings.unread_count
     insert = ChatSettings.insert_from(
         Select((state,), list(values.values())).where(is_due), list(values)
     ).on_conflict(
         conflict_target=_KEY,
         update={field: getattr(EXCLUDED, field.column_name) for field in changed},
-        where=(row == Select((state,), list(was))),
+        where=_is_as_before(state),
     )
     found = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
-    return made_or_found(insert, found, _columns, state)
+    read = made_or_found(insert, found, _columns, state)
+    if not dialect().is_distributed:
+        return read
+    return after_locking(read, settings_lock(*_is_own_row()))
+
+
+def _is_as_before(state: Any) -> Any:
+    """Whether the settings row in the way is still as the state says."""
+    if dialect().is_distributed:  # There it is held, so it is that one, or has come since.
+        return ChatSettings.id == EXCLUDED.id
+    before = state.c
+    was = fn.COALESCE(before.lastReadMessageId, ""), fn.COALESCE(before.unreadCount, 0)
+    row = Tuple(fn.COALESCE(ChatSettings.last_read_message_id, ""), ChatSettings.unread_count)
+    return row == Select((state,), list(was))
 
 
 @statement
@@ -236,11 +258,13 @@ def _recount(in_chat: bool = False) -> Any:
     rows = [ChatSettings.user == P.user_id]
     if in_chat:
         rows.append(ChatSettings.chat == P.chat_id)
-    truth = fn.COALESCE(unread_count(ChatSettings.user, ChatSettings.chat), 0)
+    chat = by_value(ChatSettings.chat, in_chat)
+    truth = fn.COALESCE(unread_count(ChatSettings.user, chat), 0)
     # The time of the last change stays: it may mark the place, see `unread`.
     update = ChatSettings.update({ChatSettings.unread_count: truth})
     return after_locking(
-        update.where(*rows, ChatSettings.unread_count != truth), settings_lock(*rows)
+        update.where(*rows, ChatSettings.unread_count != truth),
+        settings_lock(*rows, in_one_chat=in_chat),
     )
 
 
@@ -258,18 +282,20 @@ def _unread_totals() -> Query:
         read_id.alias("read_id"),
     ).cte("chats", materialized=True)
 
-    def member_of(table: Any) -> tuple[Any, ...]:
+    def member_of(table: Any, chat: Any) -> tuple[Any, ...]:
         place = table.c.read_at, table.c.read_id
-        return place, P.user_id, table.c.chat_id, table.c.joined_at
+        return place, P.user_id, chat, table.c.joined_at
 
+    each, chat = each_chat(chats, chats.c.chat_id)
     # Materialized, because the count is used twice and must be made once.
     counted: Any = Select(
-        (chats,), [SQL("chats.*"), unread_after(*member_of(chats)).alias("unread")]
+        (each,), [SQL("chats.*"), unread_after(*member_of(chats, chat)).alias("unread")]
     ).cte("counted", materialized=True)
-    mentions = mentions_after(*member_of(counted))
+    each, chat = each_chat(counted, counted.c.chat_id)
+    mentions = mentions_after(*member_of(counted, chat))
     return (
         Select(
-            (counted,),
+            (each,),
             [
                 counted.c.is_muted,
                 fn.SUM(counted.c.unread),

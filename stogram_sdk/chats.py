@@ -13,6 +13,7 @@ from stogram_sdk.membership import CHAT_KEEPERS, membership, require_addable, re
 from stogram_sdk.models import BlockedUser, Chat, ChatMember, ChatType, MemberRole, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import chat_lock, user_lock
+from stogram_sdk.shards import insert_read
 from stogram_sdk.statements import P, after_locking, dialect, in_turn, statement
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
@@ -49,7 +50,7 @@ def _create_chat(private: bool) -> Any:
     )
     given = dialect().given(id=P.member_ids, userId=P.others)
     made = in_turn(
-        Chat.insert_from(new, list(columns)).returning(),
+        insert_read(Chat, new, list(columns)).returning(),
         _make_members(Select(columns=[P.owner_member_id, P.owner_id, *_as(MemberRole.OWNER)])),
         _make_members(
             Select((given,), [SQL('given."id"'), SQL('given."userId"'), *_as(MemberRole.MEMBER)])

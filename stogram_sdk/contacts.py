@@ -42,9 +42,7 @@ def _add_contact() -> Any:
         .where(user.id == P.user_id)
     )
     fields = [Contact.id, Contact.user, Contact.contact, Contact.nickname, Contact.created_at]
-    insert = Contact.insert_from(both, fields).on_conflict(
-        "nothing", conflict_target=[Contact.user, Contact.contact]
-    )
+    insert = Contact.insert_from(both, fields).on_conflict("nothing")
     return made_or_found(insert, Contact.select().where(_is_own()), contact_columns)
 
 

@@ -16,6 +16,7 @@ from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, Folder, User, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import settings_lock, user_lock
+from stogram_sdk.rows import all_of
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import read_place, unread_after
 from stogram_sdk.validation import (
@@ -108,7 +109,9 @@ def _reorder_folders() -> Query:
 @statement
 def _delete_folder() -> Any:
     delete = Folder.delete().where(Folder.id == P.folder_id, Folder.user == P.user_id)
-    chats = settings_lock(ChatSettings.user == P.user_id, ChatSettings.folder == P.folder_id)
+    chats = settings_lock(
+        ChatSettings.user == P.user_id, ChatSettings.folder == P.folder_id, in_one_chat=False
+    )
     return after_locking(delete, _folder_lock(), chats)
 
 
@@ -119,19 +122,26 @@ def _has_folder() -> Query:
 
 @statement
 def _list_folders() -> Any:
-    in_folder = (ChatSettings.folder == Folder.id) & (ChatSettings.user == Folder.user)
-    folders = Folder.select().join(ChatSettings, JOIN.LEFT_OUTER, on=in_folder)
-    chats, member = look_up(folders, ChatSettings, ChatMember)
-    place = read_place(ChatSettings, member.chat)
+    filed = ChatSettings.select().where(
+        ChatSettings.user == P.user_id, ChatSettings.folder.is_null(False)
+    )
+    filed, member = look_up(filed, ChatSettings, ChatMember)
+    unread = unread_after(
+        read_place(ChatSettings, ChatSettings.chat), P.user_id, ChatSettings.chat, member.joined_at
+    )
+    filed = (
+        filed.join_from(ChatSettings, Chat, on=(Chat.id == ChatSettings.chat))
+        .select(*Chat._meta.sorted_fields, ChatSettings.folder, unread.alias("unread"))
+        .where(member.id.is_null(False))
+        .cte("filed", materialized=True)
+    )
+    chat = Chat.alias("filed")
     return (
-        chats.select(
-            *Folder._meta.sorted_fields,
-            *Chat._meta.sorted_fields,
-            unread_after(place, P.user_id, member.chat, member.joined_at),
-        )
-        .join_from(ChatSettings, Chat, JOIN.LEFT_OUTER, on=(Chat.id == member.chat))
+        Folder.select(*Folder._meta.sorted_fields, *all_of(Chat, chat), filed.c.unread)
+        .join(filed, JOIN.LEFT_OUTER, on=(filed.c.folderId == Folder.id))
         .where(Folder.user == P.user_id)
-        .order_by(Folder.order, Folder.id, Chat.created_at, Chat.id)
+        .order_by(Folder.order, Folder.id, chat.created_at, chat.id)
+        .with_cte(filed)
     )
 
 

@@ -16,6 +16,7 @@ from stogram_sdk.models import Chat, Message, MessageType, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import next_time
 from stogram_sdk.server_columns import bound, forwarded_columns
+from stogram_sdk.shards import insert_read
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.validation import MAX_LIMIT, at_most, valid_id, valid_ids
 from stogram_sdk.visibility import is_visible, place_in
@@ -48,8 +49,18 @@ def _to_forward() -> Query:
 @statement
 def _forward(alone: bool) -> Any:
     """Write all of the messages, or none if one cannot be seen any more."""
-    source, there = Message.alias(), Message.alias()
-    place = fn.ROW_NUMBER().over(order_by=[source.created_at, source.id])
+    source: Any = (
+        Message.select()
+        .where(
+            Message.chat == P.from_chat_id,
+            dialect().is_one_of(Message.id, P.message_ids),
+            is_visible(),
+            _may_read(),
+        )
+        .cte("source", materialized=True)
+    )
+    read = Message.alias("source")
+    place = fn.ROW_NUMBER().over(order_by=[read.created_at, read.id])
     columns: dict[Any, Any] = {
         **{field: SQL(f"given.{field.name}") for field in _GIVEN},
         Message.sender: P.sender_id,
@@ -57,25 +68,19 @@ def _forward(alone: bool) -> Any:
         Message.is_sent: SQL("true"),
         Message.created_at: dialect().milliseconds_after(next_time(P.chat_id), place - 1),
         Message.updated_at: P.now,
-        **forwarded_columns(source),
+        **forwarded_columns(read),
     }
-    visible = there.select(fn.COUNT(there.id)).where(
-        there.chat == P.from_chat_id,
-        dialect().is_one_of(there.id, P.message_ids),
-        is_visible(there),
-    )
     given = dialect().given_rows(P.messages, *_GIVEN, _SOURCE)
     new = (
         Select((given,), list(columns.values()))
-        .join(source, on=(source.id == SQL(f"given.{_SOURCE.name}")))
+        .join(source, on=(read.id == SQL(f"given.{_SOURCE.name}")))
         .where(
-            source.chat == P.from_chat_id,
-            _may_read(),
             fn.EXISTS(place_to_write_in(P.chat_id, P.sender_id)),
-            visible == P.count,
+            source.select(fn.COUNT(SQL("*"))) == P.count,
         )
+        .with_cte(source)
     )
-    return with_what_follows(Message.insert_from(new, list(columns)), alone, most=MAX_LIMIT)
+    return with_what_follows(insert_read(Message, new, list(columns)), alone, most=MAX_LIMIT)
 
 
 @operation(repeatable=False)

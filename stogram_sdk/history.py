@@ -13,6 +13,7 @@ from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of
 from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
+from stogram_sdk.shards import of_chat
 from stogram_sdk.statements import P, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_sent, is_visible, visible_message
@@ -95,7 +96,11 @@ def _list_replies() -> Any:
     # COALESCE, so that a database looks them up by the message, and not among all of the chat.
     in_chat = shown_messages(chat=fn.COALESCE(Message.chat, ""))
     answered = visible_message(P.chat_id, P.message_id)
-    return a_page(in_chat.where(Message.reply_to == P.message_id, fn.EXISTS(answered)))
+    return a_page(
+        in_chat.where(
+            Message.reply_to == P.message_id, fn.EXISTS(answered), *of_chat(Message, P.chat_id)
+        )
+    )
 
 
 @operation(reads=True)

@@ -25,6 +25,7 @@ from stogram_sdk.fields import Rows, time_from_database, time_to_text
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
 from stogram_sdk.operations import atomic, operation
+from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
@@ -127,7 +128,7 @@ def _import_messages() -> Any:
     }
     may_import = place_in(P.chat_id, P.user_id).where(
         ChatMember.role.in_(CHAT_KEEPERS) | (Chat.type == ChatType.PRIVATE.value),
-        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+        ~is_blocked_in_private(by_value(Chat.id), Chat.type, ChatMember.user),
     )
     senders = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.sender_ids))
     reply = Message.alias()
@@ -138,8 +139,8 @@ def _import_messages() -> Any:
     new = Select((given,), list(columns.values())).where(
         fn.EXISTS(may_import), senders == P.sender_count, answered == P.answered_count
     )
-    insert = Message.insert_from(new.order_by(SQL("given.id")), list(columns)).on_conflict(
-        "nothing", conflict_target=[Message.id]
+    insert = insert_read(Message, new.order_by(SQL("given.id")), list(columns)).on_conflict(
+        "nothing"
     )
     return insert.returning(Message.id)
 

@@ -13,13 +13,13 @@ from peewee import JOIN, SQL, FieldAlias, ModelAlias
 from stogram_sdk.statements import dialect
 
 
-def look_up(query: Any, known: Any, model: Any) -> tuple[Any, Any]:
+def look_up(query: Any, known: Any, model: Any, chat: Any = None) -> tuple[Any, Any]:
     """Join to each row of `known` the row of `model` with the same user and chat, if there is one.
 
-    Returns the query, and what stands for the model in it.
+    Returns the query, and what stands for the model in it. `chat`: the chat, if it is known too.
     """
     wanted = model.alias()
-    is_same = (wanted.user == known.user) & (wanted.chat == known.chat)
+    is_same = (wanted.user == known.user) & (wanted.chat == (known.chat if chat is None else chat))
     if not dialect().has_lateral:
         return query.join_from(known, wanted, JOIN.LEFT_OUTER, on=is_same), wanted
     found = wanted.select(SQL("*")).where(is_same).limit(1).alias("found")

@@ -31,7 +31,8 @@ from stogram_sdk.roles import (
     require_group,
 )
 from stogram_sdk.rows import member_columns, read_member
-from stogram_sdk.statements import P, after_locking, in_turn, statement
+from stogram_sdk.shards import by_value, insert_read
+from stogram_sdk.statements import P, after_locking, in_turn, returning, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import has_blocked, is_member
 
@@ -55,8 +56,8 @@ def _may_change_members(actor: Any, role: Any) -> Any:
 def _add_member(role: str) -> Any:
     actor = ChatMember.alias()
     new = (
-        actor.select(P.id, User.id, actor.chat, P.role, next_time(actor.chat))
-        .join(Chat, on=(Chat.id == actor.chat))
+        actor.select(P.id, User.id, actor.chat, P.role, next_time(by_value(actor.chat)))
+        .join(Chat, on=(Chat.id == P.chat_id))
         .join(User, on=(User.id == P.member_id))
         .where(
             actor.user == P.user_id,
@@ -74,10 +75,9 @@ def _add_member(role: str) -> Any:
         ChatMember.role,
         ChatMember.joined_at,
     ]
-    insert = ChatMember.insert_from(new, fields).on_conflict(
-        "nothing", conflict_target=[ChatMember.user, ChatMember.chat]
-    )
-    return after_locking(insert.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
+    insert = insert_read(ChatMember, new, fields).on_conflict("nothing")
+    added = returning(insert, ChatMember, member_columns)
+    return after_locking(added, chat_lock(Chat.id == P.chat_id))
 
 
 @statement

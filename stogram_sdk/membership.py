@@ -8,6 +8,7 @@ from peewee import Query
 
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, User
+from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.visibility import (
     has_blocked,
@@ -36,7 +37,7 @@ def _membership() -> Query:
         Chat.id,
         Chat.type,
         Chat.is_secret,
-        is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+        is_blocked_in_private(by_value(Chat.id), Chat.type, ChatMember.user),
     )
     return place
 

@@ -19,6 +19,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, 
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.rows import NO_REACTIONS, read_message, written_message
+from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, Statement, after_locking, dialect, statement
 from stogram_sdk.unread import raise_unread_counts
 from stogram_sdk.validation import (
@@ -42,7 +43,7 @@ def place_to_write_in(chat: Any, user: Any) -> Any:
     """The user's membership in the chat, if they may write there."""
     return place_in(chat, user).where(
         (Chat.type != ChatType.CHANNEL.value) | ChatMember.role.in_(CHAT_KEEPERS),
-        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+        ~is_blocked_in_private(by_value(Chat.id), Chat.type, ChatMember.user),
     )
 
 
@@ -114,13 +115,11 @@ def _insert_message(place: Any) -> Any:
         Message.scheduled_for: P.scheduled_for,
         Message.mentions: P.mentions,
         Message.hashtags: P.hashtags,
-        Message.created_at: next_time(ChatMember.chat, Chat),
+        Message.created_at: next_time(by_value(ChatMember.chat), Chat),
         Message.updated_at: P.now,
     }
     new = place.select(*columns.values())
-    return Message.insert_from(new, list(columns)).on_conflict(
-        "nothing", conflict_target=[Message.id]
-    )
+    return insert_read(Message, new, list(columns)).on_conflict("nothing")
 
 
 def _move_up(sent: Any, chat_id: Any) -> Any:
@@ -133,16 +132,19 @@ def _move_up(sent: Any, chat_id: Any) -> Any:
 
 
 @statement
-def move_chats_up() -> Query:
-    """The same for messages that an earlier statement has written."""
+def move_chats_up(in_chat: bool = False) -> Query:
+    """The same for messages that an earlier statement has written, in one chat or in several."""
     message = Message.alias()
     newest: Any = (
         message.select(message.chat, fn.MAX(message.created_at).alias("createdAt"), message.is_sent)
-        .where(dialect().is_one_of(message.id, P.message_ids))
+        .where(
+            dialect().is_one_of(message.id, P.message_ids),
+            *([message.chat == P.chat_id] if in_chat else []),
+        )
         .group_by(message.chat, message.is_sent)
         .alias("sent")
     )
-    moved: Query = _move_up(newest, newest.c.chatId)
+    moved: Query = _move_up(newest, P.chat_id if in_chat else newest.c.chatId)
     return moved
 
 
@@ -166,7 +168,7 @@ def _message_of_member() -> Query:
             ChatMember,
             Message,
             JOIN.LEFT_OUTER,
-            on=((Message.chat == ChatMember.chat) & (Message.id == P.message_id)),
+            on=((Message.chat == P.chat_id) & (Message.id == P.message_id)),
         )
         .select(
             *ChatMember._meta.sorted_fields,

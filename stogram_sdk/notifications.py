@@ -14,6 +14,7 @@ from stogram_sdk.models import ChatMember, ChatSettings, Message, MessageTag, Us
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import BEGINNING, Page, make_page, read_cursor
 from stogram_sdk.server_columns import notification_level
+from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.tags import signed_key
 from stogram_sdk.validation import valid_count, valid_id, valid_pairs
@@ -29,18 +30,17 @@ def _is_mentioned() -> Any:
     username = me.select(me.username).where(me.id == ChatMember.user)
     mention = tag.select(tag.tag).where(
         tag.tag == signed_key("@", username),
-        tag.chat_id == Message.chat,
+        tag.chat_id == by_value(Message.chat),
         tag.created_at == Message.created_at,
         tag.message_id == Message.id,
     )
     return fn.EXISTS(mention)
 
 
-def _receivers_of_given(*columns: Any) -> Any:
-    """A page of the users to notify of one row of `given`, in the order in which they joined."""
-    after = SQL('given."after"::timestamp' if dialect().has_lateral else 'given."after"')
-    members = ChatMember.select().join(Message, on=(Message.chat == ChatMember.chat))
-    receivers, settings = look_up(members, ChatMember, ChatSettings)
+def _receivers_of(chat: Any, message_id: Any, after: tuple[Any, Any], *columns: Any) -> Any:
+    """A page of the users to notify of one message, in the order in which they joined."""
+    members = ChatMember.select().join(Message, on=(Message.chat == chat))
+    receivers, settings = look_up(members, ChatMember, ChatSettings, by_value(ChatMember.chat))
     wanted = ~fn.COALESCE(settings.is_muted, False)
     level = notification_level(settings)
     if level is not None:
@@ -48,9 +48,9 @@ def _receivers_of_given(*columns: Any) -> Any:
     return (
         receivers.select(*columns)
         .where(
-            ChatMember.chat == SQL('given."chatId"'),
-            Message.id == SQL("given.id"),
-            Tuple(*_in_order()) > Tuple(after, SQL('given."afterId"')),
+            ChatMember.chat == chat,
+            Message.id == message_id,
+            Tuple(*_in_order()) > Tuple(*after),
             is_visible(),
             ~Message.is_silent,
             ChatMember.user != Message.sender,
@@ -68,7 +68,19 @@ def _in_order(member: Any = ChatMember) -> tuple[Any, Any]:
 
 
 @statement
-def _users_to_notify() -> Query:
+def _users_to_notify() -> Any:
+    row = [column.alias("value") for column in (ChatMember.user, *_in_order())]
+    return _receivers_of(P.chat_id, P.message_id, (P.after, P.after_id), *row)
+
+
+def _receivers_of_given(*columns: Any) -> Any:
+    after = SQL('given."after"::timestamp' if dialect().has_lateral else 'given."after"')
+    place = after, SQL('given."afterId"')
+    return _receivers_of(SQL('given."chatId"'), SQL("given.id"), place, *columns)
+
+
+@statement
+def _users_to_notify_each() -> Query:
     """A page across the messages; of each, at most a page is looked for."""
     given = dialect().given(
         number=P.numbers, chatId=P.chat_ids, id=P.message_ids, after=P.after, afterId=P.after_ids
@@ -140,14 +152,8 @@ def _page_of(pairs: list[tuple[str, str]], limit: int, cursor: str | None) -> Pa
         pairs = pairs[pairs.index((pair[0], pair[1])) :]
     # The cursor is in the list of the first message; those after it begin at the beginning.
     places = [(after, after_id), *[BEGINNING] * len(pairs)][: len(pairs)]
-    rows = _users_to_notify.all(
-        numbers=[f"{number:03}" for number in range(len(pairs))],
-        chat_ids=[chat_id for chat_id, _ in pairs],
-        message_ids=[message_id for _, message_id in pairs],
-        after=[time_to_text(after) for after, _ in places],
-        after_ids=[after_id for _, after_id in places],
-        limit=limit + 1,
-    )
+    each = _one_by_one if len(pairs) == 1 or dialect().is_distributed else _together
+    rows = each(pairs, places, limit + 1)
     time_of: Any = ChatMember.joined_at
     page = make_page(
         rows,
@@ -156,3 +162,34 @@ def _page_of(pairs: list[tuple[str, str]], limit: int, cursor: str | None) -> Pa
         lambda row: (*pairs[int(row[0])], time_of.python_value(row[2]), row[3]),
     )
     return Page([(pairs[int(row[0])][1], row[1]) for row in page], page.next_cursor)
+
+
+def _together(pairs: list[Any], places: list[Any], limit: int) -> list[Any]:
+    """The users to notify, each behind the number of the message."""
+    return _users_to_notify_each.all(
+        numbers=[f"{number:03}" for number in range(len(pairs))],
+        chat_ids=[chat_id for chat_id, _ in pairs],
+        message_ids=[message_id for _, message_id in pairs],
+        after=[time_to_text(after) for after, _ in places],
+        after_ids=[after_id for _, after_id in places],
+        limit=limit,
+    )
+
+
+def _one_by_one(pairs: list[Any], places: list[Any], limit: int) -> list[Any]:
+    """The same in a statement for each message, whose chat may be on another server."""
+    rows: list[Any] = []
+    for number, ((chat_id, message_id), (after, after_id)) in enumerate(
+        zip(pairs, places, strict=True)
+    ):
+        found = _users_to_notify.all(
+            chat_id=chat_id,
+            message_id=message_id,
+            after=after,
+            after_id=after_id,
+            limit=limit - len(rows),
+        )
+        rows += [(number, *row) for row in found]
+        if len(rows) == limit:
+            break
+    return rows

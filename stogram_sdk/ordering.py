@@ -59,7 +59,7 @@ def next_time(chat: Any, joined: Any = None) -> Any:
     def newest(table: Any, time: Any, *conditions: Any) -> Any:
         # Not MAX(): for that PostgreSQL would plan two ways each time.
         of_chat = table.select(time).where(table.chat == chat, time <= latest, *conditions)
-        return of_chat.order_by(time.desc()).limit(1)
+        return of_chat.order_by(time.desc(), table.id.desc()).limit(1)
 
     last_message = newest(message, message.created_at, is_in_order(message))
     last_sent: Any = Case(None, [(held.updated_at <= latest, held.updated_at)])
@@ -78,15 +78,19 @@ def user_lock(*conditions: Any) -> Any:
     return dialect().lock(User.select(User.id).where(*conditions).order_by(User.id))
 
 
-def chat_lock(*conditions: Any) -> Any:
+def chat_lock(*conditions: Any, in_one_chat: bool = True) -> Any:
     """For `after_locking`: rows of "Chat", by id."""
-    return dialect().lock(Chat.select(Chat.id).where(*conditions).order_by(Chat.id))
+    return _lock(Chat, Chat.updated_at, [Chat.id], conditions, in_one_chat)
 
 
-def settings_lock(*conditions: Any) -> Any:
+def settings_lock(*conditions: Any, in_one_chat: bool = True) -> Any:
     """For `after_locking`: rows of "ChatSettings", by (chat, user)."""
-    return dialect().lock(
-        ChatSettings.select(ChatSettings.id)
-        .where(*conditions)
-        .order_by(ChatSettings.chat, ChatSettings.user)
-    )
+    order = [ChatSettings.chat, ChatSettings.user]
+    return _lock(ChatSettings, ChatSettings.unread_count, order, conditions, in_one_chat)
+
+
+def _lock(model: Any, column: Any, order: list[Any], conditions: Any, in_one_chat: bool) -> Any:
+    if dialect().is_distributed and not in_one_chat:
+        # A query locks rows of one server only. A change locks those of all, also if it is none.
+        return model.update({column: column}).where(*conditions)
+    return dialect().lock(model.select(model.id).where(*conditions).order_by(*order))

@@ -13,6 +13,7 @@ from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMes
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, all_of, message_columns, person_of, pin_columns, read_pin
+from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, made_or_found, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_visible
@@ -32,7 +33,7 @@ def _pinnable() -> Query:
 def _pin_message() -> Any:
     new = (
         ChatMember.select(P.id, ChatMember.user, Message.id, ChatMember.chat, P.now)
-        .join(Message, on=(Message.chat == ChatMember.chat))
+        .join(Message, on=(Message.chat == P.chat_id))
         .where(
             ChatMember.user == P.user_id,
             ChatMember.chat == P.chat_id,
@@ -46,9 +47,7 @@ def _pin_message() -> Any:
         PinnedMessage.chat,
         PinnedMessage.pinned_at,
     ]
-    insert = PinnedMessage.insert_from(new, fields).on_conflict(
-        "nothing", conflict_target=[PinnedMessage.user, PinnedMessage.message, PinnedMessage.chat]
-    )
+    insert = PinnedMessage.insert_from(new, fields).on_conflict("nothing")
     return made_or_found(
         insert, PinnedMessage.select().where(_is_pin(), fn.EXISTS(new)), pin_columns
     )
@@ -78,9 +77,10 @@ def _unpin_all_messages() -> Query:
 def _list_pinned_messages(in_chat: bool = False) -> Any:
     """The pins of the page are chosen first; what is shown is read for those alone."""
     pin, seen = PinnedMessage.alias(), Message.alias()
+    chat = by_value(pin.chat, in_chat)
     conditions = [
         pin.user == P.user_id,
-        is_member(P.user_id, pin.chat),
+        is_member(P.user_id, chat),
         is_visible(seen),
         Tuple(pin.pinned_at, pin.id) < Tuple(P.before, P.before_id),
     ]
@@ -88,19 +88,23 @@ def _list_pinned_messages(in_chat: bool = False) -> Any:
         conditions.append(pin.chat == P.chat_id)
     page = (
         pin.select(*all_of(PinnedMessage, pin))
-        .join(seen, on=((seen.chat == pin.chat) & (seen.id == pin.message)))
+        .join(seen, on=((seen.chat == chat) & (seen.id == pin.message)))
         .where(*conditions)
         .order_by(pin.pinned_at.desc(), pin.id.desc())
         .limit(P.limit)
         .alias("page")
     )
     shown: Any = PinnedMessage.alias("page")
-    columns = [*message_columns(), *all_of(PinnedMessage, shown), person_of(P.user_id)]
+    chat = by_value(Message.chat, in_chat)
+    columns = [*message_columns(named=chat), *all_of(PinnedMessage, shown), person_of(P.user_id)]
     return (
         Select([page], columns)
-        .join(Message, on=((Message.chat == shown.chat) & (Message.id == shown.message)))
+        .join(
+            Message,
+            on=((Message.chat == by_value(shown.chat, in_chat)) & (Message.id == shown.message)),
+        )
         .join(Sender, on=(Sender.id == Message.sender))
-        .join(Chat, on=(Chat.id == Message.chat))
+        .join(Chat, on=(Chat.id == chat))
         .order_by(shown.pinned_at.desc(), shown.id.desc())
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from peewee import Query, Tuple, Value, fn
@@ -20,6 +22,7 @@ from stogram_sdk.rows import (
     read_reaction,
     read_reactions,
 )
+from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
 from stogram_sdk.statements import P, after_locking, dialect, made_or_found, statement
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids, valid_text
 from stogram_sdk.visibility import (
@@ -39,18 +42,22 @@ MAX_REACTIONS = 3
 def _own_reactions() -> Any:
     """How many reactions the user has to the message."""
     own = Reaction.alias()
-    return own.select(fn.COUNT(own.id)).where(own.message == P.message_id, own.user == P.user_id)
+    return own.select(fn.COUNT(own.id)).where(
+        own.message == P.message_id, own.user == P.user_id, *of_chat(own, P.chat_id)
+    )
 
 
 @statement
 def _add_reaction() -> Any:
     seen = (
         place_in(P.chat_id, P.user_id)
-        .join_from(ChatMember, Message, on=(Message.chat == ChatMember.chat))
-        .where(Message.chat == P.chat_id, Message.id == P.message_id, is_visible())
+        .join_from(ChatMember, Message, on=(Message.chat == P.chat_id))
+        .where(Message.id == P.message_id, is_visible())
     )
-    new = seen.select(P.id, ChatMember.user, Message.id, P.emoji, P.now).where(
-        ~is_blocked_in_private(Chat.id, Chat.type, ChatMember.user),
+    in_chat = chat_column(Reaction, P.chat_id)
+    row = P.id, ChatMember.user, Message.id, P.emoji, P.now, *in_chat.values()
+    new = seen.select(*row).where(
+        ~is_blocked_in_private(by_value(Chat.id), Chat.type, ChatMember.user),
         _own_reactions() < MAX_REACTIONS,
     )
     fields = [
@@ -59,10 +66,9 @@ def _add_reaction() -> Any:
         Reaction.message,
         Reaction.emoji,
         Reaction.created_at,
+        *in_chat,
     ]
-    insert = Reaction.insert_from(new, fields).on_conflict(
-        "nothing", conflict_target=[Reaction.message, Reaction.user, Reaction.emoji]
-    )
+    insert = insert_read(Reaction, new, fields).on_conflict("nothing")
     made = made_or_found(
         insert, Reaction.select().where(_is_own(), fn.EXISTS(seen)), reaction_columns
     )
@@ -72,11 +78,14 @@ def _add_reaction() -> Any:
 
 
 def _is_own() -> Any:
-    return (
-        (Reaction.message == P.message_id)
-        & (Reaction.user == P.user_id)
-        & (Reaction.emoji == P.emoji)
-    )
+    """Whether it is the reaction of the user with the emoji."""
+    conditions = [
+        Reaction.message == P.message_id,
+        Reaction.user == P.user_id,
+        Reaction.emoji == P.emoji,
+        *of_chat(Reaction, P.chat_id),
+    ]
+    return reduce(and_, conditions)
 
 
 @statement
@@ -107,6 +116,7 @@ def _list_message_reactions(of_emoji: bool) -> Query:
     seen = visible_message(P.chat_id, P.message_id).where(is_member(P.user_id, P.chat_id))
     conditions = [
         Reaction.message == P.message_id,
+        *of_chat(Reaction, P.chat_id),
         fn.EXISTS(seen),
         Tuple(Reaction.created_at, Reaction.id) < Tuple(P.before, P.before_id),
     ]

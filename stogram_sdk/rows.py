@@ -34,6 +34,7 @@ from stogram_sdk.models import (
 )
 from stogram_sdk.paging import Page
 from stogram_sdk.sealing import seal
+from stogram_sdk.shards import by_value, of_chat
 from stogram_sdk.statements import P, Related, attach, dialect, text_of
 from stogram_sdk.validation import shown
 from stogram_sdk.visibility import exists_for_each, is_visible
@@ -65,45 +66,48 @@ def person(user: Any) -> tuple[Any, ...]:
     return user.id, user.username, user.display_name
 
 
-def message_columns(viewer: Any = P.user_id, chat: Any = None) -> tuple[Any, ...]:
+def message_columns(
+    viewer: Any = P.user_id, chat: Any = None, *, named: Any = Message.chat
+) -> tuple[Any, ...]:
     """The columns of a message in a list that joins `Sender`; and `Chat`, unless it is one `chat`.
 
-    That one is read once, and not looked up for each message.
+    That one is read once, and not looked up for each message. `named`: what else names the chat.
     """
+    named = named if chat is None else chat
     return (
         *Message._meta.sorted_fields,
         *person(Sender),
         *(Chat._meta.sorted_fields if chat is None else [_chat(chat)]),
-        answered_by(Message),
-        reactions_to(Message, viewer),
+        answered_by(Message, named),
+        reactions_to(Message, viewer, named),
     )
 
 
 def written_message(message: Any = Message, reactions: Any = None) -> tuple[Any, ...]:
-    """The same for RETURNING, or of another table with the columns of a message."""
+    """The same for RETURNING, or of another table with the columns of a message of the chat."""
     return (
         *all_of(Message, message),
         person_of(message.sender),
-        _chat(message.chat),
-        answered_by(message),
+        _chat(P.chat_id),
+        answered_by(message, P.chat_id),
         reactions or reactions_to(message),
     )
 
 
-def answered_by(message: Any) -> Related:
+def answered_by(message: Any, chat: Any) -> Related:
     """The message that is answered, with its sender, if it can be seen."""
     reply, sender = Message.alias(), User.alias()
     found = (
         reply.select(*all_of(Message, reply), *person(sender))
         .join(sender, on=(sender.id == reply.sender))
-        .where(reply.id == message.reply_to)
+        .where(reply.id == message.reply_to, *of_chat(reply, chat))
     )
-    # Not in WHERE: PostgreSQL might then look for it among all the messages of the chat.
+    # Not in every WHERE: plain PostgreSQL might look for it among all the messages of the chat.
     is_shown = (reply.chat == message.chat) & is_visible(reply)
     return Related(found, is_shown, asked_if=message.reply_to.is_null(False))
 
 
-def reactions_to(message: Any, viewer: Any = P.user_id) -> Any:
+def reactions_to(message: Any, viewer: Any = P.user_id, chat: Any = P.chat_id) -> Any:
     """How many have reacted to the message with which emoji, and whether the viewer has."""
     reaction = Reaction.alias()
     counted: Any = (
@@ -112,7 +116,7 @@ def reactions_to(message: Any, viewer: Any = P.user_id) -> Any:
             fn.COUNT(SQL("*")).alias("total"),
             fn.COUNT(Case(None, [(reaction.user == viewer, 1)])).alias("mine"),
         )
-        .where(reaction.message == message.id)
+        .where(reaction.message == message.id, *of_chat(reaction, chat))
         .group_by(reaction.emoji)
         .alias("counted")
     )
@@ -120,7 +124,8 @@ def reactions_to(message: Any, viewer: Any = P.user_id) -> Any:
     counts = Select((counted,), [text_of(dialect().json_list(each))])
     # Most messages have none, and to count nothing takes longer than to see that.
     some = Reaction.alias()
-    has_some = exists_for_each(some.select(some.id).where(some.message == message.id))
+    here = some.message == message.id, *of_chat(some, chat)
+    has_some = exists_for_each(some.select(some.id).where(*here))
     return Case(None, [(has_some, counts)])
 
 
@@ -146,10 +151,10 @@ def read_message(row: tuple[Any, ...]) -> Message:
 
 def pin_columns(pin: Any = PinnedMessage) -> tuple[Any, ...]:
     message = (
-        Message.select(*message_columns())
+        Message.select(*message_columns(named=by_value(Message.chat)))
         .join(Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .where(Message.id == pin.message)
+        .join_from(Message, Chat, on=(Chat.id == by_value(Message.chat)))
+        .where(Message.id == pin.message, *of_chat(Message, P.chat_id))
     )
     return *all_of(PinnedMessage, pin), person_of(pin.user), Related(message)
 
@@ -167,9 +172,8 @@ def read_reaction(reaction: Reaction, user: User) -> Reaction:
     return attach(reaction, user=user)
 
 
-def member_columns() -> tuple[Any, ...]:
-    fields = ChatMember._meta.sorted_fields
-    return *fields, person_of(ChatMember.user), _chat(ChatMember.chat)
+def member_columns(member: Any = ChatMember) -> tuple[Any, ...]:
+    return *all_of(ChatMember, member), person_of(member.user), _chat(P.chat_id)
 
 
 def read_member(member: ChatMember, user: User, chat: Chat) -> ChatMember:
@@ -192,8 +196,8 @@ def read_contact(contact: Contact, user: User, known: User) -> Contact:
     return attach(contact, user=user, contact=known)
 
 
-def call_columns() -> tuple[Any, ...]:
-    return *Call._meta.sorted_fields, person_of(Call.initiator), _chat(Call.chat)
+def call_columns(call: Any = Call, chat: Any = P.chat_id) -> tuple[Any, ...]:
+    return *all_of(Call, call), person_of(call.initiator), _chat(chat)
 
 
 def read_call(call: Call, initiator: User, chat: Chat) -> Call:

@@ -12,12 +12,13 @@ that is always busy gets its turn, also beside one that stays locked.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import peewee
-from peewee import Query, Select, Tuple, fn
+from peewee import SQL, Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.engine.failures import sqlstate_of
@@ -29,6 +30,7 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import BEGINNING, START, Page, make_page, read_cursor
 from stogram_sdk.rows import NOBODY, Sender, message_columns, read_message, written_message
+from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import (
     valid_count,
@@ -68,15 +70,17 @@ def _due_messages() -> Query:
 
 
 @statement
-def _take_due() -> Query:
+def _take_due(in_chat: bool = False) -> Query:
     """The due messages that nobody else holds, nor their chats; the caller holds both then."""
     due = (
         Chat.select(Message.id)
         .join(Message, on=(Message.chat == Chat.id))
-        .where(_is_due())
+        .where(_is_due(), *_in(Message, in_chat))
         .order_by(*_in_order())
         .limit(P.limit)
     )
+    if in_chat:
+        due = due.where(Chat.id == P.chat_id)
     return dialect().lock(due, skips_locked=True)
 
 
@@ -97,38 +101,50 @@ def _wait_for_chat() -> Any:
 
 
 @statement
-def _send() -> Query:
+def _send(in_chat: bool = False) -> Query:
     """Send the messages, each if its sender may still write; delete it otherwise."""
     due = Message.alias()
     in_order = fn.ROW_NUMBER().over(partition_by=[due.chat], order_by=_in_order(due))
     placed = (
         due.select(due.id, due.chat, in_order.alias("place"))
-        .where(dialect().is_one_of(due.id, P.message_ids), _is_due(due))
+        .where(dialect().is_one_of(due.id, P.message_ids), _is_due(due), *_in(due, in_chat))
         .alias("placed")
     )
-    writer = place_to_write_in(Message.chat, Message.sender)
+    chat = P.chat_id if in_chat else Message.chat
+    writer = place_to_write_in(chat, Message.sender)
     update: Query = (
         Message.update(
             {
                 Message.is_sent: fn.EXISTS(writer),
                 Message.is_deleted: ~fn.EXISTS(writer),
                 Message.created_at: dialect().milliseconds_after(
-                    next_time(Message.chat), placed.c.place - 1
+                    next_time(chat), placed.c.place - 1
                 ),
                 Message.updated_at: P.now,
             }
         )
         .from_(placed)
-        .where(Message.chat == placed.c.chatId, Message.id == placed.c.id, _is_due())
+        .where(
+            Message.chat == placed.c.chatId,
+            Message.id == placed.c.id,
+            _is_due(),
+            *_in(Message, in_chat),
+        )
         .returning(Message.id, Message.is_sent)
     )
     return update
 
 
+def _in(message: Any, in_chat: bool) -> list[Any]:
+    """The condition that a message is in the one chat that is asked for, if there is one."""
+    return [message.chat == P.chat_id] if in_chat else []
+
+
 @statement
 def _keep_sent() -> Query:
     """Keep the messages to be given; their lease is over already."""
-    sent = Message.select(Message.id, P.now).where(dialect().is_one_of(Message.id, P.message_ids))
+    given = dialect().given(id=P.message_ids)
+    sent = Select((given,), [SQL('given."id"'), P.now]).where(SQL("true"))
     columns = [PublishedMessage.message_id, PublishedMessage.lease_ends_at]
     # A message with the id of one that is gone may come before the row of that one has left.
     return PublishedMessage.insert_from(sent, columns).on_conflict(
@@ -177,7 +193,7 @@ def _acknowledge() -> Any:
 
 @statement
 def _list_scheduled(in_chat: bool = False) -> Any:
-    waiting = _waiting_messages()
+    waiting = _waiting_messages(by_value(Message.chat, in_chat))
     if in_chat:
         waiting = waiting.where(Message.chat == P.chat_id)
     return (
@@ -187,13 +203,13 @@ def _list_scheduled(in_chat: bool = False) -> Any:
     )
 
 
-def _waiting_messages() -> Any:
+def _waiting_messages(chat: Any) -> Any:
     """What the user has scheduled in the chats that they are in."""
     return (
-        Message.select(*message_columns())
+        Message.select(*message_columns(named=chat))
         .join(Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .where(_is_own_waiting(), is_member(P.user_id, Message.chat))
+        .join_from(Message, Chat, on=(Chat.id == chat))
+        .where(_is_own_waiting(), is_member(P.user_id, chat))
     )
 
 
@@ -332,33 +348,50 @@ def reschedule_message(
 def _publish_due(now: datetime, limit: int) -> None:
     """Send what is due, up to the limit; what cannot be sent any more does not count."""
     while due := _due_messages.all(now=now, limit=limit):
-        with atomic():
-            taken = _publish(now, limit)
-        skipped = sorted({message.chat_id for message in due if message.id not in taken})
+        taken: dict[str, bool] = {}
+        for place, at_most in _places(due, limit):
+            with atomic():
+                taken |= _publish(now, at_most, place)
+        skipped = [message for message in due if message.id not in taken]
         if skipped and dialect().locks_rows:
-            taken |= _publish_waiting(random.choice(skipped), now, limit)
+            taken |= _publish_waiting(now, limit, skipped)
         if any(taken.values()) or not taken:
             return
 
 
-def _publish(now: datetime, limit: int) -> dict[str, bool]:
+def _places(due: list[Message], limit: int) -> list[tuple[dict[str, str], int]]:
+    """The values that name what is sent together, and how much of it.
+
+    It is everything that is due, or of each chat what is, if chats may be on several servers.
+    """
+    if not dialect().is_distributed:
+        return [({}, limit)]
+    count = Counter(message.chat_id for message in due)
+    return [({"chat_id": chat_id}, count[chat_id]) for chat_id in sorted(count)]
+
+
+def _publish(now: datetime, limit: int, place: dict[str, str]) -> dict[str, bool]:
     """The messages that were due and free, each with whether it was sent."""
-    due = [message.id for message in _take_due.all(now=now, limit=limit)]
+    in_chat = bool(place)
+    due = [row.id for row in _take_due.variant(in_chat=in_chat).all(now=now, limit=limit, **place)]
     if not due:
         return {}
-    taken = {message.id: message.is_sent for message in _send.all(message_ids=due, now=now)}
+    rows = _send.variant(in_chat=in_chat).all(message_ids=due, now=now, **place)
+    taken = {message.id: message.is_sent for message in rows}
     if sent := [message_id for message_id, is_sent in taken.items() if is_sent]:
-        move_chats_up.run(message_ids=sent)
+        move_chats_up.variant(in_chat=in_chat).run(message_ids=sent, **place)
         _keep_sent.run(message_ids=sent, now=now)
     return taken
 
 
-def _publish_waiting(chat_id: str, now: datetime, limit: int) -> dict[str, bool]:
-    """The same once the chat is free; nothing if that takes too long."""
+def _publish_waiting(now: datetime, limit: int, skipped: list[Message]) -> dict[str, bool]:
+    """The same once one of the chats is free; nothing if that takes too long."""
+    chat_id = random.choice(sorted({message.chat_id for message in skipped}))
+    ((place, at_most),) = _places([row for row in skipped if row.chat_id == chat_id], limit)
     try:
         with atomic():
             _wait_for_chat.first(chat_id=chat_id)
-            return _publish(now, limit)
+            return _publish(now, at_most, place)
     except peewee.OperationalError as error:
         if sqlstate_of(error) != _LOCK_TIMEOUT:
             raise

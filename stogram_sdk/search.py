@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial, reduce
 from operator import and_, or_
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
 
@@ -22,6 +22,7 @@ from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
 from stogram_sdk.server_columns import is_expired
+from stogram_sdk.shards import by_value, each_chat, of_chat
 from stogram_sdk.statements import P, Statement, dialect, statement
 from stogram_sdk.tags import signed_key, tags_are_complete
 from stogram_sdk.text import stored_hashtag
@@ -41,14 +42,24 @@ _RARE = 100
 _ALL = fn.COUNT(SQL("*"))
 
 
+class _Searched(NamedTuple):
+    """The chats that are searched: a table of them, what the messages of each are joined to, and
+    the chat there.
+    """
+
+    table: Any
+    each: Any
+    id: Any
+
+
 def _mine(in_chat: bool) -> Any:
     """The memberships that are searched."""
     mine = ChatMember.user == P.user_id
     return mine & (ChatMember.chat == P.chat_id) if in_chat else mine
 
 
-def _is_searched(chat: Any, in_chat: bool) -> Any:
-    return SQL("true") if in_chat else Chat.select(~Chat.is_secret).where(Chat.id == chat)
+def _is_searched(chat: Any, is_known: bool) -> Any:
+    return SQL("true") if is_known else Chat.select(~Chat.is_secret).where(Chat.id == chat)
 
 
 def _is_before(message: Any = Message) -> Any:
@@ -56,42 +67,58 @@ def _is_before(message: Any = Message) -> Any:
     return Tuple(message.created_at, message.id) < Tuple(P.before, P.before_id)
 
 
-def _tagged(sign: str, word: Any, in_chat: bool) -> Query:
+def _tagged(sign: str, word: Any, in_chat: bool) -> Any:
     """The messages with a tag, found in "MessageTag".
 
     First the newest message with the tag is looked up in each chat; of a rare tag, in those that
     have it. As many of these as the page has rows show how old a message of the page can be. From
     that time on, a page of each chat is read, and the newest of all are taken. So the cost depends
     on how many chats the user is in, not on how many messages carry the tag. Every row begins with
-    whether the table is complete; there is always one row, to say so.
+    whether the table is complete; where that may not be, there is always one row, to say so.
     """
     # A subquery, so that a plan for any word asks for the key once, and not for each chat.
     tag = Select(columns=[signed_key(sign, word)])
-    newest_at = _tags_of(ChatMember.chat, tag, MessageTag.created_at).limit(1)
-    tagged: Any = MessageTag.select(MessageTag.chat_id).where(MessageTag.tag == tag)
-    tagged = tagged.limit(_RARE).cte("tagged", materialized=True)
-    is_rare = Value(_RARE) > tagged.select(_ALL)
-    has_tag = ChatMember.chat.in_(tagged.select(tagged.c.chatId))
+    chat = by_value(ChatMember.chat, in_chat)
+    newest_at = _tags_of(chat, tag, MessageTag.created_at).limit(1)
+    conditions, ctes = [_mine(in_chat)], []
+    if dialect().is_distributed:
+        conditions.append(_is_searched(chat, in_chat))
+    else:
+        tagged: Any = MessageTag.select(MessageTag.chat_id).where(MessageTag.tag == tag)
+        tagged = tagged.limit(_RARE).cte("tagged", materialized=True)
+        is_rare = Value(_RARE) > tagged.select(_ALL)
+        conditions.append(~is_rare | ChatMember.chat.in_(tagged.select(tagged.c.chatId)))
+        ctes.append(tagged)
     chats: Any = (
         ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
-        .where(_mine(in_chat), ~is_rare | has_tag)
+        .where(*conditions)
         .cte("chats", materialized=True)
     )
     page: Any = Select(columns=[_oldest_of_page(chats, in_chat).alias("oldest")])
     page = page.cte("page", materialized=True)
     found = _page_of_each(chats, tag, Select((page,), [page.c.oldest]), in_chat)
-    state = Select(columns=[tags_are_complete().alias("is_complete")]).alias("state")
-    is_found = (Message.chat == found.c.chat_id) & (Message.id == found.c.messageId)
+    return _shown(found, in_chat).with_cte(*ctes, chats, page)
+
+
+def _shown(found: Any, in_chat: bool) -> Any:
+    """The messages that are found, behind whether the table is complete."""
+    # It is complete before a database is distributed.
+    is_complete, source, join = SQL("true"), found, JOIN.INNER
+    if not dialect().is_distributed:
+        state = Select(columns=[tags_are_complete().alias("is_complete")]).alias("state")
+        is_complete, join = state.c.is_complete, JOIN.LEFT_OUTER
+        source = Join(state, found, join, on=SQL("true"))
+    chat = by_value(found.c.chat_id, in_chat)
+    is_found = (Message.chat == chat) & (Message.id == found.c.messageId)
+    chat = by_value(Message.chat, in_chat)
     return (
-        Message.select(state.c.is_complete, *message_columns())
+        Message.select(is_complete, *message_columns(named=chat))
         .from_(
-            Join(state, found, JOIN.LEFT_OUTER, on=SQL("true"))
-            .join(Message, JOIN.LEFT_OUTER, on=is_found)
-            .join(Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
-            .join(Chat, JOIN.LEFT_OUTER, on=(Chat.id == Message.chat))
+            Join(source, Message, join, on=is_found)
+            .join(Sender, join, on=(Sender.id == Message.sender))
+            .join(Chat, join, on=(Chat.id == chat))
         )
         .order_by(found.c.createdAt.desc(), found.c.messageId.desc())
-        .with_cte(tagged, chats, page)
     )
 
 
@@ -104,7 +131,9 @@ def _has_tag_in(table: Any, chat: Any, tag: Any) -> Any:
     if expired is None:
         return in_chat
     return in_chat & fn.EXISTS(
-        message.select(message.id).where(message.id == table.message_id, ~expired)
+        message.select(message.id).where(
+            message.id == table.message_id, ~expired, *of_chat(message, chat)
+        )
     )
 
 
@@ -127,7 +156,7 @@ def _oldest_of_page(chats: Any, in_chat: bool) -> Any:
     )
     last_of_page = (
         Select((in_order,), [in_order.c.newest_at])
-        .where(_is_searched(in_order.c.chat_id, in_chat))
+        .where(_is_searched(in_order.c.chat_id, in_chat or dialect().is_distributed))
         .limit(1)
         .offset(P.limit - 1)
     )
@@ -137,8 +166,9 @@ def _oldest_of_page(chats: Any, in_chat: bool) -> Any:
 def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
     """The newest of a page of each chat, as the table `found`."""
     newest: Any
+    each, chat = _each(chats, chats.c.chat_id, in_chat)
     if dialect().has_lateral:
-        newest = _tags_of(chats.c.chat_id, tag, MessageTag.created_at, MessageTag.message_id)
+        newest = _tags_of(chat, tag, MessageTag.created_at, MessageTag.message_id)
         newest = newest.where(MessageTag.created_at >= oldest).limit(P.limit).alias("newest")
         created_at, message_id = newest.c.createdAt, newest.c.messageId
         join_type, is_newest = JOIN.LATERAL, SQL("true")
@@ -152,22 +182,31 @@ def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
             created_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
         )
     return (
-        Select((chats,), [chats.c.chat_id, created_at, message_id])
-        .join(newest, join_type, on=is_newest)
-        .where(chats.c.newest_at >= oldest, _is_searched(chats.c.chat_id, in_chat))
+        Select(
+            [Join(each, newest, join_type, on=is_newest)], [chats.c.chat_id, created_at, message_id]
+        )
+        .where(
+            chats.c.newest_at >= oldest,
+            _is_searched(chats.c.chat_id, in_chat or dialect().is_distributed),
+        )
         .order_by(created_at.desc(), message_id.desc())
         .limit(P.limit)
         .alias("found")
     )
 
 
+def _each(chats: Any, chat: Any, in_chat: bool) -> tuple[Any, Any]:
+    """The chats that are searched, and what names each."""
+    return (chats, by_value(chat)) if in_chat else each_chat(chats, chat)
+
+
 @statement
-def _find_by_hashtag(in_chat: bool) -> Query:
+def _find_by_hashtag(in_chat: bool) -> Any:
     return _tagged("#", P.tag, in_chat)
 
 
 @statement
-def _find_by_mention(in_chat: bool, of_user: bool) -> Query:
+def _find_by_mention(in_chat: bool, of_user: bool) -> Any:
     """`of_user`: of the user who asks."""
     me = User.alias()
     username = me.select(me.username).where(me.id == P.user_id)
@@ -198,39 +237,42 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     plan, whatever the word. Where there is no index, the second way is left out.
     """
     conditions = [Message.type == P.type] if of_type else []
+    in_one = [*of_chat(Message, P.chat_id)] if in_chat else []
     chats = (
         ChatMember.select(ChatMember.chat)
         .where(_mine(in_chat), _is_searched(ChatMember.chat, in_chat))
         .cte("chats", materialized=True)
     )
-    newest, page_start = _newest(chats, conditions)
+    searched = _Searched(chats, *_each(chats, chats.c.chatId, in_chat))
+    newest, page_start = _newest(searched, conditions)
     ctes = [chats, newest, page_start]
     start_of_page = page_start.select(page_start.c.createdAt)
     is_left = ~fn.EXISTS(start_of_page)
     found: list[Any] = []
     if by_index:
-        sought, hits = _by_index(chats, conditions, is_left)
+        sought, hits = _by_index(searched, conditions + in_one, is_left)
         ctes += [sought, hits]
         mine = hits.c.chatId.in_(chats.select(chats.c.chatId))
         found.append(hits.select(hits.c.createdAt, hits.c.id).where(mine))
         is_left &= ~fn.EXISTS(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
-    since, recent = _recent(chats, conditions, newest, start_of_page, is_left)
+    since, recent = _recent(searched, conditions, newest, start_of_page, is_left)
     ctes += [since, recent]
     is_left &= P.limit > recent.select(_ALL)
-    older = _older(chats, conditions, since).where(is_left)
+    older = _older(searched, conditions, since).where(is_left)
     found += [recent.select(recent.c.createdAt, recent.c.id), older]
     page = reduce(or_, found).order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
+    chat = by_value(Message.chat, in_chat)
     return (
-        Message.select(*message_columns())
+        Message.select(*message_columns(named=chat))
         .with_cte(*ctes)
-        .join_from(Message, page, on=(Message.id == page.c.id))
+        .join_from(Message, page, on=reduce(and_, in_one, Message.id == page.c.id))
         .join_from(Message, Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .join_from(Message, Chat, on=(Chat.id == chat))
         .order_by(Message.created_at.desc(), Message.id.desc())
     )
 
 
-def _newest(chats: Any, conditions: list[Any]) -> tuple[Any, Any]:
+def _newest(chats: _Searched, conditions: list[Any]) -> tuple[Any, Any]:
     """The first way: the messages looked at; if they fill a page, the time of its last match."""
     newest: Any = _newest_of_each(chats, conditions)
     newest = newest.cte("newest", columns=("createdAt", "is_found"), materialized=True)
@@ -238,7 +280,7 @@ def _newest(chats: Any, conditions: list[Any]) -> tuple[Any, Any]:
     return newest, page_start.cte("page_start", columns=("createdAt",), materialized=True)
 
 
-def _by_index(chats: Any, conditions: list[Any], is_left: Any) -> tuple[Any, Any]:
+def _by_index(chats: _Searched, conditions: list[Any], is_left: Any) -> tuple[Any, Any]:
     """The second way: the terms, if there is an index for them, and the messages that it finds."""
     # A table of one row or none. With it PostgreSQL starts no parallel workers, which would take
     # longer than the search.
@@ -247,7 +289,7 @@ def _by_index(chats: Any, conditions: list[Any], is_left: Any) -> tuple[Any, Any
     sought = sought.cte("sought", materialized=True)
     # CASE, or PostgreSQL would expect next to no match, and plan as if there were no limit.
     contains = Case(None, [(_contains(), SQL("true"))])
-    which = chats.select(chats.c.chatId)
+    which = chats.table.select(chats.table.c.chatId)
     each = [
         Select(
             [Join(sought, Message, JOIN.CROSS)],
@@ -261,7 +303,7 @@ def _by_index(chats: Any, conditions: list[Any], is_left: Any) -> tuple[Any, Any
 
 
 def _recent(
-    chats: Any, conditions: list[Any], newest: Any, start_of_page: Any, is_left: Any
+    chats: _Searched, conditions: list[Any], newest: Any, start_of_page: Any, is_left: Any
 ) -> tuple[Any, Any]:
     """The third way: the time from which on messages are read, and the matches among them."""
     since: Any = fn.COALESCE(start_of_page, _start_of(newest, _RECENT).where(is_left))
@@ -270,7 +312,7 @@ def _recent(
     return since, _read(chats, start, P.before, conditions).cte("recent", materialized=True)
 
 
-def _older(chats: Any, conditions: list[Any], since: Any) -> Any:
+def _older(chats: _Searched, conditions: list[Any], since: Any) -> Any:
     """The fourth way: the matches among all messages before those of the third."""
     start = since.select(since.c.createdAt)
     return _read(chats, SQL(_BEGINNING), fn.COALESCE(start, P.before), conditions)
@@ -286,14 +328,14 @@ def _contains() -> Any:
     return content | file_name
 
 
-def _newest_of_each(chats: Any, conditions: list[Any]) -> Select:
+def _newest_of_each(chats: _Searched, conditions: list[Any]) -> Select:
     """The times of the newest messages of each chat, each with whether its text matches.
 
     Each chat has the same number, so that a busy chat without the word does not hide the others.
     """
     share = _NEWEST / (_ALL + 1)
     is_found = reduce(and_, [*conditions, _contains()]).alias("is_found")
-    of_chat = [Message.chat == chats.c.chatId, is_visible(), _is_before()]
+    of_chat = [Message.chat == chats.id, is_visible(), _is_before()]
     if dialect().has_lateral:
         # BETWEEN is only for the plan: PostgreSQL then expects few rows.
         any_time = SQL("'-infinity'"), Select(columns=[P.before.cast("timestamp")])
@@ -301,21 +343,21 @@ def _newest_of_each(chats: Any, conditions: list[Any]) -> Select:
             Message.select(Message.created_at, is_found)
             .where(*of_chat, Message.created_at.between(*any_time))
             .order_by(Message.created_at.desc(), Message.id.desc())
-            .limit(chats.select(1 + share))
+            .limit(chats.table.select(1 + share))
             .alias("newest")
         )
-        source = Join(chats, newest, JOIN.LATERAL, on=SQL("true"))
+        source = Join(chats.each, newest, JOIN.LATERAL, on=SQL("true"))
         return Select([source], [newest.c.createdAt, newest.c.is_found])
     newer = Message.alias()
     last = (
         newer.select(newer.created_at)
-        .where(newer.chat == chats.c.chatId, is_visible(newer), _is_before(newer))
+        .where(newer.chat == chats.id, is_visible(newer), _is_before(newer))
         .order_by(newer.created_at.desc(), newer.id.desc())
         .limit(1)
-        .offset(chats.select(share))
+        .offset(chats.table.select(share))
     )
     is_newest = Message.created_at >= fn.COALESCE(last, "")
-    source = _each_with(chats, Message, reduce(and_, [*of_chat, is_newest]))
+    source = _each_with(chats.table, Message, reduce(and_, [*of_chat, is_newest]))
     return Select([source], [Message.created_at, is_found])
 
 
@@ -325,7 +367,7 @@ def _start_of(newest: Any, count: Any) -> Any:
     return newest.select(time).order_by(time.desc()).limit(1).offset(count - 1)
 
 
-def _read(chats: Any, since: Any, until: Any, conditions: list[Any]) -> Select:
+def _read(chats: _Searched, since: Any, until: Any, conditions: list[Any]) -> Select:
     """Times and ids of a page of the messages between two times whose text matches."""
     newest_first = Message.created_at.desc(), Message.id.desc()
     between = Message.created_at.between(since, until)
@@ -334,16 +376,16 @@ def _read(chats: Any, since: Any, until: Any, conditions: list[Any]) -> Select:
         # BETWEEN, because PostgreSQL then expects few rows, and reads them in order.
         of_chat = (
             Message.select(Message.created_at, Message.id)
-            .where(Message.chat == chats.c.chatId, *is_found)
+            .where(Message.chat == chats.id, *is_found)
             .order_by(*newest_first)
             .limit(P.limit)
             .alias("of_chat")
         )
         time, id = of_chat.c.createdAt, of_chat.c.id
-        found = Select([Join(chats, of_chat, JOIN.LATERAL, on=SQL("true"))], [time, id])
+        found = Select([Join(chats.each, of_chat, JOIN.LATERAL, on=SQL("true"))], [time, id])
         newest_first = time.desc(), id.desc()
     else:
-        source = _each_with(chats, Message, Message.chat == chats.c.chatId)
+        source = _each_with(chats.table, Message, Message.chat == chats.id)
         found = Select([source], [Message.created_at, Message.id]).where(*is_found)
     return found.order_by(*newest_first).limit(P.limit)
 
@@ -447,7 +489,7 @@ def _page_of_tag(
 ) -> Page[Message]:
     """A page found in "MessageTag", which holds no older messages until it has been filled."""
     rows = _rows(found, user_id, chat_id, limit, cursor, **values)
-    if not rows[0][0]:
+    if rows and not rows[0][0]:
         raise Unavailable("the tags of older messages are not all there: migration 003 is at work")
     return _page([row[1:] for row in rows if row[1] is not None], user_id, chat_id, limit)
 

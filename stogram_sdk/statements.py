@@ -32,7 +32,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Select
+from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Select, fn
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
@@ -114,11 +114,24 @@ def made_or_found(
         found = found.select(*columns(model), SQL("0"))
         return FirstOf(*(query.with_cte(*ctes) if ctes else query for query in (made, found)))
     made = insert.returning(model).cte("made")
-    rows = Select([made], [SQL("*, true AS is_made")]) + found.select(
-        *model._meta.sorted_fields, SQL("false")
-    )
+    found = found.select(*model._meta.sorted_fields, SQL("false"))
+    if dialect().is_distributed:  # There it sees what was made.
+        found = found.where(~fn.EXISTS(made.select(SQL("1"))))
+    rows = Select([made], [SQL("*, true AS is_made")]) + found
     shown = [*columns(model.alias("rows")), SQL('"rows".is_made')]
     return Select([rows.alias("rows")], shown).with_cte(*ctes, made)
+
+
+def returning(write: Any, model: Any, columns: Callable[[Any], Iterable[Any]]) -> Any:
+    """The query, which writes rows of the model and returns these columns of each.
+
+    The columns may be subqueries. RETURNING could have them too, but not where the database is
+    distributed and the rows are selected.
+    """
+    if not dialect().writes_in_ctes:
+        return write.returning(*columns(model))
+    written = write.returning(model).cte("written")
+    return Select([written], columns(model.alias("written"))).with_cte(written)
 
 
 def text_of(value: Any) -> Any:

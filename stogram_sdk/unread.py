@@ -34,7 +34,8 @@ from stogram_sdk.models import (
     User,
 )
 from stogram_sdk.ordering import place_of
-from stogram_sdk.statements import P
+from stogram_sdk.shards import of_chat
+from stogram_sdk.statements import P, dialect
 from stogram_sdk.tags import signed_key
 from stogram_sdk.visibility import exists_for_each, has_blocked, is_visible
 
@@ -88,8 +89,9 @@ def _unread(place: tuple[Any, Any], user: Any, chat: Any, joined: Any) -> Any:
 def unread_count(user: Any, chat: Any, settings: Any = ChatSettings) -> Any:
     """The unread count of the user for whom the statement writes a settings row."""
     member = ChatMember.alias()
-    place = read_place(settings, member.chat)
-    return member.select(unread_after(place, user, member.chat, member.joined_at)).where(
+    its_chat = chat if dialect().is_distributed else member.chat
+    place = read_place(settings, its_chat)
+    return member.select(unread_after(place, user, its_chat, member.joined_at)).where(
         member.user == user, member.chat == chat
     )
 
@@ -156,6 +158,7 @@ def raise_unread_counts(sent: Any, most: int = 1) -> Any:
         fn.EXISTS(Select((sent,), [SQL("1")]).where(sent.c.isSent)),
         ~fn.EXISTS(members.limit(1).offset(MOST_RAISED)),
         ChatSettings.id == fn.ANY(fn.ARRAY(is_free)),
+        *of_chat(ChatSettings, P.chat_id),
     )
 
 

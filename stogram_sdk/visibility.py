@@ -52,7 +52,7 @@ def place_in(chat: Any, user: Any) -> Any:
     """The user's membership in the chat, with the chat; no row for a non-member."""
     return (
         ChatMember.select(ChatMember.id)
-        .join(Chat, on=(Chat.id == ChatMember.chat))
+        .join(Chat, on=(Chat.id == chat))
         .where(ChatMember.user == user, ChatMember.chat == chat)
     )
 

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import settings
 
 import stogram_sdk as sdk
+from stogram_sdk.command.distribute import distribute
 from stogram_sdk.testing import delete_all_rows
+from tests.citus.cluster import CitusCluster
 from tests.support.contract import World, build_world
 from tests.support.factories import make_chat, make_user
 from tests.support.postgres import PostgresServer, running_server
@@ -75,8 +77,24 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: PostgresServer) -> Iterator[str]:
+    """A migrated database; distributed, if the server is the coordinator of a Citus cluster."""
+    if postgres_server.has_workers():
+        with CitusCluster(postgres_server.url).database() as url:
+            migrate_here(url)
+            distribute(url)
+            yield url
+        return
     with postgres_server.database() as name:
         migrate_here(postgres_server.url_of(name))
+        yield postgres_server.pooled_url_of(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_by_chat(postgres_server: PostgresServer) -> Iterator[str]:
+    """A migrated database with the keys of a distributed one."""
+    with postgres_server.database() as name:
+        migrate_here(postgres_server.url_of(name))
+        distribute(postgres_server.url_of(name), shards=False)
         yield postgres_server.pooled_url_of(name)
 
 
@@ -117,11 +135,20 @@ def on_postgres(migrated_postgres: str) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module")
+def on_distributed_postgres(postgres_by_chat: str) -> Iterator[None]:
+    """Connected to a database that is sent the statements for a distributed one."""
+    with _connected_to(postgres_by_chat):
+        yield
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "distributed"])
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """A world for the tests of a module, on each engine in turn; they leave it as it is.
+
+    PostgreSQL comes a second time, with the statements that a distributed database is sent.
 
     Not beside `engine` in one module: each is connected to a database of its own.
     """
@@ -147,8 +174,9 @@ def large_world(world: World) -> World:
 @contextmanager
 def _connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None]:
     """Connected to the engine that the fixture was asked for."""
-    if request.param == "postgresql":
-        with _connected_to(request.getfixturevalue("migrated_postgres")):
+    if request.param != "sqlite":
+        migrated = "postgres_by_chat" if request.param == "distributed" else "migrated_postgres"
+        with _connected_to(request.getfixturevalue(migrated)):
             yield
         return
     shutil.copy(request.getfixturevalue("migrated_sqlite"), directory / "stogram.db")

@@ -180,6 +180,7 @@ FLOORS = (
     {"statements", "operations", "paging"},
     {
         "lookups",
+        "shards",
         "server_columns",
         "visibility",
         "membership",

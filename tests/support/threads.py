@@ -37,15 +37,22 @@ def eight(call: Callable[[], T]) -> list[T]:
     return at_once(*[call] * 8)
 
 
+#: Where a server without Citus says what its sessions do.
+_ALONE = ["pg_stat_activity"]
+
+
 class Arrivals:
     """A second thread, for calls that arrive while the test's own thread is half done.
 
-    PostgreSQL itself says whether a call waits for a lock.
+    PostgreSQL itself says whether a call waits for a lock; on Citus it may be at a worker.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, watcher: Any) -> None:
         self._pool = pool
         self._watcher = watcher
+        with watcher.cursor() as cursor:
+            cursor.execute("SELECT coalesce(to_regclass('citus_stat_activity')::text, %s)", _ALONE)
+            (self._activity,) = cursor.fetchone()
 
     def start(self, call: Callable[[], T]) -> Future[T]:
         """Begin the call; returns when it is done, or waits for a lock."""
@@ -74,7 +81,7 @@ class Arrivals:
     def _somebody_waits_for_a_lock(self) -> bool:
         with self._watcher.cursor() as cursor:
             cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                f"SELECT EXISTS (SELECT FROM {self._activity}"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock')"
             )
             return bool(cursor.fetchone()[0])
