@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -16,14 +17,15 @@ import pytest
 
 from stogram_sdk.command import distribute as command
 from stogram_sdk.command.check import check
-from stogram_sdk.command.distribute import distribute
+from stogram_sdk.command.distribute import distribute, distribution_script
 from stogram_sdk.command.search_index import make_search_index
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.chat_keys import OF_A_CHAT, OF_ALL_CHATS
 from stogram_sdk.schema.postgres import _file
 from tests.citus.cluster import CitusCluster, ask, cluster_of_the_environment
 from tests.support.distributed import Writers, connected, fill, rows_of, tags_of
-from tests.support.states import PROJECT, environment, migrate_here, stogram
+from tests.support.postgres import PostgresServer, server_binaries
+from tests.support.states import PROJECT, Databases, environment, migrate_here, stogram
 
 MESSAGES = 10_000
 
@@ -117,6 +119,18 @@ def _killed_after(steps: int, url: str) -> bool:
                 return True
         assert process.wait() in (0, -signal.SIGKILL)
         return False
+
+
+def test_the_sql_of_a_dry_run_does_it_too(cluster: CitusCluster, tmp_path: Path) -> None:
+    with cluster.database() as url:
+        migrate_here(url)
+        fill(url, 1000)
+        before = rows_of(url)
+        psql = Databases(PostgresServer(cluster.url, server_binaries(tmp_path)))
+        psql.strictly(url.rpartition("/")[2], distribution_script(url))
+        assert rows_of(url) == before
+        assert wrong(url) == []
+        assert distribute(url) == []
 
 
 def test_an_edit_that_meets_the_commit_of_its_batch(
