@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 
+import stogram_sdk as sdk
 from stogram_sdk.command import distribute as command
 from stogram_sdk.command.check import check
 from stogram_sdk.command.distribute import distribute, distribution_script
@@ -83,6 +86,50 @@ def test_beside_those_who_write(loaded: str) -> None:
     assert again.stdout == "nothing to do: it is done already\n"
     execute(loaded, 'TRUNCATE "Message" CASCADE')
     assert rows_of(loaded)["MessageTag"] == []
+    assert wrong(loaded) == []
+
+
+def test_beside_services_of_the_sdk(loaded: str) -> None:
+    """No call fails: whoever was connected before finds out what has changed."""
+    sdk.connect(loaded)
+    over, failed, calls = threading.Event(), list[str](), Counter[str]()
+
+    def serve(number: int) -> None:
+        user, chat = f"u{number * 7}", f"c{number}"
+        for turn in itertools.count():
+            if over.wait(0.01):
+                return
+            for call in (
+                partial(sdk.send_message, user, chat, "hi #there", message_id=f"s{number}-{turn}"),
+                partial(sdk.add_reaction, user, chat, f"s{number}-{turn}", "+"),
+                partial(sdk.list_messages, user, chat),
+                partial(sdk.list_chats, user),
+                partial(sdk.mark_read, user, chat),
+                partial(sdk.unread_totals, user),
+            ):
+                name = call.func.__name__
+                try:
+                    call()
+                    calls[name] += 1
+                except sdk.StogramError as error:
+                    failed.append(f"{name}: {error}")
+
+    threads = [threading.Thread(target=serve, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        distribute(loaded)
+        time.sleep(2)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        sdk.close()
+    assert failed == []
+    sent = ask(loaded, """SELECT count(*) FROM "Message" WHERE id LIKE 's%-%'""")
+    assert sent == [(calls["send_message"],)]
+    rows = rows_of(loaded)
+    assert rows["MessageTag"] == tags_of(rows)
     assert wrong(loaded) == []
 
 
