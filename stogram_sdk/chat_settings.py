@@ -213,7 +213,7 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
     before = state.c
     is_new = before.id.is_null()
     values = {
-        ChatSettings.id: fn.COALESCE(before.id, P.id),
+        ChatSettings.id: P.id,
         ChatSettings.user: P.user_id,
         ChatSettings.chat: P.chat_id,
         ChatSettings.created_at: P.now,
@@ -226,6 +226,8 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
         ),
         ChatSettings.unread_count: before.unread,
     }
+    if dialect().is_distributed:  # Not written over a row: it says whether one was seen.
+        values[ChatSettings.is_favorite] = ~is_new
     is_due = is_new | before.is_forward | (before.unreadCount != before.unread)
     changed = ChatSettings.updated_at, ChatSettings.last_read_message_id, ChatSettings.unread_count
     insert = ChatSettings.insert_from(
@@ -237,15 +239,21 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
     )
     found = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
     read = made_or_found(insert, found, _columns, state)
-    if not dialect().is_distributed:
-        return read
-    return after_locking(read, settings_lock(*_is_own_row()))
+    return after_locking(read, *_held()) if dialect().is_distributed else read
+
+
+def _held() -> tuple[Any, Any]:
+    """The member's settings, and their membership: that is there before the first settings are."""
+    member = ChatMember.select(ChatMember.id).where(
+        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id
+    )
+    return dialect().lock(member), settings_lock(*_is_own_row())
 
 
 def _is_as_before(state: Any) -> Any:
     """Whether the settings row in the way is still as the state says."""
-    if dialect().is_distributed:  # There it is held, so it is that one, or has come since.
-        return ChatSettings.id == EXCLUDED.id
+    if dialect().is_distributed:  # There it is held, if it was seen.
+        return EXCLUDED.isFavorite
     before = state.c
     was = fn.COALESCE(before.lastReadMessageId, ""), fn.COALESCE(before.unreadCount, 0)
     row = Tuple(fn.COALESCE(ChatSettings.last_read_message_id, ""), ChatSettings.unread_count)

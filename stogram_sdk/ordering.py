@@ -20,7 +20,8 @@ Rows are locked in this order, so that no two calls wait for each other:
 3. "Folder" rows: by a call that changes one or puts a chat into it; several of a user's only by a
    call that has locked the user's row.
 4. "Chat" rows, by id: by a call that writes messages, or changes members.
-5. "ChatSettings" rows, by (chat, user): by a call that changes several of them.
+5. "ChatMember" rows: on a distributed database, by a call that reads up to a message.
+6. "ChatSettings" rows, by (chat, user): by a call that changes several of them, or after 5.
 
 Several calls in one transaction of the caller may lock in another order. PostgreSQL then cancels
 one of two that wait for each other, and `retrying` runs it again.

@@ -152,7 +152,8 @@ def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tup
         place = require_member(user_id, chat_id)
         require_visible(chat_id, message_id)
         require_unblocked(place, chat_id)
-        if _count_own.first(user_id=user_id, message_id=message_id) >= MAX_REACTIONS:
+        ids = {"user_id": user_id, "chat_id": chat_id, "message_id": message_id}
+        if _count_own.first(**ids) >= MAX_REACTIONS:
             raise NotAllowed(
                 f"a user has at most {MAX_REACTIONS} reactions to a message: remove_reaction "
                 "takes one back",
