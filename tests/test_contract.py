@@ -27,6 +27,7 @@ from tests.support.contract import (
     World,
     arguments_of,
     function_of,
+    is_read,
     kind_of,
     make_call,
     more_in_further_chats,
@@ -43,13 +44,6 @@ every_call = pytest.mark.parametrize("label", CALLS)
 every_function = pytest.mark.parametrize(
     "name", sorted({label.partition("(")[0] for label in CALLS})
 )
-
-READS = ("blocked_", "extract_", "find_", "get_", "is_", "list_", "search_", "tag_", "unread_")
-
-
-def is_read(label: str) -> bool:
-    return label.startswith((*READS, "users_", "visible_"))
-
 
 every_write = pytest.mark.parametrize("label", [label for label in CALLS if not is_read(label)])
 

@@ -13,10 +13,10 @@ from peewee import SQL
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-from stogram_sdk.engine.prepared import MOST_PREPARED
+from stogram_sdk.engine.prepared import MOST_PREPARED, READING
 from stogram_sdk.engine.time_limits import Cursor
 from stogram_sdk.statements import P, statement
-from tests.support.contract import CALLS, build_world, make_call, undone
+from tests.support.contract import CALLS, build_world, is_read, make_call, undone
 from tests.support.factories import make_chat, make_user
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy
@@ -68,6 +68,17 @@ def test_a_write_is_executed_with_its_lock(direct: None) -> None:
             assert sdk.send_message(ivan.id, chat.id, f"{number} #one").content == f"{number} #one"
         assert any("FOR NO KEY UPDATE" in text for (text,) in on_the_server("statement"))
     assert sdk.unread_totals(olga.id).all == 8
+
+
+def test_what_only_reads_says_so(direct: None, url: str) -> None:
+    """Nobody waits for a standby after it, and it is safe to try again."""
+    world = build_world()
+    sdk.connect(url)
+    with sdk.session():
+        for label in filter(is_read, CALLS):
+            make_call(label, world.scene)
+        names = [name for (name,) in on_the_server("name")]
+    assert [name for name in names if not name.startswith(READING)] == []
 
 
 def test_the_server_shows_no_value_of_a_call(direct: None) -> None:

@@ -25,11 +25,10 @@ from stogram_sdk import aio
 from stogram_sdk.database import current_database, open_database
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.engine.standbys import end_of_last_record, read_position, write_position
-from tests.support.contract import CALLS, World, build_world, make_call
+from tests.support.contract import CALLS, World, build_world, is_read, make_call
 from tests.support.factories import make_chat, make_message, make_user
 from tests.support.replicas import Replicas, Senders, running_replicas, seconds, url_of
 from tests.support.site import eventually
-from tests.test_contract import is_read
 from tests.test_readme import blocks_of
 
 #: The functions that only read, and whose answer may not be late: somebody would never be told of a

@@ -36,7 +36,7 @@ from stogram_sdk.engine.failures import (
     unwritable,
 )
 from stogram_sdk.engine.pool import PooledConnections
-from stogram_sdk.engine.prepared import MOST_PREPARED, READING, Prepared
+from stogram_sdk.engine.prepared import MOST_PREPARED, READING, Prepared, only_reads
 from stogram_sdk.engine.standbys import end_of_last_record, read_position
 from stogram_sdk.engine.time_limits import Connection, Cursor, Probe, TimeLimits
 from stogram_sdk.engine.units import on_connection, require_here
@@ -483,8 +483,8 @@ def _set_local(name: str, seconds: float) -> str:
     return f"SET LOCAL {name} = {max(1, round(seconds * 1000))}; " if seconds else ""
 
 
-_READS = "SELECT", f"EXECUTE {READING}"
+_READ = f"EXECUTE {READING}"
 
 
 def _only_reads(sql: Any) -> bool:
-    return isinstance(sql, str) and sql.startswith(_READS) and ";" not in sql
+    return isinstance(sql, str) and ";" not in sql and (sql.startswith(_READ) or only_reads(sql))

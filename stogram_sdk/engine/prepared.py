@@ -8,6 +8,7 @@ with the values of a call: the server shows its whole message in "pg_prepared_st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ READING, WRITING = "stogram_read_", "stogram_write_"
 MOST_PREPARED = 64
 
 _NUMBERS = count(1)
+
+
+_WRITE = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b")
 
 
 class Placeholder(str):
@@ -37,6 +41,11 @@ class Prepared(NamedTuple):
     slots: tuple[Placeholder, ...]
 
 
+def only_reads(text: str) -> bool:
+    """Whether a statement writes nothing, as far as its text tells."""
+    return text.startswith("SELECT") or (text.startswith("WITH") and not _WRITE.search(text))
+
+
 def prepared(text: str, slots: Sequence[Any], function: str) -> Prepared:
     """The two forms of a statement, whose `%s` stand for the slots: placeholders and constants.
 
@@ -53,7 +62,7 @@ def prepared(text: str, slots: Sequence[Any], function: str) -> Prepared:
             planned.append("%s")
             constants.append(slot)
         planned.append(piece)
-    kind = READING if text.startswith("SELECT") else WRITING
+    kind = READING if only_reads(text) else WRITING
     name = f"{kind}{next(_NUMBERS)}_{function.strip('_')}"
     values = f"({', '.join(['%s'] * len(numbers))})" if numbers else ""
     return Prepared(

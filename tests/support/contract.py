@@ -297,6 +297,13 @@ CALLS: dict[str, Call] = {
 }
 
 
+_READS = ("blocked_", "extract_", "find_", "get_", "is_", "list_", "search_", "tag_", "unread_")
+
+
+def is_read(label: str) -> bool:
+    return label.startswith((*_READS, "users_", "visible_"))
+
+
 def function_of(label: str) -> Any:
     return getattr(sdk, label.partition("(")[0])
 
