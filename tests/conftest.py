@@ -101,7 +101,7 @@ def postgres_by_chat(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Connected to a migrated database without rows, on each engine in turn."""
-    with _connected(request, tmp_path):
+    with connected(request, tmp_path):
         yield request.param
 
 
@@ -142,17 +142,15 @@ def on_distributed_postgres(postgres_by_chat: str) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql", "distributed"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """A world for the tests of a module, on each engine in turn; they leave it as it is.
 
-    PostgreSQL comes a second time, with the statements that a distributed database is sent.
-
     Not beside `engine` in one module: each is connected to a database of its own.
     """
-    with _connected(request, tmp_path_factory.mktemp("world")):
+    with connected(request, tmp_path_factory.mktemp("world")):
         yield build_world()
 
 
@@ -161,7 +159,7 @@ def cast(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The small cast of the studio, for the tests of a module that leave it as it is."""
     from tests.support.studio import make_cast
 
-    with _connected(request, tmp_path_factory.mktemp("studio")):
+    with connected(request, tmp_path_factory.mktemp("studio")):
         yield make_cast()
 
 
@@ -172,7 +170,7 @@ def large_world(world: World) -> World:
 
 
 @contextmanager
-def _connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None]:
+def connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None]:
     """Connected to the engine that the fixture was asked for."""
     if request.param != "sqlite":
         migrated = "postgres_by_chat" if request.param == "distributed" else "migrated_postgres"

@@ -21,11 +21,13 @@ import stogram_sdk as sdk
 from stogram_sdk.database import current_database
 from stogram_sdk.models import PublishedMessage
 from stogram_sdk.paging import write_cursor
+from tests.conftest import connected
 from tests.support.contract import (
     CALLS,
     NOT_CALLS,
     World,
     arguments_of,
+    build_world,
     function_of,
     is_read,
     kind_of,
@@ -39,6 +41,16 @@ from tests.support.factories import LONG_AGO, sent_statements
 from tests.support.strangers import DOCUMENT, document, observe
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "distributed"])
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """PostgreSQL once more, with the statements that a distributed database is sent."""
+    with connected(request, tmp_path_factory.mktemp("world")):
+        yield build_world()
+
 
 every_call = pytest.mark.parametrize("label", CALLS)
 every_function = pytest.mark.parametrize(
