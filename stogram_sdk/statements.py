@@ -36,7 +36,7 @@ from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Selec
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
-from stogram_sdk.engine.prepared import Placeholder, Prepared, prepared
+from stogram_sdk.engine.prepared import Placeholder, Prepared, only_reads, prepared
 from stogram_sdk.fields import Rows, Tags, TextArray, rows_to_json, time_to_text
 from stogram_sdk.models import SECRETS
 
@@ -397,11 +397,14 @@ def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Comp
             *before, last = (_compile(database, query, name) for query in built.queries)
             return last._replace(before=tuple(before))
         queries = [*built.queries]
-        before_alone = database.before_locking
     else:
         queries = [built]
-        before_alone = database.before_write() if _writes(built) else ""
     plain = [database.get_sql_context().sql(query).query() for query in queries]
+    before_alone = ""
+    if isinstance(built, InTurn):
+        before_alone = database.before_locking
+    elif not only_reads(plain[0][0]):
+        before_alone = database.before_write()
     planned = [prepared(sql, slots, name) for sql, slots in plain] if database.prepares else []
     return _Compiled(
         _form(before_alone, plain),
@@ -409,11 +412,6 @@ def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Comp
         tuple(planned),
         _parts(getattr(queries[-1], "_returning", ()), database.dialect.native_types),
     )
-
-
-def _writes(query: Any) -> bool:
-    ctes = query._cte_list or ()
-    return not isinstance(query, Select) or any(_writes(cte._query) for cte in ctes)
 
 
 def _form(before_alone: str, queries: Sequence[tuple[str, Iterable[Any]]]) -> _Form:
