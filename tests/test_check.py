@@ -12,7 +12,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.command.check import check
-from stogram_sdk.command.read_only import read_only
+from stogram_sdk.command.existing import read_only
 from tests.support.states import Databases, migrate_here, pw_migrate, stogram
 
 #: Commands, in processes of their own.

@@ -10,7 +10,7 @@ import peewee
 import pytest
 
 import stogram_sdk as sdk
-from stogram_sdk.command.read_only import read_only
+from stogram_sdk.command.existing import read_only
 from stogram_sdk.database import db, open_database, session
 from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.expected import expected_catalog

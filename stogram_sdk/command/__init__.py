@@ -3,7 +3,7 @@
 ============ ===================================================================
 migrate      applies migrations, takes them back, says which are done
 check        whether the database agrees with the models
-read_only    a look at a database that cannot change it
+existing     a database that is there: to look at, or to change at its turn
 script       the steps of a migration as one SQL script
 backfill     mentions and hashtags of messages that were sent before the migration
 distribute   the chats on several servers, with Citus

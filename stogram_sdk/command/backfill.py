@@ -23,7 +23,7 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.command.read_only import open_existing, schema_by_name
+from stogram_sdk.command.existing import open_existing, schema_by_name
 from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.fields import tags_to_json, texts_from_json, time_to_text

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from stogram_sdk.command.read_only import applied_migrations, read_only
+from stogram_sdk.command.existing import applied_migrations, read_only
 from stogram_sdk.command.search_index import parts_of_search_index
 from stogram_sdk.engine.database_url import read_database_url
 from stogram_sdk.engine.failures import translated_errors

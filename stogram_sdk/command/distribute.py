@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from stogram_sdk.command.read_only import applied_migrations, open_existing, read_only
+from stogram_sdk.command.existing import applied_migrations, at_its_turn, read_only
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.distribution import MARK, TABLES, Distribution, DistributionStep, Part
@@ -15,14 +14,12 @@ from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catal
 from stogram_sdk.schema.migration import (
     HISTORY,
     missing_owner,
-    schema_of,
     shipped_migrations,
     stop_for,
 )
 from stogram_sdk.schema.obstacles import Obstacle, Schema
 from stogram_sdk.schema.online import run_brief
 from stogram_sdk.schema.postgres import PostgresSchema
-from stogram_sdk.schema.turns import turn
 
 log = logging.getLogger("stogram_sdk.schema.distribute")
 
@@ -34,7 +31,8 @@ def distribute(url: str | None = None, *, prepare: bool = False, shards: bool = 
     Without `shards` the database gets the keys, and stays on its server.
     Raises `MigrationError` before anything is touched if something is in the way.
     """
-    with _at_its_turn(url) as (database, home):
+    with at_its_turn(url) as (database, schema):
+        home = _home(schema)
         distribution = _distribution(database, home, shards=shards and not prepare)
         steps = _steps(distribution, prepare)
         for step in steps:
@@ -56,9 +54,7 @@ def distribution_script(url: str | None = None, *, prepare: bool = False) -> str
     Nothing is changed. Raises `MigrationError` if the database is not migrated.
     """
     with read_only(url) as (database, schema), translated_errors():
-        home = _on_postgres(schema).schema_name
-        assert home is not None  # that of the tables
-        distribution = Distribution(database, home, shards=True)
+        distribution = Distribution(database, _home(schema), shards=True)
         _require_migrated(distribution)
         steps = _steps(distribution, prepare)
     lines = [line for step in steps for line in _lines(step)]
@@ -79,26 +75,11 @@ def _lines(step: DistributionStep) -> Iterator[str]:
         yield from ["COMMIT;"] * together
 
 
-@contextmanager
-def _at_its_turn(url: str | None) -> Iterator[tuple[Any, str]]:
-    database, settings = open_existing(url)
-    try:
-        with (
-            translated_errors(),
-            database.connection_context(),
-            database.limited_to(0),
-            turn(database, settings.schema_name) as home,
-        ):
-            _on_postgres(schema_of(database, home))
-            assert home is not None  # PostgreSQL has one
-            yield database, home
-    finally:
-        database.close_all()
-
-
-def _on_postgres(schema: Schema) -> PostgresSchema:
+def _home(schema: Schema) -> str:
+    """The name of the schema of the tables."""
     if isinstance(schema, PostgresSchema):
-        return schema
+        assert schema.schema_name is not None  # whoever has looked for the tables knows it
+        return schema.schema_name
     raise MigrationError(
         "this is SQLite, which is one file: chats are distributed over servers of PostgreSQL, "
         "with Citus"

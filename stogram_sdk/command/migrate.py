@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stogram_sdk.command.read_only import applied_migrations, read_only
+from stogram_sdk.command.existing import applied_migrations, read_only
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.migration import HISTORY, renew, shipped_migrations

@@ -14,17 +14,15 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.command.read_only import open_existing
+from stogram_sdk.command.existing import at_its_turn
 from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
-from stogram_sdk.engine.failures import sqlstate_of, translated_errors
+from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import MigrationError
-from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.online import run_online
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import StepSql
-from stogram_sdk.schema.turns import turn
 
 
 def make_search_index(url: str | None = None) -> bool:
@@ -58,24 +56,14 @@ def _carried_out(
     on_postgres: Callable[[Any, PostgresSchema], bool],
     on_sqlite: Callable[[Any, dict[str, str]], bool],
 ) -> bool:
-    database, settings = open_existing(url)
-    try:
-        with (
-            translated_errors(),
-            database.connection_context(),
-            database.limited_to(0),
-            turn(database, settings.schema_name) as home,
-        ):
-            schema = schema_of(database, home)
-            catalog = schema.catalog(database)
-            if "Message" not in catalog.tables:
-                raise MigrationError('there is no table "Message": run `stogram migrate` first')
-            if isinstance(schema, PostgresSchema):
-                return on_postgres(database, schema)
-            with database.atomic():
-                return on_sqlite(database, parts_of_search_index(schema, catalog))
-    finally:
-        database.close_all()
+    with at_its_turn(url) as (database, schema):
+        catalog = schema.catalog(database)
+        if "Message" not in catalog.tables:
+            raise MigrationError('there is no table "Message": run `stogram migrate` first')
+        if isinstance(schema, PostgresSchema):
+            return on_postgres(database, schema)
+        with database.atomic():
+            return on_sqlite(database, parts_of_search_index(schema, catalog))
 
 
 # --- PostgreSQL ---

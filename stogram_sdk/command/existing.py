@@ -1,4 +1,4 @@
-"""A database that is there, and a look at it that cannot change it."""
+"""A database that is there: to look at without changing it, or to change at its turn."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stogram_sdk.database import open_database
 from stogram_sdk.engine.database_url import DatabaseSettings
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import Unavailable
-from stogram_sdk.schema.migration import HISTORY
+from stogram_sdk.schema.migration import HISTORY, schema_of
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.postgres import SAFE_PATH, PostgresSchema
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.turns import home_of
+from stogram_sdk.schema.turns import home_of, turn
 
 
 def open_existing(url: str | None) -> tuple[Any, DatabaseSettings]:
@@ -68,6 +68,22 @@ def read_only(url: str | None) -> Iterator[tuple[Any, Schema]]:
                 database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
                 yield database, schema
+    finally:
+        database.close_all()
+
+
+@contextmanager
+def at_its_turn(url: str | None) -> Iterator[tuple[Any, Schema]]:
+    """A connection that changes the database while no other command does, and its schema."""
+    database, settings = open_existing(url)
+    try:
+        with (
+            translated_errors(),
+            database.connection_context(),
+            database.limited_to(0),
+            turn(database, settings.schema_name) as home,
+        ):
+            yield database, schema_of(database, home)
     finally:
         database.close_all()
 
