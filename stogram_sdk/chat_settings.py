@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from peewee import EXCLUDED, JOIN, SQL, Case, Query, Select, Tuple, fn
@@ -13,7 +14,7 @@ from stogram_sdk.membership import require_member, require_sent
 from stogram_sdk.models import ChatMember, ChatSettings, Message, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of, settings_lock
-from stogram_sdk.rows import default_settings
+from stogram_sdk.rows import all_of, default_settings
 from stogram_sdk.shards import by_value, each_chat, insert_read
 from stogram_sdk.statements import (
     P,
@@ -87,12 +88,8 @@ def _is_own_row() -> tuple[Any, Any]:
     return ChatSettings.user == P.user_id, ChatSettings.chat == P.chat_id
 
 
-def _columns(settings: Any) -> list[Any]:
-    return [getattr(settings, field.name) for field in ChatSettings._meta.sorted_fields]
-
-
 def _with_unread(settings: Any) -> list[Any]:
-    return [*_columns(settings), unread_count(P.user_id, P.chat_id, settings)]
+    return [*all_of(ChatSettings, settings), unread_count(P.user_id, P.chat_id, settings)]
 
 
 def change_settings(change: Statement, **values: Any) -> ChatSettings | None:
@@ -238,7 +235,7 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
         where=_is_as_before(state),
     )
     found = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
-    read = made_or_found(insert, found, _columns, state)
+    read = made_or_found(insert, found, partial(all_of, ChatSettings), state)
     return after_locking(read, *_held()) if dialect().is_distributed else read
 
 

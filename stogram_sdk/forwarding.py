@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import SQL, Query, Select, TextField, fn
+from peewee import SQL, Select, TextField, fn
 
 from stogram_sdk.content import FILE, tag_columns
 from stogram_sdk.errors import InvalidInput, NotAllowed, NotFound
@@ -32,33 +32,25 @@ def _may_read() -> Any:
     return fn.EXISTS(place_in(P.from_chat_id, P.sender_id).where(~Chat.is_secret))
 
 
-@statement
-def _to_forward() -> Query:
-    return (
-        Message.select()
-        .where(
-            Message.chat == P.from_chat_id,
-            dialect().is_one_of(Message.id, P.message_ids),
-            is_visible(),
-            _may_read(),
-        )
-        .order_by(Message.created_at, Message.id)
+def _asked_for() -> Any:
+    """The messages to forward that the user sees."""
+    return Message.select().where(
+        Message.chat == P.from_chat_id,
+        dialect().is_one_of(Message.id, P.message_ids),
+        is_visible(),
+        _may_read(),
     )
+
+
+@statement
+def _to_forward() -> Any:
+    return _asked_for().order_by(Message.created_at, Message.id)
 
 
 @statement
 def _forward(alone: bool) -> Any:
     """Write all of the messages, or none if one cannot be seen any more."""
-    source: Any = (
-        Message.select()
-        .where(
-            Message.chat == P.from_chat_id,
-            dialect().is_one_of(Message.id, P.message_ids),
-            is_visible(),
-            _may_read(),
-        )
-        .cte("source", materialized=True)
-    )
+    source = _asked_for().cte("source", materialized=True)
     read = Message.alias("source")
     place = fn.ROW_NUMBER().over(order_by=[read.created_at, read.id])
     columns: dict[Any, Any] = {

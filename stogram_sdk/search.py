@@ -175,8 +175,8 @@ def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
     else:
         newest = MessageTag.alias()
         created_at, message_id = newest.created_at, newest.message_id
-        of_chat = _tags_of(chats.c.chat_id, tag, MessageTag.created_at)
-        last_of_chat = of_chat.limit(1).offset(P.limit - 1)
+        in_order = _tags_of(chats.c.chat_id, tag, MessageTag.created_at)
+        last_of_chat = in_order.limit(1).offset(P.limit - 1)
         join_type = JOIN.INNER
         is_newest = _has_tag_in(newest, chats.c.chat_id, tag) & (
             created_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
