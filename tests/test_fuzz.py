@@ -79,10 +79,13 @@ def imported(world: World) -> st.SearchStrategy[sdk.ImportedMessage]:
     )
 
 
-def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
-    own: dict[str, st.SearchStrategy[Any]] = {
-        "id": ids(world),
-        "ids": st.lists(ids(world), max_size=5) | st.lists(ids(world), max_size=5).map(iter),
+@pytest.fixture(scope="module")
+def values_of(world: World) -> dict[str, st.SearchStrategy[Any]]:
+    """What to give for a parameter, by its kind; made once, for that takes longer than a call."""
+    known = ids(world)
+    of_kinds: dict[str, st.SearchStrategy[Any]] = {
+        "id": known,
+        "ids": st.lists(known, max_size=5) | st.lists(known, max_size=5).map(iter),
         "limit": st.integers(),
         "flag": st.booleans(),
         "enum": st.sampled_from(
@@ -92,10 +95,10 @@ def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
         "cursor": cursors,
         "text": texts,
         "file_size": st.integers(),
-        "messages": st.lists(st.tuples(ids(world), ids(world)), max_size=5)
+        "messages": st.lists(st.tuples(known, known), max_size=5)
         | st.lists(imported(world), max_size=5),
     }
-    return own[kind] | texts | junk
+    return {kind: values | texts | junk for kind, values in of_kinds.items()}
 
 
 @pytest.mark.slow
@@ -105,7 +108,7 @@ def values_of(kind: str, world: World) -> st.SearchStrategy[Any]:
     max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 def test_anything_gives_a_result_or_an_error_of_the_tree(
-    world: World, name: str, data: st.DataObject
+    world: World, values_of: dict[str, st.SearchStrategy[Any]], name: str, data: st.DataObject
 ) -> None:
     right = arguments_of(name, world.scene)
     given_values: dict[str, Any] = {}
@@ -114,7 +117,7 @@ def test_anything_gives_a_result_or_an_error_of_the_tree(
         if parameter.name in right and data.draw(st.booleans()):
             given_values[parameter.name] = right[parameter.name]
         elif not is_optional or data.draw(st.booleans()):
-            values = values_of(kind_of(parameter.name), world)
+            values = values_of[kind_of(parameter.name)]
             given_values[parameter.name] = data.draw(values, label=parameter.name)
     with undone():
         try:
