@@ -1,4 +1,4 @@
-"""Draws docs/schema.svg from the models: `python docs/draw_schema.py`."""
+"""Draws the tables for the documents from the models: `python docs/draw_schema.py`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,22 @@ NEW_COLUMNS = {
     "User": {"showOnlineStatus", "showProfilePhoto", "showLastSeen"},
     "Chat": {"isSecret"},
     "Message": {"isSilent", "mentions", "hashtags"},
+}
+#: The title and the legend, by the path in docs.
+WORDS = {
+    "schema.svg": (
+        "The tables of a Stogram database",
+        (
+            "the server's own",
+            "added by the migration guide",
+            "added by this package",
+            "? may be NULL",
+        ),
+    ),
+    "ru/schema.svg": (
+        "Таблицы базы Stogram",
+        ("из схемы сервера", "из руководства по миграции", "из этого пакета", "? может быть NULL"),
+    ),
 }
 #: The color of the lines to a table, and of the words that name it.
 COLORS = {"User": "#1f6feb", "Chat": "#b35900", "Message": "#8250df"}
@@ -142,15 +158,9 @@ def _tables() -> dict[str, Table]:
     return tables
 
 
-def _legend() -> Iterator[str]:
-    words = (
-        ("the server's own", OLD),
-        ("added by the migration guide", NEW),
-        ("added by this package", OURS),
-        ("? may be NULL", "#6e7781"),
-    )
+def _legend(words: tuple[str, ...]) -> Iterator[str]:
     left = MARGIN
-    for text, color in words:
+    for text, color in zip(words, (OLD, NEW, OURS, "#6e7781"), strict=True):
         if text[0] != "?":
             yield f'<rect x="{left}" y="{MARGIN}" width="13" height="13" rx="3" fill="{color}"/>'
             left += 20
@@ -158,7 +168,7 @@ def _legend() -> Iterator[str]:
         left += 7 * len(text) + 24
 
 
-def picture() -> str:
+def picture(title: str, legend: tuple[str, ...]) -> str:
     """The SVG."""
     tables = _tables()
     if {model.__name__ for model in (*MODELS, *SIDE_TABLES)} != tables.keys():
@@ -176,9 +186,9 @@ def picture() -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
             'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" '
             'font-size="12">',
-            "<title>The tables of a Stogram database</title>",
+            f"<title>{title}</title>",
             f'<rect width="{width}" height="{height}" fill="#fff"/>',
-            *_legend(),
+            *_legend(legend),
             *lines,
             *(part for table in tables.values() for part in table.draw()),
             "</svg>\n",
@@ -186,5 +196,11 @@ def picture() -> str:
     )
 
 
+def pictures() -> dict[str, str]:
+    """The SVG in each language, by its path in docs."""
+    return {path: picture(*words) for path, words in WORDS.items()}
+
+
 if __name__ == "__main__":
-    Path(__file__).with_name("schema.svg").write_text(picture(), "utf-8")
+    for path, text in pictures().items():
+        Path(__file__).parent.joinpath(path).write_text(text, "utf-8")
