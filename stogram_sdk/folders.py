@@ -14,7 +14,7 @@ from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.lookups import look_up
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, Folder, User, new_id
-from stogram_sdk.operations import atomic, operation
+from stogram_sdk.operations import operation
 from stogram_sdk.ordering import settings_lock, user_lock
 from stogram_sdk.rows import all_of
 from stogram_sdk.statements import P, after_locking, dialect, statement
@@ -88,22 +88,35 @@ def _update_folder(name: bool = False, color: bool = False, icon: bool = False) 
 
 
 @statement
-def _folders(locked: bool = False) -> Any:
-    folders = Folder.select().where(Folder.user == P.user_id).order_by(Folder.order, Folder.id)
-    return after_locking(folders, _owner_lock()) if locked else folders
+def _folders() -> Query:
+    return Folder.select().where(Folder.user == P.user_id)
 
 
 @statement
-def _reorder_folders() -> Query:
+def _reorder_folders() -> Any:
+    """Write the order of all folders of the user, or nothing if the ids are not those of all."""
     given = dialect().given(id=P.folder_ids, order=P.orders)
-    return (
+    own = Folder.alias()
+    unnamed = own.select(own.id).where(
+        own.user == P.user_id, ~dialect().is_one_of(own.id, P.folder_ids)
+    )
+    named = own.select(fn.COUNT(own.id)).where(
+        own.user == P.user_id, dialect().is_one_of(own.id, P.folder_ids)
+    )
+    reorder = (
         Folder.update(
             {Folder.order: SQL('given."order"').cast("INTEGER"), Folder.updated_at: P.now}
         )
         .from_(given)
-        .where(Folder.id == SQL('given."id"'), Folder.user == P.user_id)
+        .where(
+            Folder.id == SQL('given."id"'),
+            Folder.user == P.user_id,
+            ~fn.EXISTS(unnamed),
+            named == P.count,
+        )
         .returning(Folder)
     )
+    return after_locking(reorder, _owner_lock())
 
 
 @statement
@@ -240,18 +253,23 @@ def reorder_folders(user_id: str, folder_ids: Iterable[str]) -> list[Folder]:
     """
     valid_id(user_id, "user_id")
     ids = valid_ids(folder_ids, "folder_ids", each_once=True)
-    with atomic():
-        folders = _folders.variant(locked=True).all(user_id=user_id)
+    values = {
+        "user_id": user_id,
+        "folder_ids": ids,
+        "orders": [str(order) for order in range(len(ids))],
+        "count": len(ids),
+    }
+    while True:
+        if changed := _reorder_folders.all(now=current_time(), **values):
+            return sorted(changed, key=lambda folder: folder.order)
+        folders = _folders.all(user_id=user_id)
         if set(ids) != {folder.id for folder in folders}:
             raise InvalidInput(
                 f"folder_ids must name each of the user's {len(folders)} folders",
                 field="folder_ids",
             )
-        orders = [str(order) for order in range(len(ids))]
-        changed = _reorder_folders.all(
-            user_id=user_id, folder_ids=ids, orders=orders, now=current_time()
-        )
-    return sorted(changed, key=lambda folder: folder.order)
+        if not ids:
+            return []
 
 
 @operation

@@ -48,18 +48,6 @@ def place_to_write_in(chat: Any, user: Any) -> Any:
 
 
 @statement
-def _voice_of_service() -> Query:
-    """The member in whose name the service writes: the owner, or else who joined first."""
-    owner_first = Case(None, [(ChatMember.role == MemberRole.OWNER.value, 0)], 1)
-    return (
-        ChatMember.select(ChatMember.user)
-        .where(ChatMember.chat == P.chat_id)
-        .order_by(owner_first, ChatMember.joined_at, ChatMember.id)
-        .limit(1)
-    )
-
-
-@statement
 def _send_message(alone: bool, by_service: bool = False) -> Any:
     """`alone`: it is a transaction by itself.
 
@@ -67,11 +55,23 @@ def _send_message(alone: bool, by_service: bool = False) -> Any:
     counts are raised only if the statement is alone: that locks settings of other users, and a
     transaction of the caller may go on for long.
     """
-    place = place_in(P.chat_id, P.sender_id) if by_service else _place_to_answer_in()
-    return with_what_follows(_insert_message(place), alone)
+    place = _voice_of_service() if by_service else _place_to_answer_in()
+    return with_what_follows(_insert_message(place), alone, by_service=by_service)
 
 
-def with_what_follows(insert: Any, alone: bool, *, most: int = 1) -> Any:
+def _voice_of_service() -> Any:
+    """The membership in whose name the service writes: the owner's, or of who joined first."""
+    owner_first = Case(None, [(ChatMember.role == MemberRole.OWNER.value, 0)], 1)
+    return (
+        ChatMember.select(ChatMember.id)
+        .join(Chat, on=(Chat.id == P.chat_id))
+        .where(ChatMember.chat == P.chat_id)
+        .order_by(owner_first, ChatMember.joined_at, ChatMember.id)
+        .limit(1)
+    )
+
+
+def with_what_follows(insert: Any, alone: bool, *, most: int = 1, by_service: bool = False) -> Any:
     """The statement that writes one message, or up to `most`, and what comes of it.
 
     It returns them. It is for `write`, and `alone` is as there.
@@ -82,7 +82,8 @@ def with_what_follows(insert: Any, alone: bool, *, most: int = 1) -> Any:
     sent = insert.returning(Message).cte("sent")
     writes = [sent, _move_up(sent if most == 1 else _newest_of(sent), P.chat_id).cte("moved")]
     if alone:
-        writes.append(raise_unread_counts(sent, most).cte("raised"))
+        sender = Select((sent,), [sent.c.senderId]) if by_service else P.sender_id
+        writes.append(raise_unread_counts(sent, sender, most).cte("raised"))
     columns = written_message(Message.alias("sent"), NO_REACTIONS)
     return after_locking(Select([sent], columns).with_cte(*writes), lock)
 
@@ -329,14 +330,9 @@ def post_system_message(chat_id: str, content: str) -> Message:
         "scheduled_for": None,
         **content_columns(content, MessageType.SYSTEM),
     }
-    while True:
-        voice: ChatMember | None = _voice_of_service.first(chat_id=chat_id)
-        if voice is None:
-            raise NotFound("chat", chat_id)
-        for posted in write(
-            _send_message.variant(by_service=True), sender_id=voice.user_id, **values
-        ):
-            return posted
+    for posted in write(_send_message.variant(by_service=True), **values):
+        return posted
+    raise NotFound("chat", chat_id)
 
 
 def write(write_messages: Statement, **values: Any) -> list[Message]:

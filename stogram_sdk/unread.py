@@ -129,21 +129,21 @@ def _up_to(most: int, messages: Any) -> Any:
     return Select((limited,), [fn.COUNT(SQL("*"))])
 
 
-def raise_unread_counts(sent: Any, most: int = 1) -> Any:
+def raise_unread_counts(sent: Any, sender: Any, most: int = 1) -> Any:
     """Raise the server's column for each member for whom the message `sent` counts.
 
-    There may be up to `most` messages, all of one sender. A row that another transaction has locked
-    is skipped, so that nobody waits for a number that only the server's clients read. No table is
-    joined: PostgreSQL would plan that for longer than all the rest takes.
+    There may be up to `most` messages, all of the one `sender`. A row that another transaction has
+    locked is skipped, so that nobody waits for a number that only the server's clients read. No
+    table is joined: PostgreSQL would plan that for longer than all the rest takes.
     """
     free, member, block = ChatSettings.alias(), ChatMember.alias(), BlockedUser.alias()
     is_member = (member.user == free.user) & (member.chat == P.chat_id)
-    is_blocked = (block.user == free.user) & (block.blocked == P.sender_id)
+    is_blocked = (block.user == free.user) & (block.blocked == sender)
     is_free = (
         free.select(free.id)
         .where(
             free.chat == P.chat_id,
-            free.user != P.sender_id,
+            free.user != sender,
             free.unread_count < SQL(str(2**31 - most)),
             exists_for_each(member.select(member.id).where(is_member)),
             ~exists_for_each(block.select(block.id).where(is_blocked)),
