@@ -12,6 +12,7 @@ import pytest
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
 from stogram_sdk.paging import write_cursor
+from stogram_sdk.schema.migration import schema_of
 from tests.support.postgres import PostgresServer
 
 #: Whole databases, made and filled.
@@ -285,3 +286,14 @@ def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
     assert not re.search(r"SCAN (Message|MessageTag|ChatMember|ChatSettings|User|t\d+)\b", text), (
         text
     )
+
+
+def test_a_sample_of_the_tags_is_compared_by_the_id(filled_postgres: str) -> None:
+    """By the time it would read all the messages of an import, for each tag of them."""
+    sdk.connect(filled_postgres)
+    with session():
+        database = current_database()
+        sent = _sent_by(lambda: schema_of(database, "public").catalog(database))
+        (sample,) = [each for each in sent if "TABLESAMPLE" in each[0]]
+        plan = _plan(*sample)
+    assert "Message_pkey" in plan and "Message_createdAt_idx" not in plan

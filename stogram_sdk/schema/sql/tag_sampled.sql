@@ -18,5 +18,7 @@ AND NOT EXISTS (
         SELECT FROM @prefix"Message" AS message, @prefixstogram_message_tags(message) AS made
         WHERE message.id OPERATOR(pg_catalog.=) kept."messageId"
             AND made.tag OPERATOR(pg_catalog.=) kept.tag
-            AND made."chatId" OPERATOR(pg_catalog.=) kept."chatId"
-            AND made."createdAt" OPERATOR(pg_catalog.=) kept."createdAt"))
+            -- IS TRUE, for no index may be used but that of the id: by chat or by time there may be
+            -- a million others.
+            AND (made."chatId" OPERATOR(pg_catalog.=) kept."chatId") IS TRUE
+            AND (made."createdAt" OPERATOR(pg_catalog.=) kept."createdAt") IS TRUE))
