@@ -47,7 +47,7 @@ class Prepared(NamedTuple):
     messages: list[str]  # of MANY in their chat, the newest first: all are pinned
     deleted: str
     group: str  # of _OWNER
-    scheduled: str  # of MANY
+    scheduled: str  # in the group
     question: str  # in the group, with 60 answers, each with a file
 
 
@@ -62,6 +62,7 @@ def prepare() -> Prepared:
     for size in MEMBERS:
         sdk.mark_read(MANY, sized_chat(size))  # what an earlier run has sent there
     sdk.mute_chat(MANY, _CHAT)
+    sdk.unmute_all_chats(FEW)
     sdk.create_folder(MANY, "work")
     slip = sdk.send_message(MANY, _CHAT, "a slip").id
     sdk.delete_message(MANY, _CHAT, slip)
@@ -74,7 +75,7 @@ def prepare() -> Prepared:
         messages=[row.id for row in sdk.list_messages(MANY, _CHAT)],
         deleted=slip,
         group=group.id,
-        scheduled=sdk.send_message(MANY, _CHAT, "later", scheduled_for=SCHEDULED_FOR).id,
+        scheduled=sdk.send_message(_OWNER, group.id, "later", scheduled_for=SCHEDULED_FOR).id,
         question=question,
     )
 
@@ -131,12 +132,12 @@ def _writes(prepared: Prepared) -> dict[str, Call]:
             for size in MEMBERS
         },
         "send_message, tags": partial(sdk.send_message, MANY, _CHAT, TAGGED),
-        "post_system_message": partial(sdk.post_system_message, _CHAT, "hello"),
+        "post_system_message": partial(sdk.post_system_message, prepared.group, "hello"),
         "forward_messages, 10": partial(
             sdk.forward_messages, MANY, _CHAT, prepared.messages[:10], sized_chat(2)
         ),
         "reschedule_message": partial(
-            sdk.reschedule_message, MANY, _CHAT, prepared.scheduled, SCHEDULED_FOR
+            sdk.reschedule_message, _OWNER, prepared.group, prepared.scheduled, SCHEDULED_FOR
         ),
         "edit_message": partial(sdk.edit_message, MANY, _CHAT, prepared.messages[0], TAGGED),
         "import_messages, 100": import_messages,
@@ -268,7 +269,7 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
         "get_message": partial(sdk.get_message, MANY, _CHAT, prepared.messages[0]),
         "list_replies": partial(sdk.list_replies, _OWNER, prepared.group, prepared.question),
         "list_media": partial(sdk.list_media, _OWNER, prepared.group),
-        "list_scheduled": partial(sdk.list_scheduled, MANY),
+        "list_scheduled": partial(sdk.list_scheduled, _OWNER),
         "list_pinned_messages": partial(sdk.list_pinned_messages, MANY),
         "list_chats, 500 chats": partial(sdk.list_chats, MANY),
         "get_chat": partial(sdk.get_chat, MANY, _CHAT),
@@ -283,7 +284,7 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
         "list_contacts": partial(sdk.list_contacts, MANY),
         "list_calls": partial(sdk.list_calls, MANY),
         "search_users": partial(sdk.search_users, MANY, "user"),
-        "find_user_by_email": partial(sdk.find_user_by_email, "USER-77@EXAMPLE.COM"),
+        "find_user_by_email": partial(sdk.find_user_by_email, "USER_77@EXAMPLE.COM"),
         "find_user": partial(sdk.find_user, "USER_77"),
         "get_user": partial(sdk.get_user, FEW),
         "get_privacy": partial(sdk.get_privacy, MANY),
@@ -296,6 +297,7 @@ def _lists(prepared: Prepared) -> dict[str, Call]:
             f"list_chats, user in {count:,}": partial(sdk.list_chats, user_in_chats(count))
             for count in CHATS
         },
+        "unread_totals, user in 6": partial(sdk.unread_totals, user_in_chats(6)),
     }
 
 

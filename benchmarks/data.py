@@ -47,7 +47,7 @@ SEARCHED_WORDS = {"common": "word1", "rare": "needle", "absent": "unwritten"}
 
 #: How many members the chats of `sized_chat` have, and how many chats the users of `user_in_chats`.
 MEMBERS = (2, 10, 30, 100, 1_000, 10_000, 100_000)
-CHATS = (1, 10, 100, 500, 1_000)
+CHATS = (1, 6, 100, 500, 1_000)
 
 
 def sized_chat(members: int) -> str:

@@ -52,7 +52,9 @@ def _answer(found: Any) -> Any:
     """What can be compared: the ids of rows, numbers; None for one row, which may be new."""
     if isinstance(found, list):
         return [_id_of(row) for row in found]
-    if isinstance(found, bool):
+    if isinstance(found, dict) and all(isinstance(value, list) for value in found.values()):
+        return set(found)  # lists, by the id of what they are of
+    if isinstance(found, set | int):
         return found
     if isinstance(found, tuple) and all(isinstance(value, int) for value in found):
         return tuple(found)
@@ -60,7 +62,7 @@ def _answer(found: Any) -> Any:
 
 
 def _id_of(row: Any) -> Any:
-    first = row[0] if isinstance(row, Sequence) else row
+    first = row if isinstance(row, str) or not isinstance(row, Sequence) else row[0]
     return getattr(first, "id", first)
 
 

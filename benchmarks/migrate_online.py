@@ -214,7 +214,7 @@ def table_of(runs: list[Run], messages: int) -> str:
         for run in runs
     )
     headings = f"{messages:,} messages: another transaction", "migration", "takes, s"
-    return table([*headings, "longest write, ms", "longest read, ms"], rows, texts=2)
+    return table([*headings, "longest write, ms", "longest read, ms"], rows, texts=range(2))
 
 
 def draw(runs: list[Run], picture: Path) -> None:

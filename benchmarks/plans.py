@@ -18,7 +18,7 @@ import stogram_sdk as sdk
 from benchmarks.data import CHATS, SEARCHED_NAMES, SEARCHED_TAGS, user_in_chats
 from benchmarks.server import filled_server
 from benchmarks.tables import table
-from benchmarks.timing import Call, times_in_turns, told
+from benchmarks.timing import Call, in_turns, told
 from stogram_sdk.database import current_database, session
 from stogram_sdk.models import new_id
 
@@ -82,10 +82,8 @@ def measure(seconds: float) -> dict[str, float]:
         for _ in range(10):  # From the sixth time on, the plan is the one for anybody.
             work_of(calls[name], known)
         ways = {"prepared": known, "anew": None}
-        took = times_in_turns(
-            seconds,
-            {way: partial(work_of, calls[name], kept) for way, kept in ways.items()},
-            time_of=lambda call: call(),
+        took = in_turns(
+            seconds, {way: partial(work_of, calls[name], kept) for way, kept in ways.items()}
         )
         connection.prepared = known
         ratios[name] = statistics.median(took["prepared"]) / statistics.median(took["anew"])

@@ -3,73 +3,88 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bar import bar_in_markdown, others_in_markdown
+from benchmarks.bar import bar_in_markdown
 from benchmarks.growth import draw_growth
-from benchmarks.peers import peers_in_markdown
-from benchmarks.results import BY_HAND, OURS, read_peers, read_results, read_unread
-from benchmarks.tables import table
+from benchmarks.results import ASYNCPG, OURS, PSYCOPG, UNREAD, cpu_of, read_results
+from benchmarks.tables import table, title
 from benchmarks.unread import unread_in_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
-_HEADINGS = ("median", "p95", "p99", "ratio")
+#: What a whole table is of: larger ones are details.
+_LARGEST = 1_000_000
+#: How many calls stand side by side in the tables of details.
+_SIDE_BY_SIDE = 3
+_TIMES = ("median", "p95")
 
 
-def print_figures(result: dict[str, Any]) -> None:
-    print(f"{result['messages']:,} messages on {result['engine']}\n")
-    print(_table(result["calls"], _HEADINGS))
+def calls_in_markdown(result: dict[str, Any]) -> str:
+    """A line for each call: what ours costs, in milliseconds, and how many times theirs that is."""
+    peers = (ASYNCPG, PSYCOPG) if result["engine"] == "postgresql" else ()
+    headings = [*_TIMES, "CPU of client", "of server"]
+    headings += [f"{what}, to {_short(peer)}" for peer in peers for what in ("median", "CPU")]
+    rows = []
+    for name, contestants in result["calls"].items():
+        ours = contestants[OURS]
+        cells = [f"{cost:.2f}" for cost in ours.values()]
+        for peer in peers:
+            theirs = contestants.get(peer)
+            for cost in (_median, cpu_of):
+                cells.append(f"{cost(ours) / cost(theirs):.2f} x" if theirs else "")
+        rows.append([f"`{name}`", *cells])
+    return table([f"ms, {title(result)}", *headings], rows)
 
 
-def _table(calls: dict[str, Any], headings: Sequence[str]) -> str:
+def orms_in_markdown(result: dict[str, Any]) -> str:
+    """The medians of those calls that the ORMs make too, side by side."""
+    calls = {name: costs for name, costs in result["calls"].items() if "Django" in costs}
+    contestants = [who for who in next(iter(calls.values()), {}) if who not in (ASYNCPG, PSYCOPG)]
     rows = (
-        (f"&nbsp;&nbsp;{name.strip()}" if name.startswith(" ") else f"`{name}`", *numbers)
-        for name, *numbers in _rows(calls)
+        [f"`{name}`", *(f"{costs[who]['median']:.2f}" for who in contestants)]
+        for name, costs in calls.items()
     )
-    cut = (row[: 1 + len(headings)] for row in rows)
-    return table(["call, ms", *headings], cut)
+    return table([f"median, ms, {title(result)}", *contestants], rows)
 
 
-def _rows(calls: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """A line for each call and contestant; the ratio is to the limit."""
-    for name, contestants in calls.items():
-        limit = contestants.get(BY_HAND)
-        for who, times in contestants.items():
-            if who == BY_HAND:
-                continue
-            ratio = f"{times['median'] / limit['median']:.2f}" if limit else ""
-            numbers = [f"{times[heading]:.2f}" for heading in _HEADINGS[:3]]
-            yield (name if who == OURS else f"    {who}", *numbers, ratio)
-
-
-def figures_in_markdown(results: Sequence[dict[str, Any]]) -> str:
-    """All results as tables, one for each."""
+def details_in_markdown(results: Sequence[dict[str, Any]]) -> str:
+    """A table for each result, with several calls in a line."""
     parts: list[str] = []
     for result in results:
-        engine = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[result["engine"]]
-        title = f"{engine}, {result['messages']:,} messages"
-        parts += ["<details>", f"<summary>{title}</summary>", ""]
-        headings = _HEADINGS if result["engine"] == "postgresql" else _HEADINGS[:3]
-        parts += [_table(result["calls"], headings), "</details>", ""]
+        cells = [
+            [f"`{name}`", *(f"{contestants[OURS][time]:.2f}" for time in _TIMES)]
+            for name, contestants in result["calls"].items()
+        ]
+        lines = -(-len(cells) // _SIDE_BY_SIDE)
+        rows = ([cell for each in cells[line::lines] for cell in each] for line in range(lines))
+        headings = ["call, ms", *_TIMES] * _SIDE_BY_SIDE
+        texts = range(0, len(headings), 1 + len(_TIMES))
+        parts += ["<details>", f"<summary>{title(result)}</summary>", ""]
+        parts += [table(headings, rows, texts), "</details>", ""]
     return "\n".join(parts)
+
+
+def _median(costs: dict[str, float]) -> float:
+    return costs["median"]
+
+
+def _short(contestant: str) -> str:
+    return contestant.removesuffix(" by hand")
 
 
 def with_figures(document: str, results: Sequence[dict[str, Any]]) -> str:
     """The document with these figures between its marks."""
-    on_postgres = _on_postgres(results)
-    small_enough = [each for each in on_postgres if each["messages"] <= 1_000_000]
+    on_postgres = [result for result in results if result["engine"] == "postgresql"]
+    whole = [result for result in on_postgres if result["messages"] <= _LARGEST][-1]
+    details = [result for result in on_postgres if result["messages"] > _LARGEST]
+    details += [result for result in results if result["engine"] == "sqlite"]
     document = _with(document, "bar", bar_in_markdown(results))
-    document = _with(document, "others", others_in_markdown((small_enough or on_postgres)[-1]))
-    peers = "\n".join(map(peers_in_markdown, read_peers()))
-    document = _with(document, "peers", peers)
-    document = _with(document, "unread", unread_in_markdown(read_unread()))
-    return _with(document, "figures", figures_in_markdown(results))
-
-
-def _on_postgres(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [result for result in results if result["engine"] == "postgresql"]
+    document = _with(document, "calls", calls_in_markdown(whole))
+    document = _with(document, "others", orms_in_markdown(whole))
+    document = _with(document, "unread", unread_in_markdown(read_results(UNREAD)))
+    return _with(document, "details", details_in_markdown(details))
 
 
 def _with(document: str, name: str, text: str) -> str:
@@ -81,7 +96,8 @@ def main() -> None:
     results = read_results()
     document = DOCS / "performance.md"
     document.write_text(with_figures(document.read_text(), results))
-    draw_growth(_on_postgres(results), DOCS / "growth.svg")
+    on_postgres = [result for result in results if result["engine"] == "postgresql"]
+    draw_growth(on_postgres, DOCS / "growth.svg")
 
 
 if __name__ == "__main__":

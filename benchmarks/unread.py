@@ -1,20 +1,14 @@
-"""`python -m benchmarks.unread`: what it costs that unread counts are derived, and what it saves.
+"""`python -m benchmarks.unread`: what it costs that unread counts are derived.
 
-Reading: `READER` is in 500 chats, with so many unread messages in each; at first, when all has been
-vacuumed, and just after 20,000 messages more. Sending: a message in chats of 2 to 100,000 members,
-by this version of the package and, in turns, by another one that stands in a directory:
-
-    python -m benchmarks.unread --against ../other --python ../other/.venv/bin/python
-
-Besides how long a call takes, the table says how long client and server are at work, which is
-steadier on a machine that others use too. The figures go to benchmarks/results/unread.
+`READER` is in 500 chats, with so many unread messages in each; at first, when all has been
+vacuumed, and just after 20,000 messages more. The figures go to benchmarks/results/unread.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,11 +19,9 @@ from benchmarks.data import MANY, READER
 from benchmarks.embedded import filled_file
 from benchmarks.load import leave_unread
 from benchmarks.results import UNREAD
-from benchmarks.sender import cost_of, server_process
-from benchmarks.senders import HERE, Version, sending
 from benchmarks.server import filled_server
-from benchmarks.tables import table
-from benchmarks.timing import Call, costs
+from benchmarks.tables import table, title
+from benchmarks.timing import Call, costs_in_turns, told
 from stogram_sdk.database import current_database, session
 from stogram_sdk.fields import time_to_text
 from stogram_sdk.models import new_id
@@ -43,83 +35,52 @@ _CALLS: dict[str, Call] = {
     "list_chats": partial(sdk.list_chats, READER),
     "list_chats, unread_only": partial(sdk.list_chats, READER, unread_only=True),
 }
-#: The columns that are texts, of each table, and those that are numbers.
-_TEXTS = {"reading": ("state", "unread in each", "call"), "sending": ("members", "by")}
-_NUMBERS = ("median", "p95", "CPU of client", "CPU of server")
+_STATES = ("at first", f"{_INSERTED:,} inserts later")
 
 
 def main() -> None:
-    options = _options()
-    path = UNREAD / f"{options.engine}-{options.messages}.json"
-    result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    result |= {"engine": options.engine, "messages": options.messages}
-    if options.only != "sending":
-        filled = {"postgresql": filled_server, "sqlite": filled_file}[options.engine]
-        with filled(options.messages, options.keep):
-            result["reading"] = [*_reading(options.turns)]
-    if options.only != "reading":
-        versions = [HERE]
-        if options.against:
-            versions.append(Version("the other version", options.against, options.python))
-        result["sending"] = sending(options.engine, versions, options.turns)
-    UNREAD.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(unread_in_markdown([result]))
-
-
-def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unread", description=__doc__)
     parser.add_argument("--engine", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--messages", type=int, default=1_000_000)
-    parser.add_argument("--turns", type=int, default=100, help="how often each call is made")
-    parser.add_argument("--keep", type=Path, help="a directory for the server, to be used again")
-    parser.add_argument("--against", type=Path, help="where another version of the package stands")
-    parser.add_argument("--python", type=Path, help="and with what it runs", default=HERE.python)
-    parser.add_argument("--only", choices=_TEXTS)
-    return parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=0.5, help="for each call and number")
+    parser.add_argument("--keep", type=Path, help="a directory for the database, to be used again")
+    options = parser.parse_args()
+    filled = {"postgresql": filled_server, "sqlite": filled_file}[options.engine]
+    with filled(options.messages, options.keep), session(statement_timeout=0):
+        _settled()
+        figures = {_STATES[0]: _read(options.seconds)}
+        _insert()
+        figures[_STATES[1]] = _read(options.seconds)
+    result = {"engine": options.engine, "messages": options.messages, "states": figures}
+    print(unread_in_markdown([result]))
+    UNREAD.mkdir(parents=True, exist_ok=True)
+    path = UNREAD / f"{options.engine}-{options.messages}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def unread_in_markdown(results: Iterable[dict[str, Any]]) -> str:
-    """A table for each result and kind."""
+    """A table for each result: median and p95 of each call in each state."""
     parts = []
     for result in results:
-        engine = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[result["engine"]]
-        for kind, texts in _TEXTS.items():
-            size = f", {result['messages']:,} messages" if kind == "reading" else ""
-            rows = [
-                [*(_shown(row[name]) for name in texts), *(f"{row[name]:.2f}" for name in _NUMBERS)]
-                for row in result.get(kind, ())
-            ]
-            headings = [f"{engine}{size}, ms: {texts[0]}", *texts[1:], *_NUMBERS]
-            parts.append(table(headings, rows, texts=len(texts)) if rows else "")
-    return "\n".join(filter(None, parts))
+        headings = [f"unread in each: {title(result)}, ms"]
+        rows = [[f"up to {number:,}"] for number in _UNREAD]
+        for state, figures in result["states"].items():
+            headings += [f"`{name}`, {state}" for name in _CALLS]
+            for row, number in zip(rows, _UNREAD, strict=True):
+                costs = figures[str(number)].values()
+                row += [f"{cost['median']:.2f} / {cost['p95']:.2f}" for cost in costs]
+        parts.append(table(headings, rows))
+    return "\n".join(parts)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _reading(turns: int) -> Iterator[dict[str, Any]]:
-    """A row for each state of the table, number of unread messages, and call."""
-    with session(statement_timeout=0):
-        _settled()
-        yield from _read("at first", turns)
-        _insert()
-        yield from _read(f"{_INSERTED:,} inserts later", turns)
-        _settled()
-
-
-def _read(state: str, turns: int) -> Iterator[dict[str, Any]]:
-    server = server_process()
-    for number in _UNREAD:
-        leave_unread(READER, number)
+def _read(seconds: float) -> dict[str, dict[str, dict[str, float]]]:
+    """By number of unread messages and call."""
+    figures = {}
+    for number in told(map(str, _UNREAD)):
+        leave_unread(READER, int(number))
         _settled('"ChatSettings"')
-        unread = round(sdk.unread_totals(READER).all / len(_chats()))
-        for name, call in _CALLS.items():
-            for _ in range(3):
-                call()
-            taken = [cost_of(call, server) for _ in range(turns)]
-            yield {"state": state, "unread in each": unread, "call": name, **costs(taken)}
+        figures[number] = costs_in_turns(seconds, _CALLS)
+    return figures
 
 
 def _settled(table: str = "") -> None:

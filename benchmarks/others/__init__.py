@@ -1,13 +1,17 @@
-"""Some of the calls as most people write them: plain Peewee, SQLAlchemy 2 (Core and ORM), Django.
+"""Who else makes the calls, with the same arguments: `equality` sees that they do the same.
 
-Without what the SDK checks in passing, such as whether the user is in the chat; relations are
-loaded together with the rows. Each builds its queries at every call, as it is done. The methods
-have the names of the SDK's functions; `equality` sees that they do the same.
+By hand, with statements that are prepared: asyncpg and psycopg 3. And some of the calls as most
+people write them: plain Peewee, SQLAlchemy 2 (Core and ORM), Django. These are without what the SDK
+checks in passing, such as whether the user is in the chat; relations are loaded together with the
+rows. Each builds its queries at every call, as it is done. The methods have the names of the SDK's
+functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,8 +20,10 @@ import sqlalchemy as sa
 
 from benchmarks.others.django_orm import Django
 from benchmarks.others.plain_peewee import Peewee
+from benchmarks.others.prepared_by_hand import Asyncpg, Prepared, Psycopg
 from benchmarks.others.sqlalchemy_core import Core
 from benchmarks.others.sqlalchemy_orm import Orm
+from benchmarks.results import ASYNCPG, PSYCOPG
 from benchmarks.timing import Call
 
 #: The calls that all of them make.
@@ -41,19 +47,36 @@ COMPARED = (
 )
 
 
-def others(url: str, calls: Mapping[str, Any]) -> dict[str, dict[str, Call]]:
-    """For each call: who else makes it, with the same arguments."""
+@contextmanager
+def others(url: str, calls: Mapping[str, Any]) -> Iterator[dict[str, dict[str, Call]]]:
+    """For each call: who else makes it."""
     engine = sa.create_engine("postgresql+psycopg2://", creator=lambda: psycopg2.connect(url))
-    contestants = {
-        "Peewee": Peewee(),
-        "SQLAlchemy Core": Core(engine),
-        "SQLAlchemy ORM": Orm(engine),
-        "Django": Django(url),
-    }
-    return {
-        name: {
-            who: partial(getattr(contestant, calls[name].func.__name__), *calls[name].args)
-            for who, contestant in contestants.items()
+    loop = asyncio.new_event_loop()
+    with (
+        closing(loop),
+        closing(Asyncpg(loop, url)) as asyncpg,
+        closing(Psycopg(loop, url)) as psycopg,
+    ):
+        prepared = {ASYNCPG: asyncpg, PSYCOPG: psycopg}
+        orms = {
+            "Peewee": Peewee(),
+            "SQLAlchemy Core": Core(engine),
+            "SQLAlchemy ORM": Orm(engine),
+            "Django": Django(url),
         }
-        for name in COMPARED
-    }
+        found = {
+            name: _by_hand(call, prepared) | (_by_orms(call, orms) if name in COMPARED else {})
+            for name, call in calls.items()
+        }
+        yield {name: contestants for name, contestants in found.items() if contestants}
+    engine.dispose()
+
+
+def _by_hand(call: Any, prepared: Mapping[str, Prepared]) -> dict[str, Call]:
+    theirs = {who: contestant.call(call) for who, contestant in prepared.items()}
+    return {who: its for who, its in theirs.items() if its is not None}
+
+
+def _by_orms(call: Any, orms: Mapping[str, Any]) -> dict[str, Call]:
+    name = call.func.__name__
+    return {who: partial(getattr(orm, name), *call.args) for who, orm in orms.items()}
