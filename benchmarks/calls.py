@@ -306,8 +306,8 @@ def _searches() -> dict[str, Call]:
     for user, where in ((MANY, "500 chats"), (FEW, "20 chats")):
         for kind, tag in SEARCHED_TAGS.items():
             found[f"find_by_hashtag, {kind}, {where}"] = partial(sdk.find_by_hashtag, user, tag)
-        for kind, name in SEARCHED_NAMES.items():
-            found[f"find_by_mention, {kind}, {where}"] = partial(sdk.find_by_mention, user, name)
+        popular = SEARCHED_NAMES["popular"]
+        found[f"find_by_mention, popular, {where}"] = partial(sdk.find_by_mention, user, popular)
         found[f"find_by_mention, oneself, {where}"] = partial(sdk.find_by_mention, user)
     for count in CHATS:
         name = f"find_by_hashtag, user in {count:,}"

@@ -59,18 +59,16 @@ def main() -> None:
 
 
 def unread_in_markdown(results: Iterable[dict[str, Any]]) -> str:
-    """A table for each result: median and p95 of each call in each state."""
-    parts = []
+    """The medians of each result and call, in both states."""
+    headings = ["unread in each, up to"]
+    rows = [[f"{number:,}"] for number in _UNREAD]
     for result in results:
-        headings = [f"unread in each: {title(result)}, ms"]
-        rows = [[f"up to {number:,}"] for number in _UNREAD]
-        for state, figures in result["states"].items():
-            headings += [f"`{name}`, {state}" for name in _CALLS]
-            for row, number in zip(rows, _UNREAD, strict=True):
-                costs = figures[str(number)].values()
-                row += [f"{cost['median']:.2f} / {cost['p95']:.2f}" for cost in costs]
-        parts.append(table(headings, rows))
-    return "\n".join(parts)
+        headings += [f"{title(result)}: `{name}`" for name in _CALLS]
+        for row, number in zip(rows, _UNREAD, strict=True):
+            states = [figures[str(number)] for figures in result["states"].values()]
+            for name in _CALLS:
+                row.append(" / ".join(f"{costs[name]['median']:.2f}" for costs in states))
+    return table(headings, rows)
 
 
 def _read(seconds: float) -> dict[str, dict[str, dict[str, float]]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 
 import stogram_sdk as sdk
+from benchmarks.bar import BARS
 from benchmarks.calls import NOT_MEASURED, Prepared, calls, functions
 from benchmarks.report import DOCS, with_figures
 from benchmarks.results import read_results
@@ -16,11 +18,21 @@ def test_the_figures_are_those_of_the_results() -> None:
     assert with_figures(document, read_results()) == document
 
 
-def test_every_public_function_is_measured() -> None:
-    public = {name for name in sdk.__all__ if inspect.isroutine(getattr(sdk, name))}
+def names_of_calls() -> list[str]:
     prepared = Prepared(
         folders=[""], messages=[""], deleted="", group="", scheduled="", question=""
     )
-    measured = {function for name in calls(prepared) for function in functions(name)}
+    return list(calls(prepared))
+
+
+def test_every_bar_is_of_calls_that_are_measured() -> None:
+    names = [name + index for name in names_of_calls() for index in ("", ", search index")]
+    for bar in BARS:
+        assert [pattern for pattern in bar.calls if not fnmatch.filter(names, pattern)] == []
+
+
+def test_every_public_function_is_measured() -> None:
+    public = {name for name in sdk.__all__ if inspect.isroutine(getattr(sdk, name))}
+    measured = {function for name in names_of_calls() for function in functions(name)}
     assert measured == public - set(NOT_MEASURED)
     assert set(NOT_MEASURED) <= public
