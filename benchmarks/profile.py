@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from benchmarks.calls import calls, prepare
 from benchmarks.server import filled_server
-from benchmarks.timing import Call, timed
+from benchmarks.timing import Call, times_of
 from stogram_sdk.database import current_database, session
 
 _TURNS = 30
@@ -33,7 +33,7 @@ def main() -> None:
 
 def _print_profile(name: str, call: Call) -> None:
     call()
-    whole = statistics.median(timed(call) for _ in range(_TURNS))
+    whole = statistics.median(times_of(call, _TURNS))
     print(f"| {name}: {whole:.2f} ms | planned | run |\n| --- | ---: | ---: |")
     plans = []
     for text, turns in _explained(call).items():

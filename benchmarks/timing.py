@@ -25,7 +25,9 @@ _LEAST_TURNS = 5
 
 
 class InLoop:
-    """A coroutine function as a call. It is timed inside the loop, in which a service would be."""
+    """A coroutine function as a call. It is timed inside the loop, in which a service would be:
+    to start and stop one costs as much as a short call.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, function: Callable[[], Coroutine[Any, Any, Any]]
@@ -35,13 +37,16 @@ class InLoop:
     def __call__(self) -> Any:
         return self._loop.run_until_complete(self._function())
 
-    def timed(self) -> float:
-        async def timed() -> float:
-            began = time.perf_counter()
-            await self._function()
-            return (time.perf_counter() - began) * 1_000
+    def times(self, count: int) -> list[float]:
+        async def times() -> list[float]:
+            took = []
+            for _ in range(count):
+                began = time.perf_counter()
+                await self._function()
+                took.append((time.perf_counter() - began) * 1_000)
+            return took
 
-        return self._loop.run_until_complete(timed())
+        return self._loop.run_until_complete(times())
 
 
 class _Turn(NamedTuple):
@@ -52,13 +57,16 @@ class _Turn(NamedTuple):
     server: float
 
 
-def timed(call: Call) -> float:
-    """How long a call took, in milliseconds."""
+def times_of(call: Call, count: int) -> list[float]:
+    """How long each of so many calls took, in milliseconds."""
     if isinstance(call, InLoop):
-        return call.timed()
-    began = time.perf_counter()
-    call()
-    return (time.perf_counter() - began) * 1_000
+        return call.times(count)
+    took = []
+    for _ in range(count):
+        began = time.perf_counter()
+        call()
+        took.append((time.perf_counter() - began) * 1_000)
+    return took
 
 
 def costs_in_turns(seconds: float, contestants: Mapping[str, Call]) -> dict[str, dict[str, float]]:
@@ -100,13 +108,13 @@ def _warmed_up(call: Call) -> int:
     """How many calls a turn is, after the first ones: PostgreSQL keeps a plan from the sixth on."""
     took: list[float] = []
     while len(took) < 3 or (len(took) < 7 and sum(took) < 500):
-        took.append(timed(call))
+        took += times_of(call, 1)
     return max(1, min(_CALLS, int(_TURN / min(took))))
 
 
 def _turn(call: Call, count: int, servers: Sequence[Path]) -> _Turn:
     at_server, at_client = _at_work(servers), time.process_time()
-    took = [timed(call) for _ in range(count)]
+    took = times_of(call, count)
     client = (time.process_time() - at_client) * 1_000
     return _Turn(took, client / count, (_at_work(servers) - at_server) / count)
 
