@@ -363,15 +363,11 @@ def _ids(rows: _Rows) -> set[str]:
     return {row["id"] for row in rows}
 
 
-def _first(rows: _Rows) -> Any:
-    return next(iter(rows), None)
-
-
 def _values(rows: _Rows) -> tuple[Any, ...]:
     return tuple(rows[0].values())
 
 
-#: What becomes of the rows, where it is not the first one or, by the name, a list.
+#: What becomes of the rows, where it is not the one that there must be or, by the name, a list.
 _ANSWERS: Mapping[str, Callable[[_Rows], Any]] = {
     **dict.fromkeys(("is_blocked", "is_blocked_either", "unblock_user"), bool),
     **dict.fromkeys(("remove_from_folder", "unpin_message", "delete_message", "set_status"), bool),
@@ -417,13 +413,13 @@ class Prepared(ABC):
     async def _rows(self, name: str, *values: Any) -> _Rows: ...
 
     async def _row(self, name: str, *values: Any) -> Any:
-        return _first(await self._rows(name, *values))
+        return next(iter(await self._rows(name, *values)), None)
 
     async def _answer(self, name: str, *values: Any) -> Any:
         rows = await self._rows(name, *values)
         if name in _ANSWERS:
             return _ANSWERS[name](rows)
-        return _with_ids(rows) if name.startswith(_LISTS) else _first(rows)
+        return _with_ids(rows) if name.startswith(_LISTS) else rows[0]
 
     async def _change(self, name: str, user: str, chat: str, *values: Any) -> Any:
         row = await self._row(name, user, chat, _new_id(), now(), *values)
@@ -459,7 +455,7 @@ class Prepared(ABC):
 
     async def edit_message(self, user: str, chat: str, message: str, content: str) -> Any:
         tags = hashtags_in(content), mentions_in(content)
-        return await self._row("edit_message", user, chat, message, content, *tags)
+        return await self._answer("edit_message", user, chat, message, content, *tags)
 
     async def react_and_take_back(self, user: str, chat: str, message: str, emoji: str) -> None:
         async with self._connection.transaction():
