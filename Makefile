@@ -6,7 +6,7 @@ SQLITE := sqlite:///demo.db
 # What `bench` and `bench-large` measure: numbers of messages, and seconds for each contestant.
 SIZES := 10000 100000 1000000
 LARGE := 10000000
-SECONDS := 0.5
+SECONDS := 0.4
 
 .PHONY: demo test coverage quick test-browser test-citus test-prisma test-pgbouncer test-settings test-strict test-sdist check \
 	check-package docs soak service bench bench-large clean
