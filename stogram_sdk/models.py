@@ -617,8 +617,8 @@ _index(PublishedMessage.lease_ends_at)
 
 for _model in MODELS:
     make_sealable(_model)
-    # Peewee gives each class one of its own, so it is no method of BaseModel.
-    _model.__repr__ = repr_of  # type: ignore[method-assign]
+    # Peewee gives each class those of its own, so they are no methods of BaseModel.
+    _model.__repr__ = _model.__str__ = repr_of  # type: ignore[method-assign]
 
 
 def _use_schema(database: Any) -> None:

@@ -344,3 +344,48 @@ def test_migrations_prints_a_directory_that_pw_migrate_takes(database_url: str) 
     directory = stogram(database_url, "migrations").stdout.strip()
     assert {"conf.py", "001_server_tables.py"} <= {file.name for file in Path(directory).iterdir()}
     assert pw_migrate(database_url, "migrate", "--directory", directory).returncode == 0
+
+
+def test_what_the_server_has_lost_is_made_again_by_the_sql_that_is_named(
+    databases: Databases, name: str
+) -> None:
+    """The orphans of a key that no migration makes any more are not told to be migrated."""
+    databases.ours(name)
+    url = databases.server.url_of(name)
+    key = "foreign key Message_senderId_fkey"
+    databases.server.execute(
+        """ALTER TABLE "Message" DROP CONSTRAINT "Message_senderId_fkey";
+        INSERT INTO "Chat" (id, type, "updatedAt") VALUES ('c', 'GROUP', now());
+        INSERT INTO "Message" (id, "chatId", "senderId", "updatedAt")
+            VALUES ('m', 'c', 'nobody', now())""",
+        name,
+    )
+    remedies = {finding.remedy for finding in check(url).wrong if finding.name == key}
+    assert remedies and not any("migrate" in remedy for remedy in remedies)
+    script = stogram(url, "sql", "001").stdout
+    said = databases.psql(name, script, "-v", "ON_ERROR_STOP=1").stderr
+    assert 'whose "senderId" is no "User": 1' in said
+    databases.server.execute("""DELETE FROM "Message" WHERE id = 'm'""", name)
+    (finding,) = check(url).wrong
+    assert "`stogram sql 001_server_tables`" in finding.remedy
+    databases.strictly(name, script)
+    assert check(url).is_right
+
+
+def test_a_schema_that_is_not_there_is_said(databases: Databases, name: str) -> None:
+    url = databases.server.url_of(name, schema="pubic")
+    (finding, *_) = [each for each in check(url).wrong if "schema" in each.name]
+    assert (finding.name, finding.what) == ("schema pubic", "is not there")
+    assert "?schema=" in finding.remedy and not finding.stops_migration
+
+
+def test_that_nothing_is_in_the_way_is_said(databases: Databases, name: str) -> None:
+    databases.filled(name)
+    text = stogram(databases.server.url_of(name), "check").stdout
+    assert text.endswith("Nothing stands in the way of `stogram migrate`.\n")
+
+
+def test_now_is_the_current_timestamp(databases: Databases, name: str) -> None:
+    databases.ours(name)
+    databases.server.execute('ALTER TABLE "Chat" ALTER "createdAt" SET DEFAULT now()', name)
+    assert check(databases.server.url_of(name)).is_right

@@ -119,7 +119,7 @@ def test_status_changes_nothing(databases: Databases, name: str, tmp_path: Path)
 def test_a_refusal_is_the_message_alone(databases: Databases, name: str) -> None:
     databases.orphans(name)
     lines = said(databases.server.url_of(name), "migrate", code=1)
-    assert lines[0] == "Error: the migration has not begun; first see to this:"
+    assert lines[0] == "Error: the migration has not begun; see to this, then migrate again:"
     assert len(lines) == 8
     assert all(line.startswith("- foreign key ") for line in lines[1:])
 

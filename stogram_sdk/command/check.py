@@ -130,6 +130,7 @@ class _Look:
         self.unreadable: set[str] = set()
 
     def take(self) -> None:
+        self._schema()
         self._rights()
         self._history()
         self._encoding()
@@ -190,11 +191,13 @@ class _Look:
             return "Run `stogram migrate`: it makes them anew"
         if self.schema.name == "sqlite":
             return "Go back to a backup, or move the rows into a new, migrated file"
-        if migration is not None and not self.migrations[migration].foundation:
-            steps = self.migrations[migration].steps
-            if name.startswith("column ") and name not in map(str, steps):
+        if migration is not None:
+            contents = self.migrations[migration]
+            is_step = name in map(str, contents.steps)
+            if is_step or not (name.startswith("column ") or contents.foundation):
+                return f"`stogram sql {migration}` sees to it again; what is right is left alone"
+            if not contents.foundation:
                 return self._alteration(*name.removeprefix("column ").split("."))
-            return f"`stogram sql {migration}` sees to it again; what is right is left alone"
         return "It is not as the server's own migrations made it; make it so again"
 
     def _alteration(self, table: str, column: str) -> str:
@@ -205,6 +208,14 @@ class _Look:
         if wanted.nullable:
             changes.append(f'ALTER COLUMN "{column}" DROP NOT NULL')
         return f"ALTER TABLE {self.schema.quoted(table)} {', '.join(changes)}"
+
+    def _schema(self) -> None:
+        if isinstance(self.schema, PostgresSchema):
+            finding = Finding("schema", f"schema {self.schema.schema_name}")
+            if not self.schema.is_there(self.database):
+                remedy = "Correct ?schema= in the URL; or `stogram migrate` makes it"
+                finding = replace(finding, what="is not there", remedy=remedy)
+            self.report.findings.append(finding)
 
     def _rights(self) -> None:
         if not isinstance(self.schema, PostgresSchema):

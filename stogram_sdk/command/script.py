@@ -131,8 +131,6 @@ def _obstacles(migration: Migration, schema: PostgresSchema) -> list[str]:
         "`stogram check`', current_setting('server_encoding');",
         "END IF;",
     ]
-    if migration.foundation:
-        return guards
     for step in migration.steps:
         if isinstance(step, AddColumn) and step.column.type == "TEXT[]":
             guards += _wrong_type(step, schema)

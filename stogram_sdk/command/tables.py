@@ -29,6 +29,8 @@ def print_report(report: Report) -> None:
         click.echo("The database is what the models say.")
     elif any(finding.stops_migration for finding in report.wrong):
         click.echo("The migration would stop before anything is touched.")
+    elif report.pending:
+        click.echo("Nothing stands in the way of `stogram migrate`.")
 
 
 def _print_areas(report: Report) -> None:

@@ -305,7 +305,9 @@ def stop_for(obstacles: list[Obstacle]) -> None:
     """Raise a `MigrationError` that names all obstacles, if there are any."""
     if obstacles:
         lines = "".join(f"\n- {obstacle}" for obstacle in obstacles)
-        raise MigrationError(f"the migration has not begun; first see to this:{lines}")
+        raise MigrationError(
+            f"the migration has not begun; see to this, then migrate again:{lines}"
+        )
 
 
 def rows_in_the_way(

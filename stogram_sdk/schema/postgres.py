@@ -235,6 +235,9 @@ class PostgresSchema(SchemaWords):
         catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
         return catalog
 
+    def is_there(self, database: Any) -> bool:
+        return self.ask(database, f"to_regnamespace(quote_ident({self._home})) IS NOT NULL")
+
     def may_read(self, database: Any, table: str) -> bool:
         return self.ask(database, f"has_table_privilege('{self.quoted(table)}', 'SELECT')")
 
@@ -271,7 +274,9 @@ def _shipped() -> str:
 
 
 def may_create(database: Any, schema: PostgresSchema) -> bool:
-    """Whether this role may create in the schema."""
+    """Whether this role may create in the schema; if there is none, whether it may make one."""
+    if not schema.is_there(database):
+        return schema.ask(database, "has_database_privilege(current_database(), 'CREATE')")
     (may,) = database.execute_sql(
         "SELECT has_schema_privilege(%s, 'CREATE')", (schema.schema_name,)
     ).fetchone()
@@ -285,8 +290,11 @@ def _bare_expression(indexed: str) -> str:
 
 
 def _without_cast(default: str | None) -> str | None:
-    """A default as it was written: the catalog adds the type, Prisma writes `ARRAY[]` for none."""
+    """A default as it was written: the catalog adds the type, Prisma writes `ARRAY[]` for none.
+
+    Who makes a column by hand may write `now()`, which is the same.
+    """
     if default is None:
         return None
     bare = _CAST.sub("", default)
-    return {"ARRAY[]": "'{}'", "NULL": None}.get(bare, bare)
+    return {"ARRAY[]": "'{}'", "NULL": None, "now()": "CURRENT_TIMESTAMP"}.get(bare, bare)

@@ -293,7 +293,7 @@ class AddUnique(Step):
                     f"SELECT coalesce(sum(copies - 1), 0) FROM (SELECT count(*) AS copies "
                     f"FROM {table} GROUP BY {columns} HAVING count(*) > 1) AS doubles",
                 ),
-                "Keep one of each, then migrate again",
+                "Keep one of each",
                 f"SELECT {columns}, count(*) FROM {table} GROUP BY {columns} HAVING count(*) > 1",
             )
         ]
@@ -369,7 +369,7 @@ class AddIndex(Step):
                     ((self.table, column),),
                     f"SELECT count(*) {rows}",
                 ),
-                "Shorten or remove these values, then migrate again",
+                "Shorten or remove these values",
                 f"SELECT id, left(value, 60) {rows}",
             )
         ]
@@ -454,7 +454,7 @@ class AddForeignKey(Step):
                     ((self.table, column), (self.key.references, "id")),
                     f"SELECT count(*) {rows}",
                 ),
-                "Correct or delete them, then migrate again",
+                "Correct or delete them",
                 f"SELECT child.* {rows}",
             )
         ]

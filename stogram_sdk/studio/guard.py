@@ -23,7 +23,7 @@ import secrets
 from base64 import b64encode
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, abort, redirect, request, session
 
@@ -80,17 +80,25 @@ def put_guard(app: Flask, *, token: str, host: str, write: bool) -> None:
             abort(403, "Nothing can be changed here: start it with --write, and use its own forms.")
         given = request.args.get("token")
         if session.get("is_in"):
-            return None if given is None else redirect(request.path)
+            return None if given is None else redirect(_without_token())
         is_right = hmac.compare_digest((given or "").encode(), token.encode())
         if request.method != "GET" or not is_right:
             abort(403, "Open the address that `stogram studio` has printed: it holds a token.")
         session["is_in"] = True
-        return redirect(request.path)
+        return redirect(_without_token())
 
     @app.after_request
     def tell(response: Response) -> Response:
         response.headers.update(_HEADERS)
         return response
+
+
+def _without_token() -> str:
+    """The address of this request, as it may stay in the history of a browser."""
+    others = request.args.copy()
+    others.pop("token")
+    query = urlencode(list(others.items(multi=True)))
+    return f"{request.path}?{query}" if query else request.path
 
 
 def _is_ours(given: str, host: str) -> bool:
