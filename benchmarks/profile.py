@@ -50,7 +50,7 @@ def _print_profile(name: str, call: Call) -> None:
 def _explained(call: Call) -> dict[str, list[str]]:
     """The plans of each statement that the call sends, one for each turn."""
     database = current_database()
-    send = database.execute_sql
+    send = database.carry_out
     plans: dict[str, list[str]] = {}
 
     def explain_and_send(sql: str, values: Any = None) -> Any:
@@ -62,7 +62,7 @@ def _explained(call: Call) -> dict[str, list[str]]:
                 plans.setdefault(text, []).append("\n".join(line for (line,) in found))
         return send(sql, values)
 
-    with patch.object(database, "execute_sql", explain_and_send):
+    with patch.object(database, "carry_out", explain_and_send):
         for _ in range(_TURNS):
             call()
     return plans

@@ -39,6 +39,8 @@ def cut_to_milliseconds(moment: datetime) -> datetime:
 
 def plain_time(moment: datetime) -> datetime:
     """The moment in UTC, cut to milliseconds, without the ways of a subclass of datetime."""
+    if type(moment) is datetime and moment.tzinfo is UTC and not moment.microsecond % 1000:
+        return moment
     utc = moment.astimezone(UTC)
     day = utc.year, utc.month, utc.day
     milliseconds = utc.microsecond // 1000
@@ -55,7 +57,7 @@ def time_to_text(moment: datetime) -> str:
         raise InvalidInput(
             f"a time must be aware, such as datetime.now(UTC), not {moment!r}", field="time"
         )
-    return plain_time(moment).replace(tzinfo=None).isoformat(" ", timespec="milliseconds")
+    return plain_time(moment).isoformat(" ", timespec="milliseconds")[:-6]  # without +00:00
 
 
 def time_from_database(value: datetime | str | None) -> datetime | None:

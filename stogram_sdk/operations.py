@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, overload
@@ -54,8 +54,10 @@ def operation(
 
     @wraps(function)
     def with_lists(*args: Any, **kwargs: Any) -> R:
-        named = {name: _plain(value) for name, value in kwargs.items()}
-        return unit(*map(_plain, args), **named)
+        return unit(
+            [_plain(value) for value in args],
+            {name: _plain(value) for name, value in kwargs.items()},
+        )
 
     return with_lists
 
@@ -76,7 +78,7 @@ def _unit_of_work(
     repeatable: bool,
     repeatable_with: str | None = None,
     reads: bool = False,
-) -> Callable[..., R]:
+) -> Callable[[Sequence[Any], dict[str, Any]], R]:
     """Give a function a connection while it runs, and run it again where `failures` says so.
 
     Inside the caller's transaction it runs once, as a part of that. An error undoes what the call
@@ -86,8 +88,7 @@ def _unit_of_work(
 
     require_plain_function(function)
 
-    @wraps(function)
-    def unit_of_work(*args: Any, **kwargs: Any) -> R:
+    def unit_of_work(args: Sequence[Any], kwargs: dict[str, Any]) -> R:
         database = current_database()
         require_here(database)
         can_repeat = repeatable
@@ -127,12 +128,17 @@ def retrying(function: Callable[A, R]) -> Callable[A, R]:
     """
     require_plain_function(function)
 
-    @wraps(function)
     def in_transaction(*args: A.args, **kwargs: A.kwargs) -> R:
         with db.atomic():
             return require_result(function(*args, **kwargs))
 
-    return _unit_of_work(in_transaction, repeatable=False)
+    unit = _unit_of_work(in_transaction, repeatable=False)
+
+    @wraps(function)
+    def as_unit(*args: A.args, **kwargs: A.kwargs) -> R:
+        return unit(args, kwargs)
+
+    return as_unit
 
 
 def atomic() -> AbstractContextManager[None]:

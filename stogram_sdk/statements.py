@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence, Set
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
@@ -175,11 +174,14 @@ class Statement:
 
     def all(self, **values: Any) -> list[Any]:
         """Every row."""
+        database = current_database()
         compiled = self._compiled()
-        with _unit_of(compiled):
-            rows = self._rows(compiled, values)
+        if _needs_unit(compiled, database):
+            with database.unit():
+                return self.all(**values)
+        rows = _rows(compiled, values, database)
         if not rows and compiled.otherwise is not None:
-            rows = self._rows(compiled.otherwise, values)
+            rows = _rows(compiled.otherwise, values, database)
         return rows
 
     def first(self, **values: Any) -> Any:
@@ -190,31 +192,16 @@ class Statement:
 
     def run(self, **values: Any) -> int:
         """The number of rows that were written."""
+        database = current_database()
         compiled = self._compiled()
-        with _unit_of(compiled):
-            return int(self._execute(compiled, values).rowcount)
+        if _needs_unit(compiled, database):
+            with database.unit():
+                return self.run(**values)
+        return int(_execute(compiled, values, database).rowcount)
 
     def sql(self) -> str:
         """The text, as it is planned by the database that is connected."""
         return self._compiled().plain.sql
-
-    def _rows(self, compiled: _Compiled, values: dict[str, Any]) -> list[Any]:
-        cursor = self._execute(compiled, values)
-        return compiled.read_rows(current_database().fetch(cursor))
-
-    def _execute(self, compiled: _Compiled, values: dict[str, Any]) -> Any:
-        for before in compiled.before:
-            self._execute(before, values)
-        database = current_database()
-        is_prepared = compiled.prepared and database.has_prepared(compiled.prepared)
-        form = compiled.short if is_prepared else compiled.plain
-        return database.execute_sql(
-            form.sql if database.in_transaction() else form.alone,
-            [
-                _bind(values[slot], database) if type(slot) is Placeholder else slot
-                for slot in form.slots
-            ],
-        )
 
     def _compiled(self) -> _Compiled:
         database = current_database()
@@ -249,6 +236,8 @@ _BINDERS: dict[type, Callable[[Any], Any]] = {
 
 
 def _bind(value: Any, database: Any) -> Any:
+    if type(value) is str:  # Most values are.
+        return value
     if isinstance(value, Tags):
         return database.dialect.tags(value)
     binder = _binder_of(type(value))  # type: ignore[arg-type]  # a class can be hashed
@@ -379,13 +368,26 @@ class _Compiled(NamedTuple):
         return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
 
 
-def _unit_of(compiled: _Compiled) -> AbstractContextManager[Any]:
-    """A transaction, if there are several statements and the caller has none."""
-    database = current_database()
-    if not compiled.before or database.in_transaction():
-        return nullcontext()
-    unit: AbstractContextManager[Any] = database.unit()
-    return unit
+def _needs_unit(compiled: _Compiled, database: Any) -> bool:
+    """Whether there are several statements, and the caller has no transaction."""
+    return bool(compiled.before) and not database.in_transaction()
+
+
+def _rows(compiled: _Compiled, values: dict[str, Any], database: Any) -> list[Any]:
+    return compiled.read_rows(database.fetch(_execute(compiled, values, database)))
+
+
+def _execute(compiled: _Compiled, values: dict[str, Any], database: Any) -> Any:
+    for before in compiled.before:
+        _execute(before, values, database)
+    form = compiled.short if database.has_prepared(compiled.prepared) else compiled.plain
+    return database.carry_out(
+        form.sql if database.in_transaction() else form.alone,
+        [
+            _bind(values[slot], database) if type(slot) is Placeholder else slot
+            for slot in form.slots
+        ],
+    )
 
 
 def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Compiled:

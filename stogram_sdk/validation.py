@@ -43,10 +43,11 @@ def shown(value: object) -> str:
 
 def _is_storable(text: str) -> bool:
     """Whether PostgreSQL can hold the text, as SQLite can."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
     return "\0" not in text
 
 

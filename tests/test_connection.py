@@ -337,16 +337,16 @@ def test_an_iterator_is_there_for_the_second_run(
     folders = [sdk.create_folder(ivan.id, "folder").id for _ in range(3)]
     for user in users:
         sdk.block_user(ivan.id, user.id)
-    execute = current_database().execute_sql
+    execute = current_database().carry_out
     conflicts: list[Exception] = []
     called = set()
 
-    def execute_sql(*arguments: Any) -> Any:
+    def carry_out(*arguments: Any) -> Any:
         if conflicts:
             raise conflicts.pop()
         return execute(*arguments)
 
-    monkeypatch.setattr(current_database(), "execute_sql", execute_sql)
+    monkeypatch.setattr(current_database(), "carry_out", carry_out)
 
     def at_the_second_run(call: Callable[..., R], *arguments: Any, **options: Any) -> R:
         conflicts.append(peewee.OperationalError(Conflict()))

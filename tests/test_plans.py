@@ -89,18 +89,18 @@ def _sent_by(call: Callable[[], object]) -> list[tuple[str, Any]]:
     """Statements and parameters; locks that are sent together with one are apart from it."""
     db = current_database()
     sent: list[tuple[str, Any]] = []
-    execute = db.execute_sql
+    execute = db.carry_out
 
     def noting(sql: str, params: Any = None, *rest: Any, **options: Any) -> Any:
         if sql.rpartition("; ")[2].startswith(_STATEMENTS):
             sent.append((sql, list(params or ())))
         return execute(sql, params, *rest, **options)
 
-    db.execute_sql = noting
+    db.carry_out = noting
     try:
         call()
     finally:
-        del db.execute_sql
+        del db.carry_out
     return sent
 
 

@@ -151,24 +151,28 @@ class PooledConnections(ABC):
         return found
 
     def connect(self, reuse_if_open: bool = False) -> bool:
-        if not self._state.closed:
+        state = self._state
+        if not state.closed:
             if reuse_if_open:
                 return False
             raise peewee.OperationalError("Connection already opened.")
-        self._state.conn, self._state.closed = self._take(), False
-        if self._state.worker is not None:
-            self._state.waits_since = None
+        state.conn, state.closed = self._take(), False
+        if self.standbys is not None:
+            self.standbys.limit(state.conn)
+        if state.worker is not None:
+            state.waits_since = None
             # In this order: who calls it off asks afterwards whether it has begun.
-            self._state.worker.begin()
+            state.worker.begin()
             self.require_wanted()
         return True
 
     def connection(self) -> Any:
-        if self._state.closed:
+        state = self._state
+        if state.closed:
             raise StogramError("this thread has no connection: do it inside `with session():`")
-        if self._state.worker is not None:
+        if state.worker is not None:
             self.require_wanted()
-        return self._state.conn
+        return state.conn
 
     def require_wanted(self) -> None:
         """Go no further with a call whose task was cancelled; asked before all that is sent."""
@@ -190,14 +194,15 @@ class PooledConnections(ABC):
 
     def release(self) -> bool:
         """Give this thread's connection back, without a transaction that is still open in it."""
-        if self._state.closed:
+        state = self._state
+        if state.closed:
             return False
-        if self._state.transactions:
+        if state.transactions:
             self.discard()
             return True
-        connection = self._state.conn
+        connection = state.conn
         # The rest of Peewee's `reset()` is about a transaction, and there is none here.
-        self._state.conn, self._state.closed = None, True
+        state.conn, state.closed = None, True
         self._give_back(connection)
         return True
 
@@ -347,7 +352,9 @@ class PooledConnections(ABC):
         """An idle connection, or the right to open one; None if there is neither."""
         now = time.monotonic()
         with self._bookkeeping:
-            for connection, since in self._idle().items():
+            for connection, since in self._books.copy().items():
+                if not isinstance(since, float):
+                    continue
                 if now - since <= self._max_idle:
                     self._lend(connection)
                     return connection

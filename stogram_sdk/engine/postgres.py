@@ -151,13 +151,19 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 partial(self._execute_alone, sql, params),
             )
         self._heal()
-        only_reads = _only_reads(sql)
+        return self.carry_out(sql, params)
+
+    def carry_out(self, sql: Any, params: Any) -> Any:
+        """Send a statement over this thread's connection, which has just been healed."""
         try:
-            with self._told_of_loss(in_doubt=not (self._state.transactions or only_reads)):
-                cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+            cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+        except peewee.PeeweeException:
+            in_doubt = not (self._state.transactions or _only_reads(sql))
+            with self._told_of_loss(in_doubt=in_doubt):
+                raise
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
-        if self.standbys is not None and not only_reads:
+        if self.standbys is not None and not _only_reads(sql):
             self.standbys.note_write()
         return cursor
 
@@ -173,15 +179,13 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
 
     def has_prepared(self, statements: Iterable[Prepared]) -> bool:
         """Whether this thread's connection can execute them; it prepares those that it lacks."""
-        if self._state.closed:
-            return False
-        self._heal()
-        connection = self.connection()
-        if connection.prepared is None:
+        connection = self._heal()
+        known = connection.prepared
+        if known is None:
             return False
         for statement in statements:
-            if statement.name in connection.prepared:
-                connection.prepared.move_to_end(statement.name)
+            if statement.name in known:
+                known.move_to_end(statement.name)
             else:
                 self._prepare(connection, statement)
         return True
@@ -205,8 +209,11 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.is_unfit = was_unfit
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
-        with self._told_of_loss(in_doubt=True):
+        try:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
+        except psycopg2.Error:
+            with self._told_of_loss(in_doubt=True):
+                raise
         return rows
 
     def search_terms(self, text: str) -> str | None:
@@ -303,17 +310,17 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 self.standbys.note_write()  # Whoever now looks for it must not look too early.
             raise ConnectionLost(error, in_doubt=in_doubt, silent=silent) from error
 
-    def _heal(self) -> None:
-        """Put a new connection in the place of one that has ended, before a statement is sent.
+    def _heal(self) -> Any:
+        """This thread's connection; a new one in the place of one that has ended.
 
         Once a transaction has begun it is lost with its connection, and nothing may hide that.
         """
         state = self._state
         lost = self.connection()
         if state.transactions and not lost.opening:
-            return
+            return lost
         if lost.is_usable() or lost.is_pinned:
-            return
+            return lost
         connection = self._open(0)
         connection.time_limit = lost.time_limit
         connection.opening, connection.savepoints = lost.opening, lost.savepoints
@@ -322,6 +329,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         state.conn = connection
         self._discard(lost)
         logger.info("a connection had ended: replaced by a new one")
+        return connection
 
     def _open(self, waited: float) -> Any:
         # A thread that has waited for a silent server already does not wait as long again.
@@ -378,14 +386,6 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             self.dialect = PostgresDialect(frozenset(columns))
             # Not cleared: another thread may be building one for the columns that were there.
             self.statements = {}
-
-    def connect(self, reuse_if_open: bool = False) -> bool:
-        is_new = super().connect(reuse_if_open)
-        if is_new and self.standbys is not None:
-            time_limit = self.standbys.reads().time_limit
-            if time_limit is not None:
-                self._state.conn.time_limit = time_limit or math.inf
-        return is_new
 
     def close_all(self) -> None:
         super().close_all()

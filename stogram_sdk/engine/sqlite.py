@@ -18,6 +18,7 @@ from stogram_sdk.any_case import any_case_trigrams, matches
 from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
 from stogram_sdk.engine.failures import is_locked, unwritable
 from stogram_sdk.engine.pool import PooledConnections
+from stogram_sdk.engine.prepared import Prepared
 from stogram_sdk.engine.sqlite_tags import know_all_letters
 from stogram_sdk.engine.sqlite_words import know_all_words, words_as_json
 from stogram_sdk.fields import utc_now
@@ -182,6 +183,12 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         if self._state.closed:
             return self._execute_alone(sql, params)
+        return self.carry_out(sql, params)
+
+    def has_prepared(self, statements: Iterable[Prepared]) -> bool:
+        return False
+
+    def carry_out(self, sql: str, params: Any) -> Any:
         self._state.returning = " RETURNING " in sql
         execute = partial(super().execute_sql, sql, params)
         try:

@@ -11,6 +11,7 @@ standby once a second: one that is away or late gets no calls, and one that is w
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -188,6 +189,12 @@ class Standbys:
         """Where this thread reads."""
         reads: Reads | None = self._primary.state().get("reads")
         return self._default if reads is None else reads
+
+    def limit(self, connection: Any) -> None:
+        """Give a connection of the primary the limit of time of this thread's session."""
+        time_limit = self.reads().time_limit
+        if time_limit is not None:
+            connection.time_limit = time_limit or math.inf
 
     def read(self, work: Callable[[Any], T], at_primary: Callable[[], T]) -> T:
         """Do the work at a standby, as its `current()`; at the primary if that is not possible."""

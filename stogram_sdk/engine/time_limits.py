@@ -80,7 +80,7 @@ class Connection(psycopg2.extensions.connection):
 
     def is_spent(self) -> bool:
         """Whether nobody may have it after this transaction."""
-        return self.is_unfit or self.was_canceled()
+        return self.is_unfit or self.cut_due < math.inf
 
     def was_canceled(self) -> bool:
         """Whether a statement of it took too long."""
