@@ -292,9 +292,10 @@ def make():
     instances = {{None: None}}
 
     def read(row):
-        {values}, = row[{start}:{stop}]
+        v0 = row[{start}]
         if v0 in instances:
             return instances[v0]
+        {values} = row[{start}:{stop}]
         instance = new(model)
         instance.__data__ = {{{data}}}
         instance.__rel__ = {{}}
@@ -328,7 +329,7 @@ def _instance(start: int, fields: Sequence[Any], native_types: Set[str]) -> Call
     if secrets:
         others.append(f"instance._secrets = {{{', '.join(secrets)}}}")
     source = _INSTANCE.format(
-        values=", ".join(f"v{number}" for number in range(len(fields))),
+        values="".join(f"v{number}, " for number in range(len(fields))),
         start=start,
         stop=start + len(fields),
         data=", ".join(data),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import peewee
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.fields import time_from_database
 from stogram_sdk.models import SECRETS
 from stogram_sdk.statements import P, after_locking, attach, dialect, statement
 from tests.support.factories import make_chat, make_message, make_user, sent_statements
@@ -174,3 +176,20 @@ def test_a_statement_counts_the_rows_it_wrote(engine: str) -> None:
     with sdk.session():
         assert describe.run(bio="bio") == 3
         assert describe.run(bio="bio") == 0
+
+
+def test_times_are_texts_in_a_statement_alone(engine: str) -> None:
+    """A query of one's own gets what the driver makes of them."""
+
+    @statement
+    def latest() -> Any:
+        return sdk.User.select(peewee.fn.MAX(sdk.User.created_at))
+
+    ivan = make_user()
+    with sdk.session():
+        text = latest.first()
+        ((own,),) = sdk.db.execute_sql('SELECT "createdAt" FROM "User"').fetchall()
+    assert isinstance(text, str)
+    assert isinstance(own, str if engine == "sqlite" else datetime)
+    for found in (time_from_database(text), time_from_database(own), ivan.created_at):
+        assert found == ivan.created_at and found.tzinfo is UTC

@@ -151,12 +151,13 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 partial(self._execute_alone, sql, params),
             )
         self._heal()
-        return self.carry_out(sql, params)
+        return self.carry_out(sql, params, times_as_text=False)
 
-    def carry_out(self, sql: Any, params: Any) -> Any:
+    def carry_out(self, sql: Any, params: Any, *, times_as_text: bool = True) -> Any:
         """Send a statement over this thread's connection, which has just been healed."""
         try:
-            cursor = super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # stubs
+            send: Any = self._execute_cursor  # type: ignore[attr-defined]  # not in the stubs
+            cursor = send(sql, params, times_as_text=times_as_text)
         except peewee.PeeweeException:
             in_doubt = not (self._state.transactions or _only_reads(sql))
             with self._told_of_loss(in_doubt=in_doubt):
@@ -165,6 +166,12 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             raise unwritable(error) from error
         if self.standbys is not None and not _only_reads(sql):
             self.standbys.note_write()
+        return cursor
+
+    def cursor(self, named_cursor: Any = None, *, times_as_text: bool = False) -> Any:
+        cursor = self.connection().cursor()
+        if times_as_text:
+            cursor.string_types = _TIMES_AS_TEXT
         return cursor
 
     def log_position(self) -> int:
@@ -484,6 +491,10 @@ def _set_local(name: str, seconds: float) -> str:
 
 
 _READ = f"EXECUTE {READING}"
+
+_TIMESTAMP = 1114
+#: `fields` makes an aware time of a text in a fifth of the time that it takes of a naive one.
+_TIMES_AS_TEXT = {_TIMESTAMP: psycopg2.extensions.UNICODE}
 
 
 def _only_reads(sql: Any) -> bool:
