@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import SQL, Query, Tuple
+from peewee import SQL, Query
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.models import BlockedUser, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import block_columns, read_block
 from stogram_sdk.statements import P, dialect, made_or_found, statement
 from stogram_sdk.users import unknown_users
@@ -61,19 +61,8 @@ def _blocked_among() -> Query:
 
 
 @statement
-def _list_blocked_users() -> Query:
-    return (
-        BlockedUser.select(
-            BlockedUser.id, BlockedUser.created_at, *profile_columns(User, P.user_id)
-        )
-        .join(User, on=(User.id == BlockedUser.blocked))
-        .where(
-            BlockedUser.user == P.user_id,
-            Tuple(BlockedUser.created_at, BlockedUser.id) < Tuple(P.before, P.before_id),
-        )
-        .order_by(BlockedUser.created_at.desc(), BlockedUser.id.desc())
-        .limit(P.limit)
-    )
+def _list_blocked_users() -> Any:
+    return known_people(BlockedUser, "blocked")
 
 
 @operation

@@ -15,7 +15,7 @@ from stogram_sdk.lookups import look_up
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder, Message, User
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import START, Page, make_page, read_cursor
-from stogram_sdk.profiles import PROFILE_WIDTH, Profile, profile_columns, read_profile
+from stogram_sdk.profiles import PROFILE_WIDTH, Profile, read_profile, with_profiles
 from stogram_sdk.rows import (
     Sender,
     answered_by,
@@ -88,7 +88,7 @@ def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any
     peer_id = Case(None, [(Chat.type == ChatType.PRIVATE.value, others.limit(1))])
     is_newest = (Message.chat == chat) & (Message.id == _newest_in(chat, "id"))
     is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == chat)
-    return (
+    lines = (
         Chat.select(
             *Chat._meta.sorted_fields,
             *ChatSettings._meta.sorted_fields,
@@ -98,7 +98,6 @@ def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any
             reactions_to(Message, chat=chat),
             unread_after(read_place(ChatSettings, chat), P.user_id, chat, listed.c.joined_at),
             *places,
-            *profile_columns(peer, P.user_id),
         )
         .join(listed, on=reduce(and_, conditions, Chat.id == listed.c.id))
         .join_from(Chat, ChatSettings, JOIN.LEFT_OUTER, on=is_own)
@@ -106,6 +105,7 @@ def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any
         .join_from(Message, Sender, JOIN.LEFT_OUTER, on=(Sender.id == Message.sender))
         .join_from(Chat, peer, JOIN.LEFT_OUTER, on=(peer.id == peer_id))
     )
+    return with_profiles(lines, peer)
 
 
 def _chats_of_user(

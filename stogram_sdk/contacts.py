@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from peewee import Query, Tuple
+from peewee import Query
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.models import Contact, User, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import contact_columns, read_contact
 from stogram_sdk.statements import P, made_or_found, statement
 from stogram_sdk.users import unknown_users
@@ -65,22 +65,8 @@ def _remove_contact() -> Query:
 
 
 @statement
-def _list_contacts() -> Query:
-    return (
-        Contact.select(
-            Contact.id,
-            Contact.nickname,
-            Contact.created_at,
-            *profile_columns(User, P.user_id),
-        )
-        .join(User, on=(User.id == Contact.contact))
-        .where(
-            Contact.user == P.user_id,
-            Tuple(Contact.created_at, Contact.id) < Tuple(P.before, P.before_id),
-        )
-        .order_by(Contact.created_at.desc(), Contact.id.desc())
-        .limit(P.limit)
-    )
+def _list_contacts() -> Any:
+    return known_people(Contact, "contact", "nickname")
 
 
 @operation

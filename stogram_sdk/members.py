@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from peewee import Query, Tuple, fn
+from peewee import Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed
@@ -21,7 +21,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.profiles import Profile, read_profile, with_profiles
 from stogram_sdk.roles import (
     change_members,
     hand_over,
@@ -113,14 +113,9 @@ def _leave_chat() -> Any:
 
 
 @statement
-def _list_members() -> Query:
-    return (
-        ChatMember.select(
-            ChatMember.id,
-            ChatMember.role,
-            ChatMember.joined_at,
-            *profile_columns(User, P.user_id),
-        )
+def _list_members() -> Any:
+    members = (
+        ChatMember.select(ChatMember.id, ChatMember.role, ChatMember.joined_at)
         .join(User, on=(User.id == ChatMember.user))
         .where(
             ChatMember.chat == P.chat_id,
@@ -130,6 +125,7 @@ def _list_members() -> Query:
         .order_by(ChatMember.joined_at.desc(), ChatMember.id.desc())
         .limit(P.limit)
     )
+    return with_profiles(members, User)
 
 
 @operation

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from peewee import Query, fn
+from peewee import SQL, Query, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
 from stogram_sdk.models import User
 from stogram_sdk.operations import operation
-from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.profiles import Profile, read_profile, with_profiles
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.validation import UNSET, Unset, valid_flag, valid_id, valid_ids
 
@@ -42,10 +42,9 @@ def _update_privacy() -> Query:
 
 
 @statement
-def _visible_profiles() -> Query:
-    return User.select(*profile_columns(User, P.viewer_id)).where(
-        dialect().is_one_of(User.id, P.user_ids)
-    )
+def _visible_profiles() -> Any:
+    users = User.select(SQL("1")).where(dialect().is_one_of(User.id, P.user_ids))
+    return with_profiles(users, User, P.viewer_id)
 
 
 @operation(reads=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import reduce
-from operator import add, or_
+from operator import add
 from typing import Any
 
-from peewee import SQL, NodeList, Query, Select, Table, Tuple, Value, fn
+from peewee import SQL, NodeList, Select, Table, Tuple, Value, fn
 
 from stogram_sdk.any_case import any_case_pattern, plain_part
 from stogram_sdk.errors import InvalidInput
 from stogram_sdk.models import SEARCHED_NAMES, User
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.profiles import Profile, profile_columns, read_profile
+from stogram_sdk.profiles import Profile, read_profile, with_profiles
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.text import words_of
 from stogram_sdk.validation import (
@@ -36,29 +36,37 @@ _BEFORE_A_WORD = "[ ,.(/\"'-]"
 
 
 @statement
-def _search_users(others: int, most: int) -> Query:
+def _search_users(others: int, most: int) -> Any:
     """The users in the order of the word that is found.
 
     `others`: how many words there are more. `most`: how many users are asked for at most.
     """
-    by_index = dialect().has_own_indexes
-    found = _found_by_index(others, most) if by_index else _found_by_table(others)
-    return (
-        User.select(found.c.word, *profile_columns(User, P.user_id))
-        .join(found, on=(User.id == found.c.id))
-        .order_by(found.c.word, found.c.id)
-    )
+    ctes = []
+    if dialect().has_own_indexes:
+        sought = _sought()
+        found = _found_by_index(sought, others, most)
+        ctes.append(sought)
+    else:
+        found = _found_by_table(others)
+    people = User.select(found.c.word).join(found, on=(User.id == found.c.id))
+    return with_profiles(people, User).order_by(found.c.word, found.c.id).with_cte(*ctes)
 
 
-def _found_by_index(others: int, most: int) -> Any:
+def _sought() -> Any:
+    """The first and the last of the words that begin with the one of the text, folded once."""
+    start = _word(P.word, 1)
+    ends = start.alias("start"), start.concat(Value(_END)).alias("end")
+    return Select(columns=ends).cte("sought", materialized=True)
+
+
+def _found_by_index(sought: Any, others: int, most: int) -> Any:
     """Each word of a name has an index in the order of the page, and a page of each is read.
 
     A user of whom several words begin so is found by the first of these.
     """
-    # Queries: so the word is folded once, and not known when the statement is planned. With that
-    # and a limit that is known, PostgreSQL plans once, and not at each call.
-    folded = _word(P.word, 1)
-    start, end = (Select(columns=[each]) for each in (folded, folded.concat(Value(_END))))
+    # Queries: so the word is not known when the statement is planned. With that and a limit that
+    # is known, PostgreSQL plans once, and not at each call.
+    start, end = (Select((sought,), [each]) for each in (sought.c.start, sought.c.end))
     pages = []
     for place in range(len(SEARCHED_NAMES)):
         user: Any = User.alias()
@@ -81,7 +89,7 @@ def _found_by_index(others: int, most: int) -> Any:
             .order_by(word, user.id)
             .limit(most)
         )
-    merged = reduce(or_, pages).order_by(SQL("1, 2")).limit(P.limit)
+    merged = reduce(add, pages).order_by(SQL("1, 2")).limit(P.limit)
     return merged.alias("found")
 
 
