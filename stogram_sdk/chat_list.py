@@ -26,7 +26,7 @@ from stogram_sdk.rows import (
 )
 from stogram_sdk.server_columns import is_archived as is_archived_in
 from stogram_sdk.shards import by_value, of_chat
-from stogram_sdk.statements import P, statement
+from stogram_sdk.statements import P, amend, statement
 from stogram_sdk.unread import has_unread_after, read_place, unread_after
 from stogram_sdk.validation import UNSET, Unset, valid_flag, valid_id, valid_limit
 from stogram_sdk.visibility import is_visible
@@ -278,5 +278,6 @@ def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
     if message is not None:
         read_message((message, sender, chat, answered, reactions))
     peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
-    settings.unread_count = row[_UNREAD]
-    return ChatSummary(chat, settings, settings.unread_count, message, peer)
+    unread_count = row[_UNREAD]
+    amend(settings, unread_count=unread_count)
+    return ChatSummary(chat, settings, unread_count, message, peer)

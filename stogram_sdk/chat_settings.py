@@ -20,6 +20,7 @@ from stogram_sdk.statements import (
     P,
     Statement,
     after_locking,
+    amend,
     dialect,
     made_or_found,
     returning,
@@ -100,8 +101,7 @@ def change_settings(change: Statement, **values: Any) -> ChatSettings | None:
 
 def _with_count(settings: ChatSettings, unread_count: int) -> ChatSettings:
     """The row with the count that the member sees, instead of the server's number."""
-    settings.unread_count = unread_count
-    return settings
+    return amend(settings, unread_count=unread_count)
 
 
 @statement
@@ -109,7 +109,6 @@ def _get_chat_settings() -> Query:
     is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == P.chat_id)
     return (
         ChatMember.select(
-            ChatMember.id,
             *ChatSettings._meta.sorted_fields,
             unread_after(
                 read_place(ChatSettings, P.chat_id), P.user_id, P.chat_id, ChatMember.joined_at
@@ -324,7 +323,7 @@ def get_chat_settings(user_id: str, chat_id: str) -> ChatSettings:
     row = _get_chat_settings.first(**valid_named_ids(user_id=user_id, chat_id=chat_id))
     if row is None:
         raise NotFound("chat", chat_id)
-    _, settings, count = row
+    settings, count = row
     return _with_count(settings or default_settings(user_id, chat_id), count)
 
 

@@ -20,7 +20,7 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.rows import NO_REACTIONS, read_message, written_message
 from stogram_sdk.shards import by_value, insert_read
-from stogram_sdk.statements import P, Statement, after_locking, dialect, statement
+from stogram_sdk.statements import P, Statement, after_locking, amend, dialect, statement
 from stogram_sdk.unread import raise_unread_counts
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
@@ -353,7 +353,7 @@ def _written(row: Any) -> Message:
     """The message of a row, whose chat was read before it got the time of the message."""
     message = read_message(row)
     if message.is_sent:
-        message.chat.updated_at = message.created_at
+        amend(message.chat, updated_at=message.created_at)
     return message
 
 

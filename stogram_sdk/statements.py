@@ -227,6 +227,12 @@ def attach(row: R, **related: Any) -> R:
     return row
 
 
+def amend(row: R, **values: Any) -> R:
+    """Give columns of a row other values than were read; for Peewee they are not set since."""
+    row.__data__.update(values)
+    return row
+
+
 _BINDERS: dict[type, Callable[[Any], Any]] = {
     datetime: time_to_text,
     list: TextArray,
