@@ -6,7 +6,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from peewee import SQL, NodeList, Select, Table, Tuple, Value, fn
+from peewee import SQL, Join, NodeList, Select, Table, Tuple, Value, fn
 
 from stogram_sdk.any_case import any_case_pattern, plain_part
 from stogram_sdk.errors import InvalidInput
@@ -84,7 +84,7 @@ def _found_by_index(sought: Any, others: int, most: int) -> Any:
                 Tuple(word, user.id) > Tuple(fn.GREATEST(P.after, start), P.after_id),
                 word < end,
                 *(~each for each in found_before),
-                *_is_shown(user, others),
+                *_is_shown(user.id, _name_of(user), others),
             )
             .order_by(word, user.id)
             .limit(most)
@@ -109,39 +109,42 @@ def _found_by_table(others: int) -> Any:
         earlier.c.word >= P.word,
         earlier.c.word < end,
     )
-    page = _page_of(kept, User.alias(), kept.c.word, others).where(
-        kept.c.word < end, ~fn.EXISTS(found_before)
-    )
+    page = _page_of(kept, kept.c.userId, kept.c.word, kept.c.name, others)
+    page = page.where(kept.c.word < end, ~fn.EXISTS(found_before))
     user = User.alias()
     word = fn.stogram_found_word(user.username, user.display_name, P.word)
-    read = _page_of(noted, user, word, others).where(noted.c.word == "", word.is_null(False))
+    new = Join(noted, user, on=(user.id == noted.c.userId))
+    read = _page_of(new, user.id, word, _name_of(user), others)
+    read = read.where(noted.c.word == "", word.is_null(False))
     pages = [Select((each.alias("page"),), [SQL("word, id")]) for each in (page, read)]
     merged = reduce(add, pages).order_by(SQL("1, 2")).limit(P.limit)
     return merged.alias("found")
 
 
-def _page_of(words: Any, user: Any, word: Any, others: int) -> Any:
-    """The users of whom `words` has a row, in the order of the word of theirs."""
+def _page_of(source: Any, user_id: Any, word: Any, name: Any, others: int) -> Any:
+    """The users in the order of the word of theirs."""
     return (
-        words.select(word.alias("word"), words.c.userId.alias("id"))
-        .join(user, on=(user.id == words.c.userId))
+        Select((source,), [word.alias("word"), user_id.alias("id")])
         .where(
             # One bound, as above.
-            Tuple(word, words.c.userId) > Tuple(fn.MAX(P.after, P.word), P.after_id),
-            *_is_shown(user, others),
+            Tuple(word, user_id) > Tuple(fn.MAX(P.after, P.word), P.after_id),
+            *_is_shown(user_id, name, others),
         )
-        .order_by(word, words.c.userId)
+        .order_by(word, user_id)
         .limit(P.limit)
     )
 
 
-def _is_shown(user: Any, others: int) -> list[Any]:
+def _name_of(user: Any) -> Any:
+    """All words of a user, each after a space or another of `_BEFORE_A_WORD`."""
+    return Value(" ").concat(user.username).concat(" ").concat(fn.COALESCE(user.display_name, ""))
+
+
+def _is_shown(user_id: Any, name: Any, others: int) -> list[Any]:
     """Not oneself, nobody who has blocked the one who asks, and with all other words."""
-    name = Value(" ").concat(user.username).concat(" ")
-    name = name.concat(fn.COALESCE(user.display_name, ""))
     return [
-        user.id != P.user_id,
-        ~has_blocked(user.id, P.user_id),
+        user_id != P.user_id,
+        ~has_blocked(user_id, P.user_id),
         *(
             dialect().matches(name, getattr(P, f"pattern_{each}"), getattr(P, f"plain_{each}"))
             for each in range(others)

@@ -171,6 +171,7 @@ def test_names_that_another_program_has_written_are_found(viewer: sdk.User, path
     ours = make_user("ours", display_name="Пётр")
     whole = [row.username for row in sdk.search_users(viewer.id, "пётр")]
     assert sorted(whole) == ["other", "ours", "petr"]
+    assert [row.username for row in sdk.search_users(viewer.id, "пётр перв")] == ["petr"]
     pages = [sdk.search_users(viewer.id, "пётр", limit=1)]
     while (cursor := pages[-1].next_cursor) is not None:
         pages.append(sdk.search_users(viewer.id, "пётр", limit=1, cursor=cursor))
@@ -179,6 +180,19 @@ def test_names_that_another_program_has_written_are_found(viewer: sdk.User, path
     by_another_program(path, """DELETE FROM "User" WHERE username = 'petr'""")
     assert [row.username for row in sdk.search_users(viewer.id, "пётр")] == ["other"]
     assert sdk.search_users(viewer.id, "ян") == sdk.visible_profiles(viewer.id, [ours.id])
+
+
+def test_other_words_are_looked_for_in_the_name_that_a_word_comes_with(
+    viewer: sdk.User, path: Path
+) -> None:
+    anna = make_user("anna", display_name="Анна Петрова")
+    olga = make_user("olga_p")
+    assert [row.id for row in sdk.search_users(viewer.id, "анна пет")] == [anna.id]
+    assert sdk.search_users(viewer.id, "анна olga") == []
+    names = {"anna": " anna Анна Петрова", "olga_p": " olga_p "}
+    for user in (anna, olga):
+        rows = sdk.db.execute_sql('SELECT name FROM "UserWord" WHERE "userId" = ?', (user.id,))
+        assert {name for (name,) in rows.fetchall()} == {names[user.username]}
 
 
 def test_words_are_written_once_and_go_with_the_name(viewer: sdk.User, path: Path) -> None:
