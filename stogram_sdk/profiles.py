@@ -13,6 +13,8 @@ from stogram_sdk.statements import P
 
 PROFILE_WIDTH = 7
 
+_status_of = User.status.python_value
+
 
 class Profile(NamedTuple):
     """A user as a viewer may see them; `None` also stands for what is hidden from the viewer."""
@@ -74,6 +76,6 @@ def known_people(model: Any, known: str, *columns: str) -> Any:
 
 def read_profile(row: tuple[Any, ...]) -> Profile:
     id, username, display_name, bio, avatar, status, last_seen = row[-PROFILE_WIDTH:]
-    shown_status = User.status.python_value(status)  # type: ignore[no-untyped-call]  # stubs
+    shown = status and _status_of(status)  # type: ignore[no-untyped-call]  # stubs
     seen = time_from_database(last_seen)
-    return Profile(id, username, display_name, bio, avatar, shown_status, seen)
+    return Profile(id, username, display_name, bio, avatar, shown, seen)

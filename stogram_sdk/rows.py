@@ -163,8 +163,7 @@ def pin_columns(pin: Any = PinnedMessage) -> tuple[Any, ...]:
 
 
 def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> PinnedMessage:
-    message = read_message(message_row)
-    return attach(pin, user=user, message=message, chat=message.chat)
+    return attach(pin, user=user, message=read_message(message_row), chat=message_row[2])
 
 
 def reaction_columns(reaction: Any = Reaction) -> tuple[Any, ...]:

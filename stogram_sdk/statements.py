@@ -223,7 +223,7 @@ def attach(row: R, **related: Any) -> R:
     """Set the rows that a row's foreign keys name, as a join of Peewee does, and what is
     `sealing.Attached`.
     """
-    row.__rel__.update(related)
+    row.__rel__ = related
     return row
 
 
