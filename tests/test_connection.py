@@ -21,6 +21,7 @@ from psycopg2.extras import RealDictCursor
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database, open_database
+from stogram_sdk.engine.time_limits import Connection
 from tests.support.contract import CALLS, build_world, outcome, undone
 from tests.support.factories import LONG_AGO, make_chat, make_message, make_user, make_users
 from tests.support.postgres import PostgresServer
@@ -548,3 +549,20 @@ def test_connections_from_before_the_migration_know_all_letters_after_it(sqlite_
         chat = make_chat(anna)
         message = in_thread(lambda: make_message(anna, chat, "#ПЛАН"))
         assert sdk.find_by_hashtag(anna.id, "план") == [message]
+
+
+@pytest.mark.usefixtures("on_postgres")
+def test_a_call_looks_once_whether_its_connection_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    ivan, olga = make_users(2)
+    looked: list[bool] = []
+    is_usable = Connection.is_usable
+
+    def noting(connection: Connection) -> bool:
+        looked.append(is_usable(connection))
+        return looked[-1]
+
+    monkeypatch.setattr(Connection, "is_usable", noting)
+    for _ in range(2):  # The first prepares its statement.
+        looked.clear()
+        assert not sdk.is_blocked(ivan.id, olga.id)
+        assert looked == [True]
