@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, reduce
-from operator import and_, or_
+from operator import add, and_, or_
 from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
@@ -43,12 +43,9 @@ _ALL = fn.COUNT(SQL("*"))
 
 
 class _Searched(NamedTuple):
-    """The chats that are searched: a table of them, what the messages of each are joined to, and
-    the chat there.
-    """
+    """The chats that are searched: a table of them, and what names each."""
 
     table: Any
-    each: Any
     id: Any
 
 
@@ -60,6 +57,11 @@ def _mine(in_chat: bool) -> Any:
 
 def _is_searched(chat: Any, is_known: bool) -> Any:
     return SQL("true") if is_known else Chat.select(~Chat.is_secret).where(Chat.id == chat)
+
+
+def _is_on_all_servers(in_chat: bool) -> bool:
+    """Whether the chats that are searched may be on several servers."""
+    return dialect().is_distributed and not in_chat
 
 
 def _is_before(message: Any = Message) -> Any:
@@ -111,7 +113,7 @@ def _shown(found: Any, in_chat: bool) -> Any:
     chat = by_value(found.c.chat_id, in_chat)
     is_found = (Message.chat == chat) & (Message.id == found.c.messageId)
     chat = by_value(Message.chat, in_chat)
-    return (
+    shown: Any = (
         Message.select(is_complete, *message_columns(named=chat))
         .from_(
             Join(source, Message, join, on=is_found)
@@ -120,6 +122,7 @@ def _shown(found: Any, in_chat: bool) -> Any:
         )
         .order_by(found.c.createdAt.desc(), found.c.messageId.desc())
     )
+    return shown.limit(P.limit) if _is_on_all_servers(in_chat) else shown
 
 
 def _has_tag_in(table: Any, chat: Any, tag: Any) -> Any:
@@ -164,9 +167,15 @@ def _oldest_of_page(chats: Any, in_chat: bool) -> Any:
 
 
 def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
-    """The newest of a page of each chat, as the table `found`."""
+    """The newest of a page of each chat, as the table `found`.
+
+    Where they may be on several servers these are more than a page: to choose among them here, each
+    server would be asked once more.
+    """
     newest: Any
-    each, chat = _each(chats, chats.c.chat_id, in_chat)
+    each, chat = (
+        (chats, by_value(chats.c.chat_id)) if in_chat else each_chat(chats, chats.c.chat_id)
+    )
     if dialect().has_lateral:
         newest = _tags_of(chat, tag, MessageTag.created_at, MessageTag.message_id)
         newest = newest.where(MessageTag.created_at >= oldest).limit(P.limit).alias("newest")
@@ -181,23 +190,14 @@ def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
         is_newest = _has_tag_in(newest, chats.c.chat_id, tag) & (
             created_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
         )
-    return (
-        Select(
-            [Join(each, newest, join_type, on=is_newest)], [chats.c.chat_id, created_at, message_id]
-        )
-        .where(
-            chats.c.newest_at >= oldest,
-            _is_searched(chats.c.chat_id, in_chat or dialect().is_distributed),
-        )
-        .order_by(created_at.desc(), message_id.desc())
-        .limit(P.limit)
-        .alias("found")
+    columns = chat.alias("chat_id"), created_at, message_id
+    found = Select([Join(each, newest, join_type, on=is_newest)], columns).where(
+        chats.c.newest_at >= oldest,
+        _is_searched(chats.c.chat_id, in_chat or dialect().is_distributed),
     )
-
-
-def _each(chats: Any, chat: Any, in_chat: bool) -> tuple[Any, Any]:
-    """The chats that are searched, and what names each."""
-    return (chats, by_value(chat)) if in_chat else each_chat(chats, chat)
+    if not _is_on_all_servers(in_chat):
+        found = found.order_by(created_at.desc(), message_id.desc()).limit(P.limit)
+    return found.alias("found")
 
 
 @statement
@@ -216,6 +216,8 @@ def _find_by_mention(in_chat: bool, of_user: bool) -> Any:
 #: A search by text looks at so many of the newest messages first, the same number in each chat; and
 #: its third way reads the messages since so many of these.
 _NEWEST, _RECENT = 1_500, 750
+#: The same number, where it is not known how many chats there are.
+_NEWEST_OF_EACH = 15
 #: It takes at most so many messages from the index, which holds those of everybody; if there are
 #: more, it reads the chats. With a much higher number, PostgreSQL would expect so much work that it
 #: compiles the plan, which takes a second.
@@ -237,20 +239,22 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     plan, whatever the word. Where there is no index, the second way is left out.
     """
     conditions = [Message.type == P.type] if of_type else []
+    if _is_on_all_servers(in_chat):
+        return _search_all_servers(conditions, by_index)
     in_one = [*of_chat(Message, P.chat_id)] if in_chat else []
     chats = (
         ChatMember.select(ChatMember.chat)
         .where(_mine(in_chat), _is_searched(ChatMember.chat, in_chat))
         .cte("chats", materialized=True)
     )
-    searched = _Searched(chats, *_each(chats, chats.c.chatId, in_chat))
+    searched = _Searched(chats, by_value(chats.c.chatId, in_chat))
     newest, page_start = _newest(searched, conditions)
     ctes = [chats, newest, page_start]
     start_of_page = page_start.select(page_start.c.createdAt)
     is_left = ~fn.EXISTS(start_of_page)
     found: list[Any] = []
     if by_index:
-        sought, hits = _by_index(searched, conditions + in_one, is_left)
+        sought, hits = _by_index(chats, conditions + in_one, is_left)
         ctes += [sought, hits]
         mine = hits.c.chatId.in_(chats.select(chats.c.chatId))
         found.append(hits.select(hits.c.createdAt, hits.c.id).where(mine))
@@ -280,7 +284,9 @@ def _newest(chats: _Searched, conditions: list[Any]) -> tuple[Any, Any]:
     return newest, page_start.cte("page_start", columns=("createdAt",), materialized=True)
 
 
-def _by_index(chats: _Searched, conditions: list[Any], is_left: Any) -> tuple[Any, Any]:
+def _by_index(
+    chats: Any, conditions: list[Any], is_left: Any, *, on_all_servers: bool = False
+) -> tuple[Any, Any]:
     """The second way: the terms, if there is an index for them, and the messages that it finds."""
     # A table of one row or none. With it PostgreSQL starts no parallel workers, which would take
     # longer than the search.
@@ -289,17 +295,67 @@ def _by_index(chats: _Searched, conditions: list[Any], is_left: Any) -> tuple[An
     sought = sought.cte("sought", materialized=True)
     # CASE, or PostgreSQL would expect next to no match, and plan as if there were no limit.
     contains = Case(None, [(_contains(), SQL("true"))])
-    which = chats.table.select(chats.table.c.chatId)
+    which = chats.select(chats.c.chatId)
     each = [
         Select(
             [Join(sought, Message, JOIN.CROSS)],
             [Message.chat, Message.created_at, Message.id],
-        )
-        .where(condition, is_visible(), _is_before(), *conditions, contains)
-        .limit(_HITS)
+        ).where(condition, is_visible(), _is_before(), *conditions, contains)
         for condition in dialect().search_hits(Message, sought.c.terms, which, _HITS)
     ]
-    return sought, reduce(or_, each).cte("hits", materialized=True)
+    if on_all_servers:  # A limit of each would ask every server twice.
+        both = reduce(add, each).alias("both")
+        columns = [both.c.chatId, both.c.createdAt, both.c.id]
+        hits = Select([both], columns).limit(_HITS)
+    else:
+        hits = reduce(or_, [found.limit(_HITS) for found in each])
+    return sought, hits.cte("hits", materialized=True)
+
+
+def _search_all_servers(conditions: list[Any], by_index: bool) -> Query:
+    """The same where each way would ask every server once more.
+
+    So the newest messages are looked at for the time of a page only. Then all since that time are
+    read at once; where there is no such time, those that the index has found, or all there are.
+    """
+    newest: Any = _newest_of(ChatMember.chat, conditions).limit(_NEWEST_OF_EACH).alias("newest")
+    found_at = Case(None, [(newest.c.is_found, newest.c.createdAt)])
+    looked: Any = (
+        ChatMember.select(ChatMember.chat, found_at.alias("createdAt"))
+        .join(newest, JOIN.LEFT_LATERAL, on=SQL("true"))
+        .where(_mine(False), _is_searched(ChatMember.chat, False))
+        .cte("looked", materialized=True)
+    )
+    page_start: Any = _start_of(looked, P.limit).where(looked.c.createdAt.is_null(False))
+    page_start = page_start.cte("page_start", columns=("createdAt",), materialized=True)
+    since = page_start.select(page_start.c.createdAt)
+    matches = _matches_of(Chat.id, fn.COALESCE(since, SQL(_BEGINNING)), P.before, conditions)
+    matches = matches.alias("matches")
+    mine = looked.select(looked.c.chatId)
+    found: Any = Select(
+        [Join(Chat, matches, JOIN.LATERAL, on=SQL("true"))],
+        [Chat.id.alias("chat_id"), matches.c.createdAt, matches.c.id],
+    ).where(Chat.id.in_(mine))
+    ctes = [looked, page_start]
+    if by_index:
+        sought, hits = _by_index(looked, conditions, ~fn.EXISTS(since), on_all_servers=True)
+        ctes += [sought, hits]
+        is_complete = fn.EXISTS(sought.select(sought.c.terms)) & (Value(_HITS) > hits.select(_ALL))
+        each, chat = each_chat(hits, hits.c.chatId)
+        by_hits = Select((each,), [chat, hits.c.createdAt, hits.c.id]).where(
+            chat.in_(mine), is_complete
+        )
+        found = found.where(~is_complete) + by_hits.distinct()
+    page = found.alias("page")
+    return (
+        Message.select(*message_columns())
+        .with_cte(*ctes)
+        .join(page, on=(Message.chat == page.c.chat_id) & (Message.id == page.c.id))
+        .join_from(Message, Sender, on=(Sender.id == Message.sender))
+        .join_from(Message, Chat, on=(Chat.id == Message.chat))
+        .order_by(Message.created_at.desc(), Message.id.desc())
+        .limit(P.limit)
+    )
 
 
 def _recent(
@@ -328,25 +384,33 @@ def _contains() -> Any:
     return content | file_name
 
 
+def _is_found(conditions: list[Any]) -> Any:
+    return reduce(and_, [*conditions, _contains()]).alias("is_found")
+
+
+def _newest_of(chat: Any, conditions: list[Any]) -> Any:
+    """The times of the messages of a chat, the newest first, each with whether its text matches."""
+    # BETWEEN is only for the plan: PostgreSQL then expects few rows.
+    any_time = SQL("'-infinity'"), Select(columns=[P.before.cast("timestamp")])
+    return (
+        Message.select(Message.created_at, _is_found(conditions))
+        .where(
+            Message.chat == chat, is_visible(), _is_before(), Message.created_at.between(*any_time)
+        )
+        .order_by(Message.created_at.desc(), Message.id.desc())
+    )
+
+
 def _newest_of_each(chats: _Searched, conditions: list[Any]) -> Select:
     """The times of the newest messages of each chat, each with whether its text matches.
 
     Each chat has the same number, so that a busy chat without the word does not hide the others.
     """
     share = _NEWEST / (_ALL + 1)
-    is_found = reduce(and_, [*conditions, _contains()]).alias("is_found")
-    of_chat = [Message.chat == chats.id, is_visible(), _is_before()]
     if dialect().has_lateral:
-        # BETWEEN is only for the plan: PostgreSQL then expects few rows.
-        any_time = SQL("'-infinity'"), Select(columns=[P.before.cast("timestamp")])
-        newest: Any = (
-            Message.select(Message.created_at, is_found)
-            .where(*of_chat, Message.created_at.between(*any_time))
-            .order_by(Message.created_at.desc(), Message.id.desc())
-            .limit(chats.table.select(1 + share))
-            .alias("newest")
-        )
-        source = Join(chats.each, newest, JOIN.LATERAL, on=SQL("true"))
+        newest: Any = _newest_of(chats.id, conditions)
+        newest = newest.limit(chats.table.select(1 + share)).alias("newest")
+        source = Join(chats.table, newest, JOIN.LATERAL, on=SQL("true"))
         return Select([source], [newest.c.createdAt, newest.c.is_found])
     newer = Message.alias()
     last = (
@@ -357,8 +421,10 @@ def _newest_of_each(chats: _Searched, conditions: list[Any]) -> Select:
         .offset(chats.table.select(share))
     )
     is_newest = Message.created_at >= fn.COALESCE(last, "")
-    source = _each_with(chats.table, Message, reduce(and_, [*of_chat, is_newest]))
-    return Select([source], [Message.created_at, is_found])
+    source = _each_with_messages(chats.table)
+    return Select([source], [Message.created_at, _is_found(conditions)]).where(
+        Message.chat == chats.id, is_visible(), _is_before(), is_newest
+    )
 
 
 def _start_of(newest: Any, count: Any) -> Any:
@@ -367,37 +433,37 @@ def _start_of(newest: Any, count: Any) -> Any:
     return newest.select(time).order_by(time.desc()).limit(1).offset(count - 1)
 
 
-def _read(chats: _Searched, since: Any, until: Any, conditions: list[Any]) -> Select:
+def _read(chats: _Searched, since: Any, until: Any, conditions: list[Any]) -> Any:
     """Times and ids of a page of the messages between two times whose text matches."""
-    newest_first = Message.created_at.desc(), Message.id.desc()
+    matches = _matches_of(chats.id, since, until, conditions)
+    if not dialect().has_lateral:
+        return matches.from_(_each_with_messages(chats.table))
+    of_chat = matches.alias("of_chat")
+    time, id = of_chat.c.createdAt, of_chat.c.id
+    found = Select([Join(chats.table, of_chat, JOIN.LATERAL, on=SQL("true"))], [time, id])
+    return found.order_by(time.desc(), id.desc()).limit(P.limit)
+
+
+def _matches_of(chat: Any, since: Any, until: Any, conditions: list[Any]) -> Any:
+    """The same of one chat."""
+    # BETWEEN, because PostgreSQL then expects few rows, and reads them in order.
     between = Message.created_at.between(since, until)
-    is_found = [between, is_visible(), _is_before(), *conditions, _contains()]
-    if dialect().has_lateral:
-        # BETWEEN, because PostgreSQL then expects few rows, and reads them in order.
-        of_chat = (
-            Message.select(Message.created_at, Message.id)
-            .where(Message.chat == chats.id, *is_found)
-            .order_by(*newest_first)
-            .limit(P.limit)
-            .alias("of_chat")
-        )
-        time, id = of_chat.c.createdAt, of_chat.c.id
-        found = Select([Join(chats.each, of_chat, JOIN.LATERAL, on=SQL("true"))], [time, id])
-        newest_first = time.desc(), id.desc()
-    else:
-        source = _each_with(chats.table, Message, Message.chat == chats.id)
-        found = Select([source], [Message.created_at, Message.id]).where(*is_found)
-    return found.order_by(*newest_first).limit(P.limit)
+    return (
+        Message.select(Message.created_at, Message.id)
+        .where(Message.chat == chat, between, is_visible(), _is_before(), *conditions, _contains())
+        .order_by(Message.created_at.desc(), Message.id.desc())
+        .limit(P.limit)
+    )
 
 
-def _each_with(chats: Any, messages: Any, on: Any) -> Join:
-    """Join the chats to their messages, chat by chat; for SQLite.
+def _each_with_messages(chats: Any) -> Join:
+    """The chats, each before its messages; for SQLite.
 
     SQLite expects a million rows of a table that a statement makes. For so many chats it would
     first read all messages into a Bloom filter.
     """
     are_few = fn.LIKELIHOOD(chats.c.chatId != "", SQL("0.0001"))
-    return Join(chats, messages, JOIN.CROSS, on=are_few & on)
+    return Join(chats, Message, JOIN.CROSS, on=are_few)
 
 
 @operation(reads=True)

@@ -30,6 +30,8 @@ ODD_CHARACTERS = (
 TAGS_AS_JSON = "Message.hashtags"
 #: And of a database that is distributed over several servers: a reaction has the chat it is in.
 CHAT_OF_REACTION = "Reaction.chatId"
+#: And of one that has the indexes for searches by text: the last that is made has the chat.
+CHAT_OF_SEARCH_INDEX = f"{SEARCH_INDEXES[1]}.chatId"
 HAS_SEARCH_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'Message_search_insert'"
 
 
@@ -252,12 +254,14 @@ class PostgresDialect:
         return [is_usual, is_odd & in_chats]
 
     def search_finds(self, message: Any, terms: Node, limit: int) -> ColumnBase:
+        # With the collation C only A-Z have a case; with a Turkish one, I is no form of i.
+        is_usual = "~ '[[:alnum:]]{3}' AND lower('I\u042f') = 'i\u044f'"
+        if self.is_distributed:  # A catalog is on no server with the chats; see `search_terms`.
+            return _flat(terms, SQL(is_usual))
         home = _home(message._meta.schema)
         names = ", ".join(f"to_regclass('{home}\"{name}\"')" for name in SEARCH_INDEXES)
         valid = f"SELECT count(*) FROM pg_index WHERE indexrelid IN ({names}) AND indisvalid"
-        # With the collation C only A-Z have a case; with a Turkish one, I is no form of i.
-        is_usual = "lower('I\u042f') = 'i\u044f'"
-        return _flat(terms, SQL(f"~ '[[:alnum:]]{{3}}' AND {is_usual} AND ({valid}) = 2"))
+        return _flat(terms, SQL(f"{is_usual} AND ({valid}) = 2"))
 
     def latest_of(self, first: Node, *others: Node) -> Node:
         return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), *others)

@@ -26,7 +26,12 @@ import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
 
 from stogram_sdk.any_case import any_case_like
-from stogram_sdk.engine.dialects import Dialect, PostgresDialect
+from stogram_sdk.engine.dialects import (
+    CHAT_OF_SEARCH_INDEX,
+    SEARCH_INDEXES,
+    Dialect,
+    PostgresDialect,
+)
 from stogram_sdk.engine.failures import (
     OUTDATED,
     READ_ONLY,
@@ -224,8 +229,13 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         return rows
 
     def search_terms(self, text: str) -> str | None:
-        """The terms for the search index; the statement itself sees whether there is one."""
-        return any_case_like(text)
+        """The terms for the search index.
+
+        The statement itself sees whether there is one. On a distributed database it would have to
+        ask elsewhere for that; there a new connection has seen it, and without one it is None.
+        """
+        is_there = CHAT_OF_SEARCH_INDEX in self.dialect.server_columns
+        return any_case_like(text) if is_there or not self.dialect.is_distributed else None
 
     def begin(self, isolation_level: Any = None, *, together: bool = False) -> None:
         """`together`: with the first statement, see `unit`."""
@@ -378,7 +388,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def _learn(self, connection: Any) -> None:
         """Ask once for what calls would ask each time: the server's clock and its later columns."""
         home = "" if self.schema_name is None else f'"{self.schema_name}".'
-        tables = [f'{home}"{table}"' for table in _CHANGING_TABLES]
+        tables = [f'{home}"{table}"' for table in _CHANGING]
         with connection.cursor() as cursor:
             asked = datetime.now(UTC)
             cursor.execute(_LEARN, (tables,))
@@ -444,7 +454,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.abandon()
 
 
-_CHANGING_TABLES = "Message", "ChatSettings", "Reaction", "CallParticipant"
+_CHANGING = "Message", "ChatSettings", "Reaction", "CallParticipant", SEARCH_INDEXES[1]
 # The owner of the tables sends it too: nothing of it is found by a path that others may write to.
 _LEARN = """
 SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(), ARRAY(
@@ -458,6 +468,9 @@ SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(), ARRAY(
             isForwarded,forwardedFromId,forwardedFromChatId,forwardedFromUserId}')
         OR a.attname OPERATOR(pg_catalog.=) 'chatId'
             AND c.relname OPERATOR(pg_catalog.=) ANY ('{Reaction,CallParticipant}') AND a.attnotnull
+        OR EXISTS (
+            SELECT FROM pg_catalog.pg_index AS x
+            WHERE x.indexrelid OPERATOR(pg_catalog.=) c.oid AND x.indisvalid)
         OR a.attname OPERATOR(pg_catalog.=) 'hashtags'
             AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.text'::pg_catalog.regtype)
 """
