@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Query, fn
+from peewee import Query, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
@@ -67,7 +67,7 @@ def _hand_over() -> Query:
     """Give each group and channel of the user another owner."""
     mine = ChatMember.alias()
     owned = (
-        mine.select(heir_in(mine.chat, P.user_id))
+        mine.select(mine.chat, heir_in(mine.chat, P.user_id))
         .join(Chat, on=(Chat.id == mine.chat))
         .where(
             mine.user == P.user_id,
@@ -76,7 +76,7 @@ def _hand_over() -> Query:
         )
     )
     return ChatMember.update({ChatMember.role: MemberRole.OWNER.value}).where(
-        ChatMember.id.in_(owned)
+        Tuple(ChatMember.chat, ChatMember.id).in_(owned)
     )
 
 

@@ -209,7 +209,7 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
     before = state.c
     is_new = before.id.is_null()
     values = {
-        ChatSettings.id: P.id,
+        ChatSettings.id: fn.COALESCE(before.id, P.id),
         ChatSettings.user: P.user_id,
         ChatSettings.chat: P.chat_id,
         ChatSettings.created_at: P.now,
@@ -222,8 +222,6 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
         ),
         ChatSettings.unread_count: before.unread,
     }
-    if dialect().is_distributed:  # Not written over a row: it says whether one was seen.
-        values[ChatSettings.is_favorite] = ~is_new
     is_due = is_new | before.is_forward | (before.unreadCount != before.unread)
     changed = ChatSettings.updated_at, ChatSettings.last_read_message_id, ChatSettings.unread_count
     insert = ChatSettings.insert_from(
@@ -248,8 +246,8 @@ def _held() -> tuple[Any, Any]:
 
 def _is_as_before(state: Any) -> Any:
     """Whether the settings row in the way is still as the state says."""
-    if dialect().is_distributed:  # There it is held, if it was seen.
-        return EXCLUDED.isFavorite
+    if dialect().is_distributed:  # There it is held; unless it has come since it was looked for.
+        return ChatSettings.id == EXCLUDED.id
     before = state.c
     was = fn.COALESCE(before.lastReadMessageId, ""), fn.COALESCE(before.unreadCount, 0)
     row = Tuple(fn.COALESCE(ChatSettings.last_read_message_id, ""), ChatSettings.unread_count)
