@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 from unicodedata import decomposition, normalize
@@ -13,6 +14,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.any_case import any_case_pattern, matches, plain_part
+from tests.conftest import connected
 from tests.support.factories import (
     after,
     insert_chat,
@@ -22,6 +24,13 @@ from tests.support.factories import (
     make_user,
     make_users,
 )
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "distributed"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """PostgreSQL once more, with the statements that a distributed database is sent."""
+    with connected(request, tmp_path):
+        yield request.param
 
 
 @pytest.fixture

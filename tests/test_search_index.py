@@ -16,6 +16,7 @@ import stogram_sdk as sdk
 from stogram_sdk.any_case import _case_forms, any_case_trigrams
 from stogram_sdk.command import search_index
 from stogram_sdk.command.check import check
+from stogram_sdk.command.distribute import distribute
 from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.database import current_database, session
 from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
@@ -38,11 +39,18 @@ def execute(sql: str) -> list[Any]:
         return list(rows.fetchall()) if rows.description else []
 
 
+#: Also with the statements that a distributed database is sent.
+distributed_too = pytest.mark.parametrize(
+    "url", ["sqlite", "postgres", "distributed"], indirect=True
+)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated database with the index, and searches that read no messages themselves."""
     url: str = request.getfixturevalue(f"indexed_{request.param}")
     monkeypatch.setattr(sdk.search, "_NEWEST", 0)
+    monkeypatch.setattr(sdk.search, "_NEWEST_OF_EACH", 0)
     monkeypatch.setattr(sdk.search, "_BEGINNING", "'9999-12-31'")
     sdk.connect(url)
     yield url
@@ -58,6 +66,13 @@ def indexed_sqlite(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def indexed_postgres(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
     with postgres_server.database(postgres_template) as name:
+        yield postgres_server.url_of(name)
+
+
+@pytest.fixture
+def indexed_distributed(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    with postgres_server.database(postgres_template) as name:
+        distribute(postgres_server.url_of(name), shards=False)
         yield postgres_server.url_of(name)
 
 
@@ -90,6 +105,7 @@ def chat(ivan: sdk.User) -> sdk.Chat:
     return make_chat(ivan)
 
 
+@distributed_too
 def test_text_is_found_in_any_case(ivan: sdk.User) -> None:
     for text, content in ANY_CASE:
         if re.search(r"[^\W_]{3}", text):
@@ -147,6 +163,7 @@ def test_what_lower_does_not_fold_is_odd() -> None:
     assert odd.match("Σ")  # which some servers write otherwise at the end of a word
 
 
+@distributed_too
 def test_it_is_kept_whoever_writes(ivan: sdk.User, chat: sdk.Chat) -> None:
     message = make_message(ivan, chat, "a needle")
     insert_message(ivan, chat, "no content", file_name="NEEDLE.pdf")
@@ -202,6 +219,7 @@ def test_a_word_of_one_busy_chat_is_found_in_recent_messages(
     assert found(ivan, "needle", limit=3) == ["needle 19", "needle 18", "needle 17"]
 
 
+@distributed_too
 def test_only_what_the_user_may_see(ivan: sdk.User, chat: sdk.Chat) -> None:
     olga = make_user("olga")
     secret = make_chat(ivan, is_secret=True)
@@ -213,6 +231,7 @@ def test_only_what_the_user_may_see(ivan: sdk.User, chat: sdk.Chat) -> None:
     assert row.chat == secret
 
 
+@distributed_too
 def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk.search, "_BEGINNING", _BEGINNING)
     monkeypatch.setattr(sdk.search, "_HITS", 3)
@@ -229,6 +248,7 @@ def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.Mo
     assert numbers == [f"needle {number}" for number in reversed(range(12))]
 
 
+@distributed_too
 def test_a_text_that_it_cannot_know_is_found_by_reading(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

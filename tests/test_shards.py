@@ -117,6 +117,25 @@ def faults_of(text: str) -> Iterator[str]:
             yield "what every server has is read while rows are inserted"
 
 
+def times_asked(text: str) -> int:
+    """How often every server is asked: for each table that is made first, and for the rest."""
+    made = [_in_parentheses(text[match.end() :]) for match in re.finditer(" MATERIALIZED ", text)]
+    rest = text
+    for table in made:
+        rest = rest.replace(table, "")
+    return sum(re.search(rf"{_TABLE} AS", part) is not None for part in (*made, rest))
+
+
+def _in_parentheses(text: str) -> str:
+    """What the text begins with, up to the parenthesis that closes the first one."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0:
+            return text[: place + 1]
+    raise AssertionError(text)
+
+
 #: A column of a table, not of what a statement has made.
 _COLUMN = r'"(?:t\d+|[A-Z]\w+)"\."\w+"'
 
@@ -132,6 +151,24 @@ def test_a_statement_finds_its_rows_by_the_chat(name: str, on_distributed_postgr
             for fault in faults_of(text)
         }
     assert not faults, "\n\n".join(sorted(faults))
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_no_server_is_asked_three_times(name: str, on_distributed_postgres: None) -> None:
+    """But for the search index, which has messages of everybody."""
+    statement = STATEMENTS[name]
+    with sdk.session():
+        for variant in variants_of(name, statement):
+            most = 3 if variant.get("by_index") else 2
+            for text in texts_of(statement.variant(**variant)):
+                assert re.search(_A_CHAT, text) or times_asked(text) <= most, text
+
+
+def test_a_third_time_is_found() -> None:
+    asked = '(SELECT 1 FROM "Message" AS "t1" WHERE (true))'
+    text = f'WITH "a" AS MATERIALIZED {asked}, "b" AS MATERIALIZED (SELECT 1 FROM "a") {asked[1:]}'
+    assert times_asked(text) == 2
+    assert times_asked(text.replace('(SELECT 1 FROM "a")', asked)) == 3
 
 
 @pytest.mark.parametrize(
