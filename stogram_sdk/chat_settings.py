@@ -232,8 +232,9 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
         where=_is_as_before(state),
     )
     found = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
-    read = made_or_found(insert, found, partial(all_of, ChatSettings), state)
-    return after_locking(read, *_held()) if dialect().is_distributed else read
+    columns, is_held = partial(all_of, ChatSettings), dialect().is_distributed
+    read = made_or_found(insert, found, columns, state, is_held=is_held)
+    return after_locking(read, *_held()) if is_held else read
 
 
 def _held() -> tuple[Any, Any]:

@@ -100,12 +100,17 @@ class FirstOf(NamedTuple):
 
 
 def made_or_found(
-    insert: Any, found: Any, columns: Callable[[Any], Iterable[Any]], *ctes: Any
+    insert: Any,
+    found: Any,
+    columns: Callable[[Any], Iterable[Any]],
+    *ctes: Any,
+    is_held: bool = False,
 ) -> Any:
     """The row that `insert` makes, or else the one that `found` selects; and whether it was made.
 
     So a call that has nothing left to do writes nothing, and asks no second time. `columns` are
-    those that are returned, of any table with the columns of the model.
+    those that are returned, of any table with the columns of the model. `is_held`: the row that is
+    found is locked.
     """
     model = found.model
     if not dialect().writes_in_ctes:
@@ -113,12 +118,16 @@ def made_or_found(
         found = found.select(*columns(model), SQL("0"))
         return FirstOf(*(query.with_cte(*ctes) if ctes else query for query in (made, found)))
     made = insert.returning(model).cte("made")
+    stays = SQL("true") if is_held else fn.EXISTS(found)
     found = found.select(*model._meta.sorted_fields, SQL("false"))
     if dialect().is_distributed:  # There it sees what was made.
         found = found.where(~fn.EXISTS(made.select(SQL("1"))))
     rows = Select([made], [SQL("*, true AS is_made")]) + found
-    shown = [*columns(model.alias("rows")), SQL('"rows".is_made')]
-    return Select([rows.alias("rows")], shown).with_cte(*ctes, made)
+    is_made = SQL('"rows".is_made')
+    shown = Select([rows.alias("rows")], [*columns(model.alias("rows")), is_made])
+    if dialect().is_distributed:  # And before the rest is read, the row may be gone.
+        shown = shown.where(is_made | stays)
+    return shown.with_cte(*ctes, made)
 
 
 def returning(write: Any, model: Any, columns: Callable[[Any], Iterable[Any]]) -> Any:

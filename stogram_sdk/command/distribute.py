@@ -94,6 +94,8 @@ def _distribution(database: Any, home: str, *, shards: bool) -> Distribution:
         _require_citus(database)
         for setting in _OF_THE_SESSION:
             database.execute_sql(setting)
+    if shards and not (distribution.is_in_place and distribution.has_settings):
+        _require_rights(database, home, is_owner=not distribution.has_settings)
     if not distribution.is_in_place:
         stop_for(list(_in_the_way(distribution)))
     return distribution
@@ -123,8 +125,6 @@ def _carry_out(database: Any, part: Part, table: str) -> None:
 
 
 def _require_migrated(distribution: Distribution) -> None:
-    if distribution.is_on_a_worker:  # it has the tables, but not their history
-        raise MigrationError("this is a worker of Citus: name the coordinator in the URL")
     done: set[str] = set()
     if HISTORY in distribution.catalog.tables:
         done = set(applied_migrations(distribution.database, distribution.home))
@@ -159,6 +159,36 @@ def _require_citus(database: Any) -> None:
         raise MigrationError(
             "the workers do not know this server: SELECT citus_set_coordinator_host('host', 5432)"
         )
+
+
+def _require_rights(database: Any, home: str, *, is_owner: bool) -> None:
+    """The role may make a schema, change that of the tables and, as owner, set up the database."""
+    rights = _LACKING.format(home=home.replace("'", "''"), is_owner=is_owner)
+    asked = database.execute_sql(_EVERYWHERE, {"rights": rights}).fetchall()
+    for server, could_be_asked, said in asked:
+        if not could_be_asked:
+            raise MigrationError(f"the server {server} cannot be asked with this role: {said}")
+        if said:
+            raise MigrationError(
+                f"this role lacks rights on the server {server}: {said}. What it needs on every "
+                "server is in docs/distribute.md, Before"
+            )
+
+
+# Of the one server that is asked.
+_LACKING = """
+SELECT concat_ws(', ',
+    CASE WHEN NOT has_database_privilege(current_database(), 'CREATE')
+        THEN 'CREATE on the database' END,
+    CASE WHEN NOT has_schema_privilege(to_regnamespace(quote_ident('{home}'))::oid, 'CREATE')
+        THEN 'CREATE in the schema {home}' END,
+    CASE WHEN {is_owner} AND NOT pg_has_role(datdba, 'USAGE') THEN 'to own the database' END)
+FROM pg_database WHERE datname = current_database()
+"""
+_EVERYWHERE = """
+SELECT concat(nodename, ':', nodeport), success, result
+FROM run_command_on_all_nodes(%(rights)s) JOIN pg_dist_node USING (nodeid)
+"""
 
 
 def _in_the_way(distribution: Distribution) -> Iterator[Obstacle]:

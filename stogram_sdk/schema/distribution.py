@@ -105,11 +105,6 @@ class Distribution:
         """Whether the tables that everybody uses are the distributed ones."""
         return "Message" in self.catalog.shards if self.shards else self.has_keys_of_chats
 
-    @property
-    def is_on_a_worker(self) -> bool:
-        other = "EXISTS (SELECT FROM pg_dist_local_group WHERE groupid <> 0)"
-        return self._has_citus and self.home.ask(self.database, other)
-
     @cached_property
     def marks(self) -> dict[str | None, str | None]:
         """What says of each of the two schemas that it was made here; nothing if there is none."""
@@ -141,6 +136,10 @@ class Distribution:
             yield from map(self._foreign_key, self._foreign_keys())
         yield self._exchange()
         yield self._old_tables()
+
+    @cached_property
+    def has_settings(self) -> bool:
+        return self._has_citus and self.copies.ask(self.database, f"({_HAS_SETTINGS})")
 
     # --- What the server is told of, before anything else ---
 
@@ -394,7 +393,6 @@ class Distribution:
         (name,) = self.database.execute_sql(
             "SELECT quote_ident(pg_catalog.current_database())"
         ).fetchone()
-        done = self._has_citus and self.copies.ask(self.database, f"({_HAS_SETTINGS})")
         everywhere = tuple(f"ALTER DATABASE {name} SET {each}" for each in _SETTINGS)
         # A lock_timeout of a session here is not known there.
         on_workers = (
@@ -402,7 +400,7 @@ class Distribution:
             f"ALTER DATABASE {name} SET lock_timeout = '5s'$$)"
         )
         parts = (Part(everywhere), Part((on_workers,)))
-        return DistributionStep("settings of the database", done, parts)
+        return DistributionStep("settings of the database", self.has_settings, parts)
 
     def _exchange(self) -> DistributionStep:
         """In one transaction: whoever waits for the old tables finds the new ones."""

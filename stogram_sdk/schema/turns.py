@@ -40,6 +40,8 @@ _SET = """
 SELECT pg_catalog.set_config(name, value, false)
 FROM pg_catalog.json_each_text(%s) AS given(name, value)
 """
+#: Where Citus keeps the number of a server; the coordinator has 0.
+_GROUP = "pg_catalog.pg_dist_local_group"
 _KEY = "hashtextextended('stogram_sdk migrates ' || %s, 0)"
 
 _HOLDER = f"""
@@ -102,11 +104,13 @@ def turn(database: Any, schema_name: str | None) -> Iterator[str | None]:
 def home_of(connection: Any, schema_name: str | None) -> str:
     """The schema of the tables: the one that is named, or else the default one of the session.
 
-    Raises `MigrationError` if there is none, or its name is none that a URL may have.
+    Raises `MigrationError` if there is none, or its name is none that a URL may have; and on a
+    worker of Citus, which has the tables without their history.
     """
-    if schema_name is not None:
-        return schema_name
     with connection.cursor() as cursor:
+        _require_coordinator(cursor)
+        if schema_name is not None:
+            return schema_name
         cursor.execute("SELECT pg_catalog.current_schema()")
         (home,) = cursor.fetchone()
     if home is None:
@@ -119,6 +123,15 @@ def home_of(connection: Any, schema_name: str | None) -> str:
             ". alone. Name another schema in the URL (?schema=...)"
         )
     return str(home)
+
+
+def _require_coordinator(cursor: Any) -> None:
+    cursor.execute(f"SELECT pg_catalog.to_regclass('{_GROUP}')")
+    if cursor.fetchone() == (None,):
+        return
+    cursor.execute(f"SELECT 1 FROM {_GROUP} WHERE groupid OPERATOR(pg_catalog.<>) 0")
+    if cursor.fetchone() is not None:
+        raise MigrationError("this is a worker of Citus: name the coordinator in the URL")
 
 
 def set_up(connection: Any) -> dict[str, str]:
