@@ -34,7 +34,7 @@ test: $(VENV)/installed
 # What only Citus can show, on a cluster of which STOGRAM_TEST_CITUS_URL names the coordinator, as a
 # superuser. How long others wait beside a million messages: python -m tests.citus
 test-citus: $(VENV)/installed
-	$(RUN) -m pytest tests/citus/distribution.py
+	$(RUN) -m pytest $(addprefix tests/citus/,distribution.py calls.py roles.py)
 
 # A look at which lines the tests run, which makes them slower. It leaves out what repeats calls many
 # times, or kills servers: that takes half of the time, and runs hardly a line that is its alone.

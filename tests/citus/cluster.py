@@ -52,6 +52,14 @@ class CitusCluster:
                 with suppress(psycopg2.errors.InvalidCatalogName):
                     self._execute(node, "postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
 
+    def on_each(self, url: str, sql: str, *, workers_only: bool = False) -> None:
+        """On each server by itself; `{}` stands for the name of the database."""
+        name = url.rpartition("/")[2]
+        for node in (*([] if workers_only else [self.coordinator]), *self.workers):
+            with connected(self.url_of(name, node)) as cursor:
+                cursor.execute("SET citus.enable_ddl_propagation = off")
+                cursor.execute(sql.format(f'"{name}"'))
+
     def _execute(self, node: tuple[str, int], database: str, sql: str) -> None:
         with connected(self.url_of(database, node)) as cursor:
             if "DATABASE" in sql:  # each server has its own
@@ -69,3 +77,8 @@ def ask(url: str, sql: str) -> list[Any]:
     with connected(url) as cursor:
         cursor.execute(sql)
         return list(cursor.fetchall())
+
+
+def execute(url: str, sql: str) -> None:
+    with connected(url) as cursor:
+        cursor.execute(sql)

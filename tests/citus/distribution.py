@@ -21,21 +21,15 @@ import stogram_sdk as sdk
 from stogram_sdk.command import distribute as command
 from stogram_sdk.command.check import check
 from stogram_sdk.command.distribute import distribute, distribution_script
-from stogram_sdk.command.search_index import make_search_index
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.chat_keys import OF_A_CHAT, OF_ALL_CHATS
 from stogram_sdk.schema.postgres import _file
-from tests.citus.cluster import CitusCluster, ask, cluster_of_the_environment
+from tests.citus.cluster import CitusCluster, ask, execute
 from tests.support.distributed import Writers, connected, fill, rows_of, tags_of
 from tests.support.postgres import PostgresServer, server_binaries
 from tests.support.states import PROJECT, Databases, environment, migrate_here, stogram
 
 MESSAGES = 10_000
-
-
-@pytest.fixture(scope="module")
-def cluster() -> CitusCluster:
-    return cluster_of_the_environment()
 
 
 @pytest.fixture
@@ -46,22 +40,6 @@ def loaded(cluster: CitusCluster) -> Iterator[str]:
         fill(url, MESSAGES)
         distribute(url, prepare=True)
         yield url
-
-
-@pytest.fixture(scope="module")
-def distributed(cluster: CitusCluster) -> Iterator[str]:
-    """A database that is distributed, for tests that leave it right."""
-    with cluster.database() as url:
-        migrate_here(url)
-        fill(url, 5000)
-        make_search_index(url)
-        distribute(url)
-        yield url
-
-
-def execute(url: str, sql: str) -> None:
-    with connected(url) as cursor:
-        cursor.execute(sql)
 
 
 def wrong(url: str) -> list[str]:
@@ -360,8 +338,18 @@ def test_a_cluster_that_is_not_one(cluster: CitusCluster) -> None:
 def test_a_worker_is_refused(cluster: CitusCluster, distributed: str) -> None:
     name = distributed.rpartition("/")[2]
     worker = cluster.url_of(name, cluster.workers[0])
-    for arguments in ((), ("--dry-run",), ("--prepare",)):
-        done = stogram(worker, "distribute", *arguments)
+    for arguments in (
+        "distribute",
+        "distribute --dry-run",
+        "distribute --prepare",
+        "migrate",
+        "rollback",
+        "status",
+        "check",
+        "backfill",
+        "search-index",
+    ):
+        done = stogram(worker, *arguments.split())
         assert done.returncode == 1
         said = "Error: this is a worker of Citus: name the coordinator in the URL\n"
         assert (done.stdout, done.stderr) == ("", said)
