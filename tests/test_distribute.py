@@ -217,6 +217,7 @@ def _broken_off_in_part(number: int, url: str, monkeypatch: pytest.MonkeyPatch) 
 def test_broken_off_after_every_few_parts(loaded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on where it was; what is written between two runs is not lost."""
     distribute(loaded, prepare=True)
+    execute(loaded, 'ALTER TABLE "Chat" SET (autovacuum_enabled = false)')
     before, writers = rows_of(loaded), Writers(loaded)
     with writers.at_work(pause=0.02):
         for _ in range(100):
@@ -228,6 +229,12 @@ def test_broken_off_after_every_few_parts(loaded: str, monkeypatch: pytest.Monke
     assert rows_of(loaded) == writers.expected(before)
     assert writers.failed == []
     assert check(loaded).is_right
+    assert distribute(loaded, shards=False) == []
+    with connected(loaded) as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE 'autovacuum_enabled=false' = ANY (reloptions)"
+        )
+        assert cursor.fetchall() == [("Chat",)]
 
 
 def test_a_bar_shows_how_far_the_rows_are(loaded: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ class Distribution:
     @cached_property
     def marks(self) -> dict[str | None, str | None]:
         """What says of each of the two schemas that it was made here; nothing if there is none."""
-        names = [self.before.schema_name, self.copies.schema_name]
+        names = [self.copies.schema_name, self.before.schema_name]
         found = self.database.execute_sql(_MARKS, (names,)).fetchall()
         return {**dict.fromkeys(names), **dict(found)}
 
@@ -187,7 +187,8 @@ class Distribution:
             "INCLUDING DEFAULTS INCLUDING STORAGE)"
         )
         # A vacuum of a shard would stand in the way of the exchange.
-        options = [each for each in self._options(table) if not each.startswith(_VACUUM)]
+        options = self._options(table, self.home)
+        options = [each for each in options if not each.startswith(_VACUUM)]
         yield f"ALTER TABLE {copy} SET ({', '.join([*options, f'{_VACUUM}=false'])})"
         if table in WITHOUT_CHAT:
             # A dry run comes before the column.
@@ -226,19 +227,24 @@ class Distribution:
         if f"{table}_id_idx" in expected.indexes and f"{table}_id_idx" not in self.catalog.indexes:
             yield f'CREATE INDEX "{table}_id_idx" ON {copy} ("id")'
 
-    def _options(self, table: str) -> list[str]:
+    def _options(self, table: str, schema: PostgresSchema) -> list[str]:
         """The storage parameters of the table, such as fillfactor=80."""
         (options,) = self.database.execute_sql(
             "SELECT coalesce(reloptions, '{}') FROM pg_class WHERE oid = to_regclass(%s)",
-            (self.home.quoted(table),),
+            (schema.quoted(table),),
         ).fetchone()
         return list(options)
 
-    def _vacuumed(self, table: str) -> str:
-        """What gives the table that took the place its autovacuum back."""
-        options = [each for each in self._options(table) if each.startswith(_VACUUM)]
-        change = f"SET ({options[0]})" if options else f"RESET ({_VACUUM})"
-        return f"ALTER TABLE {self.home.quoted(table)} {change}"
+    def _vacuumed(self, table: str) -> Iterator[Part]:
+        """What gives the table that took the place its autovacuum back, as the old one has it."""
+        old = self.before if self.is_in_place else self.home
+        wanted, there = (
+            [each for each in self._options(table, schema) if each.startswith(_VACUUM)]
+            for schema in (old, self.home)
+        )
+        if wanted != there or not self.is_in_place:
+            change = f"SET ({wanted[0]})" if wanted else f"RESET ({_VACUUM})"
+            yield Part((f"ALTER TABLE {self.home.quoted(table)} {change}",))
 
     def _rights(self, table: str) -> Iterator[str]:
         values = (self.home.quoted(table), self.copies.quoted(table))
@@ -417,7 +423,6 @@ class Distribution:
                 f"ALTER FUNCTION {source.prefix}{each.format(prefix=target.prefix)} {to}"
                 for each in _FUNCTIONS
             ]
-        statements += map(self._vacuumed, TABLES)
         return DistributionStep(
             "the copies take the place of the tables",
             self.is_in_place,
@@ -425,13 +430,16 @@ class Distribution:
         )
 
     def _old_tables(self) -> DistributionStep:
-        is_done = self.is_in_place and MARK not in self.marks.values()
-        drops = tuple(
+        if self.is_in_place and MARK not in self.marks.values():
+            return DistributionStep("the old tables go", True, ())
+        # Not in the exchange, for which everybody waits.
+        vacuumed = [part for table in TABLES for part in self._vacuumed(table)]
+        drops = [
             Part((f'DROP SCHEMA IF EXISTS "{name}" CASCADE',))
             for name, mark in self.marks.items()
             if mark in (None, MARK)
-        )
-        return DistributionStep("the old tables go", is_done, drops)
+        ]
+        return DistributionStep("the old tables go", False, (*vacuumed, *drops))
 
 
 #: The comment on a schema that is made here.
