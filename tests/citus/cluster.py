@@ -52,13 +52,11 @@ class CitusCluster:
                 with suppress(psycopg2.errors.InvalidCatalogName):
                     self._execute(node, "postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
 
-    def on_each(self, url: str, sql: str, *, workers_only: bool = False) -> None:
-        """On each server by itself; `{}` stands for the name of the database."""
-        name = url.rpartition("/")[2]
-        for node in (*([] if workers_only else [self.coordinator]), *self.workers):
-            with connected(self.url_of(name, node)) as cursor:
-                cursor.execute("SET citus.enable_ddl_propagation = off")
-                cursor.execute(sql.format(f'"{name}"'))
+    def on_each(self, url: str, sql: str) -> None:
+        """In the database on each server by itself."""
+        for node in (self.coordinator, *self.workers):
+            there = self.url_of(url.rpartition("/")[2], node)
+            execute(there, f"SET citus.enable_ddl_propagation = off; {sql}")
 
     def _execute(self, node: tuple[str, int], database: str, sql: str) -> None:
         with connected(self.url_of(database, node)) as cursor:

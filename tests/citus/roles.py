@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,7 +15,7 @@ from stogram_sdk.errors import MigrationError
 from tests.citus.cluster import CitusCluster, execute
 from tests.support.contract import CALLS, build_world, outcome, undone
 from tests.support.distributed import connected
-from tests.support.states import migrate_here, stogram
+from tests.support.states import PROJECT, migrate_here, stogram
 from tests.test_rights import OWNER, SERVICE, SERVICE_RIGHTS
 
 
@@ -40,7 +41,7 @@ def as_role(url: str, role: str) -> str:
 
 
 def test_the_owner_of_the_database_distributes_it(cluster: CitusCluster, url: str) -> None:
-    cluster.on_each(url, f"ALTER DATABASE {{}} OWNER TO {OWNER}")
+    cluster.on_each(url, f'ALTER DATABASE "{url.rpartition("/")[2]}" OWNER TO {OWNER}')
     owner = as_role(url, OWNER)
     migrate_here(owner)
     distribute(owner)
@@ -60,25 +61,24 @@ def test_the_owner_of_the_database_distributes_it(cluster: CitusCluster, url: st
 
 def test_a_role_is_told_what_it_lacks(cluster: CitusCluster, url: str) -> None:
     """And with what docs/distribute.md grants, it needs not own the database."""
-    cluster.on_each(url, f"ALTER SCHEMA public OWNER TO {OWNER}")
-    owner = as_role(url, OWNER)
+    name, owner = url.rpartition("/")[2], as_role(url, OWNER)
+    page = (PROJECT / "docs/distribute.md").read_text().replace("stogram_owner", OWNER)
+    page = page.replace(" stogram ", f' "{name}" ')
+    on_database, in_schema = re.findall("GRANT CREATE [^;]*", page)
+    of_workers, *settings = re.findall(f'ALTER DATABASE "{name}" SET [^;]*', page)
+    cluster.on_each(url, in_schema)
     migrate_here(owner)
-    host, port = cluster.coordinator
-    lacks = f"lacks rights on the server {host}:{port}: CREATE on the database, to own the database"
+    server = ":".join(map(str, cluster.coordinator))
+    lacks = f"lacks rights on the server {server}: CREATE on the database, to own the database"
     with pytest.raises(MigrationError, match=lacks):
         distribute(owner)
-    cluster.on_each(url, f"GRANT CREATE ON DATABASE {{}} TO {OWNER}")
-    with connected(url) as cursor:
-        for setting in SETTINGS_HERE:
-            cursor.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET {setting}")
-    with pytest.raises(MigrationError, match=f"lacks rights on the server {host}:{port}: to own"):
+    cluster.on_each(url, on_database)
+    for setting in settings:
+        execute(url, setting)
+    with pytest.raises(MigrationError, match=f"lacks rights on the server {server}: to own the"):
         distribute(owner)
-    cluster.on_each(url, "ALTER DATABASE {} SET lock_timeout = '5s'", workers_only=True)
+    for worker in cluster.workers:
+        there = cluster.url_of(name, worker)
+        execute(there, f"SET citus.enable_ddl_propagation = off; {of_workers}")
     distribute(owner)
     assert check(owner).is_right
-
-
-SETTINGS_HERE = (
-    "citus.multi_shard_modify_mode = 'sequential'",
-    "citus.enable_unsafe_triggers = on",
-)
