@@ -63,7 +63,7 @@ def test_a_role_is_told_what_it_lacks(cluster: CitusCluster, url: str) -> None:
     """And with what docs/distribute.md grants, it needs not own the database."""
     name, owner = url.rpartition("/")[2], as_role(url, OWNER)
     page = (PROJECT / "docs/distribute.md").read_text().replace("stogram_owner", OWNER)
-    page = page.replace(" stogram ", f' "{name}" ')
+    page = page.replace(" messenger ", f' "{name}" ')
     on_database, in_schema = re.findall("GRANT CREATE [^;]*", page)
     of_workers, *settings = re.findall(f'ALTER DATABASE "{name}" SET [^;]*', page)
     cluster.on_each(url, in_schema)
