@@ -84,8 +84,10 @@ def _with_a_message(url: str) -> Iterator[str]:
 
 def damaged(url: str, sql: str, *, sent: bool = True) -> None:
     """Do the damage, as another program; then somebody writes a message, if that works at all."""
-    message = """INSERT INTO "Message" (id, "senderId", "chatId", "updatedAt", hashtags)
-        SELECT 'later', u.id, c.id, u."updatedAt", {} FROM "User" AS u, "Chat" AS c"""
+    message = """INSERT INTO "Message"
+            (id, "senderId", "chatId", "createdAt", "updatedAt", hashtags)
+        SELECT 'later', u.id, c.id, u."updatedAt", u."updatedAt", {}
+        FROM "User" AS u, "Chat" AS c"""
     if url.startswith("sqlite"):
         file = sqlite3.connect(url.removeprefix("sqlite:///"))
         file.executescript(sql)

@@ -281,6 +281,14 @@ class Machine(RuleBasedStateMachine):
         row.changed_at = self.around.now
         return row
 
+    def write(self, user_id: str, chat_id: str, **values: object) -> Settings:
+        """The same row with these values; where it has them already, nothing is written."""
+        row = self.world.settings.get((user_id, chat_id))
+        if row is None or any(getattr(row, name) != value for name, value in values.items()):
+            row = self.settle(user_id, chat_id)
+            vars(row).update(values)
+        return row
+
     # --- what is there at the beginning ---
 
     def set_out(self) -> None:
@@ -792,11 +800,12 @@ class Machine(RuleBasedStateMachine):
         error = None if self.world.is_member(user, chat) else sdk.NotFound
         row = self.call(error, change, user, chat)
         if row is not None:
-            settings = self.settle(user, chat)
+            before = self.world.settings.get((user, chat))
             if what in ("mute", "unmute"):
-                settings.is_muted = what == "mute"
+                settings = self.write(user, chat, is_muted=what == "mute")
             else:
-                settings.is_favorite = what == "favor" or not settings.is_favorite
+                is_favorite = what == "favor" or before is None or not before.is_favorite
+                settings = self.write(user, chat, is_favorite=is_favorite)
             assert (row.is_muted, row.is_favorite) == (settings.is_muted, settings.is_favorite)
             assert row.unread_count == self.world.unread_count(user, chat)
 
@@ -846,7 +855,7 @@ class Machine(RuleBasedStateMachine):
         error = None if self.world.is_member(user, chat) and is_own else sdk.NotFound
         row = self.call(error, sdk.move_to_folder, user, chat, folder)
         if row is not None:
-            self.settle(user, chat).folder = folder
+            self.write(user, chat, folder=folder)
             assert row.unread_count == self.world.unread_count(user, chat)
 
     # --- pins ---

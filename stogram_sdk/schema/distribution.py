@@ -325,8 +325,11 @@ class Distribution:
             assignments=", ".join(f'"{n}" = NEW."{n}"' for n in columns.names if n != chat),
             old_row=old_row,
             chat=of_chat,
+            old_chat=of_chat.replace("NEW.", "OLD."),
+            has_no_chat=str(chat is None and parent is None).lower(),
             columns=columns.all(""),
             new_values=columns.all("NEW.", "chat"),
+            old_values=columns.all("OLD.", "chat"),
             batch=_batch(table),
         ).replace(f"{self.copies.prefix}follow_rows", follower)
         trigger = (

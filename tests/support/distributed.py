@@ -118,6 +118,16 @@ def connected(url: str) -> Iterator[Any]:
         connection.close()
 
 
+def _execute(cursor: Any, sql: str, values: tuple[Any, ...]) -> None:
+    """Run a statement; again where a stricter isolation than the usual one has refused it."""
+    while True:
+        try:
+            cursor.execute(sql, values)
+            return
+        except psycopg2.errors.SerializationFailure:
+            continue
+
+
 @dataclass
 class Writers:
     """Who writes as the server does, and what they have been told of it.
@@ -172,7 +182,8 @@ class Writers:
     def _edit(self, cursor: Any, number: int, choice: random.Random) -> None:
         """A message and its tags: of those that `fill` has made, the ones whose number is odd."""
         message, tag = f"m{choice.randrange(1001, 5000, 2)}", f"{{edited{number % 50}}}"
-        cursor.execute(
+        _execute(
+            cursor,
             """UPDATE "Message" SET content = 'edited', hashtags = %s WHERE id = %s""",
             (tag, message),
         )
@@ -185,12 +196,13 @@ class Writers:
         if number % 10 == 0:
             self.sent[message] = ("new", "{short}")
             message = f"m{1000 + 2 * choice.randrange(2000)}"
-        cursor.execute('DELETE FROM "Message" WHERE id = %s', (message,))
+        _execute(cursor, 'DELETE FROM "Message" WHERE id = %s', (message,))
         self.gone.add(message)
 
     def _react(self, cursor: Any, number: int, choice: random.Random) -> None:
         message, emoji = choice.randrange(1000), f"-{number}"
-        cursor.execute(
+        _execute(
+            cursor,
             'INSERT INTO "Reaction" (id, "messageId", "userId", emoji, "chatId") '
             "VALUES (%s, %s, 'u1', %s, %s)",
             (f"new{number}", f"m{message}", emoji, f"c{message % 100}"),
@@ -198,9 +210,11 @@ class Writers:
         self.reactions.append((f"new{number}", f"m{message}", emoji))
 
     def _insert(self, cursor: Any, message: str, chat: str, tag: str) -> None:
-        cursor.execute(
-            'INSERT INTO "Message" (id, content, "senderId", "chatId", "isSent", "updatedAt", '
-            "hashtags) VALUES (%s, 'new', 'u1', %s, true, now(), %s)",
+        _execute(
+            cursor,
+            'INSERT INTO "Message" (id, content, "senderId", "chatId", "isSent", "createdAt", '
+            "\"updatedAt\", hashtags) VALUES (%s, 'new', 'u1', %s, true, "
+            "timezone('UTC', now()), timezone('UTC', now()), %s)",
             (message, chat, tag),
         )
 
