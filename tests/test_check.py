@@ -19,6 +19,7 @@ from tests.support.states import Databases, migrate_here, pw_migrate, stogram
 pytestmark = pytest.mark.slow
 
 AREAS = {
+    "schema",
     "right to read",
     "encoding",
     "migration",
@@ -141,7 +142,7 @@ def test_after_the_migration(database_url: str) -> None:
     assert found["problems"] == found["pending_migrations"] == []
     on_sqlite = database_url.startswith("sqlite")
     assert set(found["looked_at"]) == AREAS - (
-        {"enum type", "right to read", "encoding"} if on_sqlite else set()
+        {"schema", "enum type", "right to read", "encoding"} if on_sqlite else set()
     )
     assert found["looked_at"]["column"]["looked_at"] == 109
     assert "The database is what the models say." in stogram(database_url, "check").stdout

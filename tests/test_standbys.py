@@ -79,7 +79,8 @@ def statements(standby: Any) -> Iterator[Counter[str]]:
 
     def counter(server: str) -> Callable[[Any], None]:
         def count(event: Any) -> None:
-            counted[server] += "_wal_" not in event.sql
+            if "_wal_" not in event.sql:
+                counted[server] += 1
 
         return count
 
