@@ -293,14 +293,15 @@ def _by_index(
     sought: Any = Select(columns=[P.terms.alias("terms")])
     sought = sought.where(is_left, dialect().search_finds(Message, P.terms, _HITS))
     sought = sought.cte("sought", materialized=True)
-    # CASE, or PostgreSQL would expect next to no match, and plan as if there were no limit.
-    contains = Case(None, [(_contains(), SQL("true"))])
+    # CASE, or PostgreSQL would expect next to no match, and plan as if there were no limit; and with
+    # a plan for any page it would look up the time in other indexes, where most messages have it.
+    contains = Case(None, [(_is_before() & _contains(), SQL("true"))])
     which = chats.select(chats.c.chatId)
     each = [
         Select(
             [Join(sought, Message, JOIN.CROSS)],
             [Message.chat, Message.created_at, Message.id],
-        ).where(condition, is_visible(), _is_before(), *conditions, contains)
+        ).where(condition, is_visible(), *conditions, contains)
         for condition in dialect().search_hits(Message, sought.c.terms, which, _HITS)
     ]
     if on_all_servers:  # A limit of each would ask every server twice.

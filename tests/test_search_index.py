@@ -188,6 +188,9 @@ def test_a_search_uses_it_and_reads_only_the_chats(url: str) -> None:
     # Beside a table that is joined PostgreSQL starts no workers.
     assert url.startswith("sqlite") or "content ~~* sought.terms" in used, used
     assert used.count("Message_visible_idx") >= 3  # since when, recent, older
+    # By the time most messages would be looked up, whatever the word.
+    hits = used.partition("CTE hits")[2].partition("CTE since")[0]
+    assert not re.search("Index Cond: .*createdAt", hits), hits
     # Nor does SQLite compare each message that the index finds to each chat.
     assert not re.search(r'Seq Scan on "Message|SCAN t\d|SCAN hits\nSCAN chats', used), used
 
