@@ -146,8 +146,12 @@ def _found(table: Table, wanted: Wanted) -> Any:
         newest = _Newest(table, wanted)
         texts = [getattr(newest, field.name) for field in table.searched]
         holds = reduce(or_, (contains(text, wanted.words) for text in texts))
-        held = Select((newest.rows,), [newest.id]).where(holds)
-        ways.append(_where(held, newest, wanted.others))
+        held = _where(Select((newest.rows,), [newest.id]).where(holds), newest, wanted.others)
+        if wanted.sort is None:  # Of a word that all of them have, no more than the page is needed.
+            page = held.order_by(*_newest_first(table, newest))
+            page = page.limit(wanted.skipped + wanted.size + 1).alias("page")
+            held = Select((page,), [page.c.id])
+        ways.append(held)
     return reduce(or_, ways)
 
 
