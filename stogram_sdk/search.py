@@ -293,7 +293,7 @@ def _by_index(
     sought: Any = Select(columns=[P.terms.alias("terms")])
     sought = sought.where(is_left, dialect().search_finds(Message, P.terms, _HITS))
     sought = sought.cte("sought", materialized=True)
-    # CASE, or PostgreSQL would expect next to no match, and plan as if there were no limit; and with
+    # CASE, or PostgreSQL would expect next to no match, and plan as if there were no limit. And in
     # a plan for any page it would look up the time in other indexes, where most messages have it.
     contains = Case(None, [(_is_before() & _contains(), SQL("true"))])
     which = chats.select(chats.c.chatId)
