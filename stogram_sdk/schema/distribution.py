@@ -331,6 +331,8 @@ class Distribution:
             new_values=columns.all("NEW.", "chat"),
             old_values=columns.all("OLD.", "chat"),
             batch=_batch(table),
+            copied=self.copies.quoted("Copied"),
+            table=table,
         ).replace(f"{self.copies.prefix}follow_rows", follower)
         trigger = (
             f'CREATE TRIGGER "{name}{{}}" AFTER {{}} ON {here} FOR EACH {{}} '
