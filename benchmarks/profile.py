@@ -36,7 +36,7 @@ def _print_profile(name: str, call: Call) -> None:
     whole = statistics.median(times_of(call, _TURNS))
     print(f"| {name}: {whole:.2f} ms | planned | run |\n| --- | ---: | ---: |")
     plans = []
-    for text, turns in _explained(call).items():
+    for text, turns in explained(call).items():
         planned, run = (
             statistics.median(_milliseconds(word, plan) for plan in turns)
             for word in ("Planning", "Execution")
@@ -47,15 +47,15 @@ def _print_profile(name: str, call: Call) -> None:
         print(f"\n{plan}")
 
 
-def _explained(call: Call) -> dict[str, list[str]]:
-    """The plans of each statement that the call sends, one for each turn."""
+def explained(call: Call) -> dict[str, list[str]]:
+    """The plans of each statement that the call sends, prepared or not, one for each turn."""
     database = current_database()
     send = database.carry_out
     plans: dict[str, list[str]] = {}
 
     def explain_and_send(sql: str, values: Any = None) -> Any:
         for text, its_values in _apart(sql, list(values or ())):
-            if text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+            if not text.startswith("SET"):
                 with database.atomic() as unit:
                     found = send(f"EXPLAIN (ANALYZE, BUFFERS) {text}", its_values).fetchall()
                     unit.rollback()
