@@ -77,6 +77,13 @@ MIGRATION = Migration(
             )
         ),
         KeepUserWords(),
+        add_index(
+            "User",
+            "verificationToken",
+            name="User_verificationToken_given_idx",
+            where='"verificationToken" IS NOT NULL',
+            only_sqlite=True,
+        ),
     ),
 )
 

@@ -15,7 +15,7 @@ from stogram_sdk.database import db, open_database, session
 from stogram_sdk.migrating import migrate
 from stogram_sdk.schema.expected import expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
-from stogram_sdk.schema.migration import migrations_directory, schema_of
+from stogram_sdk.schema.migration import schema_of
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
 from stogram_sdk.schema.sqlite import SqliteSchema
@@ -23,7 +23,13 @@ from stogram_sdk.schema.steps import Step
 from stogram_sdk.schema.unread_since import KeepMoment
 from stogram_sdk.schema.user_words import KeepUserWords
 from tests.support.postgres import PostgresServer
-from tests.support.states import Databases, migrate_here, pw_migrate
+from tests.support.states import (
+    Databases,
+    automatic_migration,
+    copy_migrations,
+    migrate_here,
+    pw_migrate,
+)
 
 #: Whole databases, made and changed.
 pytestmark = pytest.mark.slow
@@ -107,7 +113,7 @@ def test_migrations_make_what_the_models_say(database_url: str, second_url: str)
     engine = "sqlite" if database_url.startswith("sqlite") else "postgresql"
     assert len(ours.tables) == 12 + 3
     assert len(ours.enums) == (6 if engine == "postgresql" else 0)
-    assert len(ours.indexes) == 23 + (14 + 15 if engine == "postgresql" else 12 + 12)
+    assert len(ours.indexes) == 23 + (14 + 15 if engine == "postgresql" else 12 + 13)
     assert len(ours.uniques) == 3
     assert len(ours.foreign_keys) == 13 + 9
 
@@ -129,15 +135,13 @@ def test_first_migration_makes_what_the_server_makes(postgres_server: PostgresSe
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_no_automatic_migration_is_wanted(database_url: str, when: str) -> None:
+def test_no_automatic_migration_is_wanted(database_url: str, tmp_path: Path, when: str) -> None:
     if when == "after":
         migrate_here(database_url)
-    done = pw_migrate(
-        database_url, "create", "probe", "--auto", "--auto-source", "stogram_sdk.models"
-    )
+    done = automatic_migration(database_url, "stogram_sdk.models", tmp_path)
     assert done.returncode == 0
     assert "No changes found" in done.stderr
-    assert not list(migrations_directory().glob("004*"))
+    assert not list(tmp_path.glob("004*"))
 
 
 CHANGES = {
@@ -169,13 +173,8 @@ def test_a_changed_model_is_noticed(database_url: str, tmp_path: Path, change: s
         "from stogram_sdk.models import BaseModel\n" + code
     )
     directory = tmp_path / "migrations"
-    directory.mkdir()
-    for file in migrations_directory().glob("*.py"):
-        (directory / file.name).write_text(file.read_text())
-    done = pw_migrate(
-        database_url,
-        *("create", "probe", "--auto", "--auto-source", "changed", "--directory", str(directory)),
-        PYTHONPATH=f"{tmp_path}:{Path.cwd()}",
+    done = automatic_migration(
+        database_url, "changed", directory, PYTHONPATH=f"{tmp_path}:{Path.cwd()}"
     )
     assert done.returncode == 0, done.stderr
     assert expected in (directory / "004_probe.py").read_text()
@@ -184,8 +183,7 @@ def test_a_changed_model_is_noticed(database_url: str, tmp_path: Path, change: s
 def test_the_next_migration_finds_the_models_of_those_before(
     database_url: str, tmp_path: Path
 ) -> None:
-    for file in migrations_directory().glob("*.py"):
-        (tmp_path / file.name).write_text(file.read_text())
+    copy_migrations(tmp_path)
     table = '"Folder"' if database_url.startswith("sqlite") else 'public."Folder"'
     (tmp_path / "004_more.py").write_text(
         "def migrate(migrator, database, *, fake=False):\n"

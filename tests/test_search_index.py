@@ -22,7 +22,7 @@ from stogram_sdk.database import current_database, session
 from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
 from tests.support.factories import after, insert_message, make_chat, make_message, make_user
 from tests.support.postgres import PostgresServer
-from tests.support.states import migrate_here, pw_migrate, stogram
+from tests.support.states import automatic_migration, migrate_here, pw_migrate, stogram
 from tests.test_plans import _plan as plan
 from tests.test_plans import _sent_by as sent_by
 from tests.test_search import ANY_CASE, COMPOSED, found, spellings
@@ -320,9 +320,9 @@ def test_half_an_index_is_found_and_mended(url: str, damage: dict[str, str]) -> 
     assert "search index: absent" in stogram(url, "check").stdout
 
 
-def test_nobody_minds_it(url: str) -> None:
+def test_nobody_minds_it(url: str, tmp_path: Path) -> None:
     assert check(url).is_right
-    done = pw_migrate(url, "create", "probe", "--auto", "--auto-source", "stogram_sdk.models")
+    done = automatic_migration(url, "stogram_sdk.models", tmp_path)
     assert "No changes found" in done.stdout + done.stderr
     done = pw_migrate(url, "rollback", "--count", "2")
     assert done.returncode == 0, done.stderr

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import stogram_sdk as sdk
+from stogram_sdk.schema.migration import migrations_directory
 from tests.support.guide import LATER_COLUMNS, TAGS_AS_TEXT, guide_sql, prisma_sql
 from tests.support.postgres import PostgresServer
 from tests.support.server_rows import server_rows_sql
@@ -143,6 +145,24 @@ def migrate_here(url: str) -> list[str]:
 
 def pw_migrate(url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return run(url, "peewee_migrate", *arguments, **variables)
+
+
+def automatic_migration(
+    url: str, models: str, directory: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Have the stock command look what else the models want, beside a copy of the migrations."""
+    copy_migrations(directory)
+    return pw_migrate(
+        url,
+        *("create", "probe", "--auto", "--auto-source", models, "--directory", str(directory)),
+        **variables,
+    )
+
+
+def copy_migrations(directory: Path) -> None:
+    directory.mkdir(exist_ok=True)
+    for file in migrations_directory().glob("*.py"):
+        shutil.copy(file, directory)
 
 
 def stogram(url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
