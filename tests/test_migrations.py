@@ -564,15 +564,25 @@ ON_THE_WAY = {
 }
 
 
+#: Each change of the schema begins a moment later, so that what was before can be seen.
+SLOWED = """
+CREATE FUNCTION pause() RETURNS event_trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_catalog.pg_sleep(0.02); END';
+CREATE EVENT TRIGGER pause ON ddl_command_start EXECUTE FUNCTION pause()
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ON_THE_WAY)
 def test_killed_on_the_way(databases: Databases, filled: str, target: str, moment: str) -> None:
     with databases.server.database(filled) as new:
         url = databases.server.url_of(new)
+        databases.server.execute(SLOWED, new)
         process = begin_migration(url)
         wait_until(url, ON_THE_WAY[moment])
         process.kill()
         process.communicate()
+        databases.server.execute("DROP EVENT TRIGGER pause; DROP FUNCTION pause()", new)
         assert process.returncode == -signal.SIGKILL
         assert pw_migrate(url, "migrate").returncode == 0
         assert databases.dump(new) == target
