@@ -58,7 +58,8 @@ def channel_of(owner: sdk.User, number: int) -> sdk.Chat:
             f"SELECT {id}, {id}, {id}, '', {moment} FROM numbers WHERE true ON CONFLICT DO NOTHING",
             f'INSERT INTO "ChatMember" (id, "userId", "chatId", "joinedAt") {numbers} '
             f"SELECT '{channel.id}' || {id}, {id}, '{channel.id}', {moment} FROM numbers",
-            "ANALYZE",
+            # Of SQLite's tables the others are empty by now, which it would believe later too.
+            *(() if is_sqlite else ("ANALYZE",)),
         ):
             current_database().execute_sql(sql)
     return channel

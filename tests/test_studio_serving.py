@@ -47,8 +47,9 @@ def test_the_printed_address_opens_it(database_url: str) -> None:
         assert said.startswith("Stogram studio, read-only")
         assert address.startswith("http://127.0.0.1:") and "/?token=" in address
         place = address.partition("?")[0]
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             urllib.request.urlopen(place)
+        refused.value.close()
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
         assert b"Stogram studio" in browser.open(address).read()
         assert browser.open(place + "user/").status == 200
