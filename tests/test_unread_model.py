@@ -142,7 +142,7 @@ class World:
         if row is None or row.last_read is None:
             return datetime.min.replace(tzinfo=UTC), ""
         letter = self.messages.get(row.last_read)
-        return (row.changed_at, "") if letter is None else letter.place
+        return (row.changed_at, row.last_read) if letter is None else letter.place
 
     def unread(self, user_id: str, chat_id: str) -> list[Letter]:
         """The truth for an unread count."""
@@ -1032,6 +1032,7 @@ def _stored_settings() -> dict[tuple[str, str], sdk.ChatSettings]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "distributed"], indirect=True)
 def test_whatever_happens_everybody_sees_what_the_contract_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
