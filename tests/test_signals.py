@@ -86,6 +86,36 @@ def test_while_an_index_is_built(databases: Databases, name: str, number: signal
     assert check(url).is_right
 
 
+#: The signal has come while the statement was sent. Python carries it out at the next moment: as it
+#: enters the function that waits.
+BEFORE_WAITING = """
+import signal, sys
+from psycopg2.extensions import cursor
+import stogram_sdk as sdk
+from stogram_sdk.command.signals import ended_by_signals
+
+def interrupt(frame, event, argument):
+    signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
+
+sdk.connect()
+with ended_by_signals(), sdk.session():
+    sleeping = cursor(sdk.db.connection())
+    sys.settrace(interrupt)
+    sleeping.execute("SELECT pg_sleep(60)")
+"""
+
+
+def test_when_a_statement_has_just_been_sent(postgres_url: str) -> None:
+    done = subprocess.run([sys.executable, "-c", BEFORE_WAITING], env=environment(postgres_url))
+    assert done.returncode == 130
+    wait_until(
+        postgres_url,
+        "NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' "
+        "AND state = 'active' AND datname = current_database())",
+        within=5,
+    )
+
+
 WAITS = {
     "migrate": 'LOCK TABLE "Message" IN ACCESS EXCLUSIVE MODE',
     "check": 'LOCK TABLE "Message" IN ACCESS EXCLUSIVE MODE',

@@ -1,8 +1,8 @@
 """Ctrl-C (SIGINT) and SIGTERM end a command within two seconds.
 
 Python carries out a signal between two steps of its own, but a driver may wait in one of them for
-hours. While psycopg2 waits it is made to come back to Python, and what the server is at is then
-canceled there. Whatever else does not come back in time is left where it is: a command may be
+hours. While psycopg2 waits it is made to come back to Python, and a signal that comes then has the
+server cancel what it is at. Whatever else does not come back in time is left where it is: a command may be
 killed at any moment, and the next run goes on.
 """
 
@@ -36,6 +36,9 @@ def ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: Any) -> None:
         if not caught:  # a second one must not disturb the end
             caught.append(number)
+            # Here, because a signal can be carried out before the first line of `_wait` is.
+            if frame is not None and frame.f_code is _wait.__code__:
+                _cancel(frame.f_locals["connection"])
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, end) for number in _SIGNALS}
@@ -44,7 +47,7 @@ def ended_by_signals() -> Iterator[None]:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     threading.Thread(target=_end_for_certain, args=(woken,), daemon=True).start()
     waiting = extensions.get_wait_callback()
-    _come_back_while_waiting()
+    extensions.set_wait_callback(_wait)
     try:
         yield
     except BaseException:
@@ -70,24 +73,20 @@ def _end_for_certain(woken: int) -> None:
         os._exit(128 + number[0])
 
 
-def _come_back_while_waiting() -> None:
-    """Have psycopg2 wait in Python, where a signal is carried out, in this process."""
+def _wait(connection: Any) -> None:
+    """Have psycopg2 wait in Python, where a signal is carried out."""
+    limit = math.inf
+    if connection.status == extensions.STATUS_SETUP:  # libpq has no limit where others wait
+        limit = float(extensions.parse_dsn(connection.dsn).get("connect_timeout", 0)) or limit
+    deadline = time.monotonic() + limit
+    while (state := connection.poll()) != extensions.POLL_OK:
+        reads = [connection] * (state == extensions.POLL_READ)
+        writes = [connection] * (state == extensions.POLL_WRITE)
+        left = None if limit == math.inf else max(0, deadline - time.monotonic())
+        if select.select(reads, writes, [], left) == ([], [], []):
+            raise psycopg2.OperationalError("timeout expired")
 
-    def wait(connection: Any) -> None:
-        limit = math.inf
-        if connection.status == extensions.STATUS_SETUP:  # libpq has no limit where others wait
-            limit = float(extensions.parse_dsn(connection.dsn).get("connect_timeout", 0)) or limit
-        deadline = time.monotonic() + limit
-        try:
-            while (state := connection.poll()) != extensions.POLL_OK:
-                reads = [connection] * (state == extensions.POLL_READ)
-                writes = [connection] * (state == extensions.POLL_WRITE)
-                left = None if limit == math.inf else max(0, deadline - time.monotonic())
-                if select.select(reads, writes, [], left) == ([], [], []):
-                    raise psycopg2.OperationalError("timeout expired")
-        except BaseException:
-            if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE:
-                connection.ask_to_cancel()
-            raise
 
-    extensions.set_wait_callback(wait)
+def _cancel(connection: Any) -> None:
+    if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE:
+        connection.ask_to_cancel()

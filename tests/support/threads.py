@@ -118,12 +118,12 @@ def _after_statement(number: int, arrive: Callable[[], None]) -> Iterator[None]:
         hooks.remove(note)
 
 
-def wait_until(url: str, condition: str) -> None:
-    """Until the server says that the condition is true, for at most a minute."""
+def wait_until(url: str, condition: str, *, within: float = 60) -> None:
+    """Until the server says that the condition is true, for so many seconds at most."""
     watcher = psycopg2.connect(url)
     watcher.autocommit = True
     cursor = watcher.cursor()
-    end = time.monotonic() + 60
+    end = time.monotonic() + within
     while True:
         cursor.execute(f"SELECT {condition}")
         if cursor.fetchone() == (True,):
