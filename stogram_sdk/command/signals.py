@@ -2,8 +2,8 @@
 
 Python carries out a signal between two steps of its own, but a driver may wait in one of them for
 hours. While psycopg2 waits it is made to come back to Python, and a signal that comes then has the
-server cancel what it is at. Whatever else does not come back in time is left where it is: a command may be
-killed at any moment, and the next run goes on.
+server cancel what it is at. Whatever else does not come back in time is left where it is: a command
+may be killed at any moment, and the next run goes on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from psycopg2 import extensions
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: Seconds for the statement to be canceled and the connection to be closed.
 _TIME_TO_END = 1.5
+_BETWEEN_REQUESTS = 0.05
 _STOPPED = "Stopped. What is done stays done; run it again to go on."
 
 
@@ -88,5 +89,10 @@ def _wait(connection: Any) -> None:
 
 
 def _cancel(connection: Any) -> None:
-    if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE:
+    """Have the server end what it is at; a request that overtakes the statement is lost there."""
+    while (
+        connection.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE
+        and connection.poll() != extensions.POLL_OK
+    ):
         connection.ask_to_cancel()
+        select.select([connection], [], [], _BETWEEN_REQUESTS)
