@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
@@ -87,6 +88,12 @@ def migrated_postgres(postgres_server: PostgresServer) -> Iterator[str]:
     with postgres_server.database() as name:
         migrate_here(postgres_server.url_of(name))
         yield postgres_server.pooled_url_of(name)
+
+
+@pytest.fixture
+def direct_url(postgres_server: PostgresServer, migrated_postgres: str) -> str:
+    """The same past PgBouncer, whose clients share their sessions."""
+    return postgres_server.url_of(urlsplit(migrated_postgres).path[1:])
 
 
 @pytest.fixture(scope="session")

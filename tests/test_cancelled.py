@@ -129,23 +129,21 @@ def test_a_call_whose_worker_waits_for_a_connection_sends_nothing(on_postgres: N
 # --- While a statement runs ---
 
 
-def test_a_statement_that_waits_for_a_lock_is_ended(
-    on_postgres: None, migrated_postgres: str
-) -> None:
+def test_a_statement_that_waits_for_a_lock_is_ended(on_postgres: None, direct_url: str) -> None:
     ivan = make_user("ivan")
 
     async def main() -> None:
         call = asyncio.create_task(aio.update_privacy(ivan.id, show_last_seen=False))
-        await statement_runs(migrated_postgres)
+        await statement_runs(direct_url)
         assert (await cancelled(call)).__cause__ is None
-        assert sessions(migrated_postgres) == []
+        assert sessions(direct_url) == []
 
-    with row_is_locked(migrated_postgres, ivan.id):
+    with row_is_locked(direct_url, ivan.id):
         asyncio.run(main())
     assert sdk.get_privacy(ivan.id).show_last_seen
 
 
-def test_many_are_ended_at_once(on_postgres: None, migrated_postgres: str) -> None:
+def test_many_are_ended_at_once(on_postgres: None, direct_url: str) -> None:
     ivan = make_user("ivan")
 
     async def main() -> None:
@@ -153,7 +151,7 @@ def test_many_are_ended_at_once(on_postgres: None, migrated_postgres: str) -> No
             asyncio.create_task(aio.update_privacy(ivan.id, show_last_seen=False))
             for _ in range(100)
         ]
-        await statement_runs(migrated_postgres)
+        await statement_runs(direct_url)
         began = time.monotonic()
         for call in calls:
             call.cancel()
@@ -161,11 +159,11 @@ def test_many_are_ended_at_once(on_postgres: None, migrated_postgres: str) -> No
         assert {type(error) for error in errors} == {asyncio.CancelledError}
         assert time.monotonic() - began < 2
         # A worker may be opening a connection for a call that is gone.
-        while sessions(migrated_postgres):
+        while sessions(direct_url):
             assert time.monotonic() - began < 10
             await asyncio.sleep(0.01)
 
-    with row_is_locked(migrated_postgres, ivan.id):
+    with row_is_locked(direct_url, ivan.id):
         asyncio.run(main())
     assert sdk.get_privacy(ivan.id).show_last_seen
 
@@ -221,16 +219,17 @@ def test_a_limit_of_time_ends_a_query(engine: str, way: Callable[[Any], Any]) ->
 
 
 def test_the_session_goes_on_with_another_connection(on_postgres: None) -> None:
-    def backend() -> Any:
-        return sdk.db.execute_sql("SELECT pg_backend_pid()").fetchone()
+    def connection() -> Any:
+        sdk.db.execute_sql("SELECT 1")
+        return sdk.db.connection()
 
     async def main() -> None:
         async with aio.session(statement_timeout=0.3):
-            first = await aio.run(backend)
+            first = await aio.run(connection)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await aio.run(sdk.db.execute_sql, SLOW["postgresql"])
-            assert await aio.run(backend) != first
+            assert await aio.run(connection) is not first
             with pytest.raises(sdk.Unavailable, match="took too long"):
                 await aio.run(sdk.session()(sdk.db.execute_sql), SLOW["postgresql"])
 
@@ -393,7 +392,7 @@ def test_at_commit_nothing_was_written_or_it_says_what_is_in_doubt(engine: str) 
     assert sdk.find_user("after")
 
 
-def test_a_commit_that_takes_long_is_ended(on_postgres: None, migrated_postgres: str) -> None:
+def test_a_commit_that_takes_long_is_ended(on_postgres: None, direct_url: str) -> None:
     """What is deferred until COMMIT runs there: the server can still cancel it."""
 
     def defer() -> None:
@@ -413,10 +412,10 @@ def test_a_commit_that_takes_long_is_ended(on_postgres: None, migrated_postgres:
 
     async def main() -> None:
         task = asyncio.create_task(work())
-        while not any(query == "COMMIT" for _, query in sessions(migrated_postgres)):
+        while not any(query == "COMMIT" for _, query in sessions(direct_url)):
             await asyncio.sleep(0.01)
         assert (await cancelled(task)).__cause__ is None
-        assert sessions(migrated_postgres) == []
+        assert sessions(direct_url) == []
 
     asyncio.run(main())
     assert sdk.find_user("ivan") is None

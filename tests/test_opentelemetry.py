@@ -32,8 +32,9 @@ def spans(migrated_postgres: str) -> Iterator[InMemorySpanExporter]:
 
 
 @pytest.fixture
-def traced(spans: InMemorySpanExporter, on_postgres: None) -> InMemorySpanExporter:
-    """Connected after the instrumentation was switched on."""
+def traced(spans: InMemorySpanExporter, on_postgres: None, direct_url: str) -> InMemorySpanExporter:
+    """Connected after the instrumentation was switched on, and so that statements have names."""
+    sdk.connect(direct_url)
     return spans
 
 
