@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from stogram_sdk.schema.estimates import EstimateMessages
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import Migration
 from stogram_sdk.schema.unread_since import KeepMoment
@@ -42,12 +43,19 @@ MIGRATION = Migration(
             where='"replyToId" IS NOT NULL',
         ),
         add_index("ChatMember", "chatId", "joinedAt", "id"),
+        add_index(
+            "ChatMember",
+            *("chatId", "joinedAt", "id"),
+            name="ChatMember_keepers_idx",
+            where="role <> 'MEMBER'",
+        ),
         add_index("Contact", "contactId"),
         add_index("Call", "initiatorId"),
         add_index("User", "lower(username)", name="User_username_lower_idx"),
         add_index("User", "lower(email)", name="User_email_lower_idx"),
         create_table("UnreadSince", text("id"), moment("since", default=None), is_derived=True),
         KeepMoment(),
+        EstimateMessages(),
         create_table(
             "PublishedMessage",
             text("messageId"),

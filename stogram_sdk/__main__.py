@@ -30,7 +30,8 @@ def main() -> None:
     The database is the one that $STOGRAM_DATABASE_URL or $DATABASE_URL names.
 
     Exit status: 0 if it is done or there was nothing to do, 1 if it was refused or failed, 2 if the
-    command was not understood, 130 or 143 if it was stopped by Ctrl-C or SIGTERM.
+    command was not understood, 130 or 143 if it was stopped by Ctrl-C or SIGTERM, which is how
+    `studio` ends with 0.
     """
 
 
@@ -242,15 +243,22 @@ def distribute(dry_run: bool, prepare: bool) -> None:
     )
 
 
+_LONGEST_SINCE = timedelta(days=36_500)
+
+
 def _time(text: str | None) -> timedelta | None:
     """`10m`, `2h` or `3d`, as a time."""
     if text is None:
         return None
     units = {"m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or unit not in units:
-        raise click.BadParameter("it is a number of minutes, hours or days: 10m, 2h, 3d")
-    return timedelta(**{units[unit]: int(number)})
+    if number.isdecimal() and unit in units and len(number) < 9:
+        time = timedelta(**{units[unit]: int(number)})
+        if time <= _LONGEST_SINCE:
+            return time
+    raise click.BadParameter(
+        f"it is a number of minutes, hours or days: 10m, 2h, 3d; up to {_LONGEST_SINCE.days}d"
+    )
 
 
 @main.command()

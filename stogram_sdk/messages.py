@@ -8,16 +8,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, Case, Query, Select, fn
+from peewee import JOIN, Query, Select, fn
 
 from stogram_sdk.content import FILE, content_columns, tag_columns
 from stogram_sdk.database import current_database, current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import Tags
 from stogram_sdk.membership import CHAT_KEEPERS, require_visible, require_writer
-from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, Message, MessageType, new_id
+from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, new_id
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
+from stogram_sdk.roles import owner_or_first
 from stogram_sdk.rows import NO_REACTIONS, read_message, written_message
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, Statement, after_locking, amend, dialect, statement
@@ -61,13 +62,10 @@ def _send_message(alone: bool, by_service: bool = False) -> Any:
 
 def _voice_of_service() -> Any:
     """The membership in whose name the service writes: the owner's, or of who joined first."""
-    owner_first = Case(None, [(ChatMember.role == MemberRole.OWNER.value, 0)], 1)
     return (
         ChatMember.select(ChatMember.id)
         .join(Chat, on=(Chat.id == P.chat_id))
-        .where(ChatMember.chat == P.chat_id)
-        .order_by(owner_first, ChatMember.joined_at, ChatMember.id)
-        .limit(1)
+        .where(ChatMember.chat == P.chat_id, ChatMember.id == owner_or_first(P.chat_id))
     )
 
 

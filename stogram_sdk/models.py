@@ -552,6 +552,12 @@ _unique_index(ChatMember.user, ChatMember.chat)
 _index(ChatMember.user)
 _index(ChatMember.chat)
 _index(ChatMember.chat, ChatMember.joined_at, ChatMember.id)
+# Owners and admins, of whom there are few: to find one, not all members are read.
+_index(
+    *(ChatMember.chat, ChatMember.joined_at, ChatMember.id),
+    name="ChatMember_keepers_idx",
+    where=SQL("role <> 'MEMBER'"),
+)
 _index(Message.chat)
 _index(Message.sender)
 _index(Message.created_at)

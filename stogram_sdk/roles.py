@@ -32,27 +32,29 @@ def is_private() -> Any:
 
 
 def has_owner(besides: Any = None) -> Any:
-    """Whether the chat has an owner, but for one user.
+    """Whether the chat has an owner, but for one user."""
+    return exists_for_each(_first_in(P.chat_id, besides, _OWNER))
 
-    They are looked for in the order of joining, which an index has: mostly the first is the owner.
-    """
-    owner = ChatMember.alias()
-    others = [] if besides is None else [owner.user != besides]
-    owners = owner.select(owner.id).where(owner.chat == P.chat_id, owner.role == _OWNER, *others)
-    return exists_for_each(owners.order_by(owner.joined_at, owner.id).limit(1))
+
+def owner_or_first(chat: Any) -> Any:
+    """The membership of the owner of a chat, or else of who joined first."""
+    return fn.COALESCE(_first_in(chat, None, _OWNER), _first_in(chat, None))
 
 
 def heir_in(chat: Any, besides: Any = None) -> Any:
     """The membership of who becomes owner of a chat, but for one user: an admin before others."""
-    heir = ChatMember.alias()
-    admins_first = Case(None, [(heir.role == _ADMIN, 0)], 1)
-    conditions = [] if besides is None else [heir.user != besides]
-    return (
-        heir.select(heir.id)
-        .where(heir.chat == chat, *conditions)
-        .order_by(admins_first, heir.joined_at, heir.id)
-        .limit(1)
-    )
+    return fn.COALESCE(_first_in(chat, besides, _ADMIN), _first_in(chat, besides))
+
+
+def _first_in(chat: Any, besides: Any, role: str | None = None) -> Any:
+    """The membership of who joined first, but for one user; with a role, of those who have it."""
+    member = ChatMember.alias()
+    found = member.select(member.id).where(member.chat == chat)
+    if besides is not None:
+        found = found.where(member.user != besides)
+    if role is not None:  # An index has those who are more than members.
+        found = found.where(member.role == role, member.role != MemberRole.MEMBER.value)
+    return found.order_by(member.joined_at, member.id).limit(1)
 
 
 def hand_over(besides: Any = None) -> Any:

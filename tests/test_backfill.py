@@ -165,9 +165,10 @@ def test_since_a_time_only_what_was_sent_or_changed(messages: str) -> None:
 def test_since_is_said_in_minutes_hours_or_days(messages: str) -> None:
     done = stogram(messages, "backfill", "--since", "10m")
     assert "1250 messages looked at, 1250 changed" in done.stdout
-    wrong = stogram(messages, "backfill", "--since", "yesterday")
-    assert wrong.returncode == 2
-    assert "a number of minutes, hours or days: 10m, 2h, 3d" in wrong.stderr
+    for said in ("yesterday", "36501d", "9" * 400 + "m"):
+        wrong = stogram(messages, "backfill", "--since", said)
+        assert wrong.returncode == 2
+        assert "a number of minutes, hours or days: 10m, 2h, 3d; up to 36500d" in wrong.stderr
 
 
 def test_stopped_it_goes_on_where_it_was(messages: str) -> None:

@@ -69,7 +69,9 @@ def test_json_for_scripts(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["migrate", "status", "check", "backfill", "search-index"])
+@pytest.mark.parametrize(
+    "command", ["migrate", "rollback", "status", "check", "backfill", "search-index"]
+)
 @pytest.mark.parametrize(
     ("url", "line"),
     [
@@ -77,6 +79,7 @@ def test_json_for_scripts(
         ("postgresql://u:s3cr3t@h:x/d", r"port must be a number from 1 to 65535.*"),
         ("postgresql://u:s3cr3t@/d?host=/nowhere", r".* nobody listens .* says where it is.*"),
         ("sqlite:////proc/none.db", rf".*({re.escape(PLACE)}|run `stogram migrate` first)"),
+        ("sqlite:////proc", rf".*({re.escape(PLACE)}|run `stogram migrate` first)"),
         ("sqlite:////nowhere/none.db", rf".*({re.escape(PLACE)}|run `stogram migrate` first)"),
     ],
 )

@@ -13,6 +13,7 @@ import stogram_sdk as sdk
 from stogram_sdk.database import current_database, session
 from stogram_sdk.paging import write_cursor
 from stogram_sdk.schema.migration import schema_of
+from tests.support.factories import make_chat, make_message, make_user
 from tests.support.postgres import PostgresServer
 
 #: Whole databases, made and filled.
@@ -191,6 +192,11 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {newest},
             {newest},
         ),
+        "post_system_message": (
+            lambda: s.post_system_message(_CHAT, "text"),
+            {newest, "ChatMember_keepers_idx"},
+            {newest, "ChatMember_keepers_idx"},
+        ),
         "list_scheduled": (
             lambda: s.list_scheduled(_USER),
             {"Message_scheduled_idx"},
@@ -292,6 +298,35 @@ def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
     assert not re.search(r"SCAN (Message|MessageTag|ChatMember|ChatSettings|User|t\d+)\b", text), (
         text
     )
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+def test_a_chat_is_looked_at_by_itself_where_another_has_nearly_all_messages(
+    postgres_server: PostgresServer, prepare: bool
+) -> None:
+    """Its messages, not all of them in the order of their time."""
+    with postgres_server.database() as name:
+        sdk.connect(postgres_server.url_of(name), prepare=prepare)
+        sdk.migrate()
+        ann, ben = make_user("ann"), make_user("ben")
+        crowded, *chats = [make_chat(ann, ben) for _ in range(4)]
+        for chat in chats:
+            make_message(ann, chat)
+        with session():
+            current_database().execute_sql(_CROWD, (ann.id, crowded.id))
+            current_database().execute_sql("ANALYZE")
+            sdk.remove_member(ann.id, crowded.id, ben.id)
+            for call in (sdk.list_chats, sdk.unread_totals):
+                text = "\n".join(_plan(*sent) for sent in _sent_by(lambda: call(ben.id)))  # noqa: B023
+                assert "Message_createdAt_idx" not in text, text
+        sdk.close()
+
+
+_CROWD = """
+INSERT INTO "Message" (id, "senderId", "chatId", "isSent", "createdAt", "updatedAt")
+    SELECT 'crowd-' || n, %s, %s, true, timestamp '2026-01-01' + n * interval '1 s', '2026-01-01'
+    FROM generate_series(1, 100000) AS n
+"""
 
 
 def test_a_sample_of_the_tags_is_compared_by_the_id(filled_postgres: str) -> None:

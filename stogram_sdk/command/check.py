@@ -19,6 +19,7 @@ from stogram_sdk.schema.chat_keys import (
     key_made_anew,
     shards_sql,
 )
+from stogram_sdk.schema.estimates import EstimateMessages
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.message_tags import FillMessageTags, KeepMessageTags
 from stogram_sdk.schema.migration import (
@@ -322,6 +323,10 @@ class _Look:
         if "UnreadSince" not in self.unreadable:
             what = "" if self.catalog.has_moment else "is missing"
             self._add("rows made from others", str(KeepMoment()), what)
+
+        if self.expected.estimates_messages:
+            what = "" if self.catalog.estimates_messages else "is missing"
+            self._add("settings", str(EstimateMessages()), what)
 
     def _search_index(self) -> None:
         parts = parts_of_search_index(self.schema, self.catalog)

@@ -27,7 +27,7 @@ def open_existing(url: str | None) -> tuple[Any, DatabaseSettings]:
     Raises `Unavailable` if it is a file that is not there: SQLite would make it.
     """
     database, settings = open_database(url, statement_timeout=0)
-    if settings.engine == "sqlite" and not Path(settings.database).exists():
+    if settings.engine == "sqlite" and not Path(settings.database).is_file():
         raise Unavailable(f"there is no file {settings.database}: run `stogram migrate` first")
     return database, settings
 
@@ -54,7 +54,7 @@ def read_only(url: str | None) -> Iterator[tuple[Any, Schema]]:
         is_frozen = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
         options = "immutable=1" if is_frozen else "mode=ro"
         database = peewee.SqliteDatabase(f"{path.as_uri()}?{options}", uri=True)
-        with database.connection_context():
+        with translated_errors(), database.connection_context():
             yield database, SqliteSchema()
         return
     try:

@@ -9,6 +9,7 @@ obstacles    the things that can stop a migration, each with its remedy
 steps        the steps of a migration: each sees whether it is done
 message_tags the steps that make the database keep "MessageTag" by itself
 unread_since the step that keeps the moment of the migration
+estimates    the step that tells PostgreSQL how many messages a chat has
 writing      the words in which a migration file writes its steps
 online       statements beside a live server: short locks, tried again
 turns        one run at a time

@@ -190,6 +190,8 @@ class Distribution:
         options = self._options(table, self.home)
         options = [each for each in options if not each.startswith(_VACUUM)]
         yield f"ALTER TABLE {copy} SET ({', '.join([*options, f'{_VACUUM}=false'])})"
+        for column, its_options in self.database.execute_sql(_COLUMN_OPTIONS, (here,)).fetchall():
+            yield f'ALTER TABLE {copy} ALTER COLUMN "{column}" SET ({its_options})'
         if table in WITHOUT_CHAT:
             # A dry run comes before the column.
             yield f'ALTER TABLE {copy} ADD COLUMN IF NOT EXISTS "chatId" TEXT'
@@ -492,6 +494,11 @@ WHERE x.indrelid = to_regclass(%s) AND x.indisvalid
   AND NOT EXISTS (SELECT FROM pg_constraint AS k
                   WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))
 ORDER BY 1
+"""
+
+_COLUMN_OPTIONS = """
+SELECT attname, pg_catalog.array_to_string(attoptions, ', ')
+FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attoptions IS NOT NULL
 """
 
 # The owner and the rights of a table, for its copy.

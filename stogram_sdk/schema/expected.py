@@ -55,6 +55,7 @@ def expected_catalog(schema: Schema, models: Iterable[Any] = (*MODELS, *SIDE_TAB
                 catalog.indexes[index.name] = index
     catalog.keeps_tags = catalog.has_all_tags = catalog.has_moment = True
     catalog.keeps_words = schema.name == "sqlite"
+    catalog.estimates_messages = schema.name == "postgresql"
     catalog.triggers = dict.fromkeys(trigger_names(schema), "Message")
     return catalog
 

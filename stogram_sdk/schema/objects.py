@@ -41,6 +41,10 @@ class UniqueConstraint:
         return f"unique ({', '.join(self.columns)})"
 
 
+#: As a regular expression of Python and of PostgreSQL; a type may have its schema before it.
+BRACKETS_AND_CASTS = """[()]|::("[^"]*"|[^ ()"])+"""
+
+
 @dataclass(frozen=True)
 class Index:
     name: str
@@ -53,13 +57,13 @@ class Index:
     valid: bool = True
     #: The condition of the rows that it holds; all if None.
     where: str | None = field(default=None, compare=False)
-    #: The same without brackets, which each engine sets in its own way.
+    #: The same without brackets and casts, which each engine sets in its own way.
     bare_where: str | None = field(init=False)
     #: Whether PostgreSQL does without it.
     only_sqlite: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
-        bare = self.where and re.sub(r"[()]", "", self.where).strip()
+        bare = self.where and re.sub(BRACKETS_AND_CASTS, "", self.where).strip()
         object.__setattr__(self, "bare_where", bare)
 
     def __str__(self) -> str:
@@ -113,6 +117,8 @@ class Catalog:
     keeps_words: bool = False
     #: Whether "UnreadSince" holds the moment of the migration.
     has_moment: bool = False
+    #: Whether PostgreSQL is told how many messages a chat has.
+    estimates_messages: bool = False
 
     def column(self, table: str, column: str) -> Column | None:
         return self.tables.get(table, {}).get(column)

@@ -116,6 +116,8 @@ class PostgresSchema(SchemaWords):
     """One schema of a PostgreSQL database; in a script without a name, that of its session."""
 
     name = "postgresql"
+    #: The option of "Message"."chatId" by which there is a chat to every hundred messages.
+    ESTIMATE = "n_distinct=-0.01"
 
     def __init__(self, schema_name: str | None = None) -> None:
         self.schema_name = schema_name
@@ -233,6 +235,7 @@ class PostgresSchema(SchemaWords):
             not catalog.keeps_tags or self._sample_agrees(database, catalog)
         )
         catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
+        catalog.estimates_messages = self.ask(database, self._estimates_messages())
         return catalog
 
     def is_there(self, database: Any) -> bool:
@@ -240,6 +243,13 @@ class PostgresSchema(SchemaWords):
 
     def may_read(self, database: Any, table: str) -> bool:
         return self.ask(database, f"has_table_privilege('{self.quoted(table)}', 'SELECT')")
+
+    def _estimates_messages(self) -> str:
+        messages = f"to_regclass('{self.quoted('Message')}')"
+        return (
+            f"EXISTS (SELECT FROM pg_attribute WHERE attrelid = {messages} "
+            f"AND attname = 'chatId' AND '{self.ESTIMATE}' = ANY (attoptions))"
+        )
 
     def _keeps_tags(self, database: Any) -> bool:
         """Whether the comment notes that this package made what is installed."""

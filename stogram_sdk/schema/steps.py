@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stogram_sdk.schema.objects import (
+    BRACKETS_AND_CASTS,
     Catalog,
     Column,
     ForeignKey,
@@ -519,7 +520,7 @@ def _build_index(wanted: Index, schema: PostgresSchema, concurrently: bool = Tru
     expected = ", ".join(
         "'" + schema.indexed(column).replace('"', "") + "'" for column in wanted.columns
     )
-    where = "NULL" if wanted.bare_where is None else f"'{wanted.bare_where}'"
+    where = "NULL" if wanted.bare_where is None else f"$where${wanted.bare_where}$where$"
     is_other = (
         "SELECT FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid "
         "JOIN pg_am AS am ON am.oid = i.relam\n"
@@ -527,7 +528,8 @@ def _build_index(wanted: Index, schema: PostgresSchema, concurrently: bool = Tru
         "        AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.oid)\n"
         f"        AND NOT (x.indisvalid AND am.amname = '{wanted.method}' "
         f"AND x.indisunique = {str(wanted.unique).lower()}\n"
-        "            AND translate(pg_get_expr(x.indpred, x.indrelid), '()', '') "
+        "            AND regexp_replace("
+        f"pg_get_expr(x.indpred, x.indrelid), '{BRACKETS_AND_CASTS}', '', 'g') "
         f"IS NOT DISTINCT FROM {where}\n"
         f"            AND x.indrelid = to_regclass('{schema.quoted(wanted.table)}')\n"
         f"            AND ARRAY[{expected}] = ARRAY(\n"
