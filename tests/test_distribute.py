@@ -124,6 +124,32 @@ def test_what_others_have_made_is_not_lost(migrated: str, sql: str) -> None:
     assert OF_OTHERS[sql] in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ('ALTER TABLE "User" ADD COLUMN nick TEXT', 'column nick of public."User"'),
+        (
+            'CREATE TABLE badge (u TEXT REFERENCES "User")',
+            "foreign key badge_u_fkey of public.*User",
+        ),
+        ('CREATE INDEX own_idx ON "Chat" (name)', 'index own_idx of public."Chat"'),
+    ],
+)
+def test_what_others_make_meanwhile_is_not_lost(
+    migrated: str, monkeypatch: pytest.MonkeyPatch, sql: str, what: str
+) -> None:
+    carry_out = command._carry_out
+
+    def after_the_copies(database: Any, part: Any, table: str) -> None:
+        if "SET SCHEMA" in part.statements[-1]:
+            execute(migrated, sql)
+        carry_out(database, part, table)
+
+    monkeypatch.setattr(command, "_carry_out", after_the_copies)
+    with pytest.raises(MigrationError, match=f"would be lost.*{what}.*begin anew"):
+        distribute(migrated, shards=False)
+
+
 def test_a_table_that_has_changed_since_it_was_copied(
     loaded: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

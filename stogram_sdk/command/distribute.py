@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import peewee
+
 from stogram_sdk.command.existing import applied_migrations, at_its_turn, read_only
-from stogram_sdk.engine.failures import translated_errors
+from stogram_sdk.engine.failures import sqlstate_of, translated_errors
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.distribution import MARK, TABLES, Distribution, DistributionStep, Part
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
@@ -37,8 +40,9 @@ def distribute(url: str | None = None, *, prepare: bool = False, shards: bool = 
         steps = _steps(distribution, prepare)
         for step in steps:
             log.info("%s", step)
-            for part in step.parts:
-                _carry_out(database, part, distribution.home.quoted(step.table))
+            with _told_of_what_came(distribution):
+                for part in step.parts:
+                    _carry_out(database, part, distribution.home.quoted(step.table))
         left = _steps(_distribution(database, home, shards=shards and not prepare), prepare)
         if left:
             raise MigrationError(
@@ -122,6 +126,21 @@ def _carry_out(database: Any, part: Part, table: str) -> None:
 
 
 # --- What is refused ---
+
+
+@contextmanager
+def _told_of_what_came(distribution: Distribution) -> Iterator[None]:
+    """The exchange itself refuses to lose what others have added since the copies were made."""
+    try:
+        yield
+    except peewee.InternalError as error:
+        if sqlstate_of(error) != "P0001":
+            raise
+        said = str(error).partition("\n")[0]
+        raise MigrationError(
+            f"{said}. Nothing is exchanged. Drop it and run this again; or, to keep it, "
+            f'DROP SCHEMA "{distribution.copies.schema_name}" CASCADE, and begin anew'
+        ) from error
 
 
 def _require_migrated(distribution: Distribution) -> None:
@@ -208,9 +227,7 @@ def _in_the_way(distribution: Distribution) -> Iterator[Obstacle]:
                 f"schema {schema}", "is there, and was not made by this command", "Rename it"
             )
     yield from missing_owner(database, home, list(TABLES))
-    tables = [home.quoted(table) for table in TABLES]
-    rows = database.execute_sql(_OF_OTHERS, {"tables": tables}).fetchall()
-    for what, table in rows:
+    for what, table in database.execute_sql(distribution.of_others()).fetchall():
         yield Obstacle(
             what,
             f"belongs to {table}, and would be lost",
@@ -224,32 +241,3 @@ def _in_the_way(distribution: Distribution) -> Iterator[Obstacle]:
                 "has other columns than its copy, which an earlier run has made",
                 f'DROP SCHEMA "{distribution.copies.schema_name}" CASCADE, and begin anew',
             )
-
-
-# What refers to a table, and would stay with the old one.
-_OF_OTHERS = """
-WITH ours AS (SELECT to_regclass(name)::oid AS oid FROM pg_catalog.unnest(%(tables)s) AS name)
-SELECT 'foreign key ' || k.conname, CASE WHEN k.conrelid IN (SELECT oid FROM ours)
-    THEN k.conrelid ELSE k.confrelid END::regclass::text
-FROM pg_constraint AS k
-WHERE k.contype = 'f'
-    AND (k.conrelid IN (SELECT oid FROM ours)) <> (k.confrelid IN (SELECT oid FROM ours))
-UNION ALL
-SELECT 'trigger ' || t.tgname, t.tgrelid::regclass::text
-FROM pg_trigger AS t JOIN ours ON ours.oid = t.tgrelid
-WHERE NOT t.tgisinternal AND NOT t.tgname LIKE 'Message\\_tags\\_%%'
-    AND NOT t.tgname LIKE '%%\\_followed%%'
-UNION ALL
-SELECT 'view ' || r.ev_class::regclass::text, d.refobjid::regclass::text
-FROM pg_depend AS d JOIN ours ON ours.oid = d.refobjid
-    JOIN pg_rewrite AS r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
-WHERE d.refclassid = 'pg_class'::regclass
-UNION ALL
-SELECT 'policy ' || p.polname, p.polrelid::regclass::text
-FROM pg_policy AS p JOIN ours ON ours.oid = p.polrelid
-UNION ALL
-SELECT 'publication ' || b.pubname, r.prrelid::regclass::text
-FROM pg_publication_rel AS r JOIN ours ON ours.oid = r.prrelid
-    JOIN pg_publication AS b ON b.oid = r.prpubid
-ORDER BY 1, 2
-"""

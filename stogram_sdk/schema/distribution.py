@@ -401,6 +401,10 @@ class Distribution:
 
     # --- The exchange ---
 
+    def of_others(self) -> str:
+        """The query that finds what refers to the tables and is not theirs."""
+        return self.home.sql("of_others", tables=_array(self.home))
+
     def _settings(self) -> DistributionStep:
         """Of the database: for every session from now on, and for the workers."""
         (name,) = self.database.execute_sql(
@@ -422,6 +426,12 @@ class Distribution:
             # One after the other they may be waited for so long, while others wait for the first.
             "SET LOCAL lock_timeout = '100ms'",
             f"LOCK TABLE {', '.join(map(self.home.quoted, TABLES))} IN ACCESS EXCLUSIVE MODE",
+            self.home.sql(
+                "came_meanwhile",
+                others=self.of_others(),
+                tables=_array(self.home),
+                copies=_array(self.copies),
+            ),
         ]
         for source, target in ((self.home, self.before), (self.copies, self.home)):
             to = f'SET SCHEMA "{target.schema_name}"'
@@ -451,6 +461,14 @@ class Distribution:
 
 #: The comment on a schema that is made here.
 MARK = "made by stogram distribute, and dropped when it is done"
+
+
+def _array(schema: PostgresSchema) -> str:
+    """The names of all tables there, as an array in SQL."""
+    names = [schema.quoted(table).replace("'", "''") for table in TABLES]
+    return "ARRAY['" + "', '".join(names) + "']"
+
+
 _MARKS = """
 SELECT nspname, coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace
 WHERE nspname = ANY (%s)
