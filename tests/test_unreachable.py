@@ -199,6 +199,8 @@ def answering(words: str) -> Iterator[str]:
         ('роль "u" не существует', "does not let this user in"),
         ("извините, уже слишком много клиентов", "too many connections"),
         ("система баз данных запускается", "starting or shutting down"),
+        ("could not create socket: Too many open files", "too many files open"),
+        ("не удалось создать сокет: Слишком много открытых файлов", "too many files open"),
         ("something that nobody has thought of", "the server refused the connection"),
     ],
 )

@@ -20,6 +20,12 @@ _REASONS = tuple(
         (r"Network is unreachable|No route to host", "no network leads to this address", None),
         (r"timeout expired|timed out", "no answer in time (connect_timeout)", None),
         (
+            # libpq itself may say nothing then.
+            r"Too many open files|Слишком много открытых файлов|^$",
+            "this process, or its system, has too many files open",
+            None,
+        ),
+        (
             r"no password supplied|authentication failed|не прошёл проверку подлинности",
             "the user name or the password is wrong",
             "28P01",
@@ -69,7 +75,7 @@ _REASONS = tuple(
 def unreachable(error: Exception) -> Unavailable:
     """The error for a connection that could not be made; of several hosts, each has its reason."""
     found = {}
-    for line in str(error).splitlines():
+    for line in str(error).splitlines() or [""]:
         for words, reason, sqlstate in _REASONS:
             if words.search(line):
                 found[reason] = sqlstate
