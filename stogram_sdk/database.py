@@ -310,7 +310,10 @@ def check_health(*, timeout: float = 1.0) -> None:
             answers.put(error)
 
     # The limits of a call are longer, and some are whole seconds: only the wait can be cut short.
-    threading.Thread(target=ask, name="stogram_sdk asks", daemon=True).start()
+    try:
+        threading.Thread(target=ask, name="stogram_sdk asks", daemon=True).start()
+    except RuntimeError:
+        raise Unavailable("no thread could be started") from None
     try:
         error = answers.get(timeout=min(timeout, threading.TIMEOUT_MAX))
     except Empty:

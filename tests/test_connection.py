@@ -461,6 +461,25 @@ def test_a_database_in_memory_is_one_for_all_threads() -> None:
     assert sdk.Message.select().count() == 40
 
 
+def test_a_database_in_memory_outlives_the_thread_that_has_its_connection() -> None:
+    sdk.connect("sqlite:///:memory:", pool_timeout=1)
+    sdk.migrate()
+    ivan = make_user("ivan")
+
+    def forget() -> None:
+        sdk.db.connect()
+        sdk.db.begin()
+        sdk.update_privacy(ivan.id, show_last_seen=False)
+
+    for waits_for_the_watcher in (False, True):
+        thread = threading.Thread(target=forget)
+        thread.start()
+        thread.join()
+        while waits_for_the_watcher and current_database()._lent():
+            pass
+        assert sdk.get_privacy(ivan.id).show_last_seen
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_fork_of_sqlite_has_a_connection_of_its_own(tmp_path: Path) -> None:
     sdk.connect(f"sqlite:///{tmp_path}/stogram.db")

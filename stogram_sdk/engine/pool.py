@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
+from stogram_sdk.engine.failures import logger
 from stogram_sdk.engine.units import CalledOff, Place, on_connection, require_here
 from stogram_sdk.errors import StogramError, Unavailable
 
@@ -105,10 +106,11 @@ class PooledConnections(ABC):
     """A mixin for a `peewee.Database`: `connect()` takes from the pool, `close()` gives back."""
 
     _state: Any
-    deferred: bool
     server_version: Any
     #: The servers that follow this one, if there are any to read from.
     standbys: Standbys | None = None
+    #: Whether the database is gone when its connection is closed.
+    _is_one_connection = False
 
     def __init__(
         self,
@@ -321,6 +323,8 @@ class PooledConnections(ABC):
                 found = self._wait_for_place(began)
             finally:
                 self._waiting.discard(threading.current_thread())
+                # Several may have come back, and only this thread was told.
+                self._tell_of_return()
         if not isinstance(found, _Opening):
             return found
         try:
@@ -350,27 +354,31 @@ class PooledConnections(ABC):
 
     def _reserve(self) -> Any:
         """An idle connection, or the right to open one; None if there is neither."""
-        now = time.monotonic()
         with self._bookkeeping:
-            for connection, since in self._books.copy().items():
-                if not isinstance(since, float):
-                    continue
-                if now - since <= self._max_idle:
-                    self._lend(connection)
-                    return connection
-                del self._books[connection]
-                self._discard(connection)
-            if len(self._books) < self._connection_limit or self._reap():
-                place = _Opening()
-                self._lend(place)
-                return place
+            found = self._reusable()
+            if found is None and len(self._books) >= self._connection_limit and self._reap():
+                found = self._reusable()
+            if found is None and len(self._books) < self._connection_limit:
+                found = _Opening()
+            if found is not None:
+                self._lend(found)
+            return found
+
+    def _reusable(self) -> Any:
+        """An idle connection; None if there is none. Those that nobody used for long are closed."""
+        now = time.monotonic()
+        for connection, since in self._idle().items():
+            if now - since <= self._max_idle:
+                return connection
+            del self._books[connection]
+            self._discard(connection)
         return None
 
     def _lend(self, connection: Any) -> None:
         self._books[connection] = threading.current_thread()
         if self._watcher is None:
             watcher = threading.Thread(target=self._watch, name="stogram_sdk watches", daemon=True)
-            with suppress(RuntimeError):  # The interpreter is shutting down.
+            with suppress(RuntimeError):  # No thread can be had: the next call tries again.
                 watcher.start()
                 self._watcher = watcher
 
@@ -384,9 +392,12 @@ class PooledConnections(ABC):
         """Take back the connections of threads that ended without returning them."""
         ended = [held for held, thread in self._lent().items() if not thread.is_alive()]
         for held in ended:
+            if self._is_one_connection or isinstance(held, _Opening):
+                self._take_back(held)
+                continue
+            # Nobody knows what else the thread has left in it.
             del self._books[held]
-            if not isinstance(held, _Opening):
-                self._discard(held)
+            self._discard(held)
             self._tell_of_return()
         return bool(ended)
 
@@ -406,21 +417,35 @@ class PooledConnections(ABC):
             self._returned.put(None)
 
     def _watch(self) -> None:
-        last_busy = time.monotonic()
-        while True:
-            self._wake_watcher.wait(_TICK)
-            self._wake_watcher.clear()
+        self._last_lent = time.monotonic()
+        is_over = False
+        try:
+            while not is_over:
+                self._wake_watcher.wait(_TICK)
+                self._wake_watcher.clear()
+                try:
+                    is_over = self._look()
+                except Exception as error:  # The next look may succeed.
+                    logger.error("connections were not looked after (%s)", type(error).__name__)
+        finally:
             with self._bookkeeping:
-                self._reap()
-                lent = self._lent()
-                # Meanwhile none of them can become another call's.
-                self._cancel([held for held, by in lent.items() if _is_called_off(by)])
-                if lent:
-                    last_busy = time.monotonic()
-                elif self._is_closed or time.monotonic() - last_busy > _LINGER:
+                if self._watcher is threading.current_thread():
                     self._watcher = None
-                    return
-            self._look_after([held for held in lent if not isinstance(held, _Opening)])
+
+    def _look(self) -> bool:
+        """Look after the connections that are out; whether there were none for some time."""
+        with self._bookkeeping:
+            self._reap()
+            lent = self._lent()
+            # Meanwhile none of them can become another call's.
+            self._cancel([held for held, by in lent.items() if _is_called_off(by)])
+            if lent:
+                self._last_lent = time.monotonic()
+            elif self._is_closed or time.monotonic() - self._last_lent > _LINGER:
+                self._watcher = None  # Whoever takes one from now on starts another.
+                return True
+        self._look_after([held for held in lent if not isinstance(held, _Opening)])
+        return False
 
     def _execute_alone(self, sql: Any, params: Any) -> FetchedRows:
         """Carry out a statement of a thread that has no connection, as a call does."""

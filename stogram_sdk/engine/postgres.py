@@ -82,12 +82,16 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         self._limits_of_transaction = lock_limit + _set_local(
             "idle_in_transaction_session_timeout", settings.idle_in_transaction_session_timeout
         )
-        self._time_limits = TimeLimits()
         #: Where there is another server to go to.
         self._probe = Probe(self._connect_beside) if settings.has_several_hosts() else None
-        #: Connections that are not in the pool's books yet, since they are being opened.
-        self._new: WeakSet[Connection] = WeakSet()
         self._before_write: str | None = None
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._time_limits = TimeLimits()
+        #: Connections that are not in the pool's books yet, since they are being opened. They too
+        #: are looked at and changed under the lock.
+        self._new: WeakSet[Connection] = WeakSet()
 
     def current_time(self) -> datetime:
         """The time by the server's clock: this process's time plus the measured difference."""
@@ -368,13 +372,14 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.autocommit = True
         # PgBouncer accepts a client also while it has no server for it.
         connection.time_limit = self._state.connect_timeout or math.inf
-        self._new.add(connection)
+        with self._bookkeeping:
+            self._new.add(connection)
         try:
             self._learn(connection)
         except BaseException:
             connection.close()
             raise
-        finally:
+        with self._bookkeeping:
             self._new.discard(connection)
         connection.time_limit = self.time_limit
         return connection
@@ -428,7 +433,9 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 connection.expire()
 
     def _look_after(self, connections: Iterable[Any]) -> None:
-        silent = self._time_limits.enforce([*connections, *self._new.copy()])
+        with self._bookkeeping:
+            opening = list(self._new)
+        silent = self._time_limits.enforce([*connections, *opening])
         if silent:
             # The same network has probably dropped the idle connections too.
             self.close_idle()

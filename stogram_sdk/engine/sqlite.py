@@ -67,9 +67,10 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def __init__(self, settings: DatabaseSettings) -> None:
         in_memory = settings.database == ":memory:"
+        # A database in memory is its one connection.
+        self._is_one_connection = in_memory
         super().__init__(
             settings.database,
-            # A database in memory is its one connection.
             connection_limit=1 if in_memory else settings.connection_limit,
             max_idle_connection_lifetime=0 if in_memory else settings.max_idle_connection_lifetime,
             pool_timeout=settings.pool_timeout,

@@ -26,8 +26,9 @@ from psycopg2.sql import Composable
 
 from stogram_sdk.engine.failures import forget_values, logger
 
-#: How long a server that was asked to cancel a statement may take to do it, in seconds.
-GRACE = 0.5
+#: How long a server that was asked to cancel a statement may take to do it, in seconds, and after
+#: how many it is asked again.
+GRACE, _AGAIN = 0.5, 0.2
 
 # Seconds without an answer after which a server may be silent, and that it has then to accept
 # another connection.
@@ -46,6 +47,8 @@ class Connection(psycopg2.extensions.connection):
         #: When to cut it off, once the server was asked to cancel. That request may reach it late,
         #: when another statement runs; so this is the connection's last.
         self.cut_due = math.inf
+        #: When to ask again: a request that gets there before the statement does is lost.
+        self.ask_due = -math.inf
         #: Was cut off, because the server was silent.
         self.is_silent = False
         #: By how much the server's clock is ahead of this process's.
@@ -69,7 +72,10 @@ class Connection(psycopg2.extensions.connection):
         # Reentrant, because whoever is interrupted in `close` closes it again.
         self._closing = threading.RLock()
         # libpq may close its own descriptor at any moment, and another file get the same number.
-        self._ours = socket.socket(fileno=os.dup(self.fileno()))
+        try:
+            self._ours = socket.socket(fileno=os.dup(self.fileno()))
+        except OSError as error:
+            raise psycopg2.OperationalError(error.strerror) from error
         self._poll = select.poll()
         self._poll.register(self._ours, select.POLLIN)
 
@@ -170,23 +176,21 @@ class TimeLimits:
         """Have what is overdue canceled; returns the connections that are to be cut off."""
         now = time.monotonic()
         overdue = [connection for connection in connections if connection.answer_due <= now]
-        self._cancel([connection for connection in overdue if not connection.was_canceled()])
-        return [connection for connection in overdue if connection.cut_due <= now]
-
-    def _cancel(self, connections: list[Connection]) -> None:
-        for connection in connections:
-            connection.cut_due = time.monotonic() + GRACE
-            self._to_cancel.append(connection)
+        for connection in overdue:
+            if not connection.was_canceled():
+                connection.cut_due = now + GRACE
+                if connection.answer_due > 0:
+                    logger.warning(
+                        "no answer in %g s: canceling a statement", connection.time_limit
+                    )
+            if connection.ask_due <= now:
+                connection.ask_due = now + _AGAIN
+                self._to_cancel.append(connection)
         # libpq waits for the server to take the request, without end if the network is silent:
         # that is left to one thread, and until it returns there is no other.
-        if self._to_cancel and not (self._canceling and self._canceling.is_alive()):
-            self._canceling = threading.Thread(
-                target=_cancel_all,
-                args=(self._to_cancel,),
-                name="stogram_sdk cancels",
-                daemon=True,
-            )
-            self._canceling.start()
+        if self._to_cancel and not _is_alive(self._canceling):
+            self._canceling = _started("stogram_sdk cancels", _cancel_all, self._to_cancel)
+        return [connection for connection in overdue if connection.cut_due <= now]
 
 
 class Probe:
@@ -204,11 +208,8 @@ class Probe:
         """Cut off those that wait for a silent server, once that is known."""
         now = time.monotonic()
         late = [each for each in connections if each.answer_due - each.time_limit + _SLOW < now]
-        if late and not (self._asking and self._asking.is_alive()):
-            self._asking = threading.Thread(
-                target=self._cut_silent, args=(late,), name="stogram_sdk probes", daemon=True
-            )
-            self._asking.start()
+        if late and not _is_alive(self._asking):
+            self._asking = _started("stogram_sdk probes", self._cut_silent, late)
 
     def _cut_silent(self, late: list[Connection]) -> None:
         silent: dict[tuple[str, int], bool] = {}
@@ -232,9 +233,22 @@ def _cancel_all(connections: deque[Connection]) -> None:
     while connections:
         connection = connections.popleft()
         if connection.answer_due <= time.monotonic():  # Otherwise another statement runs by now.
-            if connection.answer_due > 0:
-                logger.warning("no answer in %g s: canceling a statement", connection.time_limit)
             connection.ask_to_cancel()
+
+
+def _is_alive(thread: threading.Thread | None) -> bool:
+    return thread is not None and thread.is_alive()
+
+
+def _started(name: str, work: Callable[[Any], None], argument: Any) -> threading.Thread | None:
+    """A thread that does the work; None if none can be had, and the next look tries again."""
+    thread = threading.Thread(target=work, args=(argument,), name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        logger.warning("no thread can be started: %s later", name)
+        return None
+    return thread
 
 
 @lru_cache
