@@ -28,7 +28,7 @@ def migrate() -> list[str]:
     database = current_database()
     if database.in_transaction():
         raise MigrationError("migrate() cannot run inside a transaction")
-    with session(statement_timeout=0), turn(database, database.schema_name) as home:
+    with session(statement_timeout=0, read="primary"), turn(database, database.schema_name) as home:
         done: list[str] = list(router_of(database, home).run())
         renew(database)
         if database.dialect.name == "sqlite":
