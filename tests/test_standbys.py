@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -292,6 +292,76 @@ def test_a_thread_sees_what_it_may_have_written(standby: Any) -> None:
     assert Context().run(write_in_doubt) > 0
 
 
+def test_a_thread_sees_it_whatever_context_it_has_written_in(
+    replicas: Replicas, standby: Any
+) -> None:
+    """As `asyncio.to_thread()` and FastAPI's plain functions have it: each with a copy."""
+    user = make_user()
+    chat = make_chat(user)
+    replicas.wait_for_standby()
+
+    async def request() -> int:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        await asyncio.to_thread(sdk.send_message, user.id, chat.id, "new")
+        return len(await asyncio.to_thread(sdk.list_messages, user.id, chat.id))
+
+    with paused(standby):
+        assert Context().run(asyncio.run, request()) == 1
+
+
+def test_other_threads_of_a_task_see_it_after_its_position(
+    replicas: Replicas, standby: Any
+) -> None:
+    user = make_user()
+    chat = make_chat(user)
+    replicas.wait_for_standby()
+
+    def send() -> str:
+        sdk.send_message(user.id, chat.id, "new")
+        return sdk.position()
+
+    def count(after: str | None) -> int:
+        with sdk.session(after=after):
+            return len(sdk.list_messages(user.id, chat.id))
+
+    async def request() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+            position = await loop.run_in_executor(first, copy_context().run, send)
+            without = await loop.run_in_executor(second, copy_context().run, count, None)
+            return without, await loop.run_in_executor(second, copy_context().run, count, position)
+
+    with paused(standby):
+        assert Context().run(asyncio.run, request()) == (0, 1)
+
+
+def test_a_read_waits_for_a_connection_once(replicas: Replicas, standby: Any, world: World) -> None:
+    limits: Any = {"connection_limit": 1, "pool_timeout": 0.5}
+    sdk.connect(replicas.primary_url, read_url=replicas.read_url, read="standby", **limits)
+    found = the_standby()
+    user = world.scene.actor
+
+    def refused() -> float:
+        with pytest.raises(sdk.Unavailable, match="all 1 connections are in use"):
+            sdk.list_chats(user)
+        return 0
+
+    def held(database: Any) -> float:
+        """How long a read takes while another thread has the only connection."""
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(database.connect).result()
+            took = seconds(refused)
+            pool.submit(database.close).result()
+        return took
+
+    wait_to_be_read_from(found)
+    sdk.mute_chat(user, world.scene.chat)
+    current_database().standbys._samples = ()
+    assert 0.5 <= held(current_database()) < 0.9, "for the position of the write"
+    assert sdk.list_chats(user)
+    assert 0.5 <= held(found.database) < 0.9, "for the standby"
+
+
 def test_a_position_lets_another_thread_see_it(replicas: Replicas, standby: Any) -> None:
     """With the standby stopped in the log, it is the primary that shows it."""
     user = make_user()
@@ -351,6 +421,47 @@ def test_a_standby_that_is_late_is_left_out_and_comes_back(
         assert sent == {"primary": 1}
     eventually(lambda: not is_left_out())
     sdk.close()
+
+
+def test_after_a_quiet_time_a_standby_that_is_late_is_not_read_from(
+    replicas: Replicas, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stogram_sdk.engine.standbys._LINGER", 0.5)
+    limits: Any = {"max_standby_lag": 0.5}
+    sdk.connect(replicas.primary_url, read_url=replicas.read_url, read="standby", **limits)
+    found, user = the_standby(), world.scene.actor
+    standbys = current_database().standbys
+
+    def folders() -> int:
+        return len(sdk.list_folders(user))
+
+    eventually(lambda: folders() >= 0 and not found.is_left_out, 10)
+    eventually(lambda: standbys._looker is None)
+    with paused(found):
+        before = folders()
+        eventually(lambda: standbys._looker is None)
+        Context().run(in_another_thread, sdk.create_folder, user, "folder")
+        time.sleep(2.5)  # All that was known by then is out of date.
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            assert folders() == before + 1
+    eventually(lambda: folders() == before + 1 and not found.is_left_out, 10)
+
+
+def in_another_thread(function: Callable[..., Any], *args: Any) -> None:
+    thread = threading.Thread(target=function, args=args)
+    thread.start()
+    thread.join()
+
+
+def test_what_the_primary_had_before_it_was_away_is_no_measure(
+    replicas: Replicas, standby: Any
+) -> None:
+    standbys = current_database().standbys
+    long_ago = time.monotonic() - 60
+    standbys._samples = ((long_ago - 1, 1), (long_ago, 2))
+    standbys._sample()
+    assert standbys._floor == standbys._samples[-1][1] > 2
 
 
 def read_and_write(user: str, chat: str) -> None:
@@ -452,7 +563,13 @@ def test_a_task_sees_what_it_its_parent_and_its_children_have_written(
     assert sent["standby"] > 10
 
 
-def test_a_task_waits_for_no_write_of_another(replicas: Replicas, standby: Any) -> None:
+def test_a_task_waits_for_no_write_of_another(replicas: Replicas) -> None:
+    """Also where they have one thread."""
+    sdk.connect(
+        replicas.primary_url, read_url=replicas.read_url, read="standby", connection_limit=1
+    )
+    standby = the_standby()
+    wait_to_be_read_from(standby)
     user = make_user()
     chat = make_chat(user)
     replicas.wait_for_standby()
@@ -473,6 +590,7 @@ def test_a_task_waits_for_no_write_of_another(replicas: Replicas, standby: Any) 
 
     with paused(standby):
         reads_of_tasks(standby, main)
+    sdk.close()
 
 
 def test_a_cancelled_read_ends_at_the_standby(standby: Any, world: World) -> None:
@@ -572,9 +690,19 @@ def test_one_thread_looks_at_the_standbys(standby: Any) -> None:
     standbys = current_database().standbys
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
-            pool.submit(standbys._begin_to_look)
+            pool.submit(standbys._choose)
     names = [thread.name for thread in threading.enumerate()]
     assert names.count("stogram_sdk looks at standbys") == 1
+
+
+def test_migrations_run_at_the_primary(replicas: Replicas) -> None:
+    sdk.connect(replicas.primary_url, read_url=replicas.read_url, read="standby")
+    assert sdk.migrate() == []
+    assert asyncio.run(aio.migrate()) == []
+    sdk.connect(replicas.primary_url, read_url=replicas.read_url)
+    with sdk.session(read="standby"):
+        assert sdk.migrate() == []
+    sdk.close()
 
 
 def test_nothing_is_left_after_close(standby: Any, world: World) -> None:

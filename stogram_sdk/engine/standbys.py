@@ -5,6 +5,9 @@ waits until the standby has carried out the log up to there; whoever has not is 
 the primary had some seconds ago. Each connection is asked by itself, because those of one pool may
 lead to several servers, and what it says holds for a second.
 
+A write is noted for its context, and for its thread, since a context may be a copy that is thrown
+away. A worker of asyncio is a thread of many tasks: there it is only the context.
+
 Whatever fails at a standby is asked of the primary. While there are reads, a thread looks at each
 standby once a second: one that is away or late gets no calls, and one that is well gets them again.
 """
@@ -27,6 +30,7 @@ from stogram_sdk.engine.failures import (
     ConnectionLost,
     logger,
     of_peewee,
+    run_again,
     sqlstate_of,
 )
 from stogram_sdk.engine.units import current_task, on_connection
@@ -42,6 +46,9 @@ _LINGER = 10.0
 
 # Seconds between two looks at a standby that is waited for.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.008
+
+# Seconds without a look after which nobody knows how a standby is, and what the primary had since.
+_UNKNOWN_AFTER = 3.0
 
 # A page of the log begins with a header, of 24 bytes or 40.
 _PAGE, _HEADER = 8192, 40
@@ -92,7 +99,7 @@ class Reads(NamedTuple):
 class _Writes:
     """When a thread or task has last written, and the position of that once it is known."""
 
-    def __init__(self, of: Standbys, task: Any, around: _Writes | None) -> None:
+    def __init__(self, of: Standbys, task: Any = None, around: _Writes | None = None) -> None:
         self.of = of
         self.task = task and ref(task)
         self._around: ref[_Writes] | None = None
@@ -152,6 +159,8 @@ class _OfThread(threading.local):
     #: The standby's database, while a call of this thread reads there.
     database: Any = None
     number: int | None = None
+    #: What it has written, in whatever context.
+    writes: _Writes | None = None
 
 
 class Standbys:
@@ -173,6 +182,7 @@ class Standbys:
         self._of_thread = _OfThread()
         self._numbers = count()
         self._last_read = 0.0
+        self._last_look = -math.inf
         self._prepare()
 
     def _prepare(self) -> None:
@@ -202,16 +212,14 @@ class Standbys:
         standby = self._choose() if reads.at_standby else None
         if standby is None:
             return at_primary()
-        try:
-            after = max(self.written(), reads.after)
-        except FAILURES:
-            return at_primary()
+        # Where this fails, the primary would have the call wait for as long again.
+        after = max(self.written(), reads.after)
         try:
             return self._read_at(standby, work, after, reads.time_limit)
         except _TooFarBehind:
             pass
         except FAILURES as error:
-            if sqlstate_of(of_peewee(error)) == _TOOK_TOO_LONG:
+            if _has_waited(error):
                 raise
             if _is_away(error):
                 standby.leave_out("a standby cannot be reached")
@@ -272,9 +280,12 @@ class Standbys:
         """Note that this thread or task has written."""
         writes = _writes.get()
         if writes is None or writes.of is not self:
-            writes = _Writes(self, None, None)
+            writes = _Writes(self)
             _writes.set(writes)
         writes.note()
+        if self._primary.state().get("worker") is None:
+            own = self._of_thread.writes = self._of_thread.writes or _Writes(self)
+            own.note()
 
     def begin_in_task(self) -> None:
         """Have this task remember its writes by itself, from those of the task it began in."""
@@ -286,16 +297,21 @@ class Standbys:
 
     def written(self) -> int:
         """The position of the last write of this thread or task; 0 if it has written nothing."""
-        writes = _writes.get()
-        if writes is None or writes.of is not self:
+        of_task, of_thread = _writes.get(), self._of_thread.writes
+        noted = [each for each in (of_task, of_thread) if each is not None and each.of is self]
+        if not noted:
             return 0
+        # Before the position of the later one is everything that was written earlier.
+        writes = max(noted, key=lambda each: each.last)
         last = writes.last
         if writes.known != last:
             # What the primary has said since then will do, also while it is away.
             later = (position for began, position in self._samples if began > last)
             position = next(later, None)
             if position is None:
-                position = on_connection(self._primary, self._primary.log_position)
+                position = on_connection(
+                    self._primary, run_again, self._primary.log_position, repeatable=True
+                )
             writes.position, writes.known = max(writes.position, position), last
         return writes.position
 
@@ -303,15 +319,20 @@ class Standbys:
         looker = threading.Thread(
             target=self._look_on, name="stogram_sdk looks at standbys", daemon=True
         )
-        with self._starting, suppress(RuntimeError):  # The interpreter is shutting down.
+        with self._starting, suppress(RuntimeError):  # No thread can be had: the next read tries.
             if self._looker is None:
+                if time.monotonic() - self._last_look > _UNKNOWN_AFTER:
+                    for standby in self._standbys:
+                        standby.is_left_out = True  # How it is, the first look will tell.
                 looker.start()
                 self._looker = looker
 
     def _look_on(self) -> None:
         try:
-            while not self._close.wait(_FRESH) and time.monotonic() - self._last_read < _LINGER:
+            while time.monotonic() - self._last_read < _LINGER:
                 self.look()
+                if self._close.wait(_FRESH):
+                    break
         finally:
             self._looker = None
 
@@ -320,6 +341,7 @@ class Standbys:
         self._sample()
         for standby in self._standbys:
             self._look_at(standby)
+        self._last_look = time.monotonic()
 
     def _look_at(self, standby: Standby) -> None:
         database = standby.database
@@ -355,9 +377,11 @@ class Standbys:
 
         began = time.monotonic()
         try:
-            samples = (*self._samples, (began, on_connection(self._primary, ask)))
+            sample = began, on_connection(self._primary, ask)
         except FAILURES:
             return  # While it is away, reads go on.
+        oldest = began - self._max_lag - _UNKNOWN_AFTER
+        samples = (*(each for each in self._samples if each[0] > oldest), sample)
         while len(samples) > 1 and samples[1][0] < began - self._max_lag:
             samples = samples[1:]
         self._samples = samples
@@ -376,6 +400,12 @@ class Standbys:
         self._prepare()
         for standby in self._standbys:
             standby.database.forget_connections()
+
+
+def _has_waited(error: BaseException) -> bool:
+    """Whether a call has waited for as long as it may: for a connection, or for the answer."""
+    cause = of_peewee(error)
+    return isinstance(cause, Unavailable) or sqlstate_of(cause) == _TOOK_TOO_LONG
 
 
 def _is_away(error: BaseException) -> bool:
