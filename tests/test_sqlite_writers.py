@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from types import FrameType
+from typing import Any
 
 import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk import aio
 from stogram_sdk.database import current_database
+from stogram_sdk.engine.sqlite import Connection, SqliteDatabase
 from tests.support.factories import make_chat, make_user
 from tests.support.states import migrate_here
 
@@ -99,7 +104,71 @@ def test_who_waits_behind_others_waits_no_longer_than_the_limit(file: Path) -> N
         assert limit == (LIMIT * 1000,)
 
 
-def test_who_waits_has_the_lock_as_soon_as_it_is_free(file: Path) -> None:
+class CtrlC(BaseException):
+    pass
+
+
+@contextmanager
+def interrupted_at(number: int) -> Iterator[None]:
+    """An interruption at so many lines, of those that set how long SQLite asks for the lock."""
+    codes = [f.__code__ for f in (SqliteDatabase._in_turn, SqliteDatabase._ask_until)]
+    codes.append(Connection.ask_for.__code__)
+    left = number
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        if frame.f_code not in codes:
+            return trace if event == "call" else None
+        if event == "line":
+            left -= 1
+            if not left:
+                raise CtrlC
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
+def test_who_is_interrupted_has_the_whole_limit_for_the_next_call(file: Path) -> None:
+    """In a session, whose connection stays."""
+    make_user()
+    number = 0
+    is_interrupted = True
+    with sdk.session():
+        database = current_database()
+        while is_interrupted:
+            number += 1
+            is_interrupted = False
+            try:
+                with interrupted_at(number):
+                    database.execute_sql('UPDATE "User" SET theme = theme')
+            except CtrlC:
+                is_interrupted = True
+            limit = database.execute_sql("PRAGMA busy_timeout").fetchone()
+            assert limit == (LIMIT * 1000,), number
+    assert number > 10
+
+
+def block_one(user: sdk.User, other: sdk.User) -> None:
+    assert sdk.block_user(user.id, other.id)[1]
+
+
+def write_with(user: sdk.User, other: sdk.User) -> None:
+    """A write that begins with WITH."""
+    sdk.db.execute_sql(
+        "WITH named AS (SELECT ? AS id) UPDATE \"User\" SET theme = 'dark'"
+        " WHERE id = (SELECT id FROM named)",
+        (other.id,),
+    )
+
+
+@pytest.mark.parametrize("write", [block_one, write_with])
+def test_who_waits_has_the_lock_as_soon_as_it_is_free(
+    file: Path, write: Callable[[sdk.User, sdk.User], None]
+) -> None:
     """SQLite itself would look again after a tenth of a second."""
     user, others = make_user(), [make_user() for _ in range(5)]
     somebody = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
@@ -107,11 +176,11 @@ def test_who_waits_has_the_lock_as_soon_as_it_is_free(file: Path) -> None:
     def lateness(other: sdk.User) -> float:
         somebody.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(sdk.block_user, user.id, other.id)
+            waiting = pool.submit(write, user, other)
             time.sleep(0.24)
             somebody.execute("COMMIT")
             freed = time.monotonic()
-            assert waiting.result()[1]
+            waiting.result()
             return time.monotonic() - freed
 
     assert min(map(lateness, others)) < 0.03
@@ -135,6 +204,8 @@ def test_a_cancelled_task_does_not_wait_for_the_lock(file: Path) -> None:
     asyncio.run(main())
     somebody.close()
     assert sdk.get_privacy(ivan.id).show_last_seen
+    for connection in current_database()._idle():
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (LIMIT * 1000,)
 
 
 def test_who_has_the_lock_needs_no_turn(file: Path) -> None:

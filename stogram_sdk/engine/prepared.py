@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ class Prepared(NamedTuple):
     slots: tuple[Placeholder, ...]
 
 
+@lru_cache(maxsize=1_000)  # To search a long one takes longer than to carry it out.
 def only_reads(text: str) -> bool:
     """Whether a statement writes nothing, as far as its text tells."""
     return text.startswith("SELECT") or (text.startswith("WITH") and not _WRITE.search(text))

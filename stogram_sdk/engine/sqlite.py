@@ -18,7 +18,7 @@ from stogram_sdk.any_case import any_case_trigrams, matches
 from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
 from stogram_sdk.engine.failures import is_locked, unwritable
 from stogram_sdk.engine.pool import PooledConnections
-from stogram_sdk.engine.prepared import Prepared
+from stogram_sdk.engine.prepared import Prepared, only_reads
 from stogram_sdk.engine.sqlite_tags import know_all_letters
 from stogram_sdk.engine.sqlite_words import know_all_words, words_as_json
 from stogram_sdk.fields import utc_now
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WRITES = "INSERT", "UPDATE", "DELETE"
+_WRITES = "INSERT", "UPDATE", "DELETE", "REPLACE"
 # Milliseconds that SQLite asks for the lock of the file at a time: within them it asks every few,
 # but after a quarter of a second only ten times a second.
 _BRIEF = 25
@@ -40,8 +40,15 @@ class Connection(sqlite3.Connection):
     """Knows the last cursor that returns what it writes: the write ends with the last row read."""
 
     returning: ReferenceType[sqlite3.Cursor] | None = None
-    #: For how many milliseconds it asks for the lock of the file; the database's own limit if None.
-    patience: int | None = None
+    #: For how many milliseconds it asks for the lock of the file; None if that is not known.
+    _patience: int | None = None
+
+    def ask_for(self, milliseconds: int) -> None:
+        """Ask for the lock of the file for so long from now on."""
+        if self._patience != milliseconds:
+            self._patience = None  # Whatever interrupts this, the next one sets it anew.
+            self.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._patience = milliseconds
 
     def returning_cursor(self) -> sqlite3.Cursor | None:
         return None if self.returning is None else self.returning()
@@ -122,19 +129,20 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         deadline = time.monotonic() + self._patience / 1000
         try:
             with self._turnstile:
-                try:
-                    return self._ask_until(deadline, take_lock)
-                finally:
-                    self._ask_for(None)
+                result = self._ask_until(deadline, take_lock)
+                self._state.conn.ask_for(self._patience)
+                return result
         except BaseException:
             self._leave_turnstile()  # `with` does not, if it is interrupted itself
+            if not self._state.closed:
+                self._state.conn.ask_for(self._patience)
             raise
 
     def _ask_until(self, deadline: float, take_lock: Callable[[], T]) -> T:
         while True:
             asked = time.monotonic()
             patience = min(_BRIEF, max(0, round(1000 * (deadline - asked))))
-            self._ask_for(patience)
+            self.connection().ask_for(patience)
             try:
                 return take_lock()
             except peewee.OperationalError as error:
@@ -151,13 +159,6 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     def _leave_books(self) -> None:
         super()._leave_books()
         self._leave_turnstile()
-
-    def _ask_for(self, patience: int | None) -> None:
-        connection = self.connection()
-        if connection.patience != patience:
-            milliseconds = self._patience if patience is None else patience
-            connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
-            connection.patience = patience
 
     def rollback(self) -> None:
         # Peewee also rolls back when what interrupted a commit let it finish.
@@ -200,8 +201,9 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     def _takes_lock(self, sql: str) -> bool:
         """Whether the statement is a write, and this connection does not have the lock yet."""
         connection = self.connection()
-        has_it = connection.in_transaction or connection.returning_cursor()
-        return sql.startswith(_WRITES) and not has_it
+        if connection.in_transaction or connection.returning_cursor():
+            return False
+        return sql.startswith(_WRITES) or (sql.startswith("WITH") and not only_reads(sql))
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
@@ -228,6 +230,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             cursor.close()
         if connection.in_transaction:
             connection.rollback()
+        connection.ask_for(self._patience)
 
     def _can_reuse(self, connection: Any) -> bool:
         if connection.in_transaction:
