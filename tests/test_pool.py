@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -232,6 +233,34 @@ def test_a_task_is_cancelled_though_the_first_request_is_lost(
 
     asyncio.run(main())
     assert not caplog.records, "it was cut off"
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_ends_no_connection_that_its_parent_is_opening(
+    on_postgres: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = current_database()
+    database.close_idle()
+    opened: list[Connection] = []
+
+    def learn_slowly(connection: Connection) -> None:
+        opened.append(connection)
+        connection.cursor().execute("SELECT pg_sleep(1.5)")
+
+    monkeypatch.setattr(database, "_learn", learn_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(database.connect)
+        eventually(lambda: bool(opened) and opened[0].answer_due < math.inf)
+        child = os.fork()
+        if not child:
+            opened[0].answer_due = 0.0
+            for _ in range(8):
+                database._look_after([])
+                time.sleep(0.1)
+            os._exit(0)
+        assert opening.result()
+        pool.submit(database.close).result()
+        os.waitpid(child, 0)
 
 
 def test_without_a_file_to_spare_the_database_is_unavailable(on_postgres: None) -> None:
