@@ -20,7 +20,7 @@ from typing import Any
 import peewee
 from peewee import SQL, Query, Select, Tuple, fn
 
-from stogram_sdk.database import current_time
+from stogram_sdk.database import current_database, current_time
 from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import NotAllowed
 from stogram_sdk.membership import require_member
@@ -389,7 +389,8 @@ def _publish_waiting(now: datetime, limit: int, skipped: list[Message]) -> dict[
     chat_id = random.choice(sorted({message.chat_id for message in skipped}))
     ((place, at_most),) = _places([row for row in skipped if row.chat_id == chat_id], limit)
     try:
-        with atomic():
+        # Also inside a transaction of the caller: the error, which goes no further, ends a savepoint.
+        with current_database().unit():
             _wait_for_chat.first(chat_id=chat_id)
             return _publish(now, at_most, place)
     except peewee.OperationalError as error:

@@ -93,6 +93,19 @@ def test_a_chat_that_is_always_busy_gets_its_turn(migrated_postgres: str) -> Non
     assert free.id in sent
 
 
+def test_a_held_chat_stops_no_other_in_a_transaction_of_the_caller(migrated_postgres: str) -> None:
+    ann = make_user()
+    stuck, free = make_chat(ann), make_chat(ann)
+    waiting = make_message(ann, stuck, scheduled_for=NOON)
+    with held(migrated_postgres, HOLD_CHAT, stuck.id):
+        with sdk.transaction():
+            assert sdk.publish_scheduled(now=NOON) == [], "it has waited, and goes on"
+            sent = make_message(ann, free, scheduled_for=NOON)
+            assert given(NOON) == [sent.id], "what was sent beside it stays"
+        assert sdk.get_message(ann.id, free.id, sent.id).content == sent.content
+    assert given(NOON) == [waiting.id]
+
+
 def test_the_transaction_of_the_caller_keeps_its_limits(migrated_postgres: str) -> None:
     sdk.connect(migrated_postgres, lock_timeout=7)
     ann = make_user()
