@@ -9,8 +9,8 @@ from peewee import SQL, Query
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.models import BlockedUser, User, new_id
-from stogram_sdk.operations import operation
+from stogram_sdk.models import BlockedUser, User
+from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import block_columns, read_block
@@ -65,8 +65,8 @@ def _list_blocked_users() -> Any:
     return known_people(BlockedUser, "blocked")
 
 
-@operation
-def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
+@operation_with_id
+def block_user(id: str, user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
     """Block a user: none of their messages counts as unread any more, and none notifies.
 
     That includes the messages that they have written before. In groups their messages stay visible.
@@ -82,8 +82,10 @@ def block_user(user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
         raise InvalidInput("a user cannot block themselves", field="blocked_id")
     pair = {"user_id": user_id, "blocked_id": blocked_id}
     while True:
-        for *row, created in _block_user.all(id=new_id(), now=current_time(), **pair):
-            return read_block(*row), bool(created)
+        row = _block_user.first(id=id, now=current_time(), **pair)
+        if row is not None:
+            block = read_block(*row)
+            return block, block.id == id
         for unknown_id in unknown_users([user_id, blocked_id]):
             raise NotFound("user", unknown_id)
         # Another caller has just taken back the block that was in the way.

@@ -34,9 +34,8 @@ from stogram_sdk.models import (
     Chat,
     ChatMember,
     User,
-    new_id,
 )
-from stogram_sdk.operations import operation
+from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.ordering import chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
@@ -86,17 +85,25 @@ def _start_call() -> Any:
         P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now
     ).where(~fn.EXISTS(is_live))
     fields = [Call.id, Call.chat, Call.initiator, Call.type, Call.status, Call.started_at]
-    start = returning(insert_read(Call, new, fields), Call, call_columns)
+    insert = insert_read(Call, new, fields).on_conflict("nothing")
+    start = returning(insert, Call, call_columns)
     return after_locking(in_turn(end_old, start), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
 def _live_call() -> Query:
-    """The call of a chat that goes on; of several that the server has made, the latest."""
+    """The call of a chat that goes on; of several that the server has made, the latest.
+
+    Or the user's own with this id, which may be over since an earlier run has made it.
+    """
     writer = place_to_write_in(P.chat_id, P.user_id)
     return (
         Call.select(*call_columns())
-        .where(Call.chat == P.chat_id, Call.status.in_(_LIVE), fn.EXISTS(writer))
+        .where(
+            Call.chat == P.chat_id,
+            Call.status.in_(_LIVE) | (Call.id == P.id),
+            fn.EXISTS(writer),
+        )
         .order_by(Call.started_at.desc(), Call.id.desc())
         .limit(1)
     )
@@ -208,8 +215,8 @@ def _list_calls(in_chat: bool) -> Query:
     )
 
 
-@operation
-def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
+@operation_with_id
+def start_call(id: str, user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     """Call the other members of a chat: whoever may write there.
 
     A chat has one call at a time. If two start one at the same moment, or one goes on already, it
@@ -226,17 +233,16 @@ def start_call(user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
     kind = valid_enum(CallType, type, "type").value
     while True:
         now = current_time()
-        row = _start_call.first(id=new_id(), type=kind, now=now, rung_out=now - RINGING, **place)
+        row = _start_call.first(id=id, type=kind, now=now, rung_out=now - RINGING, **place)
+        row = row or _live_call.first(id=id, **place)
         if row is not None:
-            return read_call(*row), True
-        row = _live_call.first(**place)
-        if row is not None:
-            return read_call(*row), False
+            call = read_call(*row)
+            return call, call.id == id
         require_writer(user_id, chat_id)
 
 
-@operation
-def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
+@operation_with_id
+def answer_call(id: str, user_id: str, call_id: str) -> tuple[Call, bool]:
     """Take a call that rings, or join one that goes on: any other member of its chat.
 
     Returns the row as `start_call` does, and whether the user has joined by this call: of two
@@ -250,7 +256,7 @@ def answer_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     ('ACTIVE', True)
     """
     values = _values(user_id, call_id)
-    for *row, joined in _answer_call.all(id=new_id(), now=current_time(), **values):
+    for *row, joined in _answer_call.all(id=id, now=current_time(), **values):
         return read_call(*row), bool(joined)
     call = _require_call(**values)
     if call.initiator_id == user_id:

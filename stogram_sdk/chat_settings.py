@@ -96,7 +96,7 @@ def _with_unread(settings: Any) -> list[Any]:
 def change_settings(change: Statement, **values: Any) -> ChatSettings | None:
     """The row after `change`, of a statement of `set_settings`; None if there is none."""
     row = change.first(id=new_id(), now=current_time(), **values)
-    return None if row is None else _with_count(*row[:2])
+    return None if row is None else _with_count(*row)
 
 
 def _with_count(settings: ChatSettings, unread_count: int) -> ChatSettings:
@@ -403,9 +403,8 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
         read = _mark_read_up_to
         values["message_id"] = valid_id(message_id, "message_id")
     while True:
-        row = read.first(id=new_id(), now=current_time(), **values)
-        if row is not None:
-            settings: ChatSettings = row[0]
+        settings: ChatSettings | None = read.first(id=new_id(), now=current_time(), **values)
+        if settings is not None:
             return settings
         require_member(user_id, chat_id)
         if message_id is not None:

@@ -11,7 +11,7 @@ from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotAllowed
 from stogram_sdk.membership import CHAT_KEEPERS, membership, require_addable, require_keeper
 from stogram_sdk.models import BlockedUser, Chat, ChatMember, ChatType, MemberRole, User, new_id
-from stogram_sdk.operations import operation
+from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.ordering import chat_lock, user_lock
 from stogram_sdk.shards import insert_read
 from stogram_sdk.statements import P, after_locking, dialect, in_turn, statement
@@ -156,12 +156,14 @@ def create_chat(
             raise InvalidInput(
                 "a PRIVATE chat has exactly one other member, not the owner", field="member_ids"
             )
-        return _open_private_chat(owner_id, others[0], **details)[0]
-    return _create(owner_id, chat_type, others, **details)
+        return _open_private_chat(new_id(), owner_id, others[0], **details)
+    return _create(new_id(), owner_id, chat_type, others, **details)
 
 
-@operation
-def open_private_chat(user_id: str, other_id: str, *, is_secret: bool = False) -> tuple[Chat, bool]:
+@operation_with_id
+def open_private_chat(
+    id: str, user_id: str, other_id: str, *, is_secret: bool = False
+) -> tuple[Chat, bool]:
     """The one private chat of the two, made if there is none; a secret chat is another one.
 
     Returns the chat and whether it was made by this call; two callers at once get the same one.
@@ -175,33 +177,34 @@ def open_private_chat(user_id: str, other_id: str, *, is_secret: bool = False) -
     valid_id(user_id, "user_id")
     if valid_id(other_id, "other_id") == user_id:
         raise InvalidInput("a private chat is with somebody else", field="other_id")
-    return _open_private_chat(user_id, other_id, is_secret=valid_flag(is_secret, "is_secret"))
+    is_secret = valid_flag(is_secret, "is_secret")
+    chat = _open_private_chat(id, user_id, other_id, is_secret=is_secret)
+    return chat, chat.id == id
 
 
 def _open_private_chat(
+    id: str,
     user_id: str,
     other_id: str,
     *,
     is_secret: bool,
     name: str | None = None,
     description: str | None = None,
-) -> tuple[Chat, bool]:
+) -> Chat:
     chat: Chat | None = _private_chat.first(
         owner_id=user_id, other_id=other_id, is_secret=is_secret
     )
     if chat is not None:
-        return chat, False
-    id = new_id()
+        return chat
     details: dict[str, Any] = {"name": name, "description": description, "is_secret": is_secret}
-    chat = _create(user_id, ChatType.PRIVATE, [other_id], id=id, other_id=other_id, **details)
-    return chat, chat.id == id
+    return _create(id, user_id, ChatType.PRIVATE, [other_id], other_id=other_id, **details)
 
 
-def _create(owner_id: str, type: ChatType, others: list[str], **details: Any) -> Chat:
+def _create(id: str, owner_id: str, type: ChatType, others: list[str], **details: Any) -> Chat:
     users = [owner_id, *others]
     member_id, *member_ids = [new_id() for _ in users]
     values: dict[str, Any] = {
-        **{"id": new_id(), "type": type.value, "now": current_time()},
+        **{"id": id, "type": type.value, "now": current_time()},
         **{"owner_id": owner_id, "others": others, "user_ids": users, "user_count": len(users)},
         **{"owner_member_id": member_id, "member_ids": member_ids},
         **details,

@@ -9,8 +9,8 @@ from peewee import Query
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.models import Contact, User, new_id
-from stogram_sdk.operations import operation
+from stogram_sdk.models import Contact, User
+from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import contact_columns, read_contact
@@ -69,9 +69,9 @@ def _list_contacts() -> Any:
     return known_people(Contact, "contact", "nickname")
 
 
-@operation
+@operation_with_id
 def add_contact(
-    user_id: str, contact_id: str, *, nickname: str | None = None
+    id: str, user_id: str, contact_id: str, *, nickname: str | None = None
 ) -> tuple[Contact, bool]:
     """Put somebody into the user's contacts, under a name of the user's own if there is one.
 
@@ -89,10 +89,10 @@ def add_contact(
     name = valid_optional_text(nickname, "nickname", maximum=MAX_SHORT_TEXT_LENGTH)
     pair = {"user_id": user_id, "contact_id": contact_id}
     while True:
-        for *row, created in _add_contact.all(
-            id=new_id(), nickname=name, now=current_time(), **pair
-        ):
-            return read_contact(*row), bool(created)
+        row = _add_contact.first(id=id, nickname=name, now=current_time(), **pair)
+        if row is not None:
+            contact = read_contact(*row)
+            return contact, contact.id == id
         for unknown_id in unknown_users([user_id, contact_id]):
             raise NotFound("user", unknown_id)
         # Another caller has just removed the contact that was in the way.

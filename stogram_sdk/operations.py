@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar, overload
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 import peewee
 
@@ -17,6 +18,7 @@ from stogram_sdk.engine.units import (
     require_plain_function,
     require_result,
 )
+from stogram_sdk.models import new_id
 from stogram_sdk.validation import plain_text
 
 A = ParamSpec("A")
@@ -60,6 +62,26 @@ def operation(
         )
 
     return with_lists
+
+
+def operation_with_id(function: Callable[Concatenate[str, A], R]) -> Callable[A, R]:
+    """Make a public function one unit of work that is given, before its arguments, an id.
+
+    It is that of the row to make, drawn once a call. So a run after one whose answer was lost finds
+    the row, and knows it as its own.
+    """
+    unit = operation(function)
+
+    @wraps(function)
+    def with_id(*args: A.args, **kwargs: A.kwargs) -> R:
+        return unit(new_id(), *args, **kwargs)
+
+    of_function = signature(function)
+    _, *parameters = of_function.parameters.values()
+    with_id.__signature__ = of_function.replace(  # type: ignore[attr-defined]  # for `inspect`
+        parameters=parameters
+    )
+    return with_id
 
 
 def _plain(value: Any) -> Any:

@@ -9,8 +9,8 @@ from peewee import Query, Select, Tuple, fn
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
 from stogram_sdk.membership import require_member
-from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage, new_id
-from stogram_sdk.operations import operation
+from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage
+from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, all_of, message_columns, person_of, pin_columns, read_pin
 from stogram_sdk.shards import by_value
@@ -109,8 +109,8 @@ def _list_pinned_messages(in_chat: bool = False) -> Any:
     )
 
 
-@operation
-def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMessage, bool]:
+@operation_with_id
+def pin_message(id: str, user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMessage, bool]:
     """Pin a message of the chat for oneself: a visible one that is not of type SYSTEM.
 
     Returns the row, with `user`, `chat` and `message`, and whether it was made by this call. Raises
@@ -122,8 +122,10 @@ def pin_message(user_id: str, chat_id: str, message_id: str) -> tuple[PinnedMess
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     while True:
-        for *row, created in _pin_message.all(id=new_id(), now=current_time(), **ids):
-            return read_pin(*row), bool(created)
+        row = _pin_message.first(id=id, now=current_time(), **ids)
+        if row is not None:
+            pin = read_pin(*row)
+            return pin, pin.id == id
         require_member(user_id, chat_id)
         if _pinnable.first(chat_id=chat_id, message_id=message_id) is None:
             raise NotFound("message", message_id)

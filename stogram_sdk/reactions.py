@@ -12,8 +12,8 @@ from peewee import Query, Tuple, Value, fn
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotAllowed
 from stogram_sdk.membership import require_member, require_unblocked, require_visible
-from stogram_sdk.models import Chat, ChatMember, Message, Reaction, ReactionCount, User, new_id
-from stogram_sdk.operations import operation
+from stogram_sdk.models import Chat, ChatMember, Message, Reaction, ReactionCount, User
+from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import (
     person,
@@ -131,8 +131,10 @@ def _list_message_reactions(of_emoji: bool) -> Query:
     )
 
 
-@operation
-def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tuple[Reaction, bool]:
+@operation_with_id
+def add_reaction(
+    id: str, user_id: str, chat_id: str, message_id: str, emoji: str
+) -> tuple[Reaction, bool]:
     """React to a message: by members, in a CHANNEL by readers too, with up to three emoji each.
 
     `emoji` is a text of 1 to 32 characters, compared as it is. Three is what Telegram gives at
@@ -147,8 +149,10 @@ def add_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> tup
     """
     values = _values(user_id, chat_id, message_id, emoji)
     while True:
-        for *row, created in _add_reaction.all(id=new_id(), now=current_time(), **values):
-            return read_reaction(*row), bool(created)
+        row = _add_reaction.first(id=id, now=current_time(), **values)
+        if row is not None:
+            reaction = read_reaction(*row)
+            return reaction, reaction.id == id
         place = require_member(user_id, chat_id)
         require_visible(chat_id, message_id)
         require_unblocked(place, chat_id)

@@ -389,7 +389,7 @@ def _publish_waiting(now: datetime, limit: int, skipped: list[Message]) -> dict[
     chat_id = random.choice(sorted({message.chat_id for message in skipped}))
     ((place, at_most),) = _places([row for row in skipped if row.chat_id == chat_id], limit)
     try:
-        # Also inside a transaction of the caller: the error, which goes no further, ends a savepoint.
+        # A savepoint inside a transaction of the caller, which the error would end otherwise.
         with current_database().unit():
             _wait_for_chat.first(chat_id=chat_id)
             return _publish(now, at_most, place)

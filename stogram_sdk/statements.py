@@ -106,7 +106,7 @@ def made_or_found(
     *ctes: Any,
     is_held: bool = False,
 ) -> Any:
-    """The row that `insert` makes, or else the one that `found` selects; and whether it was made.
+    """The row that `insert` makes, or else the one that `found` selects.
 
     So a call that has nothing left to do writes nothing, and asks no second time. `columns` are
     those that are returned, of any table with the columns of the model. `is_held`: the row that is
@@ -114,8 +114,8 @@ def made_or_found(
     """
     model = found.model
     if not dialect().writes_in_ctes:
-        made = insert.returning(*columns(model), SQL("1"))
-        found = found.select(*columns(model), SQL("0"))
+        made = insert.returning(*columns(model))
+        found = found.select(*columns(model))
         return FirstOf(*(query.with_cte(*ctes) if ctes else query for query in (made, found)))
     made = insert.returning(model).cte("made")
     stays = SQL("true") if is_held else fn.EXISTS(found)
@@ -123,10 +123,9 @@ def made_or_found(
     if dialect().is_distributed:  # There it sees what was made.
         found = found.where(~fn.EXISTS(made.select(SQL("1"))))
     rows = Select([made], [SQL("*, true AS is_made")]) + found
-    is_made = SQL('"rows".is_made')
-    shown = Select([rows.alias("rows")], [*columns(model.alias("rows")), is_made])
+    shown = Select([rows.alias("rows")], columns(model.alias("rows")))
     if dialect().is_distributed:  # And before the rest is read, the row may be gone.
-        shown = shown.where(is_made | stays)
+        shown = shown.where(SQL('"rows".is_made') | stays)
     return shown.with_cte(*ctes, made)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -223,3 +224,16 @@ def test_calls_of_the_server(ivan: sdk.User, olga: sdk.User, chat: sdk.Chat) -> 
     assert sdk.end_call(ivan.id, call.id)[1] is False
     with pytest.raises(sdk.NotAllowed, match="over"):
         sdk.answer_call(ivan.id, call.id)
+
+
+def test_a_call_that_was_over_before_it_was_known_that_it_was_made(
+    ivan: sdk.User, olga: sdk.User, chat: sdk.Chat
+) -> None:
+    """As in a second run, after the answer to the first was lost."""
+    run: Any = getattr(sdk.start_call, "__wrapped__")  # noqa: B009  # no attribute for mypy
+    with sdk.session():
+        call, _ = run("its id", olga.id, chat.id, A)
+        sdk.decline_call(ivan.id, call.id)
+        again, created = run("its id", olga.id, chat.id, A)
+    assert (again, created, again.status) == (call, True, C.DECLINED)
+    assert sdk.start_call(olga.id, chat.id, A)[0] != call

@@ -262,6 +262,46 @@ def test_a_message_with_an_id_survives_a_lost_answer(
     assert messages(chat) == 1
 
 
+def answered(user: str, other: str, chat: str) -> tuple[sdk.Call, bool]:
+    return sdk.answer_call(user, sdk.start_call(other, chat, sdk.CallType.AUDIO)[0].id)
+
+
+MAKERS: dict[str, Callable[[str, str, str], tuple[Any, bool]]] = {
+    "add_contact": lambda user, other, chat: sdk.add_contact(user, other),
+    "add_reaction": lambda user, other, chat: sdk.add_reaction(
+        user, chat, sdk.list_messages(user, chat)[0].id, "🔥"
+    ),
+    "answer_call": answered,
+    "block_user": lambda user, other, chat: sdk.block_user(user, other),
+    "open_private_chat": lambda user, other, chat: sdk.open_private_chat(user, other),
+    "pin_message": lambda user, other, chat: sdk.pin_message(
+        user, chat, sdk.list_messages(user, chat)[0].id
+    ),
+    "start_call": lambda user, other, chat: sdk.start_call(user, chat, sdk.CallType.AUDIO),
+}
+
+
+@pytest.mark.parametrize("cut", Cut)
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_a_call_has_made_is_made_by_it_whose_answer_was_lost_too(
+    site: Site,
+    chat: sdk.Chat,
+    member: str,
+    name: str,
+    cut: Cut,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with sdk.session():
+        owner = str(sdk.ChatMember.get(chat=chat.id, role="OWNER").user_id)
+    sdk.send_message(owner, chat.id, "hello")
+    site.proxy.cut_at(rf"EXECUTE stogram_write_\d+_(create_chat|{name})", cut)
+    with caplog.at_level(logging.INFO, "stogram_sdk"):
+        row, created = MAKERS[name](member, owner, chat.id)
+    assert created and "running the call again" in caplog.text
+    again, created = MAKERS[name](member, owner, chat.id)
+    assert (again, created) == (row, False)
+
+
 @pytest.mark.parametrize(("cut", "written"), [(Cut.BEFORE, 0), (Cut.AFTER, 1)])
 def test_a_message_without_an_id_is_not_sent_twice(
     site: Site, chat: sdk.Chat, member: str, cut: Cut, written: int
