@@ -72,14 +72,26 @@ def _is_empty() -> Any:
     return (Call.status == _ACTIVE) & ~fn.EXISTS(in_call)
 
 
+def _has_rung_out() -> Any:
+    return (Call.status == _CALLING) & (Call.started_at < P.rung_out)
+
+
+def _ending(*conditions: Any) -> tuple[Any, Any]:
+    """End the calls of which these are true: first for those who are in them, then as a whole."""
+    ending = Call.select(Call.id).where(*conditions)
+    leave = CallParticipant.update({CallParticipant.left_at: P.now}).where(
+        CallParticipant.call.in_(ending),
+        CallParticipant.left_at.is_null(),
+        *of_chat(CallParticipant, P.chat_id),
+    )
+    return leave, Call.update({Call.status: _end(), Call.ended_at: P.now}).where(*conditions)
+
+
 @statement
 def _start_call() -> Any:
     """A new call, once those that have rung for too long or that nobody is in are over."""
     writer, live = place_to_write_in(P.chat_id, P.user_id), Call.alias()
-    has_rung_out = (Call.status == _CALLING) & (Call.started_at < P.rung_out)
-    end_old = Call.update({Call.status: _end(), Call.ended_at: P.now}).where(
-        Call.chat == P.chat_id, has_rung_out | _is_empty(), fn.EXISTS(writer)
-    )
+    end_old = _ending(Call.chat == P.chat_id, _has_rung_out() | _is_empty(), fn.EXISTS(writer))
     is_live = live.select(live.id).where(live.chat == P.chat_id, live.status.in_(_LIVE))
     new = writer.select(
         P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now
@@ -87,7 +99,7 @@ def _start_call() -> Any:
     fields = [Call.id, Call.chat, Call.initiator, Call.type, Call.status, Call.started_at]
     insert = insert_read(Call, new, fields).on_conflict("nothing")
     start = returning(insert, Call, call_columns)
-    return after_locking(in_turn(end_old, start), chat_lock(Chat.id == P.chat_id))
+    return after_locking(in_turn(*end_old, start), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -156,7 +168,9 @@ def _answer_call() -> Any:
         CallParticipant.id == P.id, *of_chat(CallParticipant, P.chat_id)
     )
     return in_turn(
-        Call.update({Call.status: _ACTIVE}).where(Call.status.in_(_LIVE), *may_join),
+        Call.update({Call.status: _ACTIVE}).where(
+            Call.status.in_(_LIVE), ~_has_rung_out(), *may_join
+        ),
         join.returning(),
         Call.select(*call_columns(chat=chat), fn.EXISTS(joined)).where(goes_on, *may_join),
     )
@@ -178,16 +192,11 @@ def _end_call() -> Any:
         Call.status.in_(_LIVE),
         (Call.initiator == P.user_id) | _has_joined() | _is_empty(),
     )
-    ending = Call.select(Call.id).where(*may_end)
-    leave = CallParticipant.update({CallParticipant.left_at: P.now}).where(
-        CallParticipant.call == P.call_id,
-        CallParticipant.left_at.is_null(),
-        fn.EXISTS(ending),
-        *of_chat(CallParticipant, P.chat_id),
-    )
-    end = Call.update({Call.status: _end(), Call.ended_at: P.now}).where(*may_end)
+    leave, end = _ending(*may_end)
     ended = end.returning(*call_columns(chat=by_value(Call.chat)))
-    return after_locking(in_turn(leave, ended), dialect().lock(ending))
+    return after_locking(
+        in_turn(leave, ended), dialect().lock(Call.select(Call.id).where(*may_end))
+    )
 
 
 @statement
@@ -247,8 +256,8 @@ def answer_call(id: str, user_id: str, call_id: str) -> tuple[Call, bool]:
 
     Returns the row as `start_call` does, and whether the user has joined by this call: of two
     devices of one user, one has, and the other stops to ring. Raises `NotFound` for a call of a
-    chat the user is not in, `NotAllowed` for one's own call and for one that is over,
-    `Blocked` in a PRIVATE chat, `InvalidInput`.
+    chat the user is not in, `NotAllowed` for one's own call and for one that is over, as is one
+    that has rung for a minute, `Blocked` in a PRIVATE chat, `InvalidInput`.
 
     >>> call, _ = start_call(anna.id, chat.id, CallType.VIDEO)
     >>> call, joined = answer_call(boris.id, call.id)
@@ -256,7 +265,8 @@ def answer_call(id: str, user_id: str, call_id: str) -> tuple[Call, bool]:
     ('ACTIVE', True)
     """
     values = _values(user_id, call_id)
-    for *row, joined in _answer_call.all(id=id, now=current_time(), **values):
+    now = current_time()
+    for *row, joined in _answer_call.all(id=id, now=now, rung_out=now - RINGING, **values):
         return read_call(*row), bool(joined)
     call = _require_call(**values)
     if call.initiator_id == user_id:

@@ -147,6 +147,31 @@ def test_a_call_that_nobody_is_in_stops_no_other(
     assert [each.status for each in sdk.list_calls(maria.id)] == [C.CALLING, C.ENDED]
 
 
+def test_a_call_that_the_next_one_ends_is_left_by_all_who_were_in_it(
+    left_call: sdk.Call, ivan: sdk.User, maria: sdk.User
+) -> None:
+    sdk.leave_chat(ivan.id, left_call.chat_id)
+    assert sdk.start_call(maria.id, left_call.chat_id, A)[1]
+    ended: sdk.Call = sdk.Call.get_by_id(left_call.id)
+    assert [row.left_at for row in sdk.CallParticipant.select()] == [ended.ended_at]
+    assert state(left_call) == C.ENDED
+
+
+def test_a_call_that_has_rung_out_is_not_answered(
+    ivan: sdk.User, olga: sdk.User, chat: sdk.Chat, call: sdk.Call
+) -> None:
+    sdk.Call.update(started_at=call.started_at - timedelta(seconds=61)).execute()
+    with pytest.raises(sdk.NotAllowed, match="over"):
+        sdk.answer_call(ivan.id, call.id)
+    assert state(call) == C.CALLING and sdk.CallParticipant.select().count() == 0
+    joined, _ = sdk.start_call(olga.id, chat.id, A)
+    sdk.answer_call(ivan.id, joined.id)
+    sdk.Call.update(started_at=joined.started_at - timedelta(hours=1)).execute()
+    maria = make_user()
+    sdk.add_member(olga.id, chat.id, maria.id)
+    assert sdk.answer_call(maria.id, joined.id)[1], "what goes on is joined at any time"
+
+
 def test_any_member_ends_a_call_that_nobody_is_in(
     ivan: sdk.User, maria: sdk.User, left_call: sdk.Call
 ) -> None:
