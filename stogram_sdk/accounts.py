@@ -25,6 +25,8 @@ from stogram_sdk.validation import (
 )
 
 THEMES = ("light", "dark")
+#: An entry of the index on tokens holds 2,704 bytes in PostgreSQL, and a character up to four.
+MAX_TOKEN_LENGTH = 512
 
 
 @statement
@@ -64,8 +66,11 @@ def _delete_own_chats() -> Any:
 
 @statement
 def _hand_over() -> Query:
-    """Give each group and channel of the user another owner."""
-    mine = ChatMember.alias()
+    """Give each group and channel of the user another owner, unless the server has made several."""
+    mine, other = ChatMember.alias(), ChatMember.alias()
+    owners = other.select(other.id).where(
+        other.chat == mine.chat, other.role == MemberRole.OWNER.value, other.user != mine.user
+    )
     owned = (
         mine.select(mine.chat, heir_in(mine.chat, P.user_id))
         .join(Chat, on=(Chat.id == mine.chat))
@@ -73,6 +78,7 @@ def _hand_over() -> Query:
             mine.user == P.user_id,
             mine.role == MemberRole.OWNER.value,
             Chat.type != ChatType.PRIVATE.value,
+            ~fn.EXISTS(owners),
         )
     )
     return ChatMember.update({ChatMember.role: MemberRole.OWNER.value}).where(
@@ -155,14 +161,15 @@ def set_push_subscription(user_id: str, *, subscription: str | None) -> User:
 def set_verification_token(user_id: str, *, token: str | None) -> User:
     """Keep the token of a letter that asks the user to confirm their address; None for none.
 
-    A user has one, the latest. It alone says whose address `verify_email` confirms, and it does not
-    end by itself: make it so that nobody guesses it, as `secrets.token_urlsafe()` does. Returns the
-    account as `create_user` does. Raises `NotFound`, `InvalidInput`.
+    A user has one, the latest, of up to 512 characters. It alone says whose address `verify_email`
+    confirms, and it does not end by itself: make it so that nobody guesses it, as
+    `secrets.token_urlsafe()` does. Returns the account as `create_user` does. Raises `NotFound`,
+    `InvalidInput`.
 
     >>> set_verification_token(anna.id, token="8f14e45f").username
     'anna'
     """
-    valid_optional_text(token, "token", maximum=MAX_SHORT_TEXT_LENGTH)
+    valid_optional_text(token, "token", maximum=MAX_TOKEN_LENGTH)
     return _update(user_id, verification_token=token)
 
 
@@ -178,7 +185,7 @@ def verify_email(token: str) -> User | None:
     >>> verify_email("8f14e45f").email_verified
     True
     """
-    valid_text(token, "token", maximum=MAX_SHORT_TEXT_LENGTH)
+    valid_text(token, "token", maximum=MAX_TOKEN_LENGTH)
     user: User | None = _verify_email.first(token=token, now=current_time())
     return user
 

@@ -188,6 +188,29 @@ def test_a_chat_of_others_goes_on_with_an_owner(ivan: sdk.User, olga: sdk.User) 
     assert roles_in(member_only) == {olga.id: OWNER}
 
 
+def test_a_chat_with_another_owner_gets_no_second_one(ivan: sdk.User, olga: sdk.User) -> None:
+    """The server may have made several."""
+    maria = make_user()
+    chat = make_chat(ivan, olga, maria)
+    set_role(maria, chat, sdk.MemberRole.OWNER)
+    set_role(olga, chat, sdk.MemberRole.ADMIN)
+    sdk.delete_user(ivan.id)
+    assert roles_in(chat) == {olga.id: sdk.MemberRole.ADMIN, maria.id: sdk.MemberRole.OWNER}
+
+
+@pytest.mark.parametrize("character", ["a", "字", "😀"])
+def test_a_token_that_is_taken_is_kept_by_both_engines(ivan: sdk.User, character: str) -> None:
+    """An index of PostgreSQL holds some 2,700 bytes, which it packs if they are alike."""
+    token = "".join(chr(ord(character) + number % 900) for number in range(512))
+    sdk.set_verification_token(ivan.id, token=token)
+    verified = sdk.verify_email(token)
+    assert verified is not None and verified.id == ivan.id
+    with pytest.raises(sdk.InvalidInput, match="token must have 1 to 512"):
+        sdk.set_verification_token(ivan.id, token=token + character)
+    with pytest.raises(sdk.InvalidInput, match="token must have 1 to 512"):
+        sdk.verify_email(token + character)
+
+
 def test_a_private_chat_stays_with_the_other_until_nobody_is_left(
     ivan: sdk.User, olga: sdk.User
 ) -> None:
