@@ -10,6 +10,7 @@ from stogram_sdk.models import Message, MessageType
 from stogram_sdk.text import extract_hashtags, extract_mentions
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
+    MAX_INTEGER,
     MAX_SHORT_TEXT_LENGTH,
     MAX_URL_LENGTH,
     valid_count,
@@ -28,8 +29,6 @@ FILE = (
 )
 #: The server draws 100 values: a list in JSON of some 2,000 characters.
 _MAX_WAVEFORM_LENGTH = 8_192
-#: What the server's columns for numbers hold.
-_MAX_INTEGER = 2**31 - 1
 
 
 def content_columns(
@@ -63,6 +62,14 @@ def content_columns(
     }
 
 
+def require_type_of_users(type: str) -> None:
+    """Raise `InvalidInput` for the type of what the service says."""
+    if type == MessageType.SYSTEM.value:
+        raise InvalidInput(
+            "type must not be SYSTEM, which is for the service: post_system_message", field="type"
+        )
+
+
 def tag_columns(content: str | None) -> dict[str, Tags]:
     """The columns of what is found in the text."""
     text = content or ""
@@ -70,4 +77,4 @@ def tag_columns(content: str | None) -> dict[str, Tags]:
 
 
 def _valid_number(value: int | None, field: str) -> int | None:
-    return None if value is None else valid_count(value, field, maximum=_MAX_INTEGER)
+    return None if value is None else valid_count(value, field, maximum=MAX_INTEGER)

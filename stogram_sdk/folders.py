@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from peewee import JOIN, SQL, ModelSelect, Query, fn
+from peewee import JOIN, SQL, Case, ModelSelect, Query, fn
 
 from stogram_sdk.chat_settings import change_settings, own_settings, set_settings
 from stogram_sdk.database import current_time
@@ -20,6 +20,7 @@ from stogram_sdk.rows import all_of
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import read_place, unread_after
 from stogram_sdk.validation import (
+    MAX_INTEGER,
     UNSET,
     Unset,
     valid_id,
@@ -59,16 +60,17 @@ def _folder_lock() -> Any:
 
 @statement
 def _create_folder() -> Any:
-    last = Folder.alias()
+    own = Folder.alias()
+    last = fn.COALESCE(fn.MAX(own.order), -1)
+    # Where another program has given out the last number, two folders have it.
+    following = Case(None, [(last < MAX_INTEGER, last + 1)], MAX_INTEGER)
     columns = {
         Folder.id: P.id,
         Folder.user: User.id,
         Folder.name: P.name,
         Folder.color: P.color,
         Folder.icon: P.icon,
-        Folder.order: last.select(fn.COALESCE(fn.MAX(last.order) + 1, 0)).where(
-            last.user == User.id
-        ),
+        Folder.order: own.select(following).where(own.user == User.id),
         Folder.created_at: P.now,
         Folder.updated_at: P.now,
     }

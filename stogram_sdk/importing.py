@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from peewee import SQL, Query, Select, Value, fn
 
-from stogram_sdk.content import FILE, content_columns
+from stogram_sdk.content import FILE, content_columns, require_type_of_users
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotFound
 from stogram_sdk.fields import Rows, time_from_database, time_to_text
@@ -158,11 +158,12 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
     """Write up to 1,000 messages of a chat's history, all or none: by the owner and admins.
 
     In a PRIVATE chat either of the two may. The senders are users, who need not be in the chat any
-    more. An answered message is one of these, or was sent in the chat. Mentions and hashtags are
-    found. Nobody is notified; a message is unread for a member who has read only earlier ones. A
-    message whose id is there already, of the same sender, stays as it is. So an import can be
-    repeated. Messages of one millisecond keep the order given: each comes a millisecond later than
-    the one before, and all come after those of that millisecond that are there.
+    more. None of the messages is of type SYSTEM, which is for the service. An answered message is
+    one of these, or was sent in the chat. Mentions and hashtags are found. Nobody is notified; a
+    message is unread for a member who has read only earlier ones. A message whose id is there
+    already, of the same sender, stays as it is. So an import can be repeated. Messages of one
+    millisecond keep the order given: each comes a millisecond later than the one before, and all
+    come after those of that millisecond that are there.
 
     Returns how many were written by this call. Raises `NotFound` for a chat the user is not in, an
     unknown sender and an unknown `reply_to_id`, `NotAllowed` by role, `Blocked` in a PRIVATE chat,
@@ -254,22 +255,24 @@ def _row(message: ImportedMessage, now: datetime) -> dict[str, Any]:
         if created_at > now:
             raise InvalidInput("created_at must not be in the future", field="created_at")
         reply_to = message.reply_to_id
+        content = content_columns(
+            message.content,
+            message.type,
+            file_url=message.file_url,
+            file_name=message.file_name,
+            file_size=message.file_size,
+            thumbnail_url=message.thumbnail_url,
+            duration=message.duration,
+            waveform=message.waveform,
+        )
+        require_type_of_users(content["type"])
         return {
             "id": valid_id(message.id, "id"),
             "sender": valid_id(message.sender_id, "sender_id"),
             "created_at": created_at,
             "reply_to": None if reply_to is None else valid_id(reply_to, "reply_to_id"),
             "is_edited": valid_flag(message.is_edited, "is_edited"),
-            **content_columns(
-                message.content,
-                message.type,
-                file_url=message.file_url,
-                file_name=message.file_name,
-                file_size=message.file_size,
-                thumbnail_url=message.thumbnail_url,
-                duration=message.duration,
-                waveform=message.waveform,
-            ),
+            **content,
         }
     except InvalidInput as error:
         raise InvalidInput(f"messages, {shown(message.id)}: {error}", field="messages") from None

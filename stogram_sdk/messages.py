@@ -10,9 +10,9 @@ from typing import Any
 
 from peewee import JOIN, Query, Select, fn
 
-from stogram_sdk.content import FILE, content_columns, tag_columns
+from stogram_sdk.content import FILE, content_columns, require_type_of_users, tag_columns
 from stogram_sdk.database import current_database, current_time
-from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound
+from stogram_sdk.errors import AlreadyExists, NotAllowed, NotFound
 from stogram_sdk.fields import Tags
 from stogram_sdk.membership import CHAT_KEEPERS, require_visible, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, new_id
@@ -208,14 +208,18 @@ def _edit_message() -> Query:
     )
 
 
-@statement
-def _delete_message() -> Query:
+def deletion() -> Any:
     """Delete as the server does: it empties the row, since its replies still show what is left."""
     emptied: dict[Any, Any] = dict.fromkeys([Message.content, *FILE])
     emptied |= {Message.mentions: P.no_tags, Message.hashtags: P.no_tags}
+    return Message.update({Message.is_deleted: True, Message.updated_at: P.now, **emptied})
+
+
+@statement
+def _delete_message() -> Any:
     keeps = ChatMember.role.in_(CHAT_KEEPERS) & (Chat.type != ChatType.PRIVATE.value) & is_sent()
     allowed = place_in(P.chat_id, P.user_id).where(keeps | (Message.sender == P.user_id))
-    return Message.update({Message.is_deleted: True, Message.updated_at: P.now, **emptied}).where(
+    return deletion().where(
         Message.chat == P.chat_id,
         Message.id == P.message_id,
         ~Message.is_deleted,
@@ -277,10 +281,7 @@ def send_message(
         duration=duration,
         waveform=waveform,
     )
-    if columns["type"] == MessageType.SYSTEM.value:
-        raise InvalidInput(
-            "type must not be SYSTEM, which is for the service: post_system_message", field="type"
-        )
+    require_type_of_users(columns["type"])
     if reply_to_id is not None:
         valid_id(reply_to_id, "reply_to_id")
     if message_id is not None:

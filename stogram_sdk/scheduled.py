@@ -23,8 +23,14 @@ from peewee import SQL, Query, Select, Tuple, fn
 from stogram_sdk.database import current_database, current_time
 from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import NotAllowed
+from stogram_sdk.fields import Tags
 from stogram_sdk.membership import require_member
-from stogram_sdk.messages import move_chats_up, place_to_write_in, require_message_of
+from stogram_sdk.messages import (
+    deletion,
+    move_chats_up,
+    place_to_write_in,
+    require_message_of,
+)
 from stogram_sdk.models import Chat, Message, PublishedMessage
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
@@ -102,7 +108,7 @@ def _wait_for_chat() -> Any:
 
 @statement
 def _send(in_chat: bool = False) -> Query:
-    """Send the messages, each if its sender may still write; delete it otherwise."""
+    """Send the messages, each if its sender may still write; the others stay as they are."""
     due = Message.alias()
     in_order = fn.ROW_NUMBER().over(partition_by=[due.chat], order_by=_in_order(due))
     placed = (
@@ -116,7 +122,6 @@ def _send(in_chat: bool = False) -> Query:
         Message.update(
             {
                 Message.is_sent: fn.EXISTS(writer),
-                Message.is_deleted: ~fn.EXISTS(writer),
                 Message.created_at: dialect().milliseconds_after(
                     next_time(chat), placed.c.place - 1
                 ),
@@ -133,6 +138,11 @@ def _send(in_chat: bool = False) -> Query:
         .returning(Message.id, Message.is_sent)
     )
     return update
+
+
+@statement
+def _delete_refused(in_chat: bool = False) -> Any:
+    return deletion().where(dialect().is_one_of(Message.id, P.message_ids), *_in(Message, in_chat))
 
 
 def _in(message: Any, in_chat: bool) -> list[Any]:
@@ -245,7 +255,7 @@ def publish_scheduled(
 
     A message is sent exactly once, however many callers there are. It becomes the newest of its
     chat, unread for the other members. If its sender may no longer write there (has left, was
-    blocked) it is marked as deleted instead. A chat that somebody else holds for longer than
+    blocked) it is deleted and emptied instead. A chat that somebody else holds for longer than
     250 ms is left for the next call.
 
     A message is returned to one caller, which has `lease` seconds (1 to 86,400) to say
@@ -378,6 +388,9 @@ def _publish(now: datetime, limit: int, place: dict[str, str]) -> dict[str, bool
         return {}
     rows = _send.variant(in_chat=in_chat).all(message_ids=due, now=now, **place)
     taken = {message.id: message.is_sent for message in rows}
+    if refused := [message_id for message_id, is_sent in taken.items() if not is_sent]:
+        delete = _delete_refused.variant(in_chat=in_chat)
+        delete.run(message_ids=refused, no_tags=Tags(), now=now, **place)
     if sent := [message_id for message_id, is_sent in taken.items() if is_sent]:
         move_chats_up.variant(in_chat=in_chat).run(message_ids=sent, **place)
         _keep_sent.run(message_ids=sent, now=now)

@@ -55,6 +55,16 @@ def test_a_new_folder_is_the_last_of_its_user(ivan: sdk.User, theirs: sdk.Folder
     assert [name for name, *_ in shape(ivan)] == ["b", "c", "d"]
 
 
+def test_after_the_highest_number_that_there_is_come_others(ivan: sdk.User) -> None:
+    """Another program may have set it."""
+    first = sdk.create_folder(ivan.id, "First")
+    sdk.Folder.update(order=2**31 - 1).where(sdk.Folder.id == first.id).execute()
+    second = sdk.create_folder(ivan.id, "Second")
+    assert second.order == 2**31 - 1
+    assert [row.order for row in sdk.reorder_folders(ivan.id, [first.id, second.id])] == [0, 1]
+    assert sdk.create_folder(ivan.id, "Third").order == 2
+
+
 def test_two_folders_may_have_one_name(ivan: sdk.User) -> None:
     one, other = (sdk.create_folder(ivan.id, "same") for _ in range(2))
     assert one.id != other.id

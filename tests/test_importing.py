@@ -154,6 +154,14 @@ def test_by_the_owner_and_admins(ivan: sdk.User, olga: sdk.User, chat: sdk.Chat)
     assert len(listed(olga, chat)) == 2
 
 
+def test_what_the_service_says_is_not_imported_by_a_user(olga: sdk.User, chat: sdk.Chat) -> None:
+    notice = old(olga, type=sdk.MessageType.SYSTEM)
+    with pytest.raises(sdk.InvalidInput, match="post_system_message") as refused:
+        sdk.import_messages(olga.id, chat.id, [old(olga), notice])
+    assert refused.value.field == "messages" and notice.id in str(refused.value)
+    assert sdk.list_messages(olga.id, chat.id) == []
+
+
 def test_in_a_channel_as_in_a_group() -> None:
     ann, ben = make_users(2)
     channel = make_chat(ann, ben, type=sdk.ChatType.CHANNEL)

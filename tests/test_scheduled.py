@@ -164,6 +164,26 @@ def test_one_whose_sender_has_left_is_not_sent() -> None:
     assert unread(ann, chat) == 0
 
 
+def test_of_one_that_is_not_sent_nothing_stays() -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    waiting = make_message(
+        *(ben, chat, "my #secret @plan"),
+        file_url="https://example.org/plan",
+        file_name="plan.txt",
+        file_size=7,
+        scheduled_for=NOON,
+    )
+    sdk.leave_chat(ben.id, chat.id)
+    assert sdk.publish_scheduled(now=NOON) == []
+    emptied: sdk.Message = sdk.Message.get_by_id(waiting.id)
+    assert emptied.is_deleted and not emptied.is_sent
+    assert [emptied.content, emptied.mentions, emptied.hashtags] == [None, [], []]
+    assert [emptied.file_url, emptied.file_name, emptied.file_size] == [None, None, None]
+    sdk.add_member(ann.id, chat.id, ben.id)
+    assert not sdk.delete_message(ben.id, chat.id, waiting.id), "it is deleted already"
+
+
 def test_one_that_is_not_sent_does_not_hold_up_the_others() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)

@@ -30,6 +30,7 @@ _A_CHAT = r":(?:from_)?chat_id\b"
 _ON_ONE_SERVER = {
     "messages.move_chats_up": {"in_chat": False},
     "notifications._users_to_notify_each": {},
+    "scheduled._delete_refused": {"in_chat": False},
     "scheduled._send": {"in_chat": False},
     "scheduled._take_due": {"in_chat": False},
 }
