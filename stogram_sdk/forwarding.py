@@ -15,7 +15,7 @@ from stogram_sdk.messages import place_to_write_in, with_what_follows, write
 from stogram_sdk.models import Chat, Message, MessageType, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import next_time
-from stogram_sdk.server_columns import bound, forwarded_columns
+from stogram_sdk.server_columns import bound, expires, forwarded_columns
 from stogram_sdk.shards import insert_read
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.validation import MAX_LIMIT, at_most, valid_id, valid_ids
@@ -44,13 +44,15 @@ def _asked_for() -> Any:
 
 @statement
 def _to_forward() -> Any:
-    return _asked_for().order_by(Message.created_at, Message.id)
+    """These, each with whether it expires."""
+    shown = _asked_for().select(*Message._meta.sorted_fields, expires(Message))
+    return shown.order_by(Message.created_at, Message.id)
 
 
 @statement
 def _forward(alone: bool) -> Any:
-    """Write all of the messages, or none if one cannot be seen any more."""
-    source = _asked_for().cte("source", materialized=True)
+    """Write all of the messages, or none if one is not to be seen or forwarded any more."""
+    source = _asked_for().where(~expires(Message)).cte("source", materialized=True)
     read = Message.alias("source")
     place = fn.ROW_NUMBER().over(order_by=[read.created_at, read.id])
     columns: dict[Any, Any] = {
@@ -84,7 +86,8 @@ def forward_messages(
     By who sees them and may write there: all of them are sent, or none. Text and file go along; the
     user is the sender, mentions and hashtags are found again, and nothing is answered. Each call
     makes new messages, as `send_message` does without a `message_id`. Out of a secret chat nothing
-    is forwarded, and no message of type SYSTEM. A later server's columns say where each comes from.
+    is forwarded, and no message of type SYSTEM. A later server's columns say where each comes from;
+    what expires by them is not forwarded.
 
     Returns the new messages in their order, each as `send_message` returns it. Raises `NotFound`
     for a chat the user is not in and a message that they do not see there, `NotAllowed` for what is
@@ -103,9 +106,9 @@ def forward_messages(
         raise InvalidInput("message_ids must name 1 to 100 messages", field="message_ids")
     values = {"sender_id": user_id, "from_chat_id": from_chat_id, "message_ids": ids}
     while True:
-        sources: list[Message] = _to_forward.all(**values)
+        sources: list[tuple[Message, bool]] = _to_forward.all(**values)
         _require_sources(user_id, from_chat_id, ids, sources)
-        rows = Rows(map(_row, sources))
+        rows = Rows(_row(source) for source, _ in sources)
         sent = write(
             _forward,
             chat_id=to_chat_id,
@@ -119,12 +122,17 @@ def forward_messages(
 
 
 def _require_sources(
-    user_id: str, chat_id: str, message_ids: list[str], sources: list[Message]
+    user_id: str, chat_id: str, message_ids: list[str], sources: list[tuple[Message, bool]]
 ) -> None:
     """Raise the error that explains why some messages are not forwarded."""
-    if any(message.type == MessageType.SYSTEM for message in sources):
-        raise NotAllowed("a message of type SYSTEM is not forwarded", entity="chat", id=chat_id)
-    missing = set(message_ids).difference(message.id for message in sources)
+    for source, vanishes in sources:
+        if source.type == MessageType.SYSTEM:
+            raise NotAllowed("a message of type SYSTEM is not forwarded", entity="chat", id=chat_id)
+        if vanishes:
+            raise NotAllowed(
+                "a message that expires is not forwarded", entity="message", id=source.id
+            )
+    missing = set(message_ids).difference(source.id for source, _ in sources)
     if missing:
         if require_member(user_id, chat_id).is_secret:
             raise NotAllowed("nothing is forwarded out of a secret chat", entity="chat", id=chat_id)

@@ -20,6 +20,7 @@ from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.roles import owner_or_first
 from stogram_sdk.rows import NO_REACTIONS, read_message, written_message
+from stogram_sdk.server_columns import is_forwarded
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, Statement, after_locking, amend, dialect, statement
 from stogram_sdk.unread import raise_unread_counts
@@ -35,6 +36,7 @@ from stogram_sdk.visibility import (
     is_blocked_in_private,
     is_member,
     is_sent,
+    is_there,
     place_in,
     visible_message,
 )
@@ -160,7 +162,10 @@ def _own_message() -> Query:
 
 @statement
 def _message_of_member() -> Query:
-    """No row for a non-member; the message is None if there is none."""
+    """No row for a non-member; the message is None if there is none.
+
+    With it comes whether it is there still, and whether it was forwarded.
+    """
     place: Query = (
         place_in(P.chat_id, P.user_id)
         .join_from(
@@ -173,6 +178,8 @@ def _message_of_member() -> Query:
             *ChatMember._meta.sorted_fields,
             *Chat._meta.sorted_fields,
             *Message._meta.sorted_fields,
+            is_there(),
+            is_forwarded(Message),
         )
     )
     return place
@@ -201,7 +208,8 @@ def _edit_message() -> Query:
             Message.id == P.message_id,
             Message.sender == P.user_id,
             Message.type != MessageType.SYSTEM.value,
-            ~Message.is_deleted,
+            is_there(),
+            ~is_forwarded(Message),
             fn.EXISTS(place_to_write_in(P.chat_id, P.user_id)),
         )
         .returning(*written_message())
@@ -382,8 +390,9 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
     Who may not write in the chat any more does not edit either. It stays read for the members who
     have read it. One that is still to be sent is not marked as edited. Returns the row as
     `send_message` does. Raises `NotFound` for a message that the user does not see (also a deleted
-    one), `NotAllowed` for a message of somebody else or of type SYSTEM and in a CHANNEL, `Blocked`
-    in a PRIVATE chat, `InvalidInput`.
+    one), `NotAllowed` for a message of somebody else, also one that was forwarded where a later
+    server keeps whose it is, or of type SYSTEM, and in a CHANNEL, `Blocked` in a PRIVATE chat,
+    `InvalidInput`.
 
     >>> edit_message(anna.id, chat.id, message.id, "Tomorrow, @maria").mentions
     ['maria']
@@ -399,21 +408,29 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
         )
         if row is not None:
             return read_message(row)
-        require_message_of(**values, refusal="only the sender edits a message")
+        _, is_forwarded = require_message_of(**values, refusal="only the sender edits a message")
+        if is_forwarded:
+            raise NotAllowed(
+                "a forwarded message keeps the words of its author",
+                entity="message",
+                id=message_id,
+            )
 
 
-def require_message_of(user_id: str, chat_id: str, message_id: str, *, refusal: str) -> Message:
-    """The user's own message, in a chat in which they may still write.
+def require_message_of(
+    user_id: str, chat_id: str, message_id: str, *, refusal: str
+) -> tuple[Message, bool]:
+    """The user's own message, in a chat in which they may still write; whether it was forwarded.
 
     Otherwise it raises the error that explains why the user does not change it.
     """
-    message = _look_at(user_id, chat_id, message_id)[2]
-    if message.is_deleted:
+    _, _, message, is_there, is_forwarded = _look_at(user_id, chat_id, message_id)
+    if not is_there:
         raise NotFound("message", message_id)
     if message.sender_id != user_id or message.type == MessageType.SYSTEM:
         raise NotAllowed(refusal, entity="message", id=message_id)
     require_writer(user_id, chat_id)
-    return message
+    return message, is_forwarded
 
 
 @operation
@@ -437,7 +454,7 @@ def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
 
 def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
     """False for a message that is deleted already; raises the error that explains a refusal."""
-    member, chat, message = _look_at(user_id, chat_id, message_id)
+    member, chat, message, *_ = _look_at(user_id, chat_id, message_id)
     if not message.is_deleted:
         raise NotAllowed(
             "only the sender, the owner and admins delete a message",
@@ -450,15 +467,17 @@ def _why_not_deleted(user_id: str, chat_id: str, message_id: str) -> bool:
     return False
 
 
-def _look_at(user_id: str, chat_id: str, message_id: str) -> tuple[ChatMember, Chat, Message]:
-    """The user's membership, the chat and the message. Raises `NotFound` if one is not theirs."""
+def _look_at(
+    user_id: str, chat_id: str, message_id: str
+) -> tuple[ChatMember, Chat, Message, bool, bool]:
+    """The row of `_message_of_member`. Raises `NotFound` if chat or message are not theirs."""
     row = _message_of_member.first(user_id=user_id, chat_id=chat_id, message_id=message_id)
     if row is None:
         raise NotFound("chat", chat_id)
-    member, chat, message = row
+    member, chat, message, is_there, is_forwarded = row
     if message is None or (_is_waiting(message) and message.sender_id != user_id):
         raise NotFound("message", message_id)
-    return member, chat, message
+    return member, chat, message, bool(is_there), bool(is_forwarded)
 
 
 def _is_waiting(message: Message) -> bool:

@@ -348,7 +348,7 @@ def reschedule_message(
         row = _reschedule_message.first(scheduled_for=moment, now=current_time(), **values)
         if row is not None:
             return read_message(row)
-        message = require_message_of(
+        message, _ = require_message_of(
             **values, refusal="only the sender changes when a message is sent"
         )
         if message.is_sent or message.scheduled_for is None:

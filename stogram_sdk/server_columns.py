@@ -47,6 +47,18 @@ def is_expired(message: Any) -> Any:
     return fn.COALESCE(expires_at <= SQL("(now() AT TIME ZONE 'UTC')"), SQL("false"))
 
 
+def expires(message: Any) -> Any:
+    """Whether a message is to be there for a time only."""
+    expires_at = _in(message, _EXPIRES_AT)
+    return SQL("false") if expires_at is None else expires_at.is_null(False)
+
+
+def is_forwarded(message: Any) -> Any:
+    """Whether a message says what somebody has written elsewhere."""
+    forwarded = _in(message, _IS_FORWARDED)
+    return SQL("false") if forwarded is None else fn.COALESCE(forwarded, SQL("false"))
+
+
 def forwarded_columns(source: Any) -> dict[Any, Any]:
     """The columns that say that a message was forwarded from `source`, with what they say."""
     columns = {

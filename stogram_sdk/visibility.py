@@ -34,6 +34,12 @@ def is_visible(message: Any = Message) -> Any:
     return is_in_order(message) if expired is None else is_in_order(message) & ~expired
 
 
+def is_there(message: Any = Message) -> Any:
+    """Not deleted, and not past its time, whether it was sent or waits for that."""
+    expired = is_expired(message)
+    return ~message.is_deleted if expired is None else ~message.is_deleted & ~expired
+
+
 def visible_message(chat: Any, message_id: Any) -> Any:
     """The message of the chat with this id, if it is visible."""
     message = Message.alias()

@@ -179,6 +179,34 @@ def test_a_forwarded_message_says_where_it_is_from(
     ]
 
 
+def test_a_forwarded_message_keeps_the_words_of_its_author(
+    anna: sdk.User, ivan: sdk.User, chat: sdk.Chat
+) -> None:
+    message, other = make_message(anna, chat, "I like it"), make_chat(ivan)
+    (copy,) = sdk.forward_messages(ivan.id, chat.id, [message.id], other.id)
+    with pytest.raises(sdk.NotAllowed, match="forwarded") as refused:
+        sdk.edit_message(ivan.id, other.id, copy.id, "I hate it")
+    assert (refused.value.entity, refused.value.id) == ("message", copy.id)
+    assert sdk.get_message(ivan.id, other.id, copy.id).content == "I like it"
+    with pytest.raises(sdk.NotAllowed, match="sent already"):
+        sdk.reschedule_message(ivan.id, other.id, copy.id, utc_now())
+    assert sdk.edit_message(anna.id, chat.id, message.id, "I hate it").is_edited
+    assert sdk.delete_message(ivan.id, other.id, copy.id)
+
+
+def test_what_has_an_end_is_not_forwarded_past_it(
+    anna: sdk.User, ivan: sdk.User, chat: sdk.Chat
+) -> None:
+    stays, vanishes = make_message(anna, chat, "stays"), make_message(anna, chat, "vanishes")
+    soon = (utc_now() + timedelta(hours=1)).replace(tzinfo=None)
+    execute('UPDATE "Message" SET "expiresAt" = %s WHERE id = %s', soon, vanishes.id)
+    with pytest.raises(sdk.NotAllowed, match="expires") as refused:
+        sdk.forward_messages(ivan.id, chat.id, [stays.id, vanishes.id], chat.id)
+    assert (refused.value.entity, refused.value.id) == ("message", vanishes.id)
+    assert len(sdk.list_messages(anna.id, chat.id)) == 2
+    assert len(sdk.forward_messages(ivan.id, chat.id, [stays.id], chat.id)) == 1
+
+
 def test_an_archived_chat_is_listed_when_it_is_asked_for(
     anna: sdk.User, ivan: sdk.User, chat: sdk.Chat
 ) -> None:
@@ -244,6 +272,22 @@ def test_what_is_past_its_time_cannot_be_answered(
     with pytest.raises(sdk.NotFound) as refused:
         make_message(ivan, chat, reply_to_id=gone.id)
     assert (refused.value.entity, refused.value.id) == ("message", gone.id)
+
+
+def test_what_is_past_its_time_is_not_edited(
+    anna: sdk.User, ivan: sdk.User, chat: sdk.Chat
+) -> None:
+    message = make_message(anna, chat, "hello")
+    set_end = 'UPDATE "Message" SET "expiresAt" = %s WHERE id = %s'
+    execute(set_end, (utc_now() + timedelta(hours=1)).replace(tzinfo=None), message.id)
+    assert sdk.edit_message(anna.id, chat.id, message.id, "bye").content == "bye"
+    execute(set_end, (utc_now() - timedelta(hours=1)).replace(tzinfo=None), message.id)
+    for user in (anna, ivan):
+        with pytest.raises(sdk.NotFound) as refused:
+            sdk.edit_message(user.id, chat.id, message.id, "again")
+        assert (refused.value.entity, refused.value.id) == ("message", message.id)
+    stored = current_database().execute_sql('SELECT content FROM "Message"')
+    assert stored.fetchall() == [("bye",)]
 
 
 def test_what_is_past_its_time_is_not_shown_by_its_answers(
