@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.fields import utc_now
 from tests.support.factories import (
     after,
     insert_chat,
@@ -298,6 +299,25 @@ def test_pages_hold_every_chat_once_whatever_happens_between_them(
     assert old == [chat_id for chat_id in whole if chat_id in old], "in the order of the first page"
     assert set(whole) - set(old) <= left
     assert len(shown) == len(set(shown))
+
+
+def test_a_message_that_is_dated_ahead_of_the_clock_costs_no_chat_its_page(
+    ivan: sdk.User, olga: sdk.User
+) -> None:
+    """The clock of the server is ahead, or a burst of messages has used up the milliseconds."""
+    chats = [insert_chat(olga, ivan) for _ in range(6)]
+    for number, chat in enumerate(chats):
+        insert_message(olga, chat, created_at=after(number))
+    in_order = [chat.id for chat in reversed(chats)]
+    insert_message(olga, chats[1], created_at=utc_now() + timedelta(seconds=30))
+    assert listed(ivan) == [chats[1].id, *(id for id in in_order if id != chats[1].id)]
+    page = sdk.list_chats(ivan.id, limit=2)
+    seen = [line.chat.id for line in page]
+    while page.next_cursor is not None:
+        make_message(olga, chats[0])
+        page = sdk.list_chats(ivan.id, limit=2, cursor=page.next_cursor)
+        seen += [line.chat.id for line in page]
+    assert seen == in_order
 
 
 def test_a_chat_that_moved_up_is_shown_as_it_is_now(ivan: sdk.User, olga: sdk.User) -> None:
