@@ -632,6 +632,9 @@ class Machine(RuleBasedStateMachine):
             letter.is_sent = self.world.why_not_write(letter.sender_id, letter.chat_id) is None
             letter.is_deleted = not letter.is_sent
             letter.at = at
+            assert (stored[letter.id].content is None) == letter.is_deleted
+            if letter.is_deleted:
+                letter.tag = letter.mentioned = letter.text = None
         sent = [letter for letter in letters if letter.is_sent]
         assert [row.id for row in rows] == [
             letter.id for letter in sorted(sent, key=lambda letter: letter.place)
