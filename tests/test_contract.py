@@ -421,6 +421,7 @@ LIMITS = {
     **dict.fromkeys(("file_url", "thumbnail_url"), 4_096),
     "create_user.email": 254,
     **{f"{verb}_folder.{text}": 64 for verb in ("create", "update") for text in ("name", "icon")},
+    "token": 512,
     "emoji": 32,
     "create_user.username": 30,
     "color": 7,

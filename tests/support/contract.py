@@ -274,7 +274,7 @@ CALLS: dict[str, Call] = {
     "set_theme": Call("actor theme"),
     "set_verification_token": Call("actor", {"token": "text"}),
     "start_call": Call(
-        "actor quiet_chat kind", more_on_sqlite=1, second_looks=3, gives="made", again="there"
+        "actor quiet_chat kind", more_on_sqlite=2, second_looks=3, gives="made", again="there"
     ),
     "set_role": Call("actor chat other role", second_looks=5),
     "toggle_favorite": Call("actor other_chat", repeats=False),
