@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial, reduce
+from functools import reduce
 from operator import and_
 from typing import Any, NamedTuple
 
@@ -208,9 +208,8 @@ def list_chats(
     first page. What changes a place itself shows: a chat that becomes a favorite or none, whose
     last message is deleted, or whose history is imported meanwhile, stands at its new place. So
     does one with a message that is dated before the first page, but committed after it: by a long
-    transaction, or by a server whose clock is behind. It may be above the page then. If there is
-    more than one page, a message that is dated ahead of the database's clock moves its chat up once
-    its time has come.
+    transaction, or by a server whose clock is behind. It may be above the page then. A message that
+    is dated ahead of the database's clock moves its chat up once its time has come.
 
     A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
     the chats that are in no folder; a filter that is not given does not apply. Later servers let
@@ -237,19 +236,20 @@ def list_chats(
         variant["is_secret"] = True
         values["is_secret"] = valid_flag(is_secret, "is_secret")
     favorite, before, before_id, until = read_cursor(cursor, "chats", _START)
-    values |= {"favorite": favorite, "before": before, "before_id": before_id}
-    list_until = partial(
-        _list_chats.variant(**variant).all, user_id=user_id, limit=limit + 1, **values
+    if cursor is None:
+        # A message that comes before the next page is later than those that count.
+        until = current_time()
+    rows = _list_chats.variant(**variant).all(
+        user_id=user_id,
+        favorite=favorite,
+        before=before,
+        before_id=before_id,
+        until=until,
+        limit=limit + 1,
+        **values,
     )
-    now = current_time()
-    rows = list_until(until=until)
     if cursor is None and rows:
-        newest: Any = time_from_database(rows[0][_NEWEST])
-        until = newest
-        if newest > now and len(rows) > limit:
-            # A message that comes before the next page must be later than those that count.
-            until = now
-            rows = list_until(until=until)
+        until = min(until, time_from_database(rows[0][_NEWEST]))
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(

@@ -235,16 +235,21 @@ def test_a_message_from_far_ahead_neither_dates_a_chat_nor_breaks_a_call(ahead: 
     assert sdk.unread_totals(ben.id).all == 0
 
 
-def test_a_chat_with_a_message_from_far_ahead_is_in_the_list_of_chats(ahead: datetime) -> None:
+def test_a_chat_with_a_message_from_far_ahead_stays_at_its_place_in_the_list(
+    ahead: datetime,
+) -> None:
     ann, ben = make_users(2)
-    chats = [insert_chat(ann, ben) for _ in range(3)]
-    for chat in chats[:2]:
-        server.send(ann.id, chat.id, at=ahead)
+    chats = [insert_chat(ann, ben, joined_at=after(-number)) for number in range(4)]
+    last = [server.send(ann.id, chat.id, at=ahead) for chat in chats[2:]]
     sdk.set_favorite(ben.id, chats[0].id)
     sdk.set_favorite(ben.id, chats[2].id)
     page = sdk.list_chats(ben.id)
     ids = [line.chat.id for line in page]
-    assert ids == [chats[0].id, chats[2].id, chats[1].id]
+    assert ids == [chats[number].id for number in (0, 2, 1, 3)]
+    assert [line.last_message and line.last_message.id for line in page] == [
+        *(None, last[0]),
+        *(None, last[1]),
+    ]
     first = sdk.list_chats(ben.id, limit=1)
     rest = sdk.list_chats(ben.id, cursor=first.next_cursor)
     assert [line.chat.id for line in (*first, *rest)] == ids

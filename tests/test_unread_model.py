@@ -1011,8 +1011,11 @@ class Machine(RuleBasedStateMachine):
     def line_of(self, user: str, chat: Room) -> tuple[Any, ...]:
         """A line of the chat list after what it is sorted by."""
         row = self.world.settings.get((user, chat.id))
-        newest = next(iter(self.world.visible(chat.id)), None)
-        last_at = chat.members[user].joined_at if newest is None else newest.at
+        visible = self.world.visible(chat.id)
+        newest = next(iter(visible), None)
+        # What is dated ahead of the clock moves its chat once its time has come.
+        times = (letter.at for letter in visible if letter.at <= self.around.now)
+        last_at = next(times, chat.members[user].joined_at)
         return row is not None and row.is_favorite, last_at, chat.id, newest and newest.id, chat
 
     def is_in_a_folder(self, user: str, chat: str) -> bool:
