@@ -94,6 +94,9 @@ def scene(rows: Rows) -> Scene:
     sdk.publish_scheduled(lease=86_400)
     now = utc_now()
     scheduled = sdk.send_message(actor, chat, "later", scheduled_for=now + timedelta(days=365))
+    ringing = sdk.start_call(pinned.sender_id, chat, sdk.CallType.AUDIO)[0].id
+    # It rings until the last test.
+    sdk.Call.update(started_at=now + timedelta(days=1)).where(sdk.Call.id == ringing).execute()
     return Scene(
         actor=actor,
         other=pinned.sender_id,
@@ -101,7 +104,7 @@ def scene(rows: Rows) -> Scene:
         chat=chat,
         other_chat=other_chat,
         quiet_chat=sdk.create_chat(actor, sdk.ChatType.GROUP).id,
-        ringing=sdk.start_call(pinned.sender_id, chat, sdk.CallType.AUDIO)[0].id,
+        ringing=ringing,
         own_call=sdk.start_call(actor, other_chat, sdk.CallType.AUDIO)[0].id,
         message=message.id,
         pinned=pinned.id,
