@@ -322,6 +322,59 @@ def run_in_thread(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         raise errors[0]
 
 
+def hold_for(seconds: float) -> None:
+    """Have another thread hold a connection for so long."""
+    held = threading.Event()
+
+    @sdk.session()
+    def hold() -> None:
+        held.set()
+        time.sleep(seconds)
+
+    threading.Thread(target=hold).start()
+    assert held.wait(10)
+
+
+def test_working_does_not_count_as_waiting_for_a_connection(url: str) -> None:
+    sdk.connect(url, connection_limit=1, pool_timeout=0.5)
+
+    def work() -> int:
+        time.sleep(0.6)
+        hold_for(0.15)
+        return sdk.User.select().count()
+
+    assert asyncio.run(aio.run(work)) == 0
+
+
+def test_waiting_for_a_worker_counts_once(url: str) -> None:
+    sdk.connect(url, connection_limit=1, pool_timeout=1)
+
+    def work() -> int:
+        assert sdk.find_user("ivan") is None
+        hold_for(0.6)
+        return sdk.User.select().count()
+
+    async def main() -> None:
+        await asyncio.gather(aio.run(time.sleep, 0.7), aio.run(work))
+
+    asyncio.run(main())
+
+
+def test_the_age_of_a_session_does_not_count_as_waiting_for_a_connection(
+    on_postgres: None, migrated_postgres: str
+) -> None:
+    ivan = make_user("ivan")
+    sdk.connect(migrated_postgres, read_url=migrated_postgres, connection_limit=1, pool_timeout=0.5)
+
+    async def main() -> None:
+        async with aio.session(read="standby"):
+            await asyncio.sleep(0.6)
+            hold_for(0.15)
+            await aio.set_theme(ivan.id, "dark")
+
+    asyncio.run(main())
+
+
 def test_plain_calls_and_awaited_ones_share_the_connections(engine: str) -> None:
     ivan, olga = make_user("ivan"), make_user("olga")
     chat = make_chat(ivan, olga)

@@ -66,8 +66,8 @@ class _State(peewee._ConnectionLocal):
     returning = False
     #: This thread, if it works for asyncio.
     worker: Worker | None = None
-    #: Since when its call has waited for a worker; that counts as waiting for a connection.
-    waits_since: float | None = None
+    #: Seconds that its call has waited for a worker, as if for the first connection that it takes.
+    waited = 0.0
 
     def reset(self) -> None:
         super().reset()
@@ -162,7 +162,6 @@ class PooledConnections(ABC):
         if self.standbys is not None:
             self.standbys.limit(state.conn)
         if state.worker is not None:
-            state.waits_since = None
             # In this order: who calls it off asks afterwards whether it has begun.
             state.worker.begin()
             self.require_wanted()
@@ -313,10 +312,10 @@ class PooledConnections(ABC):
         return {each: by for each, by in held if isinstance(by, threading.Thread)}
 
     def _take(self) -> Any:
+        began, self._state.waited = time.monotonic() - self._state.waited, 0.0
         found = self._reserve()
         if found is not None and not isinstance(found, _Opening):
             return found
-        began = self._state.waits_since or time.monotonic()
         if found is None:
             self._waiting.add(threading.current_thread())
             try:

@@ -55,7 +55,7 @@ class Call(asyncio.Future[Any]):
             workers.database.standbys.begin_in_task()
         self.work = work
         self.context = copy_context()
-        self.since = time.monotonic()
+        self._since = time.monotonic()
         self.worker: Worker | None = None
         self.workers = workers
         self._inbox = _inbox_of(self.get_loop())
@@ -105,7 +105,7 @@ class Call(asyncio.Future[Any]):
 
     def run(self, worker: Worker) -> None:
         """Run the function, in the thread of the worker."""
-        worker.call, self.worker = self, worker
+        self._start(worker)
         result: Any = None
         error: BaseException | None = None
         try:
@@ -119,6 +119,10 @@ class Call(asyncio.Future[Any]):
             worker.settle()
         self.answer(result, error)
         del error  # Its traceback holds this frame.
+
+    def _start(self, worker: Worker) -> None:
+        worker.call, self.worker = self, worker
+        worker.state["waited"] = time.monotonic() - self._since
 
     def answer(self, result: Any = None, error: BaseException | None = None) -> None:
         self._inbox.put(self, result, error)
@@ -143,7 +147,7 @@ class Opening(Call):
         self.task = asyncio.current_task()
 
     def run(self, worker: Worker) -> None:
-        worker.call, self.worker = self, worker
+        self._start(worker)
         self.context.run(self._hold, worker)
 
     def _hold(self, worker: Worker) -> None:
@@ -221,7 +225,6 @@ class Worker(threading.Thread):
             self.state["worker"] = self
         while (call := self._next()) is not None:
             self._loop = call.get_loop()
-            self.state["waits_since"] = call.since
             call.run(self)
             if not self.state["closed"]:
                 database.discard()  # The function has left something open.
