@@ -15,18 +15,34 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
+from contextlib import suppress
 from functools import partial, wraps
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
+from weakref import WeakKeyDictionary
 
 import stogram_sdk as _sync
 from stogram_sdk import database
 from stogram_sdk.database import current_database
-from stogram_sdk.engine.failures import FAILURES, pause_before_next
+from stogram_sdk.engine.failures import FAILURES, logger, pause_before_next
 from stogram_sdk.engine.options import ConnectOptions, Reading
-from stogram_sdk.engine.units import place_of_context, require_plain_function, require_result
-from stogram_sdk.engine.workers import Call, Leaving, Opening, Workers, workers_of
+from stogram_sdk.engine.units import (
+    Place,
+    current_task,
+    place_of_context,
+    require_plain_function,
+    require_result,
+)
+from stogram_sdk.engine.workers import (
+    LEFT_ELSEWHERE,
+    LEFT_OPEN,
+    Call,
+    Leaving,
+    Opening,
+    Worker,
+    Workers,
+    workers_of,
+)
 from stogram_sdk.errors import StogramError
 
 __all__ = [
@@ -130,23 +146,23 @@ __all__ = [
 A = ParamSpec("A")
 R = TypeVar("R")
 
-_LEFT_ELSEWHERE = (
-    "a session or transaction was left in another task than it was entered in, or before one that "
-    "was entered later: it was rolled back; enter and leave it in one task"
+_LEFT_EARLY = (
+    "a session or transaction was left before one inside it, so both were rolled back: leave first "
+    "what was entered last"
 )
 
 
 def _hand_over(call: Call, workers: Workers) -> None:
     """Give the call to the worker of this task's session or transaction, or to any."""
-    unit = _entered.get()
-    if unit is None:
-        workers.submit(call)
-    elif unit.is_of_this_task():
-        unit.put(call)
+    units = _units_of_this_task()
+    place = units[-1].place if units else None
+    around = place_of_context.get()
+    # The context may be of several tasks, or a copy of another's: then the place is not this one's.
+    if around is not place and (around is None or isinstance(around.thread, Worker)):
+        call.context.run(place_of_context.set, place)
+    if units:
+        units[-1].put(call)
     else:
-        # This task began inside the unit of its parent, and has inherited its context.
-        if place_of_context.get() is unit.place:
-            call.context.run(place_of_context.set, None)
         workers.submit(call)
 
 
@@ -207,26 +223,35 @@ async def check_health(*, timeout: float = 1.0) -> None:
 class Unit:
     """A session or transaction: an asynchronous context manager."""
 
+    #: Where the worker has entered it.
+    place: Place | None = None
+    _opening: Opening | None = None
+
     def __init__(self, make: Callable[[], Any], is_transaction: bool) -> None:
         self._make = make
-        self._is_transaction = is_transaction
-        self._opening: Opening | None = None
+        self.is_transaction = is_transaction
 
     async def __aenter__(self) -> None:
         if self._opening is not None:
             raise StogramError("a session or transaction is entered once: call the function again")
-        workers = workers_of(current_database())
-        self._around = _entered.get()
-        self._place_around = place_of_context.get()
-        self._opening = Opening(workers, self._make)
-        _hand_over(self._opening, workers)
+        workers, task = workers_of(current_database()), asyncio.current_task()
+        if task is None:
+            raise StogramError("only a task of asyncio enters a session or transaction")
+        self._opening = opening = Opening(workers, self._make, task)
+        _hand_over(opening, workers)
+        self._units = _entered.setdefault(task, [])
+        self._units.append(self)
         try:
-            self.place = await self._opening.outcome()
-        except asyncio.CancelledError as cancelled:
-            if self._opening.has_entered():
-                await self._leave(cancelled).outcome()
+            self.place = await opening.outcome()
+        except BaseException as error:
+            self._forget()
+            if isinstance(error, GeneratorExit):
+                opening.put(None)
+            elif isinstance(error, asyncio.CancelledError) and opening.has_entered():
+                with suppress(StogramError):  # The task is to hear of its cancellation.
+                    await self._leave(error)
             raise
-        _entered.set(self)
+        self._place_around = place_of_context.get()
         place_of_context.set(self.place)
 
     async def __aexit__(
@@ -235,50 +260,60 @@ class Unit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if _entered.get() is self:
-            _entered.set(self._around)
+        if self.place is None:
+            raise StogramError("a session or transaction is left before it was entered")
+        if place_of_context.get() is self.place:
             place_of_context.set(self._place_around)
+        is_here = self._units is _units_of_this_task()
+        wrong = _LEFT_EARLY if self._forget() else None
         if kind is GeneratorExit:  # Its loop may be closed, and nothing can be awaited.
-            self._require_opening().put(None)
-            return
-        is_here = self.is_of_this_task()
-        leaving = self._leave(error if is_here else StogramError(_LEFT_ELSEWHERE))
-        await leaving.outcome()
+            self.put(None)
+            if self.is_transaction and not is_here:
+                logger.error(LEFT_OPEN)  # Its task may have made calls in it since.
+        else:
+            wrong = wrong if is_here else LEFT_ELSEWHERE
+            await self._leave(StogramError(wrong) if wrong else error)
+        if wrong:
+            raise StogramError(wrong)
         if error is not None:
             error.__traceback__ = traceback  # Without the worker's frames.
-        if not is_here:
-            raise StogramError(_LEFT_ELSEWHERE)
 
-    def is_of_this_task(self) -> bool:
-        return self._opening is not None and self._opening.task is asyncio.current_task()
+    def put(self, call: Call | None) -> None:
+        """Have its worker run the call; None leaves it."""
+        assert self._opening is not None
+        self._opening.put(call)
 
-    def put(self, call: Call) -> None:
-        """Have its worker run the call."""
-        self._require_opening().put(call)
+    def _forget(self) -> list[Unit]:
+        """Let its task be in it no more, and end those inside it, which are returned.
 
-    def _require_opening(self) -> Opening:
-        if self._opening is None:
-            raise StogramError("a session or transaction is left before it was entered")
-        return self._opening
+        Those stay, and refuse calls: the code that has entered them is still in them.
+        """
+        try:
+            position = self._units.index(self)
+        except ValueError:
+            raise StogramError(LEFT_ELSEWHERE) from None
+        del self._units[position]
+        inside = self._units[position:]
+        for unit in inside:
+            unit.put(None)
+        return inside
 
-    def is_in_transaction(self) -> bool:
-        around = self._around
-        return self._is_transaction or (
-            around is not None and around.is_of_this_task() and around.is_in_transaction()
-        )
-
-    def _leave(self, error: BaseException | None) -> Leaving:
-        opening = self._require_opening()
-        if opening.is_over:
-            raise StogramError(_LEFT_ELSEWHERE)
-        writes = self._is_transaction and error is None
-        leaving = Leaving(opening, error, writes)
-        self.put(leaving)
-        return leaving
+    async def _leave(self, error: BaseException | None) -> None:
+        assert self._opening is not None
+        writes = self.is_transaction and error is None
+        leaving = Leaving(self._opening, error, writes)
+        self._opening.put(leaving)
+        await leaving.outcome()
 
 
-# The session or transaction that was entered last, by this task or by one that it began in.
-_entered: ContextVar[Unit | None] = ContextVar("stogram_sdk.aio", default=None)
+# The sessions and transactions that each task is in, the innermost last. Not a `ContextVar`: a
+# child has a copy of its parent's context, and several tasks may have one.
+_entered: WeakKeyDictionary[Any, list[Unit]] = WeakKeyDictionary()
+
+
+def _units_of_this_task() -> list[Unit]:
+    task = current_task()
+    return [] if task is None else _entered.get(task, [])
 
 
 def session(
@@ -309,8 +344,7 @@ def transaction() -> Unit:
 
 
 def _is_in_transaction() -> bool:
-    unit = _entered.get()
-    return unit is not None and unit.is_of_this_task() and unit.is_in_transaction()
+    return any(unit.is_transaction for unit in _units_of_this_task())
 
 
 def _require_no_transaction() -> None:

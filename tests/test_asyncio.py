@@ -13,8 +13,9 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing, suppress
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -314,7 +315,7 @@ def run_in_thread(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
@@ -457,6 +458,7 @@ def test_what_is_left_in_another_task_is_rolled_back(engine: str, unit: Callable
             await aio.run(make_user, "ivan")
             opened.set()
             await left.wait()
+            await aio.run(make_user, "after")
             with pytest.raises(sdk.StogramError, match="left"):
                 await entered.__aexit__(None, None, None)
 
@@ -468,25 +470,252 @@ def test_what_is_left_in_another_task_is_rolled_back(engine: str, unit: Callable
         left.set()
         await task
 
-    asyncio.run(main())
+    run_in_thread(main)
     assert bool(sdk.find_user("ivan")) == (unit is aio.session)
+    assert sdk.find_user("after")
 
 
-def test_a_unit_is_entered_once_and_left_in_order(engine: str) -> None:
+def test_a_unit_is_entered_once_and_by_a_task(engine: str) -> None:
     async def main() -> None:
-        first, second = aio.transaction(), aio.transaction()
-        await first.__aenter__()
-        with pytest.raises(sdk.StogramError, match="entered once"):
-            await first.__aenter__()
-        await second.__aenter__()
-        await aio.run(make_user, "lost")
-        with pytest.raises(sdk.StogramError, match="before one inside"):
-            await first.__aexit__(None, None, None)
-        with pytest.raises(sdk.StogramError, match="another task"):
-            await second.__aexit__(None, None, None)
+        unit = aio.transaction()
+        with pytest.raises(sdk.StogramError, match="before it was entered"):
+            await unit.__aexit__(None, None, None)
+        async with unit:
+            with pytest.raises(sdk.StogramError, match="entered once"):
+                await unit.__aenter__()
+        refused = asyncio.get_running_loop().create_future()
 
-    asyncio.run(main())
+        def enter() -> None:
+            try:
+                aio.session().__aenter__().send(None)
+            except sdk.StogramError as error:
+                refused.set_result(str(error))
+
+        asyncio.get_running_loop().call_soon(enter)
+        assert "only a task" in await refused
+
+    run_in_thread(main)
+
+
+async def numbers(unit: Callable[[], Any]) -> AsyncGenerator[int]:
+    async with unit():
+        for number in range(3):
+            yield number
+
+
+async def leave(unit: Any) -> None:
+    await unit.__aexit__(None, None, None)
+
+
+async def leave_in_another_task(unit: Any) -> None:
+    await asyncio.create_task(leave(unit))
+
+
+async def close_generator(unit: Any) -> None:
+    """Close a generator that is in the unit."""
+    await unit.aclose()
+
+
+@pytest.mark.parametrize("way", [leave, leave_in_another_task, close_generator])
+@pytest.mark.parametrize("make_outer", [aio.session, aio.transaction])
+def test_what_is_left_before_one_inside_is_rolled_back_with_it(
+    engine: str, way: Callable[[Any], Any], make_outer: Callable[[], Any]
+) -> None:
+    """The code inside is still there, and none of its calls is made outside."""
+
+    async def main() -> None:
+        outer: Any = make_outer()
+        if way is close_generator:
+            outer = numbers(lambda: make_outer())
+            await anext(outer)
+        else:
+            await outer.__aenter__()
+        with pytest.raises(sdk.StogramError, match="it was rolled back"):
+            async with aio.transaction():
+                await aio.run(make_user, "lost")
+                with pytest.raises(sdk.StogramError, match="left"):
+                    await way(outer)
+                for refused in (aio.run(make_user, "lost"), aio.session().__aenter__()):
+                    with pytest.raises(sdk.StogramError, match="it was rolled back"):
+                        await refused
+        await aio.run(make_user, "kept")
+
+    run_in_thread(main)
+    assert [user.username for user in sdk.User.select()] == ["kept"]
+
+
+def test_what_is_left_while_its_task_enters_one_inside_takes_that_along(engine: str) -> None:
+    async def main() -> None:
+        outer = aio.session()
+        await outer.__aenter__()
+        leaving = asyncio.create_task(leave(outer))  # It begins while this task waits.
+        with pytest.raises(sdk.StogramError, match="it was rolled back"):
+            async with aio.transaction():
+                with pytest.raises(sdk.StogramError, match="left"):
+                    await leaving
+                with pytest.raises(sdk.StogramError, match="it was rolled back"):
+                    await aio.run(make_user, "lost")
+
+    run_in_thread(main)
     assert sdk.find_user("lost") is None
+
+
+def test_a_task_that_is_cancelled_while_that_happens_hears_of_it(engine: str) -> None:
+    async def main() -> None:
+        outer = aio.session()
+        await outer.__aenter__()
+        task = asyncio.current_task()
+        assert task is not None
+
+        async def leave_and_cancel() -> None:
+            time.sleep(0.05)  # The inner one has been entered, which this loop does not know yet.
+            task.cancel()
+            await leave(outer)
+
+        leaving = asyncio.create_task(leave_and_cancel())
+        with pytest.raises(asyncio.CancelledError):
+            await aio.transaction().__aenter__()
+        task.uncancel()
+        with pytest.raises(sdk.StogramError, match="left"):
+            await leaving
+        await aio.run(make_user, "after")
+
+    run_in_thread(main)
+    assert sdk.find_user("after")
+
+
+def test_what_is_closed_while_it_enters_keeps_no_worker(url: str) -> None:
+    sdk.connect(url, connection_limit=1, pool_timeout=1)
+
+    async def main() -> None:
+        for pause in (0, 0.1):
+            entering = aio.transaction().__aenter__()
+            entering.send(None)
+            await asyncio.sleep(pause)
+            entering.close()
+            assert await aio.find_user("ivan") is None
+
+    run_in_thread(main)
+
+
+async def break_off(generator: AsyncGenerator[int]) -> None:
+    async for _ in generator:
+        break
+
+
+async def close_at_once(generator: AsyncGenerator[int]) -> None:
+    async with aclosing(generator):
+        await anext(generator)
+
+
+async def finish_in_another_task(generator: AsyncGenerator[int]) -> None:
+    async def finish() -> None:
+        async for _ in generator:
+            pass
+
+    await anext(generator)
+    with pytest.raises(sdk.StogramError, match="another task"):
+        await asyncio.create_task(finish())
+
+
+@pytest.mark.parametrize("way", [break_off, close_at_once, finish_in_another_task])
+@pytest.mark.parametrize("unit", [aio.session, aio.transaction])
+def test_after_a_generator_its_task_is_in_nothing(
+    url: str, way: Callable[[Any], Any], unit: Callable[[], Any]
+) -> None:
+    sdk.connect(url, connection_limit=1)  # The next session has the same worker.
+    left = asyncio.Event()
+
+    async def other() -> None:
+        await left.wait()
+        with pytest.raises(ZeroDivisionError):
+            async with aio.transaction():
+                await aio.run(make_user, "lost")
+                _ = 1 / 0
+
+    async def main() -> None:
+        task = asyncio.create_task(other())
+        await way(numbers(lambda: unit()))
+        while sdk.pool_status().in_use:
+            await asyncio.sleep(0.01)
+        left.set()
+        async with asyncio.timeout(5):
+            await aio.run(make_user, "kept")
+        await task
+
+    run_in_thread(main)
+    assert [user.username for user in sdk.User.select()] == ["kept"]
+
+
+def test_a_generator_that_is_dropped_in_a_transaction_says_what_was_lost(
+    engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        await break_off(numbers(aio.transaction))
+        await aio.run(make_user, "lost")  # The loop has not closed the generator yet.
+        while sdk.pool_status().in_use:
+            await asyncio.sleep(0.01)
+
+    run_in_thread(main)
+    assert sdk.find_user("lost") is None
+    assert "was left open by its task" in caplog.text
+
+
+def test_a_generator_that_is_closed_after_its_task_ends_nothing_of_others(url: str) -> None:
+    sdk.connect(url, connection_limit=1)
+    generator = numbers(aio.session)
+
+    async def begin() -> None:
+        await anext(generator)
+
+    async def main() -> None:
+        await asyncio.create_task(begin())
+        while sdk.pool_status().in_use:
+            await asyncio.sleep(0.05)
+        await generator.aclose()
+        async with aio.transaction():
+            await aio.run(make_user, "kept")
+
+    run_in_thread(main)
+    assert sdk.find_user("kept")
+
+
+def test_tasks_of_one_context_are_each_in_their_own(engine: str) -> None:
+    make_user("ivan")
+
+    async def first(all_of_them: asyncio.Barrier) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with aio.session(), aio.transaction():
+                await all_of_them.wait()
+                await all_of_them.wait()  # Here the second one is in its session too.
+                await aio.run(make_user, "lost")
+                await all_of_them.wait()
+                await all_of_them.wait()
+                _ = 1 / 0
+
+    async def second(all_of_them: asyncio.Barrier) -> None:
+        await all_of_them.wait()
+        async with aio.session():
+            await all_of_them.wait()
+            await all_of_them.wait()
+            assert await aio.find_user("ivan")
+            assert await aio.find_user("lost") is None
+            await all_of_them.wait()
+
+    async def third(all_of_them: asyncio.Barrier) -> None:
+        for _ in range(3):
+            await all_of_them.wait()
+        assert await aio.find_user("lost") is None
+        await all_of_them.wait()
+
+    async def main() -> None:
+        all_of_them, context = asyncio.Barrier(3), copy_context()
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(f(all_of_them), context=context) for f in (first, second, third)]
+        await asyncio.gather(*tasks)
+
+    run_in_thread(main)
+    assert [user.username for user in sdk.User.select()] == ["ivan"]
 
 
 def test_a_transaction_that_its_task_forgets_is_rolled_back(

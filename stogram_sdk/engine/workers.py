@@ -20,6 +20,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any
+from weakref import ref
 
 from stogram_sdk.engine.failures import logger
 from stogram_sdk.errors import StogramError, Unavailable
@@ -28,12 +29,12 @@ from stogram_sdk.errors import StogramError, Unavailable
 _TICK = 1.0
 _LOOKS = 10
 
-_LOST = "the transaction was rolled back when a call in it was cancelled: start it over"
-_LEFT_OPEN = "a session or transaction was left open by its task: it was rolled back"
-_LEFT_EARLY = (
-    "a session or transaction was left before one inside it, so both were rolled back: leave first "
-    "what was entered last"
+LEFT_ELSEWHERE = (
+    "a session or transaction was left in another task than it was entered in, or before one that "
+    "was entered later: it was rolled back; enter and leave it in one task, the last one first"
 )
+LEFT_OPEN = "a session or transaction was left open by its task: it was rolled back"
+_LOST = "the transaction was rolled back when a call in it was cancelled: start it over"
 _CARRIED_OUT = "the call was cancelled when it had been carried out"
 
 
@@ -55,9 +56,8 @@ class Call(asyncio.Future[Any]):
             workers.database.standbys.begin_in_task()
         self.work = work
         self.context = copy_context()
-        self._since = time.monotonic()
-        self.worker: Worker | None = None
         self.workers = workers
+        self._since = time.monotonic()
         self._inbox = _inbox_of(self.get_loop())
 
     async def outcome(self) -> Any:
@@ -121,7 +121,7 @@ class Call(asyncio.Future[Any]):
         del error  # Its traceback holds this frame.
 
     def _start(self, worker: Worker) -> None:
-        worker.call, self.worker = self, worker
+        worker.call = self
         worker.state["waited"] = time.monotonic() - self._since
 
     def answer(self, result: Any = None, error: BaseException | None = None) -> None:
@@ -140,11 +140,13 @@ class Opening(Call):
     """Enters a session or transaction, and keeps the worker until its task has left that."""
 
     writes = False
-    is_over = False
 
-    def __init__(self, workers: Workers, work: Callable[[], Any]) -> None:
+    def __init__(self, workers: Workers, work: Callable[[], Any], task: asyncio.Task[Any]) -> None:
         super().__init__(workers, work)
-        self.task = asyncio.current_task()
+        self._task = ref(task)
+        #: The calls inside it. None leaves, where nothing can be awaited.
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._is_over = False
 
     def run(self, worker: Worker) -> None:
         self._start(worker)
@@ -157,17 +159,15 @@ class Opening(Call):
             with self.work():
                 depth = len(worker.state["transactions"])
                 self.answer(worker.state["place"])
-                last = leaving = worker.serve(self, depth)
+                last = leaving = self._serve(worker, depth)
                 if (given := leaving.error) is not None:
                     raise given
-                if leaving.is_early:
-                    raise StogramError(_LEFT_EARLY)
                 worker.require_transactions(depth)
         except BaseException as error:
-            self.is_over = True
+            self._end()
             last.answer(error=None if error is given else error)
         else:
-            self.is_over = True
+            self._end()
             last.answer()
         finally:
             del given
@@ -176,27 +176,62 @@ class Opening(Call):
         return self.done() and not self.cancelled() and self.exception() is None
 
     def put(self, call: Call | None) -> None:
-        """Have the worker that is kept run the call; None leaves, where nothing can be awaited."""
-        worker = self.worker
-        assert worker is not None  # It has entered.
+        """Have the worker that is kept run the call; it raises if that has left already."""
         if call is not None:
             call.has_begun = True
-        worker.calls.put(call)
+        self._calls.put(call)
+        if self._is_over:  # Asked last: the worker may just be leaving.
+            self._refuse()
 
-    def has_gone(self) -> bool:
+    def _end(self) -> None:
+        self._is_over = True
+        self._refuse()
+
+    def _refuse(self) -> None:
+        with suppress(Empty):
+            while True:
+                call = self._calls.get_nowait()
+                if call is not None:
+                    call.answer(error=StogramError(LEFT_ELSEWHERE))
+
+    def _serve(self, worker: Worker, depth: int) -> Leaving:
+        """Run the calls inside, until one leaves."""
+        while True:
+            call = worker.call = self._next()
+            if isinstance(call, Leaving):
+                return call
+            try:
+                worker.require_transactions(depth)
+            except Unavailable as lost:
+                call.answer(error=lost)
+            else:
+                call.run(worker)
+            del call
+
+    def _next(self) -> Call:
+        while True:
+            try:
+                call = self._calls.get(timeout=_TICK)
+            except Empty:
+                if self._has_gone():
+                    logger.error(LEFT_OPEN)
+                    raise StogramError(LEFT_OPEN) from None
+            else:
+                if call is None:
+                    raise StogramError(LEFT_OPEN)
+                return call
+
+    def _has_gone(self) -> bool:
         """Whether nobody can leave it any more."""
-        return self.get_loop().is_closed() or (self.task is not None and self.task.done())
+        task = self._task()
+        return task is None or task.done() or self.get_loop().is_closed()
 
 
 class Leaving(Call):
     """Leaves a session or transaction with this error, or without one."""
 
-    #: Whether one inside it was not left before.
-    is_early = False
-
     def __init__(self, opening: Opening, error: BaseException | None, writes: bool) -> None:
         super().__init__(opening.workers, opening.work)
-        self.opening = opening
         self.error = error
         self.writes = writes
 
@@ -209,8 +244,6 @@ class Worker(threading.Thread):
 
     def __init__(self, workers: Workers) -> None:
         super().__init__(name="stogram_sdk works", daemon=True)
-        #: Calls of the task whose session or transaction it is in.
-        self.calls: SimpleQueue[Call | None] = SimpleQueue()
         #: Peewee's state of this thread.
         self.state: dict[str, Any] = {"conn": None, "closed": True, "transactions": []}
         self._workers = workers
@@ -268,25 +301,6 @@ class Worker(threading.Thread):
             workers.end(self)
         return not is_over
 
-    def serve(self, opening: Opening, depth: int) -> Leaving:
-        """Run the calls of a session or transaction, until one leaves it."""
-        while True:
-            call = self._next_of(opening)
-            self.call = call
-            if isinstance(call, Leaving):
-                if call.opening is opening:
-                    return call
-                call.is_early = True
-                self.calls.put(call)
-                raise StogramError(_LEFT_EARLY)
-            try:
-                self.require_transactions(depth)
-            except Unavailable as lost:
-                call.answer(error=lost)
-            else:
-                call.run(self)
-            del call
-
     def require_transactions(self, depth: int) -> None:
         """Refuse to go on in a transaction that has ended with a call that was called off."""
         if len(self.state["transactions"]) < depth:
@@ -296,19 +310,6 @@ class Worker(threading.Thread):
         """Leave no transaction after a call that was called off."""
         if not self.state["closed"]:
             self._workers.database.settle()
-
-    def _next_of(self, opening: Opening) -> Call:
-        while True:
-            try:
-                call = self.calls.get(timeout=_TICK)
-            except Empty:
-                if opening.has_gone():
-                    logger.error(_LEFT_OPEN)
-                    raise StogramError(_LEFT_OPEN) from None
-            else:
-                if call is None:
-                    raise StogramError(_LEFT_OPEN)
-                return call
 
 
 class Workers:
