@@ -126,6 +126,43 @@ def test_a_call_whose_worker_waits_for_a_connection_sends_nothing(on_postgres: N
     assert sdk.find_user("ivan") is None
 
 
+@pytest.mark.parametrize("moment", ["entering", "entered"])
+def test_a_session_that_needs_no_connection_yet_keeps_no_worker(
+    on_postgres: None, migrated_postgres: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Cancelled while it is entered, or when the loop does not know yet that it has been."""
+    sdk.connect(migrated_postgres, read_url=migrated_postgres, connection_limit=1, pool_timeout=1)
+    standbys = current_database().standbys
+    reads, enters, go_on = standbys.reads, threading.Event(), threading.Event()
+
+    def slow_reads() -> Any:
+        enters.set()
+        go_on.wait(10)
+        return reads()
+
+    async def enter() -> None:
+        with pytest.raises(asyncio.CancelledError) as error:
+            await aio.session(read="standby").__aenter__()
+        assert error.value.__cause__ is None
+        await asyncio.Event().wait()  # The task goes on, as after `asyncio.timeout()`.
+
+    async def main() -> None:
+        await aio.find_user("ivan")
+        monkeypatch.setattr(standbys, "reads", slow_reads)
+        task = asyncio.create_task(enter())
+        await asyncio.sleep(0)
+        assert enters.wait(10)
+        if moment == "entered":
+            go_on.set()
+            time.sleep(0.1)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await aio.find_user("ivan") is None
+
+    asyncio.run(main())
+
+
 # --- While a statement runs ---
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from weakref import ref
 
 from stogram_sdk.engine.failures import logger
+from stogram_sdk.engine.units import CalledOff
 from stogram_sdk.errors import StogramError, Unavailable
 
 # Seconds between two looks of a worker without work, and how many of them until it ends.
@@ -157,6 +158,10 @@ class Opening(Call):
         given: BaseException | None = None
         try:
             with self.work():
+                # In this order, as `connect()` does. What reads at standbys has not called that.
+                self.has_begun = True
+                if self.is_called_off:
+                    raise CalledOff
                 depth = len(worker.state["transactions"])
                 self.answer(worker.state["place"])
                 last = leaving = self._serve(worker, depth)
