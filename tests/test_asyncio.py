@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -736,6 +737,30 @@ def test_a_transaction_that_its_task_forgets_is_rolled_back(
 
 
 # --- Ends ---
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("unit", [None, aio.transaction])
+def test_a_worker_whose_connection_cannot_be_cleaned_up_makes_room_for_another(
+    url: str, unit: Callable[[], Any] | None
+) -> None:
+    """SQLite refuses all that is asked of a connection which the program has closed itself."""
+    sdk.connect(url, connection_limit=1, pool_timeout=2)
+
+    def close_connection() -> None:
+        if unit is None:
+            sdk.db.connect()
+        sdk.db.connection().close()
+        time.sleep(0.2)
+
+    async def main() -> None:
+        for limit in (None, 0.1):
+            with suppress(sdk.StogramError, sqlite3.ProgrammingError, TimeoutError):
+                async with unit() if unit else nullcontext(), asyncio.timeout(limit):
+                    await aio.run(close_connection)
+            assert await aio.find_user("ivan") is None
+
+    run_in_thread(main)
 
 
 def test_a_loop_that_is_closed_in_the_middle_leaves_nothing(engine: str) -> None:

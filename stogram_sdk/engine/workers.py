@@ -116,9 +116,11 @@ class Call(asyncio.Future[Any]):
             error.__cause__ = stop
         except BaseException as raised:
             error = raised
-        if self.is_called_off:
-            worker.settle()
-        self.answer(result, error)
+        try:
+            if self.is_called_off:
+                worker.settle()
+        finally:
+            self.answer(result, error)
         del error  # Its traceback holds this frame.
 
     def _start(self, worker: Worker) -> None:
@@ -261,13 +263,16 @@ class Worker(threading.Thread):
         if database is not None:
             self.state = database.state()
             self.state["worker"] = self
-        while (call := self._next()) is not None:
-            self._loop = call.get_loop()
-            call.run(self)
-            if not self.state["closed"]:
-                database.discard()  # The function has left something open.
-            del call
-            self.call = None
+        try:
+            while (call := self._next()) is not None:
+                self._loop = call.get_loop()
+                call.run(self)
+                if not self.state["closed"]:
+                    database.discard()  # The function has left something open.
+                del call
+                self.call = None
+        finally:  # Also if a connection cannot be cleaned up: the pool takes it back then.
+            self._workers.end(self)
 
     def wake(self) -> None:
         self._wake.release()
@@ -302,8 +307,6 @@ class Worker(threading.Thread):
         if not workers.wake_from_rest(self):
             self._wake.acquire()  # Somebody is just waking it up.
             return True
-        if is_over:
-            workers.end(self)
         return not is_over
 
     def require_transactions(self, depth: int) -> None:
