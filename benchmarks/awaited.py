@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -161,6 +162,8 @@ async def compare(url: str, seconds: float) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, (ours, plain) in calls.items():
         plain()
+        gc.collect()
+        gc.freeze()  # as docs/asyncio.md has it: else its pauses are those of what was imported
         theirs = by_hand(pool, steps_of(plain), sends=name == "send_message")
         for tasks in TASKS:
             rounds: list[tuple[Measured, Measured]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import reduce
 from operator import and_
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from stogram_sdk.folders import require_folder
 from stogram_sdk.lookups import look_up
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder, Message, User
 from stogram_sdk.operations import operation
+from stogram_sdk.ordering import MOST_AHEAD
 from stogram_sdk.paging import START, Page, make_page, read_cursor
 from stogram_sdk.profiles import PROFILE_WIDTH, Profile, read_profile, with_profiles
 from stogram_sdk.rows import (
@@ -208,8 +210,9 @@ def list_chats(
     first page. What changes a place itself shows: a chat that becomes a favorite or none, whose
     last message is deleted, or whose history is imported meanwhile, stands at its new place. So
     does one with a message that is dated before the first page, but committed after it: by a long
-    transaction, or by a server whose clock is behind. It may be above the page then. A message that
-    is dated ahead of the database's clock moves its chat up once its time has come.
+    transaction, or by a server whose clock is behind. It may be above the page then. A chat whose
+    last message is dated ahead of the database's clock may come once more on a later page; one that
+    is dated ahead by more than a minute moves its chat up once its time has come.
 
     A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
     the chats that are in no folder; a filter that is not given does not apply. Later servers let
@@ -236,9 +239,9 @@ def list_chats(
         variant["is_secret"] = True
         values["is_secret"] = valid_flag(is_secret, "is_secret")
     favorite, before, before_id, until = read_cursor(cursor, "chats", _START)
+    asked_at = current_time()
     if cursor is None:
-        # A message that comes before the next page is later than those that count.
-        until = current_time()
+        until = asked_at + timedelta(milliseconds=MOST_AHEAD)
     rows = _list_chats.variant(**variant).all(
         user_id=user_id,
         favorite=favorite,
@@ -249,7 +252,9 @@ def list_chats(
         **values,
     )
     if cursor is None and rows:
-        until = min(until, time_from_database(rows[0][_NEWEST]))
+        newest: Any = time_from_database(rows[0][_NEWEST])
+        # If that is ahead of the clock, what comes before the next page may be dated earlier.
+        until = newest if newest <= current_time() else asked_at
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(

@@ -1013,8 +1013,9 @@ class Machine(RuleBasedStateMachine):
         row = self.world.settings.get((user, chat.id))
         visible = self.world.visible(chat.id)
         newest = next(iter(visible), None)
-        # What is dated ahead of the clock moves its chat once its time has come.
-        times = (letter.at for letter in visible if letter.at <= self.around.now)
+        # What is dated far ahead of the clock moves its chat once its time has come.
+        latest = self.around.now + MOST_AHEAD * MILLISECOND
+        times = (letter.at for letter in visible if letter.at <= latest)
         last_at = next(times, chat.members[user].joined_at)
         return row is not None and row.is_favorite, last_at, chat.id, newest and newest.id, chat
 
