@@ -21,6 +21,7 @@ import stogram_sdk as sdk
 from stogram_sdk import aio
 from stogram_sdk.database import current_database, open_database
 from stogram_sdk.engine.time_limits import Connection, Probe
+from tests.support.factories import make_user
 from tests.support.site import eventually
 
 
@@ -315,3 +316,15 @@ def test_everybody_who_waits_is_told_when_several_come_back(engine: str) -> None
     assert time.monotonic() - began < 0.9, "nobody was told, and looked after a second"
     for thread in threads:
         thread.join()
+
+
+def test_a_connection_that_the_program_has_closed_is_replaced(engine: str) -> None:
+    with sdk.session():
+        sdk.db.connection().close()
+    with pytest.raises(sdk.StogramError), sdk.transaction():
+        make_user("ann")
+        sdk.db.connection().close()
+        make_user("ben")
+    assert sdk.pool_status().in_use == 0
+    make_user("carl")
+    assert [sdk.find_user(name) is None for name in ("ann", "ben", "carl")] == [True, True, False]

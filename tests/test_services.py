@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 import stogram_sdk as sdk
+from stogram_sdk.testing import delete_all_rows
 from tests.support.services import FASTAPI, FLASK, ROOT, running, serving
 from tests.support.states import migrate_here
 from tests.support.ways import WAYS
@@ -64,7 +65,11 @@ def service_url(
         migrate_here(url)
         yield url
     else:
-        yield request.getfixturevalue("migrated_postgres")
+        url = request.getfixturevalue("migrated_postgres")
+        yield url
+        sdk.connect(url)
+        delete_all_rows()
+        sdk.close()
 
 
 @pytest.fixture(scope="module", params=["flask", "fastapi"])

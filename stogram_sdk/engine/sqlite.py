@@ -162,8 +162,8 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def rollback(self) -> None:
         # Peewee also rolls back when what interrupted a commit let it finish.
-        if self._state.conn.in_transaction:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+            if self._state.conn.in_transaction:
                 self._state.conn.rollback()
 
     def search_terms(self, text: str) -> str | None:
@@ -200,10 +200,11 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _takes_lock(self, sql: str) -> bool:
         """Whether the statement is a write, and this connection does not have the lock yet."""
-        connection = self.connection()
-        if connection.in_transaction or connection.returning_cursor():
+        if not sql.startswith(_WRITES) and (not sql.startswith("WITH") or only_reads(sql)):
             return False
-        return sql.startswith(_WRITES) or (sql.startswith("WITH") and not only_reads(sql))
+        connection = self.connection()
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+            return not (connection.in_transaction or connection.returning_cursor())
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
@@ -228,13 +229,15 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         cursor = connection.returning_cursor()
         if cursor is not None:
             cursor.close()
-        if connection.in_transaction:
-            connection.rollback()
-        connection.ask_for(self._patience)
+        if self._can_reuse(connection):
+            connection.ask_for(self._patience)
 
     def _can_reuse(self, connection: Any) -> bool:
-        if connection.in_transaction:
-            connection.rollback()
+        try:
+            if connection.in_transaction:
+                connection.rollback()
+        except sqlite3.ProgrammingError:  # The program has closed it.
+            return False
         return True
 
     def _discard(self, connection: Any) -> None:
