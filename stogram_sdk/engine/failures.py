@@ -43,8 +43,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 _SOON = 2.0
 
 #: What was prepared on the connection is gone (DISCARD ALL), has other types than a column now, or
-#: is there though nobody knew it.
-OUTDATED = "26000", "0A000", "42P05"
+#: is there though nobody knew it; or it lacks the chat of a row, on a database that has just been
+#: distributed (22004).
+OUTDATED = "26000", "0A000", "42P05", "22004"
 #: The server became a standby, or was told to take no writes.
 READ_ONLY = "25006"
 

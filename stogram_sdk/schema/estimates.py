@@ -22,6 +22,7 @@ class EstimateMessages(Step):
     """A setting of the column, which counts from the next ANALYZE on."""
 
     table = "Message"
+    is_renewed = True
 
     def __str__(self) -> str:
         return "estimate of the messages of a chat"
