@@ -12,6 +12,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from importlib.machinery import BuiltinImporter, ModuleSpec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,6 +112,9 @@ def run(
     """Runs the code of a document on the database of a URL; it prints the output that is shown."""
     # FastAPI looks names of annotations up in the module of a function.
     module = types.ModuleType("document")
+    # Python 3.15 warns of a module that nothing says the origin of.
+    module.__spec__ = ModuleSpec("document", BuiltinImporter())
+    module.__loader__ = module.__spec__.loader
     monkeypatch.setitem(sys.modules, "document", module)
     monkeypatch.delenv("STOGRAM_DATABASE_URL", raising=False)
     monkeypatch.chdir(tmp_path)

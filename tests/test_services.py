@@ -259,6 +259,8 @@ def test_workers_that_were_forked_after_connect(service_url: str, tmp_path: Path
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "examples", tmp_path)))
     command = ("gunicorn", "--preload", "--workers", "2", "--log-level", "error", "preloaded:app")
     options = {"PYTHONPATH": paths, "STOGRAM_SECRET_KEY": "key", "address": "127.0.0.1:{}"}
+    # Python warns of every fork beside other threads.
+    options["PYTHONWARNINGS"] = "default"
     with (
         serving(*command, "--bind", url=service_url, **options) as port,
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,

@@ -117,6 +117,7 @@ def test_a_url_of_sqlite_is_refused() -> None:
         pass
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_database_in_memory_as_it_is_described() -> None:
     """The table of docs/testing.md."""
     make_user = MakeUser()
