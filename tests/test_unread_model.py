@@ -770,9 +770,12 @@ class Machine(RuleBasedStateMachine):
         row = self.call(error, sdk.mark_read, user, chat)
         if row is not None:
             newest = next(iter(self.world.visible(chat)), None)
-            last_read = self.world.settings.get((user, chat), Settings(self.around.now)).last_read
-            if last_read is None or (newest is not None and self.is_later(newest, user)):
-                self.settle(user, chat).last_read = None if newest is None else newest.id
+            before = self.world.settings.get((user, chat))
+            if newest is None:  # Where there is nothing to read, an old row stays as it is.
+                if before is None:
+                    self.settle(user, chat)
+            elif before is None or before.last_read is None or self.is_later(newest, user):
+                self.settle(user, chat).last_read = newest.id
             assert row.unread_count == self.world.unread_count(user, chat) == 0
 
     @rule(user=users, message=messages)
