@@ -172,6 +172,8 @@ def test_a_dry_run_prints_all_of_it_and_changes_nothing(
 ) -> None:
     code, script, error = stogram(migrated, "distribute", "--dry-run")
     assert (code, error) == (0, "")
+    # As for the command: no name is found in a schema in which others may create.
+    assert script.startswith("SET search_path = pg_catalog, pg_temp;\n")
     for table in OF_ALL_CHATS:
         assert f"""create_reference_table('"public_distributed"."{table}"')""" in script
     for table, chat in OF_A_CHAT.items():

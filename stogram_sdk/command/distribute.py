@@ -22,7 +22,7 @@ from stogram_sdk.schema.migration import (
 )
 from stogram_sdk.schema.obstacles import Obstacle, Schema
 from stogram_sdk.schema.online import run_brief
-from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.postgres import SAFE_PATH, PostgresSchema
 
 log = logging.getLogger("stogram_sdk.schema.distribute")
 
@@ -62,7 +62,13 @@ def distribution_script(url: str | None = None, *, prepare: bool = False) -> str
         _require_migrated(distribution)
         steps = _steps(distribution, prepare)
     lines = [line for step in steps for line in _lines(step)]
-    return "\n".join([*(["SET citus.enable_unsafe_triggers = on;"] if lines else []), *lines])
+    return "\n".join([*(_SESSION_OF_SCRIPT if lines else ()), *lines])
+
+
+_SESSION_OF_SCRIPT = (
+    f"SET search_path = {SAFE_PATH};",
+    "SET citus.enable_unsafe_triggers = on;",
+)
 
 
 def _steps(distribution: Distribution, prepare: bool) -> list[DistributionStep]:
