@@ -11,7 +11,7 @@ from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, user_lock
-from stogram_sdk.roles import heir_in
+from stogram_sdk.roles import has_owner, heir_in
 from stogram_sdk.rows import ACCOUNT
 from stogram_sdk.statements import P, after_locking, statement
 from stogram_sdk.validation import (
@@ -67,10 +67,7 @@ def _delete_own_chats() -> Any:
 @statement
 def _hand_over() -> Query:
     """Give each group and channel of the user another owner, unless the server has made several."""
-    mine, other = ChatMember.alias(), ChatMember.alias()
-    owners = other.select(other.id).where(
-        other.chat == mine.chat, other.role == MemberRole.OWNER.value, other.user != mine.user
-    )
+    mine = ChatMember.alias()
     owned = (
         mine.select(mine.chat, heir_in(mine.chat, P.user_id))
         .join(Chat, on=(Chat.id == mine.chat))
@@ -78,7 +75,7 @@ def _hand_over() -> Query:
             mine.user == P.user_id,
             mine.role == MemberRole.OWNER.value,
             Chat.type != ChatType.PRIVATE.value,
-            ~fn.EXISTS(owners),
+            ~has_owner(mine.chat, P.user_id),
         )
     )
     return ChatMember.update({ChatMember.role: MemberRole.OWNER.value}).where(

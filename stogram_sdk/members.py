@@ -65,7 +65,7 @@ def _add_member(role: str) -> Any:
             actor.role.in_(CHAT_KEEPERS if role == _MEMBER else [_OWNER]),
             Chat.type != ChatType.PRIVATE.value,
             ~has_blocked(User.id, actor.user),
-            has_owner(),
+            has_owner(P.chat_id),
         )
     )
     fields = [
@@ -94,7 +94,7 @@ def _remove_member() -> Any:
         ChatMember.role != _OWNER,
         fn.EXISTS(allowed),
         ~is_private(),
-        has_owner(),
+        has_owner(P.chat_id),
     )
     return after_locking(delete.returning(ChatMember.id), chat_lock(Chat.id == P.chat_id))
 

@@ -31,9 +31,9 @@ def is_private() -> Any:
     )
 
 
-def has_owner(besides: Any = None) -> Any:
-    """Whether the chat has an owner, but for one user."""
-    return exists_for_each(_first_in(P.chat_id, besides, _OWNER))
+def has_owner(chat: Any, besides: Any = None) -> Any:
+    """Whether a chat has an owner, but for one user."""
+    return exists_for_each(_first_in(chat, besides, _OWNER))
 
 
 def owner_or_first(chat: Any) -> Any:
@@ -61,7 +61,7 @@ def hand_over(besides: Any = None) -> Any:
     """Give a chat without owner, but for one user, another one; when a member asks."""
     return ChatMember.update({ChatMember.role: _OWNER}).where(
         ChatMember.chat == P.chat_id,
-        ~has_owner(besides),
+        ~has_owner(P.chat_id, besides),
         ~is_private(),
         is_member(P.user_id, P.chat_id),
         ChatMember.id == heir_in(P.chat_id, besides),
