@@ -118,14 +118,15 @@ def made_or_found(
         found = found.select(*columns(model))
         return FirstOf(*(query.with_cte(*ctes) if ctes else query for query in (made, found)))
     made = insert.returning(model).cte("made")
+    is_made = fn.EXISTS(made.select(SQL("1")))
     stays = SQL("true") if is_held else fn.EXISTS(found)
-    found = found.select(*model._meta.sorted_fields, SQL("false"))
+    found = found.select(*model._meta.sorted_fields)
     if dialect().is_distributed:  # There it sees what was made.
-        found = found.where(~fn.EXISTS(made.select(SQL("1"))))
-    rows = Select([made], [SQL("*, true AS is_made")]) + found
+        found = found.where(~is_made)
+    rows = Select([made], [SQL("*")]) + found
     shown = Select([rows.alias("rows")], columns(model.alias("rows")))
     if dialect().is_distributed:  # And before the rest is read, the row may be gone.
-        shown = shown.where(SQL('"rows".is_made') | stays)
+        shown = shown.where(is_made | stays)
     return shown.with_cte(*ctes, made)
 
 

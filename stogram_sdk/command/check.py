@@ -140,6 +140,7 @@ class _Look:
         self._constraints_and_indexes()
         self._shards()
         self._made_from_others()
+        self._settings()
         self._search_index()
         self._times_ahead()
         if not self.unreadable:
@@ -324,6 +325,7 @@ class _Look:
             what = "" if self.catalog.has_moment else "is missing"
             self._add("rows made from others", str(KeepMoment()), what)
 
+    def _settings(self) -> None:
         if self.expected.estimates_messages:
             what = "" if self.catalog.estimates_messages else "is missing"
             self._add("settings", str(EstimateMessages()), what)

@@ -75,7 +75,7 @@ def _end_for_certain(woken: int) -> None:
 
 
 def _wait(connection: Any) -> None:
-    """Have psycopg2 wait in Python, where a signal is carried out."""
+    """Wait for the server as psycopg2 has to, but in Python, where a signal is carried out."""
     limit = math.inf
     if connection.status == extensions.STATUS_SETUP:  # libpq has no limit where others wait
         limit = float(extensions.parse_dsn(connection.dsn).get("connect_timeout", 0)) or limit
