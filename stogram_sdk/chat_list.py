@@ -253,8 +253,9 @@ def list_chats(
     )
     if cursor is None and rows:
         newest: Any = time_from_database(rows[0][_NEWEST])
-        # If that is ahead of the clock, what comes before the next page may be dated earlier.
-        until = newest if newest <= current_time() else asked_at
+        # If that is ahead of the clock, what comes before the next page may be dated earlier: but
+        # not before the millisecond in which this one was asked for.
+        until = newest if newest <= current_time() else asked_at - timedelta(milliseconds=1)
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
     page = make_page(

@@ -301,14 +301,22 @@ def test_pages_hold_every_chat_once_whatever_happens_between_them(
     assert len(shown) == len(set(shown))
 
 
+@pytest.mark.parametrize("stands", [False, True])
 def test_a_message_that_is_dated_ahead_of_the_clock_costs_no_chat_its_page(
-    ivan: sdk.User, olga: sdk.User
+    ivan: sdk.User, olga: sdk.User, monkeypatch: pytest.MonkeyPatch, stands: bool
 ) -> None:
-    """The clock of the server is ahead, or a burst of messages has used up the milliseconds."""
+    """The clock of the server is ahead, or a burst of messages has used up the milliseconds.
+
+    `stands`: what comes between two pages comes in the millisecond of the first.
+    """
     chats = [insert_chat(olga, ivan) for _ in range(6)]
     for number, chat in enumerate(chats):
         insert_message(olga, chat, created_at=after(number))
     in_order = [chat.id for chat in reversed(chats)]
+    if stands:
+        now = after(1, utc_now())
+        for module in (sdk.messages, sdk.chat_list):
+            monkeypatch.setattr(module, "current_time", lambda: now)
     insert_message(olga, chats[1], created_at=utc_now() + timedelta(seconds=30))
     assert listed(ivan) == [chats[1].id, *(id for id in in_order if id != chats[1].id)]
     page = sdk.list_chats(ivan.id, limit=2)
