@@ -83,7 +83,7 @@ def with_what_follows(insert: Any, alone: bool, *, most: int = 1, by_service: bo
     writes = [sent, _move_up(sent if most == 1 else _newest_of(sent), P.chat_id).cte("moved")]
     if alone:
         sender = Select((sent,), [sent.c.senderId]) if by_service else P.sender_id
-        writes.append(raise_unread_counts(sent, sender, most).cte("raised"))
+        writes += raise_unread_counts(sent, sender, most)
     columns = written_message(Message.alias("sent"), NO_REACTIONS)
     return after_locking(Select([sent], columns).with_cte(*writes), lock)
 

@@ -129,37 +129,41 @@ def _up_to(most: int, messages: Any) -> Any:
     return Select((limited,), [fn.COUNT(SQL("*"))])
 
 
-def raise_unread_counts(sent: Any, sender: Any, most: int = 1) -> Any:
-    """Raise the server's column for each member for whom the message `sent` counts.
+def raise_unread_counts(sent: Any, sender: Any, most: int = 1) -> tuple[Any, Any]:
+    """CTEs that raise the server's column for each member for whom the message `sent` counts.
 
     There may be up to `most` messages, all of the one `sender`. A row that another transaction has
     locked is skipped, so that nobody waits for a number that only the server's clients read. No
-    table is joined: PostgreSQL would plan that for longer than all the rest takes.
+    table is joined, which PostgreSQL would plan for longer than all the rest takes; nor is one
+    asked for each of the rows.
     """
-    free, member, block = ChatSettings.alias(), ChatMember.alias(), BlockedUser.alias()
-    is_member = (member.user == free.user) & (member.chat == P.chat_id)
-    is_blocked = (block.user == free.user) & (block.blocked == sender)
+    member, block, free = ChatMember.alias(), BlockedUser.alias(), ChatSettings.alias()
+    of_its_chat = member.chat == P.chat_id
+    # In an order that an index has: else all members could be read to find some of a chat.
+    first = member.select(member.id).where(of_its_chat).order_by(member.joined_at)
+    members = member.select(member.user).where(of_its_chat).cte("members")
+    ids = fn.ARRAY(Select((members,), [members.c.userId]))
+    is_blocked = (block.blocked == sender) & (block.user == fn.ANY(ids))
     is_free = (
         free.select(free.id)
         .where(
             free.chat == P.chat_id,
             free.user != sender,
             free.unread_count < SQL(str(2**31 - most)),
-            exists_for_each(member.select(member.id).where(is_member)),
-            ~exists_for_each(block.select(block.id).where(is_blocked)),
+            free.user == fn.ANY(ids),
+            free.user != fn.ALL(fn.ARRAY(block.select(block.user).where(is_blocked))),
         )
         .for_update(_UNLESS_HELD)
     )
-    # In an order that an index has: else all members could be read to find some of a chat.
-    members = member.select(member.id).where(member.chat == P.chat_id).order_by(member.joined_at)
     count = 1 if most == 1 else Select((sent,), [fn.COUNT(SQL("*"))])
     raised = ChatSettings.unread_count + count
-    return ChatSettings.update({ChatSettings.unread_count: raised}).where(
+    raising = ChatSettings.update({ChatSettings.unread_count: raised}).where(
         fn.EXISTS(Select((sent,), [SQL("1")]).where(sent.c.isSent)),
-        ~fn.EXISTS(members.limit(1).offset(MOST_RAISED)),
+        ~fn.EXISTS(first.limit(1).offset(MOST_RAISED)),
         ChatSettings.id == fn.ANY(fn.ARRAY(is_free)),
         *of_chat(ChatSettings, P.chat_id),
     )
+    return members, raising.cte("raised")
 
 
 # The stubs of Peewee know only True and False.
