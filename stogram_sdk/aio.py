@@ -15,8 +15,11 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial, wraps
+from threading import Thread
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack
 from weakref import WeakKeyDictionary
@@ -193,13 +196,21 @@ async def run(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
 
 
 async def _run_apart(function: Callable[[], R]) -> R:
-    """Run what is not about the connected database in a thread of its own."""
-    workers = Workers()
-    workers.close()  # Its thread ends with the call.
-    call = Call(workers, function)
-    workers.submit(call)
-    result: R = await call.outcome()
-    return result
+    """Run what is not about the connected database in a thread of its own.
+
+    Not in one of the loop's, since a loop that ends would wait for a host that is silent.
+    """
+    outcome: Future[R] = Future()
+    outcome.set_running_or_notify_cancel()  # The function goes on where the task is cancelled.
+
+    def run() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=copy_context().run, args=(run,), name="stogram_sdk works", daemon=True).start()
+    return await asyncio.wrap_future(outcome)
 
 
 async def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:

@@ -53,7 +53,7 @@ class Call(asyncio.Future[Any]):
 
     def __init__(self, workers: Workers, work: Callable[[], Any]) -> None:
         super().__init__(loop=asyncio.get_running_loop())
-        if workers.database is not None and workers.database.standbys is not None:
+        if workers.database.standbys is not None:
             workers.database.standbys.begin_in_task()
         self.work = work
         self.context = copy_context()
@@ -93,8 +93,7 @@ class Call(asyncio.Future[Any]):
     def call_off(self) -> None:
         """Let nothing more of it be sent; from any thread."""
         self.is_called_off = True
-        if self.workers.database is not None:
-            self.workers.database.call_off()
+        self.workers.database.call_off()
 
     def expire_after(self, seconds: float) -> None:
         """Let it wait for so long at most."""
@@ -246,13 +245,13 @@ class Leaving(Call):
 class Worker(threading.Thread):
     """Runs one call after the other."""
 
+    #: Peewee's state of this thread.
+    state: dict[str, Any]
     #: The one that it runs.
     call: Call | None = None
 
     def __init__(self, workers: Workers) -> None:
         super().__init__(name="stogram_sdk works", daemon=True)
-        #: Peewee's state of this thread.
-        self.state: dict[str, Any] = {"conn": None, "closed": True, "transactions": []}
         self._workers = workers
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = threading.Lock()
@@ -260,9 +259,8 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         database = self._workers.database
-        if database is not None:
-            self.state = database.state()
-            self.state["worker"] = self
+        self.state = database.state()
+        self.state["worker"] = self
         try:
             while (call := self._next()) is not None:
                 self._loop = call.get_loop()
@@ -321,11 +319,9 @@ class Worker(threading.Thread):
 
 
 class Workers:
-    """The workers of one database, at most `limit`; or of none, for what opens and closes one."""
+    """The workers of one database, at most `limit`."""
 
-    def __init__(
-        self, database: Any = None, limit: int = 1, patience: float = threading.TIMEOUT_MAX
-    ) -> None:
+    def __init__(self, database: Any, limit: int, patience: float) -> None:
         self.database = database
         self.waiting: deque[Call] = deque()
         self.is_closed = False
