@@ -43,7 +43,7 @@ def _membership() -> Query:
 
 
 @statement
-def _known_users() -> Query:
+def _users_and_blocks() -> Query:
     """The users among the ids, each with whether they have blocked the actor."""
     return User.select(User.id, has_blocked(User.id, P.actor_id)).where(
         dialect().is_one_of(User.id, P.user_ids)
@@ -65,7 +65,7 @@ def _sent_message() -> Query:
 
 def require_addable(actor_id: str, user_ids: list[str]) -> None:
     """Raise `NotFound` for an unknown user, `Blocked` for one who has blocked the actor."""
-    rows = _known_users.all(actor_id=actor_id, user_ids=user_ids)
+    rows = _users_and_blocks.all(actor_id=actor_id, user_ids=user_ids)
     blockers = {user.id: bool(is_blocked) for user, is_blocked in rows}
     for user_id in user_ids:
         if user_id not in blockers:

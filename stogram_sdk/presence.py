@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Case, Query, Select, fn
+from peewee import Case, Select, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
 from stogram_sdk.models import User, UserStatus
 from stogram_sdk.operations import operation
 from stogram_sdk.statements import P, dialect, statement
+from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import valid_enum, valid_id
 
 _ONLINE = UserStatus.ONLINE.value
@@ -39,11 +40,6 @@ def _set_status() -> Any:
     return User.select(User.id, has_changed).where(User.id == P.user_id).with_cte(changed)
 
 
-@statement
-def _has_user() -> Query:
-    return User.select(User.id).where(User.id == P.user_id)
-
-
 @operation
 def set_status(user_id: str, status: UserStatus) -> bool:
     """Say whether a user is there; to be called as often as their devices say so.
@@ -61,6 +57,6 @@ def set_status(user_id: str, status: UserStatus) -> bool:
     valid_id(user_id, "user_id")
     wanted = valid_enum(UserStatus, status, "status").value
     row = _set_status.first(user_id=user_id, status=wanted, now=current_time())
-    if row is None and (dialect().writes_in_ctes or _has_user.first(user_id=user_id) is None):
+    if row is None and (dialect().writes_in_ctes or unknown_users([user_id])):
         raise NotFound("user", user_id)
     return bool(row[1]) if isinstance(row, tuple) else row is not None

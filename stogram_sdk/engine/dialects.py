@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from peewee import SQL, ColumnBase, CommaNodeList, Node, NodeList, Select, fn
 
@@ -35,36 +35,47 @@ CHAT_OF_SEARCH_INDEX = f"{SEARCH_INDEXES[1]}.chatId"
 HAS_SEARCH_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'Message_search_insert'"
 
 
-class Dialect(Protocol):
-    """The expressions that a statement cannot write the same for both engines."""
+class PostgresDialect:
+    """The expressions that a statement cannot write the same for both engines.
 
-    name: str
+    `tags_are_json`: the server keeps tags as JSON in columns of type TEXT, not in arrays.
+    """
+
+    name = "postgresql"
     #: Whether rows are locked. PostgreSQL decides what a statement sees before it waits for locks.
-    locks_rows: bool
+    locks_rows = True
     #: Whether a subquery in FROM can refer to the rows before it.
-    has_lateral: bool
+    has_lateral = True
     #: Whether one statement can write several tables.
-    writes_in_ctes: bool
+    writes_in_ctes = True
     #: Whether an index can be on a function of this package.
-    has_own_indexes: bool
-    #: Whether the rows of each chat are on one of several servers, to be found by the chat.
-    is_distributed: bool
-    #: Columns that a later server has added, as "Table.column".
-    server_columns: frozenset[str]
-    #: The types of columns whose values the driver returns as Python's own.
-    native_types: frozenset[str]
+    has_own_indexes = True
+
+    def __init__(self, server_columns: frozenset[str] = frozenset()) -> None:
+        self.tags_are_json = TAGS_AS_JSON in server_columns
+        #: Whether the rows of each chat are on one of several servers, to be found by the chat.
+        self.is_distributed = CHAT_OF_REACTION in server_columns
+        #: Columns that a later server has added, as "Table.column".
+        self.server_columns = server_columns
+        arrays = frozenset() if self.tags_are_json else frozenset({"TEXT[]"})
+        #: The types of columns whose values the driver returns as Python's own.
+        self.native_types = frozenset({"TEXT", "INT", "BOOL"}) | arrays
 
     def is_one_of(self, column: Node, values: Node) -> ColumnBase:
         """Whether the column is one of the texts of a list parameter."""
-        ...
+        return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
 
     def tags(self, texts: list[str]) -> Any:
         """Tags as the driver writes them into a column."""
-        ...
+        return tags_to_json(texts) if self.tags_are_json else TextArray(texts)
 
     def given(self, **columns: Node) -> Node:
         """A table named `given`, of list parameters of one length, to select from."""
-        ...
+        arrays: list[Node] = []
+        for values in columns.values():
+            arrays += [SQL(f"{', ' if arrays else ''}pg_catalog.unnest("), values, SQL("::text[])")]
+        names = ", ".join(f'"{name}"' for name in columns)
+        return NodeList([SQL("ROWS FROM ("), *arrays, SQL(f") AS given({names})")], glue="")
 
     def given_rows(self, rows: Node, *fields: AnyField) -> Node:
         """A table named `given`, of a parameter that is `Rows`: columns named and typed as fields.
@@ -72,57 +83,79 @@ class Dialect(Protocol):
         It is for rows to write. PostgreSQL cannot estimate how many they are, so it would look them
         up in a slow way.
         """
-        ...
+        kind = _TextOf if self.tags_are_json else _TypeOf
+        columns = CommaNodeList([NodeList([SQL(field.name), kind(field)]) for field in fields])
+        return NodeList(
+            [SQL("json_to_recordset("), rows, SQL("::json) AS given("), columns, SQL(")")], glue=""
+        )
 
     def json_array(self, *columns: Node) -> ColumnBase:
         """The columns as one value in JSON."""
-        ...
+        return fn.json_build_array(*columns)
 
     def json_list(self, value: Node) -> ColumnBase:
         """The values of all rows as one list in JSON; NULL or an empty list if there are none."""
-        ...
+        return fn.json_agg(value)
 
     def tag_key(self, tag: Node, schema_name: str | None) -> Node:
         """The key under which the database keeps a tag, see `schema/message_tags.py`."""
-        ...
+        home = _home(schema_name)
+        # The index has the default collation, and the tag may have another.
+        call = SQL(f"{home}stogram_tag_key(")
+        return NodeList([call, tag, SQL('::text) COLLATE "default"')], glue="")
 
     def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
         """Whether the column matches the `any_case_pattern` of a text with this `plain_part`."""
-        ...
+        return _flat(column, SQL("~"), pattern)
 
     def search_hits(self, message: Any, terms: Node, chats: Node, limit: int) -> list[Any]:
         """Conditions; a message with the text fulfils one of them, and others may too."""
-        ...
+        like = SQL("ILIKE")
+        is_usual = _flat(message.content, like, terms) | _flat(message.file_name, like, terms)
+        text = [fn.COALESCE(message.content, ""), SQL("||"), fn.COALESCE(message.file_name, "")]
+        is_odd = _flat(_flat(*text), SQL(f"~ '{ODD_CHARACTERS}'"))
+        in_chats = _flat(message.chat, SQL("= ANY(ARRAY"), chats, SQL(")"))
+        return [is_usual, is_odd & in_chats]
 
-    def search_finds(self, message: Any, terms: Node, limit: int) -> Node:
+    def search_finds(self, message: Any, terms: Node, limit: int) -> ColumnBase:
         """Whether the search index finds all of these: it is there, and they are not too many."""
-        ...
+        # With the collation C only A-Z have a case; with a Turkish one, I is no form of i.
+        is_usual = "~ '[[:alnum:]]{3}' AND lower('I\u042f') = 'i\u044f'"
+        if self.is_distributed:  # A catalog is on no server with the chats; see `search_terms`.
+            return _flat(terms, SQL(is_usual))
+        home = _home(message._meta.schema)
+        names = ", ".join(f"to_regclass('{home}\"{name}\"')" for name in SEARCH_INDEXES)
+        valid = f"SELECT count(*) FROM pg_index WHERE indexrelid IN ({names}) AND indisvalid"
+        return _flat(terms, SQL(f"{is_usual} AND ({valid}) = 2"))
 
     def latest_of(self, first: Node, *others: Node) -> Node:
         """The latest of several times, of which all but the first may be NULL."""
-        ...
+        return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), *others)
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
         """The time so many milliseconds later."""
-        ...
+        return _flat(moment, SQL("::timestamp(3) + interval '1 millisecond' *"), count)
 
     def lower_ascii(self, column: Node) -> Node:
         """The column with A-Z in lower case, whatever the locale."""
-        ...
+        return fn.LOWER(NodeList([column, SQL('COLLATE "C"')]))
 
     def lock(self, query: Select, *, skips_locked: bool = False) -> Select:
         """The query, holding the rows that it finds until the transaction ends.
 
         `skips_locked`: it leaves out the rows that somebody else holds, and waits for none.
         """
-        ...
+        how: Any = f"{_FOR_NO_KEY_UPDATE} SKIP LOCKED" if skips_locked else _FOR_NO_KEY_UPDATE
+        return query.for_update(how)
 
     def lock_name(self, name: Node) -> Select:
         """A query that holds a name, for which there is no row yet, until the transaction ends."""
-        ...
+        return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])
 
 
 class SqliteDialect:
+    """The same as SQLite has them."""
+
     name = "sqlite"
     locks_rows = False
     has_lateral = False
@@ -194,90 +227,7 @@ class SqliteDialect:
         return Select(columns=[name])
 
 
-class PostgresDialect:
-    """`tags_are_json`: the server keeps tags as JSON in columns of type TEXT, not in arrays."""
-
-    name = "postgresql"
-    locks_rows = True
-    has_lateral = True
-    writes_in_ctes = True
-    has_own_indexes = True
-
-    def __init__(self, server_columns: frozenset[str] = frozenset()) -> None:
-        self.tags_are_json = TAGS_AS_JSON in server_columns
-        self.is_distributed = CHAT_OF_REACTION in server_columns
-        self.server_columns = server_columns
-        arrays = frozenset() if self.tags_are_json else frozenset({"TEXT[]"})
-        self.native_types = frozenset({"TEXT", "INT", "BOOL"}) | arrays
-
-    def is_one_of(self, column: Node, values: Node) -> ColumnBase:
-        return _flat(column, SQL("= ANY("), values, SQL("::text[])"))
-
-    def tags(self, texts: list[str]) -> Any:
-        return tags_to_json(texts) if self.tags_are_json else TextArray(texts)
-
-    def given(self, **columns: Node) -> Node:
-        arrays: list[Node] = []
-        for values in columns.values():
-            arrays += [SQL(f"{', ' if arrays else ''}pg_catalog.unnest("), values, SQL("::text[])")]
-        names = ", ".join(f'"{name}"' for name in columns)
-        return NodeList([SQL("ROWS FROM ("), *arrays, SQL(f") AS given({names})")], glue="")
-
-    def given_rows(self, rows: Node, *fields: AnyField) -> Node:
-        kind = _TextOf if self.tags_are_json else _TypeOf
-        columns = CommaNodeList([NodeList([SQL(field.name), kind(field)]) for field in fields])
-        return NodeList(
-            [SQL("json_to_recordset("), rows, SQL("::json) AS given("), columns, SQL(")")], glue=""
-        )
-
-    def json_array(self, *columns: Node) -> ColumnBase:
-        return fn.json_build_array(*columns)
-
-    def json_list(self, value: Node) -> ColumnBase:
-        return fn.json_agg(value)
-
-    def tag_key(self, tag: Node, schema_name: str | None) -> Node:
-        home = _home(schema_name)
-        # The index has the default collation, and the tag may have another.
-        call = SQL(f"{home}stogram_tag_key(")
-        return NodeList([call, tag, SQL('::text) COLLATE "default"')], glue="")
-
-    def matches(self, column: Node, pattern: Node, plain: Node) -> ColumnBase:
-        return _flat(column, SQL("~"), pattern)
-
-    def search_hits(self, message: Any, terms: Node, chats: Node, limit: int) -> list[Any]:
-        like = SQL("ILIKE")
-        is_usual = _flat(message.content, like, terms) | _flat(message.file_name, like, terms)
-        text = [fn.COALESCE(message.content, ""), SQL("||"), fn.COALESCE(message.file_name, "")]
-        is_odd = _flat(_flat(*text), SQL(f"~ '{ODD_CHARACTERS}'"))
-        in_chats = _flat(message.chat, SQL("= ANY(ARRAY"), chats, SQL(")"))
-        return [is_usual, is_odd & in_chats]
-
-    def search_finds(self, message: Any, terms: Node, limit: int) -> ColumnBase:
-        # With the collation C only A-Z have a case; with a Turkish one, I is no form of i.
-        is_usual = "~ '[[:alnum:]]{3}' AND lower('I\u042f') = 'i\u044f'"
-        if self.is_distributed:  # A catalog is on no server with the chats; see `search_terms`.
-            return _flat(terms, SQL(is_usual))
-        home = _home(message._meta.schema)
-        names = ", ".join(f"to_regclass('{home}\"{name}\"')" for name in SEARCH_INDEXES)
-        valid = f"SELECT count(*) FROM pg_index WHERE indexrelid IN ({names}) AND indisvalid"
-        return _flat(terms, SQL(f"{is_usual} AND ({valid}) = 2"))
-
-    def latest_of(self, first: Node, *others: Node) -> Node:
-        return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), *others)
-
-    def milliseconds_after(self, moment: Node, count: Node) -> Node:
-        return _flat(moment, SQL("::timestamp(3) + interval '1 millisecond' *"), count)
-
-    def lower_ascii(self, column: Node) -> Node:
-        return fn.LOWER(NodeList([column, SQL('COLLATE "C"')]))
-
-    def lock(self, query: Select, *, skips_locked: bool = False) -> Select:
-        how: Any = f"{_FOR_NO_KEY_UPDATE} SKIP LOCKED" if skips_locked else _FOR_NO_KEY_UPDATE
-        return query.for_update(how)
-
-    def lock_name(self, name: Node) -> Select:
-        return Select(columns=[fn.pg_advisory_xact_lock(fn.hashtextextended(name, 0))])
+Dialect: TypeAlias = PostgresDialect | SqliteDialect
 
 
 def cast_to(field: AnyField, value: Node) -> Node:
