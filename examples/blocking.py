@@ -1,4 +1,4 @@
-"""Blocking: who does not want to hear from whom.
+"""Blocking: a user does not want to hear from another.
 
 Run it with `python examples/blocking.py`.
 """
@@ -46,7 +46,7 @@ for sender, name in ((ivan, "Ivan"), (anna, "Anna")):
     except Blocked as error:
         print(f"{name} writes to the other: {error}")
 
-# In a group the messages stay visible, but are not unread for who has blocked the sender.
+# In a group the messages stay visible, but are not unread for a member who has blocked the sender.
 send_message(ivan.id, group.id, "I shall be late.")
 print("In the group Anna sees:", [row.content for row in list_messages(anna.id, group.id)])
 print(f"Unread: Anna {unread_totals(anna.id).all}, Maria {unread_totals(maria.id).all}")

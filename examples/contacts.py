@@ -1,4 +1,4 @@
-"""Contacts: whom one knows, under a name of one's own.
+"""Contacts: the people whom a user knows, under names of the user's own.
 
 Run it with `python examples/contacts.py`.
 """

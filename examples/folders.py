@@ -1,4 +1,4 @@
-"""Folders: one's own order in one's chats.
+"""Folders: each user puts chats in an order of their own.
 
 Run it with `python examples/folders.py`.
 """

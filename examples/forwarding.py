@@ -27,7 +27,7 @@ shopping = create_chat(ivan.id, ChatType.GROUP, member_ids=[maria.id], name="Sho
 pancakes = send_message(anna.id, kitchen.id, "Pancakes tonight!")
 needed = send_message(anna.id, kitchen.id, "Flour, eggs, #salt")
 
-# Who reads the one chat and writes in the other forwards, all or nothing, in the chat's order.
+# Ivan reads one chat and may write in the other. All are forwarded or none, in the chat's order.
 forward_messages(ivan.id, kitchen.id, [needed.id, pancakes.id], shopping.id)
 print("Maria reads:")
 for message in reversed(list_messages(maria.id, shopping.id)):

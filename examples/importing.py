@@ -46,7 +46,7 @@ history = [
     for number, sender, text, answered in export
 ]
 
-# A thousand at a time, each call all or none; what was cut off is simply started again.
+# A thousand at a time, each call all or none; an import that was interrupted is started again.
 print("Imported:", import_messages(anna.id, chat.id, history), "messages")
 print("Once more:", import_messages(anna.id, chat.id, history))
 

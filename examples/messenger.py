@@ -4,6 +4,7 @@ Anna and Ivan write to each other, and the screens of both are drawn as their te
 them. Run it with `python examples/messenger.py`.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 from unicodedata import east_asian_width
 
@@ -149,10 +150,11 @@ trips = create_folder(ivan.id, "Trips", icon="🧭")
 move_to_folder(ivan.id, group.id, trips.id)
 set_favorite(ivan.id, private.id)
 
-# On Saturday morning a message goes out by itself. Whoever runs this asks every few seconds.
-saturday = datetime.now(UTC) + timedelta(days=2)
-reminder = send_message(anna.id, group.id, "Bring towels!", scheduled_for=saturday)
-sent = publish_scheduled(now=saturday)
+# A message goes out by itself when its time has come: a service asks for these every few seconds.
+soon = datetime.now(UTC) + timedelta(seconds=1)
+send_message(anna.id, group.id, "Bring towels!", scheduled_for=soon)
+time.sleep(1.1)
+sent = publish_scheduled()
 for message in sent:
     told = users_to_notify(message.chat_id, message.id)
     print(f"⏰ {message.content} goes out, {len(told)} to be told\n")

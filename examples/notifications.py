@@ -1,4 +1,4 @@
-"""Notifications: whom to tell about a message, and about many at once.
+"""Notifications: whom to notify of a message, and of many at once.
 
 Run it with `python examples/notifications.py`.
 """

@@ -12,8 +12,9 @@ from stogram_sdk import (
     connect,
     get_privacy,
     migrate,
-    session,
+    set_status,
     update_privacy,
+    update_profile,
     visible_profiles,
 )
 
@@ -22,10 +23,8 @@ migrate()
 
 anna, ivan, maria = new_user("Anna"), new_user("Ivan"), new_user("Maria")
 
-# What the SDK has no function for is a query of Peewee; `session()` gives it a connection.
-with session():
-    changes = User.update(avatar="/uploads/ivan.jpg", status=UserStatus.ONLINE)
-    changes.where(User.id == ivan.id).execute()
+update_profile(ivan.id, avatar="/uploads/ivan.jpg")
+set_status(ivan.id, UserStatus.ONLINE)
 
 print("At first all is shown:", get_privacy(ivan.id))
 print("After a change:", update_privacy(ivan.id, show_last_seen=False, show_online_status=False))

@@ -1,4 +1,4 @@
-"""Roles: the owner makes admins, passes the chat on, and who follows an owner that is gone.
+"""Roles: how the owner makes admins and passes the chat on, and who follows when the owner is gone.
 
 Run it with `python examples/roles.py`.
 """

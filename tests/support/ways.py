@@ -119,10 +119,10 @@ WAYS: dict[str, tuple[Way, ...]] = {
 HEAD = """\
 # What the server does, and what does it here
 
-Every way of the Stogram server to its database, of the version that the guide is of: 54 routes, 8
-events of the socket and a cron job. The events that only pass something on, such as those of
-WebRTC, need no database and are not here. This page is written by `python -m tests.support.ways`;
-a test holds that each function is there, and that no way is missing.
+Each route, socket event and cron job of the Stogram server that uses the database, in the version
+that the guide is about: 54 routes, 8 events and a cron job. Events that only pass something on,
+such as those of WebRTC, need no database and are left out. `python -m tests.support.ways` writes
+this page; a test checks that each function exists and that nothing is missing.
 
 """
 
