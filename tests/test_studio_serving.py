@@ -78,7 +78,7 @@ def test_what_is_pending_is_said_first(sqlite_url: str, tmp_path: Path) -> None:
     migrate_here(sqlite_url)
     assert stogram(sqlite_url, "rollback").returncode == 0
     done = stogram(sqlite_url, "studio")
-    line = "Error: 003_searches_and_lists is pending: run `stogram migrate` first\n"
+    line = "Error: run `stogram migrate` first; pending: 003_searches_and_lists\n"
     assert (done.returncode, done.stderr) == (1, line)
 
 

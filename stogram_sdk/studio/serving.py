@@ -21,7 +21,7 @@ def serve(*, host: str, port: int, write: bool) -> None:
     """
     make_app = _imported()
     if pending := status().pending:
-        raise MigrationError(f"{', '.join(pending)} is pending: run `stogram migrate` first")
+        raise MigrationError(f"run `stogram migrate` first; pending: {', '.join(pending)}")
     connect()
     token = secrets.token_urlsafe(32)
     server = web_server(host, port, make_app(token=token, host=host, write=write))
