@@ -390,6 +390,8 @@ def retrying(
                 return await in_transaction(*args, **kwargs)
             except FAILURES as error:
                 pause = pause_before_next(error, runs, False, began)
+                if pause is None:
+                    raise
             runs += 1
             await asyncio.sleep(pause)
 

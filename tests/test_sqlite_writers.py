@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import sys
 import threading
@@ -221,3 +222,34 @@ def test_who_has_the_lock_needs_no_turn(file: Path) -> None:
         assert time.monotonic() - began < LIMIT / 2
         half_read.close()
         assert waiting.result()[1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT missing",
+        'SELECT json(value) FROM json_each(\'["1", "x"]\')',  # fails at its second row
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i + 1 FROM n) SELECT max(i) FROM n",
+    ],
+)
+def test_what_an_error_keeps_of_a_statement_stands_in_nobodys_way(file: Path, query: str) -> None:
+    """A cursor that is open waits for its connection when the garbage collector finds it."""
+    sent: list[Any] = []
+
+    def send() -> None:
+        sent.append(sdk.db.execute_sql(query))
+        current_database().fetch(sent[-1])
+
+    async def main() -> None:
+        with pytest.raises((sdk.StogramError, TimeoutError)):
+            await asyncio.wait_for(aio.run(sdk.retrying(send)), 0.1)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(main())
+        for cursor in [each for each in gc.get_objects() if isinstance(each, sqlite3.Cursor)]:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
+                cursor.fetchone()
+    finally:
+        gc.enable()

@@ -181,6 +181,8 @@ def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
             return unit()
         except FAILURES as error:
             pause = pause_before_next(error, run, repeatable, began)
+            if pause is None:
+                raise
         run += 1
         time.sleep(pause)
 
@@ -189,14 +191,13 @@ def run_again(unit: Callable[[], T], *, repeatable: bool) -> T:
 FAILURES = peewee.PeeweeException, Unavailable, DatabaseError
 
 
-def pause_before_next(error: Exception, run: int, repeatable: bool, began: float) -> float:
+def pause_before_next(error: Exception, run: int, repeatable: bool, began: float) -> float | None:
     """The seconds until the next run of a unit, after one that ended with this error.
 
-    `run` is the number of that one, `began` when the first began. Raises the error if that was the
-    last one.
+    `run` is the number of that one, `began` when the first began. None if that was the last one.
     """
     if run >= _tries(error, repeatable, began):
-        raise error
+        return None
     reason = sqlstate_of(of_peewee(error))
     logger.info(
         "%s: running the call again, try %d",

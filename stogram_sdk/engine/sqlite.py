@@ -54,6 +54,32 @@ class Connection(sqlite3.Connection):
         return None if self.returning is None else self.returning()
 
 
+class Cursor(sqlite3.Cursor):
+    """Closes itself where its statement fails.
+
+    An error keeps its cursor until the garbage collector comes. That may be in any thread, which
+    would stand still until the connection has carried out what it is doing then.
+    """
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except BaseException:
+            self._end()
+            raise
+
+    def fetchall(self) -> list[Any]:
+        try:
+            return super().fetchall()
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # Its connection has been closed.
+            self.close()
+
+
 class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     """An embedded database; writers take turns.
 
@@ -113,7 +139,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         return self.atomic()
 
     def cursor(self, named_cursor: Any = None) -> Any:
-        cursor = self.connection().cursor()
+        cursor = self.connection().cursor(Cursor)
         if self._state.returning:
             self._state.conn.returning, self._state.returning = ref(cursor), False
         return cursor

@@ -120,7 +120,7 @@ class Call(asyncio.Future[Any]):
                 worker.settle()
         finally:
             self.answer(result, error)
-        del error  # Its traceback holds this frame.
+        del self, error  # The error's traceback holds this frame.
 
     def _start(self, worker: Worker) -> None:
         worker.call = self
