@@ -153,6 +153,15 @@ def react_and_take_back(user: str, chat: str, message: str, emoji: str) -> None:
     sdk.remove_reaction(user, chat, message, emoji)
 
 
+def send_and_delete(user: str, chat: str, content: str) -> None:
+    sdk.delete_message(user, chat, sdk.send_message(user, chat, content).id)
+
+
+def file_and_take_out(user: str, chat: str, folder: str) -> None:
+    sdk.move_to_folder(user, chat, folder)
+    sdk.remove_from_folder(user, chat)
+
+
 def call_and_end(caller: str, other: str, chat: str) -> None:
     call, _ = sdk.start_call(caller, chat, sdk.CallType.AUDIO)
     sdk.answer_call(other, call.id)
@@ -211,6 +220,10 @@ def _pairs(prepared: Prepared) -> dict[str, Call]:
         sdk.verify_email(token)
 
     return {
+        "send_message, delete_message": partial(send_and_delete, MANY, sized_chat(2), TAGGED),
+        "move_to_folder, remove_from_folder": partial(
+            file_and_take_out, MANY, _CHAT, prepared.folders[0]
+        ),
         "add_reaction, remove_reaction": partial(react_and_take_back, MANY, _CHAT, message, "❤️"),
         "add_contact, remove_contact": add_and_remove_contact,
         "start_call, answer_call, end_call": partial(call_and_end, _OWNER, "user-2", group),
@@ -240,7 +253,6 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
         "set_role": partial(sdk.set_role, _OWNER, prepared.group, "user-3", sdk.MemberRole.ADMIN),
         "update_folder": partial(sdk.update_folder, MANY, folder, name="at work"),
         "reorder_folders": partial(sdk.reorder_folders, MANY, prepared.folders),
-        "remove_from_folder": partial(sdk.remove_from_folder, MANY, _CHAT),
         "unpin_message": partial(sdk.unpin_message, MANY, _CHAT, prepared.deleted),
         "unpin_all_messages": partial(sdk.unpin_all_messages, FEW, _CHAT),
         "unblock_user": partial(sdk.unblock_user, FEW, BLOCKED),
@@ -251,7 +263,6 @@ def _changes(prepared: Prepared) -> dict[str, Call]:
         "set_theme": partial(sdk.set_theme, FEW, "dark"),
         "update_contact": partial(sdk.update_contact, MANY, FEW, nickname="Vanya"),
         "update_privacy": partial(sdk.update_privacy, FEW, show_last_seen=True),
-        "delete_message": partial(sdk.delete_message, MANY, _CHAT, prepared.deleted),
         "open_private_chat": partial(sdk.open_private_chat, MANY, FEW),
     }
 

@@ -370,7 +370,7 @@ def _values(rows: _Rows) -> tuple[Any, ...]:
 #: What becomes of the rows, where it is not the one that there must be or, by the name, a list.
 _ANSWERS: Mapping[str, Callable[[_Rows], Any]] = {
     **dict.fromkeys(("is_blocked", "is_blocked_either", "unblock_user"), bool),
-    **dict.fromkeys(("remove_from_folder", "unpin_message", "delete_message", "set_status"), bool),
+    **dict.fromkeys(("unpin_message", "set_status"), bool),
     **dict.fromkeys(("unmute_all_chats", "recount_unread", "unpin_all_messages"), len),
     "acknowledge_published": len,
     **dict.fromkeys(("blocked_among", "list_reactions"), _ids),
@@ -456,6 +456,14 @@ class Prepared(ABC):
     async def edit_message(self, user: str, chat: str, message: str, content: str) -> Any:
         tags = hashtags_in(content), mentions_in(content)
         return await self._answer("edit_message", user, chat, message, content, *tags)
+
+    async def send_and_delete(self, user: str, chat: str, content: str) -> None:
+        sent = await self.send_message(user, chat, content)
+        await self._row("delete_message", user, chat, sent["id"])
+
+    async def file_and_take_out(self, user: str, chat: str, folder: str) -> None:
+        await self._change("move_to_folder", user, chat, folder)
+        await self._row("remove_from_folder", user, chat)
 
     async def react_and_take_back(self, user: str, chat: str, message: str, emoji: str) -> None:
         async with self._connection.transaction():
