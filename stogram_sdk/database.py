@@ -1,7 +1,8 @@
 """The connection to the database: `db`, `connect()`, `session()`, `close()`, `transaction()`.
 
-The models are bound to `db`, which stands for the database that `connect()` opened last. A call
-takes a connection from the pool for as long as it runs; `session()` keeps one for many calls.
+The models are bound to `db`, which stands for the database that `connect()` opened last. What was
+at work then, in another thread, goes on and ends at the database where it began. A call takes a
+connection from the pool for as long as it runs; `session()` keeps one for many calls.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.engine.options import ConnectOptions, DatabaseOptions, Reading
 from stogram_sdk.engine.pool import PoolStatus
 from stogram_sdk.engine.standbys import Reads, Standbys, read_position, write_position
-from stogram_sdk.engine.units import Unit, on_connection
+from stogram_sdk.engine.units import Unit, at_work, on_connection
 from stogram_sdk.errors import InvalidInput, StogramError, Unavailable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Database(peewee.DatabaseProxy):
-    """Stands for the database that `connect()` opened last.
+    """Stands for the database that `connect()` opened last, or that this thread is at work with.
 
     What Peewee has of units of work is a `Unit` here. If one opens a connection, that goes back to
     the pool at the end.
@@ -38,6 +39,10 @@ class Database(peewee.DatabaseProxy):
         if self.obj is None:
             return "<Database: not connected>"
         return f"<Database: {self.obj.dialect.name}, {self.obj.database}>"
+
+    def __getattr__(self, name: str) -> Any:
+        database = at_work.database
+        return super().__getattr__(name) if database is None else getattr(database, name)
 
     def atomic(self, *args: Any, **options: Any) -> Any:
         return _unit(lambda database: database.atomic(*args, **options))
@@ -131,7 +136,7 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
     >>> db
     <Database: sqlite, :memory:>
     """
-    _require_no_transaction()
+    _require_outside()
     bind(reached_database(url, **options))
 
 
@@ -184,18 +189,26 @@ def _is_standby(read: Reading | None) -> bool:
     return read == "standby"
 
 
+_binding = threading.Lock()
+
+
 def bind(database: Any) -> None:
-    """Bind the models to a database, and close the one before."""
-    close()
-    db.initialize(database)
+    """Bind the models to a database, or to none, and close the one before."""
+    _require_outside()
+    # In this order: new calls would keep the one before from closing.
+    with _binding:
+        before = db.obj
+        db.initialize(database)
+    if before is not None:
+        before.close_all()
 
 
 def current_database() -> Any:
-    """The database that `connect()` opened; while this thread reads at a standby, that one."""
-    database = db.obj
+    """The database that this thread is at work with, or else the one that `connect()` opened."""
+    database = at_work.database or db.obj
     if database is None:
         raise StogramError("no database: call stogram_sdk.connect() first")
-    return database if database.standbys is None else database.standbys.current()
+    return database
 
 
 def current_time() -> datetime:
@@ -327,15 +340,14 @@ def close() -> None:
 
     >>> close()
     """
-    _require_no_transaction()
-    if db.obj is not None:
-        db.obj.close_all()
-        db.initialize(None)
+    bind(None)
 
 
-def _require_no_transaction() -> None:
-    if db.obj is not None and db.obj.in_transaction():
-        raise StogramError("this thread is in a transaction: end it before the connection")
+def _require_outside() -> None:
+    if at_work.database is not None or (db.obj is not None and db.obj.in_transaction()):
+        raise StogramError(
+            "this thread is in a session or transaction: end it before the connection"
+        )
 
 
 def transaction() -> Unit[None]:
@@ -361,11 +373,3 @@ def _transaction() -> Iterator[None]:
         database.connect(reuse_if_open=True)
         with database.atomic():
             yield
-
-
-def _forget_connections() -> None:
-    if db.obj is not None:
-        db.obj.forget_connections()
-
-
-os.register_at_fork(after_in_child=_forget_connections)

@@ -184,7 +184,7 @@ class Statement:
     def all(self, **values: Any) -> list[Any]:
         """Every row."""
         database = current_database()
-        compiled = self._compiled()
+        compiled = self._compiled(database)
         if _needs_unit(compiled, database):
             with database.unit():
                 return self.all(**values)
@@ -202,7 +202,7 @@ class Statement:
     def run(self, **values: Any) -> int:
         """The number of rows that were written."""
         database = current_database()
-        compiled = self._compiled()
+        compiled = self._compiled(database)
         if _needs_unit(compiled, database):
             with database.unit():
                 return self.run(**values)
@@ -210,10 +210,9 @@ class Statement:
 
     def sql(self) -> str:
         """The text, as it is planned by the database that is connected."""
-        return self._compiled().plain.sql
+        return self._compiled(current_database()).plain.sql
 
-    def _compiled(self) -> _Compiled:
-        database = current_database()
+    def _compiled(self, database: Any) -> _Compiled:
         # Another thread may replace them, when its connection finds other columns.
         statements: dict[Statement, _Compiled] = database.statements
         compiled = statements.get(self)

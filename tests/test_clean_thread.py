@@ -20,6 +20,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
+from stogram_sdk.engine.units import at_work
 from stogram_sdk.models import new_id
 from tests.support.factories import make_chat, make_user
 
@@ -102,6 +103,7 @@ class Scene:
         database = current_database()
         assert not database.in_transaction()
         assert database.is_closed()
+        assert at_work.database is None
         status = self._threads.submit(database.status)
         assert status.result(10).in_use == 0
         assert self.send() in self.contents()

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -82,6 +83,84 @@ def test_connecting_again_leaves_nothing_of_the_first(engine: str, tmp_path: Pat
     assert sdk.find_user("ivan") is None
 
 
+def test_while_a_database_closes_others_are_at_the_next_one(
+    engine: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = current_database()
+    close_idle, found = first.close_idle, []
+
+    def ask_and_close() -> None:
+        found.append(in_thread(current_database))
+        close_idle()
+
+    monkeypatch.setattr(first, "close_idle", ask_and_close)
+    sdk.connect(f"{sqlite_url}.second")
+    assert found == [current_database()] != [first]
+
+
+def test_closing_waits_for_no_call_that_has_just_come(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_user()
+    first = current_database()
+    close_idle, taken, is_over = first.close_idle, threading.Event(), threading.Event()
+
+    def call() -> None:
+        first.connect()
+        taken.set()
+        is_over.wait(5)
+        first.close()
+
+    thread = threading.Thread(target=call)
+
+    def come_and_close() -> None:
+        thread.start()
+        taken.wait(5)
+        close_idle()
+
+    monkeypatch.setattr(first, "close_idle", come_and_close)
+    began = time.monotonic()
+    sdk.close()
+    assert time.monotonic() - began < 2
+    is_over.set()
+    thread.join()
+    assert first.status().in_use == first.status().idle == 0
+
+
+def test_a_call_ends_at_the_database_where_it_began(
+    engine: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_user("ivan")
+    first = current_database()
+    take = first.connect
+
+    def take_late(*arguments: Any) -> Any:
+        in_thread(lambda: sdk.connect(f"{sqlite_url}.second"))
+        return take(*arguments)
+
+    monkeypatch.setattr(first, "connect", take_late)
+    assert sdk.find_user("ivan")
+    assert first.status().in_use == first.status().idle == 0
+    assert current_database() is not first
+
+
+@pytest.mark.parametrize("unit", [sdk.session, sdk.transaction, sdk.db.atomic])
+def test_a_unit_ends_at_the_database_where_it_began(
+    engine: str, sqlite_url: str, unit: Callable[[], Any]
+) -> None:
+    make_user("ivan")
+    first = current_database()
+    with unit():
+        in_thread(lambda: sdk.connect(f"{sqlite_url}.second"))
+        make_user("olga")
+        with sdk.transaction():
+            names = [user.username for user in sdk.User.select().order_by(sdk.User.username)]
+        assert names == ["ivan", "olga"]
+    assert first.status().in_use == first.status().idle == 0
+    sdk.migrate()
+    assert sdk.User.select().count() == 0
+
+
 def test_closing_twice_is_closing_once(engine: str) -> None:
     sdk.close()
     sdk.close()
@@ -89,12 +168,15 @@ def test_closing_twice_is_closing_once(engine: str) -> None:
         make_user()
 
 
-def test_closing_in_a_transaction_is_refused(engine: str) -> None:
-    with sdk.transaction():
+@pytest.mark.parametrize("unit", [sdk.session, sdk.transaction])
+def test_closing_in_a_session_or_transaction_is_refused(
+    engine: str, unit: Callable[[], Any]
+) -> None:
+    with unit():
         ivan = make_user("ivan")
-        with pytest.raises(sdk.StogramError, match="transaction"):
+        with pytest.raises(sdk.StogramError, match="in a session or transaction"):
             sdk.close()
-        with pytest.raises(sdk.StogramError, match="transaction"):
+        with pytest.raises(sdk.StogramError, match="in a session or transaction"):
             sdk.connect("sqlite:///:memory:")
     assert sdk.find_user("ivan") == ivan
 
@@ -494,6 +576,25 @@ def test_a_fork_of_sqlite_has_a_connection_of_its_own(tmp_path: Path) -> None:
                 os._exit(0)
         os.waitpid(child, 0)
         assert sdk.find_user("child") and sdk.find_user("parent")
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_has_a_connection_of_its_own_to_a_database_that_is_closed(
+    engine: str, sqlite_url: str
+) -> None:
+    with sdk.session():
+        in_thread(lambda: sdk.connect(f"{sqlite_url}.second"))
+        child = os.fork()
+        if not child:
+            try:
+                shares_it = not current_database().is_closed()
+                make_user("child")
+                os._exit(shares_it)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        make_user("parent")
+        assert sdk.find_user("child")
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.database import current_database
 from stogram_sdk.engine.prepared import Placeholder
 from stogram_sdk.schema.chat_keys import OF_A_CHAT, OF_ALL_CHATS
 from stogram_sdk.statements import Statement
@@ -79,7 +80,7 @@ def variants_of(name: str, statement: Statement) -> Iterator[dict[str, Any]]:
 
 def texts_of(statement: Statement) -> list[str]:
     """What is sent: the values by their names, and of statements sent together each by itself."""
-    plain = statement._compiled().plain
+    plain = statement._compiled(current_database()).plain
     names = iter(f":{slot}" if type(slot) is Placeholder else repr(slot) for slot in plain.slots)
     return re.sub("%s", lambda _: next(names), plain.sql).split("; ")
 

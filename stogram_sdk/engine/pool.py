@@ -9,6 +9,7 @@ back the connections of threads that have ended, and lets the database enforce i
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -17,6 +18,7 @@ from contextlib import suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 import peewee
 
@@ -102,6 +104,9 @@ class _Savepoint(peewee._savepoint):
             raise
 
 
+_pools: WeakSet[PooledConnections] = WeakSet()
+
+
 class PooledConnections(ABC):
     """A mixin for a `peewee.Database`: `connect()` takes from the pool, `close()` gives back."""
 
@@ -126,6 +131,7 @@ class PooledConnections(ABC):
         self._forget()
         super().__init__(*args, **options)
         self._state = _State()
+        _pools.add(self)
 
     def _forget(self) -> None:
         self._bookkeeping = threading.RLock()
@@ -264,7 +270,8 @@ class PooledConnections(ABC):
         self.close_idle()
         self._wake_watcher.set()
         if watcher is not None:
-            watcher.join()
+            # A call may have taken a connection since: the thread ends after that one.
+            watcher.join(_TICK)
 
     def close_idle(self) -> None:
         """Close the connections that no thread holds."""
@@ -491,6 +498,14 @@ class PooledConnections(ABC):
     @abstractmethod
     def _abandon(self, connection: Any) -> None:
         """Drop a connection in a forked child."""
+
+
+def _forget_connections() -> None:
+    for pool in list(_pools):
+        pool.forget_connections()
+
+
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 def _is_called_off(thread: threading.Thread) -> bool:

@@ -417,7 +417,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def forget_connections(self) -> None:
         super().forget_connections()
         if self.standbys is not None:
-            self.standbys.forget_connections()
+            self.standbys.forget_thread()
 
     def cut_all(self) -> None:
         """End the waits of all who wait for the server, which is silent."""

@@ -156,8 +156,6 @@ class Standby:
 
 
 class _OfThread(threading.local):
-    #: The standby's database, while a call of this thread reads there.
-    database: Any = None
     number: int | None = None
     #: What it has written, in whatever context.
     writes: _Writes | None = None
@@ -183,17 +181,13 @@ class Standbys:
         self._numbers = count()
         self._last_read = 0.0
         self._last_look = -math.inf
-        self._prepare()
+        self.forget_thread()
 
-    def _prepare(self) -> None:
+    def forget_thread(self) -> None:
+        """Begin anew, in a forked child."""
         self._looker: threading.Thread | None = None
         self._starting = threading.Lock()
         self._close = threading.Event()
-
-    def current(self) -> Any:
-        """The database that this thread's call is at."""
-        database = self._of_thread.database
-        return self._primary if database is None else database
 
     def reads(self) -> Reads:
         """Where this thread reads."""
@@ -207,7 +201,7 @@ class Standbys:
             connection.time_limit = time_limit or math.inf
 
     def read(self, work: Callable[[Any], T], at_primary: Callable[[], T]) -> T:
-        """Do the work at a standby, as its `current()`; at the primary if that is not possible."""
+        """Do the work at a standby; at the primary if that is not possible."""
         reads = self.reads()
         standby = self._choose() if reads.at_standby else None
         if standby is None:
@@ -249,14 +243,7 @@ class Standbys:
             with database.pinned(), database.limited_to(time_limit):
                 return work(database)
 
-        try:  # Two guards, as in `units`: the outer one heals what interrupts the inner one.
-            try:
-                self._of_thread.database = database
-                return on_connection(database, read)
-            finally:
-                self._of_thread.database = None
-        finally:
-            self._of_thread.database = None
+        return on_connection(database, read)
 
     def _wait_for(self, standby: Standby, after: int) -> None:
         """Wait until this thread's connection leads to a standby with all that is to be seen."""
@@ -394,12 +381,6 @@ class Standbys:
             looker.join(2 * _SOON)
         for standby in self._standbys:
             standby.database.close_all()
-
-    def forget_connections(self) -> None:
-        """Begin anew in a forked child."""
-        self._prepare()
-        for standby in self._standbys:
-            standby.database.forget_connections()
 
 
 def _has_waited(error: BaseException) -> bool:

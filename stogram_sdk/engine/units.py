@@ -58,16 +58,25 @@ class CalledOff(BaseException):
     """The task that waits for this call was cancelled: as Ctrl-C, it leaves nothing of the call."""
 
 
+class _AtWork(threading.local):
+    #: That of the call, session or transaction which this thread is in.
+    database: Any = None
+
+
+#: `connect()` binds the models for what begins after it: what is at work stays where it began.
+at_work = _AtWork()
+
+
 class Place:
     """Where the outermost session or transaction of a thread was entered."""
 
-    __slots__ = ("state", "task", "thread")
+    __slots__ = ("at_work", "state", "task", "thread")
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.thread = threading.current_thread()
         self.task = current_task()
-        #: Peewee's state of this thread, which another thread cannot look up.
-        self.state = state
+        #: Peewee's state of this thread, which another thread cannot look up; and what is at work.
+        self.state, self.at_work = state, vars(at_work)
 
     def is_open(self) -> bool:
         return self.state["place"] is self
@@ -132,19 +141,24 @@ def on_connection(database: Any, work: Callable[A, R], *args: A.args, **options:
     """Do the work on this thread's connection, or on one of the pool that it gives back."""
     was_closed = database._state.closed
     clean_up = database.discard if was_closed else database.settle
+    around = at_work.database
     try:
         try:
+            at_work.database = database
             if was_closed:
                 database.connect()
             result = work(*args, **options)
             if was_closed:
                 database.release()
+            at_work.database = around
             return result
         except BaseException:
             clean_up()
+            at_work.database = around
             raise
     except BaseException:
         clean_up()
+        at_work.database = around
         raise
 
 
@@ -188,6 +202,7 @@ class Unit(Generic[T]):
         self._was_closed, self._depth = state["closed"], len(state["transactions"])
         self._around = place_of_context.get()
         self._reads_around = state.get("reads")
+        self._database_around = at_work.database
         self._place = state["place"] or Place(state)
         self._is_outermost = not self._place.is_open()
         try:
@@ -195,6 +210,7 @@ class Unit(Generic[T]):
                 self._is_entered = True
                 place_of_context.set(self._place)
                 state["place"] = self._place
+                at_work.database = database
                 self._body = self._make_body()
                 entered = self._body.__enter__()
                 self._transactions = state["transactions"][:]
@@ -259,6 +275,7 @@ class Unit(Generic[T]):
     def _leave(self) -> None:
         if self._place.is_open():
             self._place.state["reads"] = self._reads_around
+            self._place.at_work["database"] = self._database_around
         if self._is_outermost and self._place.is_open():
             self._place.state["place"] = None
         if place_of_context.get() is self._place:
