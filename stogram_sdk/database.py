@@ -226,7 +226,7 @@ def session(
     """Keep one connection of the pool for everything inside; hand it back at the end.
 
     `statement_timeout` (seconds, 0: no limit) is how long each statement inside may take, instead
-    of the limit of `connect()`.
+    of the limit of `connect()`; on SQLite, how long it may wait for another writer.
 
     `read` is where functions that only read, and SELECTs of your own, go outside a transaction:
     "primary" or "standby", by default as outside of this session or as `connect()` says. With
@@ -236,8 +236,8 @@ def session(
 
     Sessions nest: an inner one uses the connection of the outer one.
     Between transactions, a connection that has ended is replaced.
-    Raises `Unavailable` if there is no free connection in time, `InvalidInput` for a `read` or
-    `after` that cannot be right. Errors of Peewee queries inside are raised as a `StogramError`.
+    Raises `Unavailable` if there is no free connection in time, `InvalidInput` for an argument that
+    cannot be right. Errors of Peewee queries inside are raised as a `StogramError`.
 
     It belongs to the thread and to the asyncio task that enters it. A `StogramError` says so where
     it is left elsewhere, where another task makes a call inside it, and where it decorates a
@@ -247,9 +247,18 @@ def session(
     ...     User.get_by_id(anna.id).username
     'anna'
     """
+    if statement_timeout is not None and not _is_duration(statement_timeout):
+        raise InvalidInput(
+            "statement_timeout must be a number of seconds, or 0 for no limit",
+            field="statement_timeout",
+        )
     at_standby = None if read is None else _is_standby(read)
     position = read_position(after) if after else 0
     return Unit(current_database, lambda: _session(statement_timeout, at_standby, position))
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 @contextmanager
@@ -309,7 +318,7 @@ def check_health(*, timeout: float = 1.0) -> None:
 
     >>> check_health(timeout=5)
     """
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+    if not _is_duration(timeout) or timeout == 0:
         raise InvalidInput("timeout must be a positive number of seconds", field="timeout")
     database = current_database()
     answers: SimpleQueue[StogramError | None] = SimpleQueue()

@@ -34,5 +34,4 @@ def migrate() -> list[str]:
         if database.dialect.name == "sqlite":
             connection: Any = database.connection()
             database.keep_in_step(connection)
-            database.close_idle()  # the next ones do so from the beginning
         return done

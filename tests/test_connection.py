@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import sqlite3
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from psycopg2.extras import RealDictCursor
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database, open_database
+from stogram_sdk.engine.sqlite_tags import FILE_TRIGGERS
 from stogram_sdk.engine.time_limits import Connection
 from tests.support.contract import CALLS, build_world, outcome, undone
 from tests.support.factories import LONG_AGO, make_chat, make_message, make_user, make_users
@@ -245,6 +248,12 @@ def test_a_session_ends_with_what_is_raised_in_it(engine: str) -> None:
         _ = 1 / 0
     assert current_database().status().in_use == 0
     assert sdk.find_user("ivan") is not None, "a session is no transaction"
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), "1", True])
+def test_a_session_refuses_a_limit_that_is_none(engine: str, wrong: Any) -> None:
+    with pytest.raises(sdk.InvalidInput, match="statement_timeout must be a number of seconds"):
+        sdk.session(statement_timeout=wrong)
 
 
 def test_a_transaction_is_all_or_nothing_and_nests(engine: str) -> None:
@@ -655,20 +664,60 @@ def test_the_schema_is_that_of_the_last_connection(in_schema: str, sqlite_url: s
     assert sdk.User.get().id == ivan.id
 
 
-def test_connections_from_before_the_migration_know_all_letters_after_it(sqlite_url: str) -> None:
-    def idle() -> None:
-        with sdk.session():
-            pass
+# --- A file that is migrated while it is in use ---
 
+
+def migrate_elsewhere(url: str) -> None:
+    environment = os.environ | {"STOGRAM_DATABASE_URL": url}
+    command = [sys.executable, "-m", "stogram_sdk", "migrate"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("migrate", [lambda url: sdk.migrate(), migrate_elsewhere])
+def test_connections_from_before_the_migration_know_all_letters_after_it(
+    sqlite_url: str, migrate: Callable[[str], Any]
+) -> None:
     sdk.connect(sqlite_url)
+    in_thread(lambda: sdk.db.execute_sql("SELECT 1"))
     with sdk.session():
-        in_thread(idle)
-        assert current_database().status().idle == 1
-        sdk.migrate()
+        migrate(sqlite_url)
         anna = make_user()
         chat = make_chat(anna)
-        message = in_thread(lambda: make_message(anna, chat, "#ПЛАН"))
-        assert sdk.find_by_hashtag(anna.id, "план") == [message]
+        messages = [
+            in_thread(lambda: make_message(anna, chat, "#ПЛАН")),
+            make_message(anna, chat, "#ПЛАН"),
+            sdk.edit_message(anna.id, chat.id, make_message(anna, chat).id, "#ПЛАН"),
+        ]
+        assert [*reversed(sdk.find_by_hashtag(anna.id, "план"))] == messages
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("unit", [nullcontext, sdk.session, sdk.transaction])
+def test_who_waits_for_a_migration_knows_all_letters_after_it(
+    engine: str, migrated_url: str, unit: Callable[[], Any]
+) -> None:
+    anna = make_user()
+    chat = make_chat(anna)
+    message = make_message(anna, chat)
+    with closing(sqlite3.connect(migrated_url.removeprefix("sqlite:///"))) as other:
+        for name in FILE_TRIGGERS:
+            other.execute(f'DROP TRIGGER "{name}"')
+        sdk.connect(migrated_url)
+        other.execute("BEGIN IMMEDIATE")
+        for trigger in FILE_TRIGGERS.values():
+            other.execute(trigger)
+
+        def edit() -> None:
+            with unit():
+                sdk.edit_message(anna.id, chat.id, message.id, "#ПЛАН")
+
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(edit)
+            time.sleep(0.2)
+            assert not waiting.done()
+            other.commit()
+            waiting.result()
+    assert sdk.find_by_hashtag(anna.id, "план") == [message]
 
 
 @pytest.mark.usefixtures("on_postgres")

@@ -105,6 +105,49 @@ def test_who_waits_behind_others_waits_no_longer_than_the_limit(file: Path) -> N
         assert limit == (LIMIT * 1000,)
 
 
+def waits(call: Callable[[], Any]) -> float:
+    """For how many seconds the call waits, until it is refused."""
+    began = time.monotonic()
+    with pytest.raises(sdk.Unavailable, match="another writer holds the database"):
+        call()
+    return time.monotonic() - began
+
+
+def test_a_session_limits_how_long_its_calls_wait_for_another_writer(file: Path) -> None:
+    user, other = make_user(), make_user()
+    chat = make_chat(user, other)
+    somebody = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    somebody.execute("BEGIN IMMEDIATE")
+    with sdk.session(statement_timeout=LIMIT / 5), sdk.session():
+        for call in block, send:
+            assert LIMIT / 6 < waits(lambda: call(user, chat, other)) < LIMIT * 0.8  # noqa: B023
+        limit = current_database().execute_sql("PRAGMA busy_timeout").fetchone()
+        assert limit == (LIMIT * 1000 / 5,)
+        with sdk.session(statement_timeout=0):
+            threading.Timer(LIMIT * 1.5, somebody.execute, ["COMMIT"]).start()
+            send(user, chat, other)
+    limit = current_database().execute_sql("PRAGMA busy_timeout").fetchone()
+    assert limit == (LIMIT * 1000,)
+    somebody.close()
+    sdk.connect(f"sqlite:///{file}", statement_timeout=0)
+    limit = current_database().execute_sql("PRAGMA busy_timeout").fetchone()
+    assert limit > (1000 * 3600,)
+
+
+def test_who_waits_behind_one_that_may_wait_for_longer_does_not(file: Path) -> None:
+    user, others = make_user(), [make_user() for _ in range(2)]
+    somebody = sqlite3.connect(file, isolation_level=None)
+    somebody.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(waits, lambda: sdk.block_user(user.id, others[0].id))
+        time.sleep(LIMIT / 10)
+        with sdk.session(statement_timeout=LIMIT / 5):
+            waited = waits(lambda: sdk.block_user(user.id, others[1].id))
+        assert LIMIT / 6 < waited < LIMIT * 0.7
+        assert ahead.result() > LIMIT * 0.9
+    somebody.close()
+
+
 class CtrlC(BaseException):
     pass
 

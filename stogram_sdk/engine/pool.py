@@ -9,12 +9,13 @@ back the connections of threads that have ended, and lets the database enforce i
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -112,6 +113,8 @@ class PooledConnections(ABC):
 
     _state: Any
     server_version: Any
+    #: How many seconds a statement has, if no session says otherwise.
+    time_limit: float
     #: The servers that follow this one, if there are any to read from.
     standbys: Standbys | None = None
     #: Whether the database is gone when its connection is closed.
@@ -190,6 +193,18 @@ class PooledConnections(ABC):
     def call_off(self) -> None:
         """Soon end the statements of all calls that are called off; from any thread."""
         self._wake_watcher.set()
+
+    @contextmanager
+    def limited_to(self, seconds: float | None) -> Iterator[None]:
+        """Inside, limit each statement of this thread to so many seconds; None: as before."""
+        before = self._state.conn.time_limit
+        if seconds is not None:
+            self._state.conn.time_limit = seconds or math.inf
+        try:
+            yield
+        finally:
+            if not self._state.closed:
+                self._state.conn.time_limit = before
 
     def cursor(self, named_cursor: Any = None) -> Any:
         return self.connection().cursor()
@@ -457,11 +472,12 @@ class PooledConnections(ABC):
         """Carry out a statement of a thread that has no connection, as a call does."""
         require_here(self)
 
-        def fetched() -> FetchedRows:
-            cursor = self.execute_sql(sql, params)  # type: ignore[attr-defined]  # of peewee.Database
-            return FetchedRows(cursor, self.fetch(cursor) if cursor.description else [])
+        execute: Any = self.execute_sql  # type: ignore[attr-defined]  # of peewee.Database
+        return on_connection(self, lambda: self.fetched(execute(sql, params)))
 
-        return on_connection(self, fetched)
+    def fetched(self, cursor: Any) -> FetchedRows:
+        """What a statement has answered, all of it."""
+        return FetchedRows(cursor, self.fetch(cursor) if cursor.description else [])
 
     def _open(self, waited: float) -> Any:
         """A new connection, for a thread that has waited for so many seconds already."""

@@ -290,18 +290,6 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         return cursor
 
     @contextmanager
-    def limited_to(self, seconds: float | None) -> Iterator[None]:
-        """Inside, limit each statement of this thread to so many seconds; None: as before."""
-        before = self._state.conn.time_limit
-        if seconds is not None:
-            self._state.conn.time_limit = seconds or math.inf
-        try:
-            yield
-        finally:
-            if not self._state.closed:
-                self._state.conn.time_limit = before
-
-    @contextmanager
     def pinned(self) -> Iterator[Any]:
         """This thread's connection, which is not replaced inside, since it holds session state."""
         connection = self.connection()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -34,14 +35,33 @@ _WRITES = "INSERT", "UPDATE", "DELETE", "REPLACE"
 # Milliseconds that SQLite asks for the lock of the file at a time: within them it asks every few,
 # but after a quarter of a second only ten times a second.
 _BRIEF = 25
+# The same where there is no limit: a day.
+_LONGEST = 86_400_000
 
 
 class Connection(sqlite3.Connection):
     """Knows the last cursor that returns what it writes: the write ends with the last row read."""
 
     returning: ReferenceType[sqlite3.Cursor] | None = None
+    #: Whether it has its triggers; not if the file was not migrated when it was opened.
+    is_in_step = False
+    _time_limit = math.inf
     #: For how many milliseconds it asks for the lock of the file; None if that is not known.
     _patience: int | None = None
+
+    @property
+    def time_limit(self) -> float:
+        """For how many seconds a statement may wait for the lock of the file."""
+        return self._time_limit
+
+    @time_limit.setter
+    def time_limit(self, seconds: float) -> None:
+        if seconds != self._time_limit:
+            self._time_limit = seconds
+            self.ask_until_the_limit()
+
+    def ask_until_the_limit(self) -> None:
+        self.ask_for(round(min(1000 * self._time_limit, _LONGEST)))
 
     def ask_for(self, milliseconds: int) -> None:
         """Ask for the lock of the file for so long from now on."""
@@ -110,7 +130,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             # Up to 16 MB for each connection. By default it keeps 2 MB of the file, and the list
             # of a user in 500 chats needs more each time.
             pragmas={"foreign_keys": 1, "journal_mode": "wal", "cache_size": -16_000},
-            timeout=settings.statement_timeout or 3600,
+            timeout=settings.statement_timeout or _LONGEST / 1000,
             # Otherwise a transaction that reads first could not wait for another writer later.
             lock_type="IMMEDIATE",
             returning_clause=True,
@@ -120,7 +140,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             factory=Connection,
         )
         self.statements: dict[Any, Any] = {}
-        self._patience = round(1000 * (settings.statement_timeout or 3600))
+        self.time_limit = settings.statement_timeout or math.inf
         self.register_function(matches, "stogram_matches", 2, deterministic=True)
         self.register_function(_tag_key, "stogram_tag_key", 1, deterministic=True)
         self.register_function(found_word, "stogram_found_word", 3, deterministic=True)
@@ -146,28 +166,36 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def begin(self, lock_type: str | None = None) -> None:
         self._in_turn(lambda: super(SqliteDatabase, self).begin(lock_type))
+        if not self._state.conn.is_in_step:
+            # Now nobody can migrate the file until this transaction ends.
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+                self.make_triggers(self._state.conn)
 
     def _in_turn(self, take_lock: Callable[[], T]) -> T:
         """Do what takes the lock of the file, after the threads that came before.
 
         The limit of time is for both: to wait for them, and for other processes.
         """
-        deadline = time.monotonic() + self._patience / 1000
+        limit = self.connection().time_limit
+        deadline = time.monotonic() + limit
         try:
-            with self._turnstile:
-                result = self._ask_until(deadline, take_lock)
-                self._state.conn.ask_for(self._patience)
-                return result
+            # Who waits in vain, behind a thread that may wait for longer, still asks once.
+            is_first = self._turnstile.acquire(timeout=min(max(0, limit), threading.TIMEOUT_MAX))
+            result = self._ask_until(deadline, take_lock)
+            self._state.conn.ask_until_the_limit()
+            if is_first:
+                self._turnstile.release()
+            return result
         except BaseException:
-            self._leave_turnstile()  # `with` does not, if it is interrupted itself
+            self._leave_turnstile()
             if not self._state.closed:
-                self._state.conn.ask_for(self._patience)
+                self._state.conn.ask_until_the_limit()
             raise
 
     def _ask_until(self, deadline: float, take_lock: Callable[[], T]) -> T:
         while True:
             asked = time.monotonic()
-            patience = min(_BRIEF, max(0, round(1000 * (deadline - asked))))
+            patience = round(min(_BRIEF, max(0, 1000 * (deadline - asked))))
             self.connection().ask_for(patience)
             try:
                 return take_lock()
@@ -200,13 +228,21 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # not in Peewee's stubs
+        connection.time_limit = self.time_limit
         self.keep_in_step(connection)
         return connection
 
     def keep_in_step(self, connection: Any) -> None:
         """Let the connection keep "MessageTag" and "UserWord", if the file is migrated."""
-        know_all_letters(connection)
-        know_all_words(connection)
+        connection.is_in_step = self.make_triggers(connection)
+
+    def make_triggers(self, connection: Any) -> bool:
+        """Make the triggers of a connection; whether the file is migrated.
+
+        Made in a transaction, they are gone when that is rolled back.
+        """
+        has_tags, has_words = know_all_letters(connection), know_all_words(connection)
+        return has_tags and has_words
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         if self._state.closed:
@@ -217,10 +253,14 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         return False
 
     def carry_out(self, sql: str, params: Any) -> Any:
+        takes_lock = self._takes_lock(sql)
+        if takes_lock and not self._state.conn.is_in_step:
+            with self.atomic():  # Its beginning looks whether the file has been migrated since.
+                return self.fetched(self.carry_out(sql, params))
         self._state.returning = " RETURNING " in sql
         execute = partial(super().execute_sql, sql, params)
         try:
-            return self._in_turn(execute) if self._takes_lock(sql) else execute()
+            return self._in_turn(execute) if takes_lock else execute()
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
 
@@ -237,11 +277,6 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
-    @contextmanager
-    def limited_to(self, seconds: float | None) -> Iterator[None]:
-        """There is no limit: a statement runs in this process until it is done."""
-        yield
-
     def _cancel(self, connections: Iterable[Any]) -> None:
         for connection in connections:
             if isinstance(connection, Connection):
@@ -255,16 +290,20 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         cursor = connection.returning_cursor()
         if cursor is not None:
             cursor.close()
-        if self._can_reuse(connection):
-            connection.ask_for(self._patience)
+        with suppress(sqlite3.ProgrammingError):  # The program has closed it.
+            if connection.in_transaction:
+                connection.rollback()
+            connection.ask_until_the_limit()
 
     def _can_reuse(self, connection: Any) -> bool:
         try:
             if connection.in_transaction:
                 connection.rollback()
+            connection.time_limit = self.time_limit
         except sqlite3.ProgrammingError:  # The program has closed it.
             return False
-        return True
+        # The next one looks anew whether the file is migrated.
+        return connection.is_in_step or self._is_one_connection
 
     def _discard(self, connection: Any) -> None:
         connection.close()

@@ -67,10 +67,12 @@ FILE_TRIGGERS = {
 }
 
 
-def know_all_letters(connection: Any) -> None:
-    """Let a connection to a migrated file keep tags by its function `stogram_tag_key`."""
+def know_all_letters(connection: Any) -> bool:
+    """Let a connection to a migrated file keep tags by `stogram_tag_key`; whether it is to one."""
     migrated = "SELECT 1 FROM sqlite_master WHERE name = 'Message_tags_updated'"
-    if connection.execute(migrated).fetchone():
+    is_migrated = connection.execute(migrated).fetchone() is not None
+    if is_migrated:
         tags = insert_tags("NEW", "stogram_tag_key")
         for event in ("INSERT", UPDATE_OF_TAGS):
             connection.execute(tag_trigger(event, tags, is_temporary=True))
+    return is_migrated

@@ -60,13 +60,15 @@ PARTS = {
 }
 
 
-def know_all_words(connection: Any) -> None:
-    """Let a connection to a migrated file write words by its function `stogram_searched_words`."""
+def know_all_words(connection: Any) -> bool:
+    """The same for words, by `stogram_searched_words`."""
     migrated = "SELECT 1 FROM sqlite_master WHERE name = 'User_words_updated'"
-    if connection.execute(migrated).fetchone():
+    is_migrated = connection.execute(migrated).fetchone() is not None
+    if is_migrated:
         for event in ("INSERT", f"UPDATE OF {_NAMES}"):
             name = f"User_words_{event.split()[0].lower()}"
             connection.execute(_trigger(name, f"AFTER {event}", _WRITE, is_temporary=True))
+    return is_migrated
 
 
 def words_as_json(username: str, display_name: str | None) -> str:

@@ -69,8 +69,9 @@ class _SqliteToMigrate(SqliteDatabase):
             self._file_turn = take_file_turn(self.database)
         return super()._connect()
 
-    def keep_in_step(self, connection: Any) -> None:
-        """Nothing: no trigger may stand in the way of a change of the tables."""
+    def make_triggers(self, connection: Any) -> bool:
+        """None: no trigger may stand in the way of a change of the tables."""
+        return True
 
     def close_all(self) -> None:
         super().close_all()
