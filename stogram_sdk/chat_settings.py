@@ -51,7 +51,7 @@ def set_settings(values: dict[Any, Any], *guards: Any) -> Any:
     """The member's settings row once it has these values, with the unread count.
 
     It is written only if it has others. A user who is not in the chat has no membership to select
-    from, and gets no row.
+    from, and gets no row. `updated_at` stays: it may mark the place, see `unread`.
     """
     is_set = [
         field.is_null() if value is None else field == value for field, value in values.items()
@@ -75,9 +75,8 @@ def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Any
     member = ChatMember.select(*columns.values()).where(
         ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, *guards
     )
-    return insert_read(ChatSettings, member, list(columns)).on_conflict(
-        conflict_target=_KEY, update={ChatSettings.updated_at: EXCLUDED.updatedAt, **update}
-    )
+    insert = insert_read(ChatSettings, member, list(columns))
+    return insert.on_conflict(conflict_target=_KEY, update=update)
 
 
 def own_settings() -> Any:
@@ -139,12 +138,8 @@ def _toggle_favorite() -> Any:
 @statement
 def _unmute_all_chats() -> Any:
     muted = ChatSettings.user == P.user_id, ChatSettings.is_muted
-    return after_locking(
-        ChatSettings.update({ChatSettings.is_muted: False, ChatSettings.updated_at: P.now}).where(
-            *muted
-        ),
-        settings_lock(*muted, in_one_chat=False),
-    )
+    unmute = ChatSettings.update({ChatSettings.is_muted: False}).where(*muted)
+    return after_locking(unmute, settings_lock(*muted, in_one_chat=False))
 
 
 #: The settings of a member before a call, and the message that it reads up to.
@@ -213,7 +208,7 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
         ChatSettings.user: P.user_id,
         ChatSettings.chat: P.chat_id,
         ChatSettings.created_at: P.now,
-        # This time may mark the place, see `unread`: so it stays where that stays.
+        # This time may mark the place, see `unread`: it stays where that stays.
         ChatSettings.updated_at: Case(
             None, [(is_new | before.is_forward, P.now)], before.updatedAt
         ),
@@ -263,7 +258,6 @@ def _recount(in_chat: bool = False) -> Any:
         rows.append(ChatSettings.chat == P.chat_id)
     chat = by_value(ChatSettings.chat, in_chat)
     truth = fn.COALESCE(unread_count(ChatSettings.user, chat), 0)
-    # The time of the last change stays: it may mark the place, see `unread`.
     update = ChatSettings.update({ChatSettings.unread_count: truth})
     return after_locking(
         update.where(*rows, ChatSettings.unread_count != truth),
@@ -355,7 +349,7 @@ def unmute_all_chats(user_id: str) -> int:
     >>> unmute_all_chats(anna.id)
     0
     """
-    return _unmute_all_chats.run(user_id=valid_id(user_id, "user_id"), now=current_time())
+    return _unmute_all_chats.run(user_id=valid_id(user_id, "user_id"))
 
 
 @operation

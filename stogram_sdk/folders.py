@@ -174,7 +174,7 @@ def _take_out_of_folder() -> Any:
 
 @statement
 def _remove_from_folder() -> Query:
-    return ChatSettings.update({ChatSettings.folder: None, ChatSettings.updated_at: P.now}).where(
+    return ChatSettings.update({ChatSettings.folder: None}).where(
         ChatSettings.user == P.user_id,
         ChatSettings.chat == P.chat_id,
         ChatSettings.folder.is_null(False),
@@ -340,7 +340,7 @@ def remove_from_folder(user_id: str, chat_id: str) -> bool:
     False
     """
     pair = valid_named_ids(user_id=user_id, chat_id=chat_id)
-    if _remove_from_folder.run(now=current_time(), **pair):
+    if _remove_from_folder.run(**pair):
         return True
     require_member(**pair)
     return False

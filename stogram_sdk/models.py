@@ -398,6 +398,7 @@ class ChatSettings(BaseModel):
     )
     last_read_message_id = TextField(column_name="lastReadMessageId", null=True)
     created_at = _or_none(_moment("createdAt"))
+    #: Of the last reading, whatever else has changed since; see `unread`.
     updated_at = _or_none(_updated_at())
     user_id: Field[str]
     chat_id: Field[str]

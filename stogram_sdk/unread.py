@@ -4,8 +4,9 @@ Unread for a member are the visible messages of others in the chat that are late
 (created_at, id), than the *place* up to which the member has read. The place is
 
 * that of the message in `last_read_message_id`, also after that message was deleted;
-* if the row of that message is gone altogether (its sender's account was deleted), the time of the
-  last change of the settings row, which is as near as the place can be known;
+* if the row of that message is gone altogether (its sender's account was deleted), `updated_at` of
+  the settings row: the time of the reading, which is as near as the place can be known. So nothing
+  here but reading writes that column; the server's other changes of a row move it too;
 * if the member has read nothing yet, the moment of the migration, which "UnreadSince" keeps. So
   nothing from before the migration is unread, and everything after it is.
 
@@ -60,9 +61,9 @@ def read_place(settings: Any, chat: Any) -> tuple[Any, Any]:
     )
     # Not IS NOT NULL, of which SQLite 3.40 says in RETURNING that it is true of a NULL.
     has_read = settings.last_read_message_id != ""
-    changed_at = Case(None, [(has_read, settings.updated_at)])
+    read_when = Case(None, [(has_read, settings.updated_at)])
     return (
-        fn.COALESCE(read_at, changed_at, migrated_at()),
+        fn.COALESCE(read_at, read_when, migrated_at()),
         fn.COALESCE(settings.last_read_message_id, ""),
     )
 

@@ -57,6 +57,17 @@ def test_a_change_sets_the_time_of_the_change(writer: FlaskClient, cast: Cast) -
     assert anna.password == SECRETS[0]
 
 
+def test_a_change_of_settings_leaves_the_time_of_the_reading(
+    writer: FlaskClient, cast: Cast
+) -> None:
+    before = sdk.mark_read(cast.anna.id, cast.group.id)
+    path = f"/chatsettings/edit/?id={before.id}"
+    form = form_of(writer, path)
+    assert "successfully saved" in send(writer, path, form | {"is_muted": "y"})
+    after = sdk.get_chat_settings(cast.anna.id, cast.group.id)
+    assert (after.is_muted, after.updated_at) == (True, before.updated_at)
+
+
 def test_nothing_changed_is_nothing_written(writer: FlaskClient, cast: Cast) -> None:
     path = f"/user/edit/?id={cast.anna.id}"
     send(writer, path, form_of(writer, path))

@@ -537,17 +537,36 @@ def test_recounting_sets_the_column_to_the_truth_and_says_how_many() -> None:
     assert server_counts(chats[0]) == {ben.id: 0}
 
 
-def test_recounting_moves_no_place_that_the_time_of_the_settings_marks() -> None:
+def test_nothing_but_reading_moves_a_place_that_the_time_of_the_settings_marks() -> None:
     ann, ben, eve = make_users(3)
     chat = make_chat(ann, ben, eve)
     make_message(eve, chat)
-    sdk.mark_read(ben.id, chat.id)
+    read_at = sdk.mark_read(ben.id, chat.id).updated_at
     make_message(ann, chat)
-    eve.delete_instance()
-    set_column(7)
-    assert unread(ben, chat) == 1
-    assert sdk.recount_unread(ben.id) == 1
-    assert unread(ben, chat) == 1
+    sdk.delete_user(eve.id)
+    folder = sdk.create_folder(ben.id, "work")
+    changes: dict[str, Callable[[], object]] = {
+        "mute": partial(sdk.mute_chat, ben.id, chat.id),
+        "unmute": partial(sdk.unmute_chat, ben.id, chat.id),
+        "mute again": partial(sdk.mute_chat, ben.id, chat.id),
+        "unmute all": partial(sdk.unmute_all_chats, ben.id),
+        "set": partial(sdk.set_favorite, ben.id, chat.id),
+        "toggle": partial(sdk.toggle_favorite, ben.id, chat.id),
+        "move": partial(sdk.move_to_folder, ben.id, chat.id, folder.id),
+        "remove": partial(sdk.remove_from_folder, ben.id, chat.id),
+        "move again": partial(sdk.move_to_folder, ben.id, chat.id, folder.id),
+        "take out": partial(sdk.move_to_folder, ben.id, chat.id, None),
+        "and again": partial(sdk.move_to_folder, ben.id, chat.id, folder.id),
+        "delete the folder": partial(sdk.delete_folder, ben.id, folder.id),
+        "another column": partial(set_column, 7),
+        "recount": partial(sdk.recount_unread, ben.id),
+    }
+    for name, change in changes.items():
+        change()
+        settings = sdk.get_chat_settings(ben.id, chat.id)
+        assert (settings.unread_count, settings.updated_at) == (1, read_at), name
+    make_message(ann, chat)
+    assert unread(ben, chat) == 2
 
 
 def test_only_members_recount_a_chat() -> None:

@@ -106,7 +106,8 @@ class Letter:
 
 @dataclass
 class Settings:
-    changed_at: datetime
+    #: When it was made or read for the last time.
+    read_at: datetime
     last_read: str | None = None
     is_muted: bool = False
     is_favorite: bool = False
@@ -142,7 +143,7 @@ class World:
         if row is None or row.last_read is None:
             return datetime.min.replace(tzinfo=UTC), ""
         letter = self.messages.get(row.last_read)
-        return (row.changed_at, row.last_read) if letter is None else letter.place
+        return (row.read_at, row.last_read) if letter is None else letter.place
 
     def unread(self, user_id: str, chat_id: str) -> list[Letter]:
         """The truth for an unread count."""
@@ -276,17 +277,15 @@ class Machine(RuleBasedStateMachine):
         return None
 
     def settle(self, user_id: str, chat_id: str) -> Settings:
-        """The settings row, changed now; made, if there was none."""
-        row = self.world.settings.setdefault((user_id, chat_id), Settings(self.around.now))
-        row.changed_at = self.around.now
+        """The settings row, dated now, as by reading or by the server; made, if there was none."""
+        row = self.write(user_id, chat_id)
+        row.read_at = self.around.now
         return row
 
     def write(self, user_id: str, chat_id: str, **values: object) -> Settings:
-        """The same row with these values; where it has them already, nothing is written."""
-        row = self.world.settings.get((user_id, chat_id))
-        if row is None or any(getattr(row, name) != value for name, value in values.items()):
-            row = self.settle(user_id, chat_id)
-            vars(row).update(values)
+        """The same row with these values, and with the time that it had."""
+        row = self.world.settings.setdefault((user_id, chat_id), Settings(self.around.now))
+        vars(row).update(values)
         return row
 
     # --- what is there at the beginning ---
@@ -820,11 +819,11 @@ class Machine(RuleBasedStateMachine):
         muted = [key for key, row in self.world.settings.items() if key[0] == user and row.is_muted]
         assert sdk.unmute_all_chats(user) == len(muted)
         for key in muted:
-            self.settle(*key).is_muted = False
+            self.write(*key, is_muted=False)
 
     @rule(user=users)
     def recount_unread(self, user: str) -> None:
-        """What the server's column holds is the truth then; the rows do not count as changed."""
+        """What the server's column holds is the truth then; no row is dated anew."""
         before = {key: row.unread_count for key, row in _stored_settings().items()}
         truth = {key: self.world.unread_count(*key) for key in before if key[0] == user}
         wrong = [key for key, count in truth.items() if before[key] != count]
@@ -933,7 +932,7 @@ class Machine(RuleBasedStateMachine):
                 for key, row in _stored_settings().items()
             }
             assert stored == {
-                key: (row.last_read, row.changed_at, row.is_muted, row.folder)
+                key: (row.last_read, row.read_at, row.is_muted, row.folder)
                 for key, row in world.settings.items()
             }
             assert {(row.chat_id, row.user_id): row.role for row in sdk.ChatMember.select()} == {

@@ -19,7 +19,7 @@ from stogram_sdk.database import current_time
 from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.errors import StogramError
 from stogram_sdk.messages import delete_message, edit_message
-from stogram_sdk.models import Chat, ChatMember, Message, User
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User
 from stogram_sdk.studio import cells
 from stogram_sdk.studio.filters import filters_of, name_of, only
 from stogram_sdk.studio.rows import (
@@ -198,7 +198,8 @@ class TableView(ModelView):
             else field == row.__data__[field.name]
             for field in changed
         ]
-        if updated_at := model._meta.fields.get("updated_at"):
+        updated_at = model._meta.fields.get("updated_at")
+        if updated_at and model is not ChatSettings:  # There it may mark a place, see `unread`.
             changed = {**changed, updated_at: current_time()}
         written = model.update(changed).where(model._meta.primary_key == row.id, *was).execute()
         if not written:
