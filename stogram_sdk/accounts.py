@@ -8,12 +8,12 @@ from peewee import Query, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
-from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder, MemberRole, User
 from stogram_sdk.operations import atomic, operation
-from stogram_sdk.ordering import chat_lock, user_lock
+from stogram_sdk.ordering import chat_lock, folder_lock, settings_lock, user_lock
 from stogram_sdk.roles import has_owner, heir_in
 from stogram_sdk.rows import ACCOUNT
-from stogram_sdk.statements import P, after_locking, statement
+from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import (
     MAX_CONTENT_LENGTH,
     MAX_SHORT_TEXT_LENGTH,
@@ -54,14 +54,34 @@ def _verify_email() -> Query:
 
 @statement
 def _delete_own_chats() -> Any:
-    """Delete the chats of nobody else; the caller holds all chats of the user then."""
-    mine, other = ChatMember.alias(), ChatMember.alias()
+    """Delete the chats of nobody else; the caller holds what goes with the user then."""
+    mine = ChatMember.alias()
     chats = mine.select(mine.chat).where(mine.user == P.user_id)
-    others = other.select(other.id).where(other.chat == Chat.id, other.user != P.user_id)
-    delete = Chat.delete().where(Chat.id.in_(chats), ~fn.EXISTS(others))
-    return after_locking(
-        delete, user_lock(User.id == P.user_id), chat_lock(Chat.id.in_(chats), in_one_chat=False)
-    )
+    delete = Chat.delete().where(Chat.id.in_(chats), ~_has_others(Chat.id))
+    locks = [
+        user_lock(User.id == P.user_id),
+        folder_lock(Folder.user == P.user_id),
+        chat_lock(Chat.id.in_(chats), in_one_chat=False),
+    ]
+    if not dialect().is_distributed:  # There each server would lock them in an order of its own.
+        locks.append(settings_lock(ChatSettings.id.in_(_settings_that_change())))
+    return after_locking(delete, *locks)
+
+
+def _has_others(chat: Any) -> Any:
+    other = ChatMember.alias()
+    return fn.EXISTS(other.select(other.id).where(other.chat == chat, other.user != P.user_id))
+
+
+def _settings_that_change() -> Any:
+    """The user's, those of all for the chats that are deleted, and those that name a folder."""
+    own, left, filed = (ChatSettings.alias() for _ in range(3))
+    mine, folder = ChatMember.alias(), Folder.alias()
+    deleted = mine.select(mine.chat).where(mine.user == P.user_id, ~_has_others(mine.chat))
+    folders = folder.select(folder.id).where(folder.user == P.user_id)
+    of_user = own.select(own.id).where(own.user == P.user_id)
+    of_chats = left.select(left.id).where(left.chat.in_(deleted))
+    return of_user | of_chats | filed.select(filed.id).where(filed.folder.in_(folders))
 
 
 @statement

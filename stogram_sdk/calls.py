@@ -36,7 +36,7 @@ from stogram_sdk.models import (
     User,
 )
 from stogram_sdk.operations import operation, operation_with_id
-from stogram_sdk.ordering import chat_lock
+from stogram_sdk.ordering import call_lock, chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
 from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
@@ -77,7 +77,10 @@ def _has_rung_out() -> Any:
 
 
 def _ending(*conditions: Any) -> tuple[Any, Any]:
-    """End the calls of which these are true: first for those who are in them, then as a whole."""
+    """End the calls of which these are true: first for those who are in them, then as a whole.
+
+    The caller holds the calls.
+    """
     ending = Call.select(Call.id).where(*conditions)
     leave = CallParticipant.update({CallParticipant.left_at: P.now}).where(
         CallParticipant.call.in_(ending),
@@ -91,7 +94,7 @@ def _ending(*conditions: Any) -> tuple[Any, Any]:
 def _start_call() -> Any:
     """A new call, once those that have rung for too long or that nobody is in are over."""
     writer, live = place_to_write_in(P.chat_id, P.user_id), Call.alias()
-    end_old = _ending(Call.chat == P.chat_id, _has_rung_out() | _is_empty(), fn.EXISTS(writer))
+    is_old = Call.chat == P.chat_id, _has_rung_out() | _is_empty(), fn.EXISTS(writer)
     is_live = live.select(live.id).where(live.chat == P.chat_id, live.status.in_(_LIVE))
     new = writer.select(
         P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now
@@ -99,7 +102,9 @@ def _start_call() -> Any:
     fields = [Call.id, Call.chat, Call.initiator, Call.type, Call.status, Call.started_at]
     insert = insert_read(Call, new, fields).on_conflict("nothing")
     start = returning(insert, Call, call_columns)
-    return after_locking(in_turn(*end_old, start), chat_lock(Chat.id == P.chat_id))
+    return after_locking(
+        in_turn(*_ending(*is_old), start), chat_lock(Chat.id == P.chat_id), call_lock(*is_old)
+    )
 
 
 @statement
@@ -194,9 +199,7 @@ def _end_call() -> Any:
     )
     leave, end = _ending(*may_end)
     ended = end.returning(*call_columns(chat=by_value(Call.chat)))
-    return after_locking(
-        in_turn(leave, ended), dialect().lock(Call.select(Call.id).where(*may_end))
-    )
+    return after_locking(in_turn(leave, ended), call_lock(*may_end))
 
 
 @statement

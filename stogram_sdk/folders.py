@@ -15,7 +15,7 @@ from stogram_sdk.lookups import look_up
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, Folder, User, new_id
 from stogram_sdk.operations import operation
-from stogram_sdk.ordering import settings_lock, user_lock
+from stogram_sdk.ordering import folder_lock, settings_lock, user_lock
 from stogram_sdk.rows import all_of
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.unread import read_place, unread_after
@@ -50,12 +50,11 @@ def _owner_lock() -> Any:
 
 def own_folder() -> ModelSelect[Folder]:
     """The folder, if it is the user's."""
-    return Folder.select(Folder.id).where(Folder.id == P.folder_id, Folder.user == P.user_id)
+    return Folder.select(Folder.id).where(*_is_own_folder())
 
 
-def _folder_lock() -> Any:
-    """The lock on a folder's row, which is taken before the locks on settings rows."""
-    return dialect().lock(own_folder())
+def _is_own_folder() -> tuple[Any, Any]:
+    return Folder.id == P.folder_id, Folder.user == P.user_id
 
 
 @statement
@@ -123,11 +122,10 @@ def _reorder_folders() -> Any:
 
 @statement
 def _delete_folder() -> Any:
-    delete = Folder.delete().where(Folder.id == P.folder_id, Folder.user == P.user_id)
-    chats = settings_lock(
-        ChatSettings.user == P.user_id, ChatSettings.folder == P.folder_id, in_one_chat=False
-    )
-    return after_locking(delete, _folder_lock(), chats)
+    # The server may have put a chat of somebody else into it.
+    chats = settings_lock(ChatSettings.folder.in_(own_folder()), in_one_chat=False)
+    delete = Folder.delete().where(*_is_own_folder())
+    return after_locking(delete, folder_lock(*_is_own_folder()), chats)
 
 
 @statement
@@ -164,7 +162,7 @@ def _list_folders() -> Any:
 def _move_to_folder() -> Any:
     change = set_settings({ChatSettings.folder: P.folder_id}, fn.EXISTS(own_folder()))
     is_there = own_settings().where(ChatSettings.folder == P.folder_id)
-    return after_locking(change, _folder_lock().where(~fn.EXISTS(is_there)))
+    return after_locking(change, folder_lock(*_is_own_folder(), ~fn.EXISTS(is_there)))
 
 
 @statement

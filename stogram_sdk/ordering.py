@@ -17,11 +17,12 @@ Rows are locked in this order, so that no two calls wait for each other:
 
 1. What there is no row for yet: the name of a new user, a user's reactions to a message.
 2. "User" rows, by id: by a call that makes a chat of the users, or changes a user's folders.
-3. "Folder" rows: by a call that changes one or puts a chat into it; several of a user's only by a
-   call that has locked the user's row.
+3. "Folder" rows, by id: by a call that changes one or puts a chat into it; several of a user's only
+   by a call that has locked the user's row.
 4. "Chat" rows, by id: by a call that writes messages, or changes members.
-5. "ChatMember" rows: on a distributed database, by a call that reads up to a message.
-6. "ChatSettings" rows, by (chat, user): by a call that changes several of them, or after 5.
+5. "Call" rows, by id: by a call that ends them, before it changes who is in them.
+6. "ChatMember" rows: on a distributed database, by a call that reads up to a message.
+7. "ChatSettings" rows, by (chat, user): by a call that changes several of them, or after 6.
 
 Several calls in one transaction of the caller may lock in another order. PostgreSQL then cancels
 one of two that wait for each other, and `retrying` runs it again.
@@ -35,7 +36,7 @@ from typing import Any
 
 from peewee import SQL, Case, Tuple
 
-from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User
+from stogram_sdk.models import Call, Chat, ChatMember, ChatSettings, Folder, Message, User
 from stogram_sdk.statements import P, dialect
 from stogram_sdk.visibility import is_in_order
 
@@ -76,22 +77,37 @@ def next_time(chat: Any, joined: Any = None) -> Any:
 
 def user_lock(*conditions: Any) -> Any:
     """For `after_locking`: rows of "User", by id."""
-    return dialect().lock(User.select(User.id).where(*conditions).order_by(User.id))
+    return _lock(User, [User.id], conditions)
+
+
+def folder_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "Folder", by id."""
+    return _lock(Folder, [Folder.id], conditions)
 
 
 def chat_lock(*conditions: Any, in_one_chat: bool = True) -> Any:
     """For `after_locking`: rows of "Chat", by id."""
-    return _lock(Chat, Chat.updated_at, [Chat.id], conditions, in_one_chat)
+    if dialect().is_distributed and not in_one_chat:
+        return _lock_on_all_servers(Chat.updated_at, conditions)
+    return _lock(Chat, [Chat.id], conditions)
+
+
+def call_lock(*conditions: Any) -> Any:
+    """For `after_locking`: rows of "Call", by id."""
+    return _lock(Call, [Call.id], conditions)
 
 
 def settings_lock(*conditions: Any, in_one_chat: bool = True) -> Any:
     """For `after_locking`: rows of "ChatSettings", by (chat, user)."""
-    order = [ChatSettings.chat, ChatSettings.user]
-    return _lock(ChatSettings, ChatSettings.unread_count, order, conditions, in_one_chat)
-
-
-def _lock(model: Any, column: Any, order: list[Any], conditions: Any, in_one_chat: bool) -> Any:
     if dialect().is_distributed and not in_one_chat:
-        # A query locks rows of one server only. A change locks those of all, also if it is none.
-        return model.update({column: column}).where(*conditions)
+        return _lock_on_all_servers(ChatSettings.unread_count, conditions)
+    return _lock(ChatSettings, [ChatSettings.chat, ChatSettings.user], conditions)
+
+
+def _lock(model: Any, order: list[Any], conditions: Any) -> Any:
     return dialect().lock(model.select(model.id).where(*conditions).order_by(*order))
+
+
+def _lock_on_all_servers(column: Any, conditions: Any) -> Any:
+    """A query locks rows of one server only. A change locks those of all, also if it is none."""
+    return column.model.update({column: column}).where(*conditions)

@@ -42,7 +42,7 @@ _ALONE = ["pg_stat_activity"]
 
 
 class Arrivals:
-    """A second thread, for calls that arrive while the test's own thread is half done.
+    """Other threads, for calls that arrive while the test's own thread is half done.
 
     PostgreSQL itself says whether a call waits for a lock; on Citus it may be at a worker.
     """
@@ -56,9 +56,10 @@ class Arrivals:
 
     def start(self, call: Callable[[], T]) -> Future[T]:
         """Begin the call; returns when it is done, or waits for a lock."""
+        waiting = self._waiting()
         future = self._pool.submit(call)
         deadline = time.monotonic() + 10
-        while not (future.done() or self._somebody_waits_for_a_lock()):
+        while not (future.done() or self._waiting() > waiting):
             assert time.monotonic() < deadline, "neither done nor waiting for a lock"
         return future
 
@@ -78,13 +79,14 @@ class Arrivals:
             first()
         return arrived[0] if arrived else None
 
-    def _somebody_waits_for_a_lock(self) -> bool:
+    def _waiting(self) -> int:
+        """How many wait for a lock."""
         with self._watcher.cursor() as cursor:
             cursor.execute(
-                f"SELECT EXISTS (SELECT FROM {self._activity}"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock')"
+                f"SELECT count(*) FROM {self._activity}"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-            return bool(cursor.fetchone()[0])
+            return int(cursor.fetchone()[0])
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def arrivals(url: str) -> Iterator[Arrivals]:
     watcher = psycopg2.connect(url)
     watcher.autocommit = True
     try:
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(2) as pool:
             yield Arrivals(pool, watcher)
     finally:
         watcher.close()
