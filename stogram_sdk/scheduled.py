@@ -57,7 +57,7 @@ _DAY = 86_400
 
 
 def _is_due(message: Any = Message) -> Any:
-    return (message.scheduled_for <= P.now) & ~message.is_sent & ~message.is_deleted
+    return (message.scheduled_for <= P.due) & ~message.is_sent & ~message.is_deleted
 
 
 def _in_order(message: Any = Message) -> tuple[Any, ...]:
@@ -260,8 +260,9 @@ def publish_scheduled(
 
     A message is returned to one caller, which has `lease` seconds (1 to 86,400) to say
     `acknowledge_published`. Otherwise it is returned again by a later call: at least once, until it
-    is acknowledged or deleted. `now` (aware) defaults to the current time of the database. `limit`
-    is how many are sent at once and how many returned (1 to 100), the earliest first.
+    is acknowledged or deleted. `now` (aware) is up to when messages are due, by default the current
+    time of the database; what is sent has that current time, or `now` if it is later. `limit` is
+    how many are sent at once and how many returned (1 to 100), the earliest first.
 
     Returns the messages in the order in which they were sent, each as `send_message` returns it;
     none if there is nothing to do.
@@ -271,11 +272,13 @@ def publish_scheduled(
     >>> [sent.content for sent in publish_scheduled(now=tomorrow)]
     ['Good morning']
     """
-    moment = current_time() if now is None else valid_time(now, "now")
     valid_limit(limit)
     valid_count(lease, "lease", minimum=1, maximum=_DAY)
+    clock = current_time()
+    due = clock if now is None else valid_time(now, "now")
+    moment = max(due, clock)
     until = moment + min(timedelta(seconds=lease), START[0] - moment)
-    _publish_due(moment, limit)
+    _publish_due(due, moment, limit)
     while message_ids := _take_leases(moment, limit, until):
         messages = [read_message(row) for row in _published.all(message_ids=message_ids)]
         if gone := set(message_ids).difference(message.id for message in messages):
@@ -355,16 +358,16 @@ def reschedule_message(
             raise NotAllowed("the message was sent already", entity="message", id=message_id)
 
 
-def _publish_due(now: datetime, limit: int) -> None:
+def _publish_due(due: datetime, now: datetime, limit: int) -> None:
     """Send what is due, up to the limit; what cannot be sent any more does not count."""
-    while due := _due_messages.all(now=now, limit=limit):
+    while messages := _due_messages.all(due=due, limit=limit):
         taken: dict[str, bool] = {}
-        for place, at_most in _places(due, limit):
+        for place, at_most in _places(messages, limit):
             with atomic():
-                taken |= _publish(now, at_most, place)
-        skipped = [message for message in due if message.id not in taken]
+                taken |= _publish(due, now, at_most, place)
+        skipped = [message for message in messages if message.id not in taken]
         if skipped and dialect().locks_rows:
-            taken |= _publish_waiting(now, limit, skipped)
+            taken |= _publish_waiting(due, now, limit, skipped)
         if any(taken.values()) or not taken:
             return
 
@@ -380,13 +383,14 @@ def _places(due: list[Message], limit: int) -> list[tuple[dict[str, str], int]]:
     return [({"chat_id": chat_id}, count[chat_id]) for chat_id in sorted(count)]
 
 
-def _publish(now: datetime, limit: int, place: dict[str, str]) -> dict[str, bool]:
+def _publish(due: datetime, now: datetime, limit: int, place: dict[str, str]) -> dict[str, bool]:
     """The messages that were due and free, each with whether it was sent."""
     in_chat = bool(place)
-    due = [row.id for row in _take_due.variant(in_chat=in_chat).all(now=now, limit=limit, **place)]
-    if not due:
+    free = _take_due.variant(in_chat=in_chat).all(due=due, limit=limit, **place)
+    if not free:
         return {}
-    rows = _send.variant(in_chat=in_chat).all(message_ids=due, now=now, **place)
+    ids = [row.id for row in free]
+    rows = _send.variant(in_chat=in_chat).all(message_ids=ids, due=due, now=now, **place)
     taken = {message.id: message.is_sent for message in rows}
     if refused := [message_id for message_id, is_sent in taken.items() if not is_sent]:
         delete = _delete_refused.variant(in_chat=in_chat)
@@ -397,7 +401,9 @@ def _publish(now: datetime, limit: int, place: dict[str, str]) -> dict[str, bool
     return taken
 
 
-def _publish_waiting(now: datetime, limit: int, skipped: list[Message]) -> dict[str, bool]:
+def _publish_waiting(
+    due: datetime, now: datetime, limit: int, skipped: list[Message]
+) -> dict[str, bool]:
     """The same once one of the chats is free; nothing if that takes too long."""
     chat_id = random.choice(sorted({message.chat_id for message in skipped}))
     ((place, at_most),) = _places([row for row in skipped if row.chat_id == chat_id], limit)
@@ -405,7 +411,7 @@ def _publish_waiting(now: datetime, limit: int, skipped: list[Message]) -> dict[
         # A savepoint inside a transaction of the caller, which the error would end otherwise.
         with current_database().unit():
             _wait_for_chat.first(chat_id=chat_id)
-            return _publish(now, at_most, place)
+            return _publish(due, now, at_most, place)
     except peewee.OperationalError as error:
         if sqlstate_of(error) != _LOCK_TIMEOUT:
             raise

@@ -78,6 +78,27 @@ def test_a_time_that_has_passed_is_due_at_once() -> None:
     assert unread(ben, chat) == 1
 
 
+def test_what_was_due_earlier_is_sent_now() -> None:
+    """A job that is late, or whose clock is, dates nothing back."""
+    ann, ben = make_users(2)
+    chat = make_chat(ann, ben)
+    began = utc_now()
+    plan = make_message(ann, chat, scheduled_for=began - timedelta(minutes=10))
+    recent = make_message(ann, chat)
+    sdk.mark_read(ben.id, chat.id)
+    earlier = began - timedelta(minutes=5)
+    [sent] = sdk.publish_scheduled(now=earlier)
+    assert sent.id == plan.id
+    assert sent.created_at > recent.created_at >= began
+    assert listed(ben, chat) == [plan.id, recent.id]
+    assert sdk.get_chat(ben.id, chat.id).chat.updated_at == sent.created_at
+    assert unread(ben, chat) == 1
+    assert sdk.publish_scheduled(now=earlier) == [], "it is leased from now on"
+    later = make_message(ann, chat, scheduled_for=began - timedelta(minutes=1))
+    assert sdk.publish_scheduled(now=earlier) == [], "is not due then"
+    assert [message.id for message in sdk.publish_scheduled()] == [later.id]
+
+
 def test_a_time_of_any_zone_is_the_same_moment() -> None:
     ann = make_users(1)[0]
     chat = make_chat(ann)
