@@ -11,7 +11,7 @@ from peewee import JOIN, SQL, Case, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import NotFound
-from stogram_sdk.fields import time_from_database
+from stogram_sdk.fields import LATEST, time_from_database
 from stogram_sdk.folders import require_folder
 from stogram_sdk.lookups import look_up
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder, Message, User
@@ -51,7 +51,7 @@ class ChatSummary(NamedTuple):
 
 #: A place before every chat of the list: favorites first, then by last message, then by id. The
 #: last part is the time up to which messages count for the places.
-_START = (True, *START, START[0])
+_START = (True, *START, LATEST)
 #: Where a row has these, after the chat, settings, message, sender and answer; the last three are
 #: only in a row of the list.
 _UNREAD, _FAVORITE, _LAST_AT, _NEWEST = range(6, 10)

@@ -13,19 +13,26 @@ Reference        row, and `name_id`    TEXT                        TEXT
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, Field, ForeignKeyField, Node
 
-from stogram_sdk.errors import InvalidInput
+from stogram_sdk.errors import InvalidInput, StogramError
 
 if TYPE_CHECKING:
     AnyField = Field[Any]
 else:
     AnyField = Field  # generic only in Peewee's stubs
+
+
+#: The first and the last time that Python has. A time that is further away reads as one of them.
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
 
 
 def utc_now() -> datetime:
@@ -66,9 +73,31 @@ def time_from_database(value: datetime | str | None) -> datetime | None:
     if isinstance(value, str):
         try:
             return datetime.fromisoformat(f"{value}Z")
-        except ValueError:  # Another program has written it with a zone.
-            value = datetime.fromisoformat(value)
+        except ValueError:
+            return _unusual_time(value)
     return datetime.combine(value, value.time(), UTC)
+
+
+def _unusual_time(text: str) -> datetime:
+    """A time that another program has written: with a zone, or one that Python does not have."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        return datetime.combine(moment, moment.time(), UTC)
+    if text.endswith("BC") or re.match("-|0000-", text):
+        return EARLIEST
+    if re.match(r"\+?\d{5}|infinity", text):
+        return LATEST
+    raise StogramError(f"this is no time, as another program has written it: {text!r}")
+
+
+def time_from_postgres(text: Any, _: object) -> datetime | None:
+    """A time of PostgreSQL's for psycopg2, whose own reader fails for what Python does not have."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return _unusual_time(text).replace(tzinfo=None)
 
 
 #: Defaults in SQLite's words: times in the form of `time_to_text`, arrays as JSON.

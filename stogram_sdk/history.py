@@ -7,6 +7,7 @@ from typing import Any
 from peewee import SQL, Select, Tuple, fn
 
 from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.fields import LATEST
 from stogram_sdk.membership import require_member, require_sent, require_visible
 from stogram_sdk.models import Message
 from stogram_sdk.operations import operation
@@ -162,7 +163,9 @@ def list_messages(
         page = _page_around(ids, around, limit)
     else:
         listing = _newer_messages if is_newer else _list_messages
-        rows = listing.all(before=before, before_id=before_id, limit=limit + 1, **ids)
+        place = {"before": before, "before_id": before_id}
+        ends = is_newer and before == LATEST
+        rows = [] if ends else listing.all(limit=limit + 1, **place, **ids)
         messages = [read_message(row) for row in rows[:limit]]
         has_more = len(rows) > limit
         if is_newer:

@@ -13,16 +13,17 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from stogram_sdk.errors import InvalidInput
-from stogram_sdk.fields import time_to_text
+from stogram_sdk.fields import EARLIEST, LATEST, time_to_text
 from stogram_sdk.validation import valid_id
 
 T = TypeVar("T")
 
 #: Before every row of a list that is newest first, whatever the clocks of others say.
-START = (datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC), "")
+START = (LATEST, "")
 
-#: Before every row of a list that is oldest first.
-BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), "")
+#: Before every row of a list that is oldest first. Such a list ends with a page whose last row has
+#: the time `LATEST`: all that are later have it too, and would come again.
+BEGINNING = (EARLIEST, "")
 
 #: So many rows are in what a page says of itself.
 _SHOWN = 3

@@ -23,7 +23,7 @@ from peewee import SQL, Query, Select, Tuple, fn
 from stogram_sdk.database import current_database, current_time
 from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import NotAllowed
-from stogram_sdk.fields import Tags
+from stogram_sdk.fields import LATEST, Tags
 from stogram_sdk.membership import require_member
 from stogram_sdk.messages import (
     deletion,
@@ -34,7 +34,7 @@ from stogram_sdk.messages import (
 from stogram_sdk.models import Chat, Message, PublishedMessage
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
-from stogram_sdk.paging import BEGINNING, START, Page, make_page, read_cursor
+from stogram_sdk.paging import BEGINNING, Page, make_page, read_cursor
 from stogram_sdk.rows import NOBODY, Sender, message_columns, read_message, written_message
 from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, after_locking, dialect, statement
@@ -277,7 +277,7 @@ def publish_scheduled(
     clock = current_time()
     due = clock if now is None else valid_time(now, "now")
     moment = max(due, clock)
-    until = moment + min(timedelta(seconds=lease), START[0] - moment)
+    until = moment + min(timedelta(seconds=lease), LATEST - moment)
     _publish_due(due, moment, limit)
     while message_ids := _take_leases(moment, limit, until):
         messages = [read_message(row) for row in _published.all(message_ids=message_ids)]
@@ -319,11 +319,11 @@ def list_scheduled(
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)
-    values = {} if chat_id is None else {"chat_id": valid_id(chat_id, "chat_id")}
+    values: dict[str, Any] = {} if chat_id is None else {"chat_id": valid_id(chat_id, "chat_id")}
     after, after_id = read_cursor(cursor, "scheduled", BEGINNING)
-    rows = _list_scheduled.variant(in_chat=chat_id is not None).all(
-        user_id=user_id, after=after, after_id=after_id, limit=limit + 1, **values
-    )
+    listing = _list_scheduled.variant(in_chat=chat_id is not None)
+    values |= {"user_id": user_id, "after": after, "after_id": after_id, "limit": limit + 1}
+    rows = [] if after == LATEST else listing.all(**values)
     if not rows and chat_id is not None:
         require_member(user_id, chat_id)
     messages = [read_message(row) for row in rows]

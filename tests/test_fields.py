@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
+from peewee import SQL, Value
 
 import stogram_sdk as sdk
 from stogram_sdk.fields import utc_now
@@ -49,6 +51,67 @@ def test_a_time_comes_back_as_the_same_moment_in_utc(
     found = stored("scheduled_for", moment, message)
     assert found == moment
     assert found.utcoffset() == timedelta(0)
+
+
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
+_POSTGRES_TIMES = {
+    "infinity": _LAST,
+    "10000-01-01 00:00:00": _LAST,
+    "12000-02-29 12:30:00.5": _LAST,
+    "294276-12-31 23:59:59.999": _LAST,
+    "-infinity": _FIRST,
+    "0001-12-31 23:59:59.999 BC": _FIRST,
+    "4713-01-01 00:00:00 BC": _FIRST,
+}
+_SQLITE_TIMES = {
+    "+012000-01-01T00:00:00.000Z": _LAST,
+    "12000-01-01 00:00:00.000": _LAST,
+    "-000043-03-15T00:00:00.000Z": _FIRST,
+    "0000-01-01 00:00:00.000": _FIRST,
+}
+
+
+def test_a_time_that_python_does_not_have_reads_as_its_first_or_last(
+    engine: str, message: sdk.Message
+) -> None:
+    """JavaScript has more of them: one row spoils no page."""
+    chat, sender = message.chat_id, message.sender_id
+    answer = sdk.send_message(sender, chat, "answer", reply_to_id=message.id)
+    plan = sdk.send_message(sender, chat, "later", scheduled_for=MOMENT)
+    for text, time in (_SQLITE_TIMES if engine == "sqlite" else _POSTGRES_TIMES).items():
+        moment: Any = Value(text, converter=False)
+        sdk.Message.update(updated_at=moment).where(sdk.Message.id == message.id).execute()
+        sdk.Message.update(scheduled_for=moment).where(sdk.Message.id == plan.id).execute()
+        sdk.Chat.update(created_at=moment).execute()
+        assert sdk.get_message(sender, chat, message.id).updated_at == time, text
+        rows = {row.id: row for row in sdk.list_messages(sender, chat)}
+        assert rows[message.id].updated_at == rows[message.id].chat.created_at == time, text
+        replied = rows[answer.id].reply_to
+        assert replied and replied.updated_at == time, "as JSON"
+        assert sdk.to_dict(rows[message.id])["updated_at"].startswith(f"{time.year:04}-")
+        assert sdk.Message.get_by_id(plan.id).scheduled_for == time
+        # In a list by that time, one from before the first is not shown.
+        waiting = [row.scheduled_for for row in sdk.list_scheduled(sender)]
+        assert waiting == [time] or (waiting == [] and (time == _FIRST or engine == "sqlite"))
+
+
+def test_a_list_ends_with_the_last_time_that_there_is(message: sdk.Message) -> None:
+    sender, chat = message.sender_id, message.chat_id
+    for _ in range(3):
+        sdk.send_message(sender, chat, "later", scheduled_for=_LAST)
+    page = sdk.list_scheduled(sender, limit=2)
+    assert len(page) == 2
+    assert sdk.list_scheduled(sender, limit=2, cursor=page.next_cursor) == []
+
+
+def test_what_is_no_time_at_all_is_an_error_that_says_so(tmp_path: Path) -> None:
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
+    sdk.migrate()
+    user = make_user()
+    sdk.User.update(updated_at=SQL("'soon'")).execute()
+    with pytest.raises(sdk.StogramError, match=r"no time, as another program .*'soon'"):
+        sdk.get_user(user.id)
+    sdk.close()
 
 
 def test_a_time_is_cut_to_milliseconds_and_not_rounded(message: sdk.Message) -> None:

@@ -23,7 +23,12 @@ from weakref import WeakSet
 
 import peewee
 import psycopg2
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INERROR
+from psycopg2.extensions import (
+    TRANSACTION_STATUS_IDLE,
+    TRANSACTION_STATUS_INERROR,
+    new_type,
+    register_type,
+)
 
 from stogram_sdk.any_case import any_case_like
 from stogram_sdk.engine.dialects import (
@@ -46,11 +51,14 @@ from stogram_sdk.engine.standbys import end_of_last_record, read_position
 from stogram_sdk.engine.time_limits import Connection, Cursor, Probe, TimeLimits
 from stogram_sdk.engine.units import on_connection, require_here
 from stogram_sdk.errors import DatabaseError, Unavailable
-from stogram_sdk.fields import cut_to_milliseconds
+from stogram_sdk.fields import cut_to_milliseconds, time_from_postgres
 
 if TYPE_CHECKING:
     from stogram_sdk.engine.database_url import DatabaseSettings
 
+
+_TIMESTAMP = 1114
+_TIMES = new_type((_TIMESTAMP,), "TIMES", time_from_postgres)
 
 #: The isolation level of `PostgresDatabase.begin`, for a transaction that is sent as one.
 READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
@@ -358,6 +366,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             **self.connect_params | within,
         )
         connection.autocommit = True
+        register_type(_TIMES, connection)
         # PgBouncer accepts a client also while it has no server for it.
         connection.time_limit = self._state.connect_timeout or math.inf
         with self._bookkeeping:
