@@ -485,7 +485,8 @@ def find_by_hashtag(
     ['@boris, the #Release is ready']
     """
     tag = stored_hashtag(hashtag)
-    return _page_of_tag(_find_by_hashtag.variant, user_id, chat_id, limit, cursor, tag=tag)
+    found = _find_by_hashtag.variant
+    return _page_of_tag("hashtag", found, user_id, chat_id, limit, cursor, tag=tag)
 
 
 @operation(reads=True)
@@ -512,7 +513,7 @@ def find_by_mention(
         valid_text(username, "username", maximum=MAX_SHORT_TEXT_LENGTH)
         name = username.removeprefix("@")
         values["tag"] = valid_text(name, "username", maximum=MAX_SHORT_TEXT_LENGTH)
-    return _page_of_tag(found, user_id, chat_id, limit, cursor, **values)
+    return _page_of_tag("mention", found, user_id, chat_id, limit, cursor, **values)
 
 
 @operation(reads=True)
@@ -542,11 +543,12 @@ def search_messages(
     if type is not None:
         values["type"] = valid_enum(MessageType, type, "type").value
     found = partial(_search_messages.variant, of_type=type is not None, by_index=terms is not None)
-    rows = _rows(found, user_id, chat_id, limit, cursor, **values)
-    return _page(rows, user_id, chat_id, limit)
+    rows = _rows("text", found, user_id, chat_id, limit, cursor, **values)
+    return _page("text", rows, user_id, chat_id, limit)
 
 
 def _page_of_tag(
+    name: str,
     found: Callable[..., Statement],
     user_id: str,
     chat_id: str | None,
@@ -555,13 +557,14 @@ def _page_of_tag(
     **values: Any,
 ) -> Page[Message]:
     """A page found in "MessageTag", which holds no older messages until it has been filled."""
-    rows = _rows(found, user_id, chat_id, limit, cursor, **values)
+    rows = _rows(name, found, user_id, chat_id, limit, cursor, **values)
     if rows and not rows[0][0]:
         raise Unavailable("the tags of older messages are not all there: migration 003 is at work")
-    return _page([row[1:] for row in rows if row[1] is not None], user_id, chat_id, limit)
+    return _page(name, [row[1:] for row in rows if row[1] is not None], user_id, chat_id, limit)
 
 
 def _rows(
+    name: str,
     found: Callable[..., Statement],
     user_id: str,
     chat_id: str | None,
@@ -573,14 +576,16 @@ def _rows(
     valid_limit(limit)
     if chat_id is not None:
         values["chat_id"] = valid_id(chat_id, "chat_id")
-    before, before_id = read_cursor(cursor, "found")
+    before, before_id = read_cursor(cursor, name)
     return found(in_chat=chat_id is not None).all(
         user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
     )
 
 
-def _page(rows: list[Any], user_id: str, chat_id: str | None, limit: int) -> Page[Message]:
+def _page(
+    name: str, rows: list[Any], user_id: str, chat_id: str | None, limit: int
+) -> Page[Message]:
     if not rows and chat_id is not None:
         require_member(user_id, chat_id)
     messages = [read_message(row) for row in rows]
-    return make_page(messages, limit, "found", lambda row: (row.created_at, row.id))
+    return make_page(messages, limit, name, lambda row: (row.created_at, row.id))

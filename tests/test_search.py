@@ -336,3 +336,15 @@ def test_pages_hold_everything_once_and_newest_first(ivan: sdk.User, kind: str) 
         if cursor is None:
             break
     assert seen == in_order
+
+
+@every_search
+def test_a_cursor_is_of_one_kind_of_search(ivan: sdk.User, chat: sdk.Chat, kind: str) -> None:
+    for _ in range(2):
+        make_message(ivan, chat, "#tag @ivan_1")
+    cursor = SEARCHES[kind](ivan.id, limit=1).next_cursor
+    for other, search in SEARCHES.items():
+        if other != kind:
+            with pytest.raises(sdk.InvalidInput, match="a page of the same list"):
+                search(ivan.id, cursor=cursor)
+    assert len(SEARCHES[kind](ivan.id, cursor=cursor)) == 1
