@@ -810,7 +810,8 @@ waiting: defaultdict[str, set[asyncio.Queue[Any]]] = defaultdict(set)
 async def tell_of_new_messages(socket: WebSocket) -> None:
     """The client's first text is its token: in the address, it would be in the logs of servers."""
     await socket.accept()
-    user_id = await user_of(await anext(socket.iter_text(), ""))
+    first = await socket.receive()
+    user_id = await user_of(first.get("text") or "")
     if user_id is None:
         with suppress(WebSocketDisconnect):  # it may have gone without a word
             await socket.close(1008)
@@ -825,8 +826,8 @@ async def tell_of_new_messages(socket: WebSocket) -> None:
     sending = asyncio.create_task(send())
     waiting[user_id].add(queue)
     try:
-        async for _ in socket.iter_text():
-            pass  # until the client goes
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
     finally:
         sending.cancel()
         waiting[user_id].remove(queue)

@@ -60,7 +60,10 @@ def me() -> str:
 
 def given(*names: str) -> dict[str, Any]:
     """What the request's JSON says of these arguments; those that it does not name are left out."""
-    body = request.get_json()
+    try:
+        body = request.get_json()
+    except RecursionError:
+        raise InvalidInput("the body is nested too deeply") from None
     if not isinstance(body, dict):
         raise InvalidInput("the body must be a JSON object")
     return {name: body[name] for name in names if name in body}

@@ -181,6 +181,9 @@ def test_errors_are_answers(service: Service, anna: Person) -> None:
     bodies: tuple[Any, ...] = ({}, {"username": 5, "password": []}, [])
     for body in bodies:
         assert service.ask("POST", "/tokens", json=body).status_code in (400, 422)
+    of_json = {"Content-Type": "application/json"}
+    deep = service.client.post("/tokens", content=b"[" * 100_000, headers=of_json)
+    assert deep.status_code in (400, 422)
     assert service.ask("GET", "/users/nobody", anna.token).status_code == 404
     endless = service.ask("GET", "/chats", anna.token, params={"limit": "9" * 5_000})
     assert endless.status_code in (400, 422)
@@ -467,9 +470,15 @@ def test_a_websocket_tells_of_new_messages(service: Service, anna: Person, ivan:
         assert json.loads(ivans.recv(timeout=10))["content"] == "later"
         with pytest.raises(TimeoutError):
             annas.recv(timeout=0)
-    with connect(f"{address}/ws") as stranger, pytest.raises(ConnectionClosedError):
-        stranger.send("forged")
-        stranger.recv(timeout=10)
+        annas.send(b"no text")
+        service.do("POST", f"/chats/{chat}/messages", ivan.token, 201, content="still there?")
+        assert json.loads(annas.recv(timeout=10))["content"] == "still there?"
+    for forged in ("forged", b"\0", ""):
+        with connect(f"{address}/ws") as stranger:
+            stranger.send(forged)
+            with pytest.raises(ConnectionClosedError) as closed:
+                stranger.recv(timeout=10)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
     with connect(f"{address}/ws"):
         pass  # who says nothing is told nothing
     service.do("POST", f"/chats/{chat}/messages", anna.token, 201, content="nobody listens")
