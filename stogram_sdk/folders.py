@@ -196,7 +196,7 @@ def create_folder(
     folder: Folder | None = _create_folder.first(
         id=new_id(),
         user_id=valid_id(user_id, "user_id"),
-        name=_valid_name(name),
+        name=valid_folder_name(name),
         color=_valid_color(color),
         icon=_valid_icon(icon),
         now=current_time(),
@@ -227,7 +227,7 @@ def update_folder(
     valid_id(folder_id, "folder_id")
     given: dict[str, str | None] = {}
     if name is not UNSET:
-        given["name"] = _valid_name(name)
+        given["name"] = valid_folder_name(name)
     if color is not UNSET:
         given["color"] = _valid_color(color)
     if icon is not UNSET:
@@ -350,11 +350,13 @@ def require_folder(user_id: str, folder_id: str) -> None:
         raise NotFound("folder", folder_id)
 
 
-def _valid_name(name: str) -> str:
-    valid_text(name, "name", maximum=MAX_NAME_LENGTH)
-    if name.splitlines() != [name] or name.isspace():
-        raise InvalidInput("name must be one line that is not blank: no line breaks", field="name")
-    return name
+def valid_folder_name(name: object, field: str = "name") -> str:
+    text = valid_text(name, field, maximum=MAX_NAME_LENGTH)
+    if text.splitlines() != [text] or text.isspace():
+        raise InvalidInput(
+            f"{field} must be one line that is not blank: no line breaks", field=field
+        )
+    return text
 
 
 def _valid_color(color: str | None) -> str | None:

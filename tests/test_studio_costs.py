@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from flask.testing import FlaskClient
@@ -67,6 +68,22 @@ def test_endless_words_are_refused_at_once(client: FlaskClient) -> None:
 def test_a_list_is_narrowed_down(client: FlaskClient, query: str, found: str, hidden: str) -> None:
     shown = text_of(client, f"/{query}").replace("There are no items", "no items")
     assert found in shown and hidden not in shown
+
+
+def test_a_time_is_in_the_zone_that_it_names(client: FlaskClient, cast: Cast) -> None:
+    noon = datetime(2024, 1, 1, 12, tzinfo=UTC)
+    sdk.Message.update(created_at=noon).where(sdk.Message.id == cast.plan.id).execute()
+    for before, is_shown in (
+        ("2024-01-01T12:00:00.001", True),
+        ("2024-01-01T12:00:00", False),
+        ("2024-01-01T14:30:00+03:00", False),
+        ("2024-01-01T10:00:00-03:00", True),
+        ("2024-01-01T12:00:01Z", True),
+        ("0001-01-01T00:00:00+03:00", True),  # of no year, so it narrows nothing down
+    ):
+        page = client.get("/message/", query_string={"flt0_created_at_utc_before": before})
+        assert page.status_code == 200
+        assert ("The plan for our" in page.text) is is_shown, before
 
 
 def test_lists_are_sorted(client: FlaskClient) -> None:

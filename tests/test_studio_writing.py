@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import stogram_sdk as sdk
+from stogram_sdk.fields import utc_now
 from tests.support.studio import HOME, SECRETS, Cast, make_cast, reader
 
 
@@ -84,6 +86,59 @@ def test_what_others_have_changed_meanwhile_stays(writer: FlaskClient, cast: Cas
     assert (chat.name, chat.description) == ("theirs", None)
 
 
+@pytest.mark.parametrize(
+    ("table", "field", "wrong", "reason"),
+    [
+        ("folder", "name", "a\nb", "one line"),
+        ("folder", "name", "x" * 65, "1 to 64 characters"),
+        ("folder", "name", "a\0b", "NUL"),
+        ("folder", "order", str(2**31), "a whole number from 0 to 2147483647"),
+        ("folder", "order", str(2**63), "a whole number from 0 to 2147483647"),
+        ("folder", "order", "-1", "a whole number from 0 to 2147483647"),
+        ("folder", "order", "", "a whole number from 0 to 2147483647"),
+        ("user", "display_name", "a\0b", "NUL"),
+        ("user", "bio", "x" * 1_025, "1 to 1024 characters"),
+        ("contact", "nickname", "a\0b", "NUL"),
+        ("chat", "name", "x" * 1_025, "1 to 1024 characters"),
+        ("message", "content", "x" * 65_537, "1 to 65536 characters"),
+        ("message", "content", "a\0b", "NUL"),
+    ],
+)
+def test_what_the_functions_refuse_is_refused(
+    writer: FlaskClient, cast: Cast, table: str, field: str, wrong: str, reason: str
+) -> None:
+    of_table: dict[str, Any] = {
+        "folder": cast.folder,
+        "user": cast.anna,
+        "contact": sdk.Contact.get(),
+        "chat": cast.group,
+        "message": cast.plan,
+    }
+    row = of_table[table]
+    path = f"/{table}/edit/?id={row.id}"
+    said = send(writer, path, form_of(writer, path) | {field: wrong})
+    assert reason in said and field in said
+    stored = type(row).get_by_id(row.id)
+    assert getattr(stored, field) == getattr(row, field)
+    assert stored.__data__ == type(row).get_by_id(row.id).__data__
+
+
+def test_a_private_chat_gets_no_name(writer: FlaskClient, cast: Cast) -> None:
+    path = f"/chat/edit/?id={cast.private.id}"
+    said = send(writer, path, form_of(writer, path) | {"name": "ours"})
+    assert "a PRIVATE chat does not change" in said
+    assert sdk.Chat.get_by_id(cast.private.id).name is None
+
+
+def test_the_time_of_a_chat_never_goes_back(writer: FlaskClient, cast: Cast) -> None:
+    ahead = utc_now() + timedelta(hours=1)
+    sdk.Chat.update(updated_at=ahead).where(sdk.Chat.id == cast.group.id).execute()
+    path = f"/chat/edit/?id={cast.group.id}"
+    send(writer, path, form_of(writer, path) | {"name": "ours"})
+    chat = sdk.Chat.get_by_id(cast.group.id)
+    assert (chat.name, chat.updated_at) == ("ours", ahead)
+
+
 def test_a_message_is_edited_and_deleted_as_by_its_sender(writer: FlaskClient, cast: Cast) -> None:
     path = f"/message/edit/?id={cast.plan.id}"
     send(writer, path, form_of(writer, path) | {"content": "Now a #Plan for @boris"})
@@ -106,11 +161,31 @@ def test_a_row_is_deleted(writer: FlaskClient, cast: Cast) -> None:
     assert sdk.User.select().count() == 3 and sdk.Chat.select().count() == 2
 
 
-def test_a_refusal_is_told(writer: FlaskClient, cast: Cast) -> None:
-    path = f"/message/edit/?id={cast.plan.id}"
-    form = form_of(writer, path)
-    sdk.ChatMember.delete().where(sdk.ChatMember.user == cast.anna.id).execute()
-    assert "no such chat for this user" in send(writer, path, form | {"content": "x"})
+def test_who_may_not_write_is_given_no_words(writer: FlaskClient, cast: Cast) -> None:
+    sdk.block_user(cast.boris.id, cast.anna.id)
+    message = sdk.Message.get(sdk.Message.chat == cast.private.id)
+    path = f"/message/edit/?id={message.id}"
+    said = send(writer, path, form_of(writer, path) | {"content": "x"})
+    assert "one of the two has blocked the other" in said
+    assert sdk.Message.get_by_id(message.id).content == message.content
+
+
+@pytest.mark.parametrize("reason", ["it is of the service", "its sender is not in the chat"])
+def test_a_message_that_nobody_edits_can_be_deleted(
+    writer: FlaskClient, cast: Cast, reason: str
+) -> None:
+    message = cast.plan
+    if reason == "it is of the service":
+        message = sdk.post_system_message(cast.group.id, "Boris has joined")
+    else:
+        sdk.leave_chat(cast.anna.id, cast.group.id)
+    path = f"/message/edit/?id={message.id}"
+    said = send(writer, path, form_of(writer, path) | {"content": "x"})
+    assert f"nobody edits this message: {reason}" in said
+    form = form_of(writer, f"/message/?search={message.id}")
+    assert "successfully deleted" in send(writer, "/message/delete/", form | {"id": message.id})
+    stored = sdk.Message.get_by_id(message.id)
+    assert (stored.is_deleted, stored.content, stored.hashtags) == (True, None, [])
 
 
 @pytest.mark.parametrize(

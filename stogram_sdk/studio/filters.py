@@ -12,6 +12,7 @@ from stogram_sdk.fields import EnumTextField, TextArrayField, UtcDateTimeField, 
 from stogram_sdk.models import Message
 from stogram_sdk.studio.rows import contains
 from stogram_sdk.studio.tables import Table
+from stogram_sdk.validation import valid_time
 from stogram_sdk.visibility import is_in_order
 
 _YES_OR_NO = [("1", "yes"), ("0", "no")]
@@ -83,8 +84,10 @@ class Since(Filter):
         super().__init__(column, name, data_type="datetimepicker")
 
     def clean(self, value: str) -> str:
+        moment = datetime.fromisoformat(value)
+        in_utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         # As the column holds it: a row may be one of a query, whose columns convert nothing.
-        return time_to_text(datetime.fromisoformat(value).replace(tzinfo=UTC))
+        return time_to_text(valid_time(in_utc, "time"))
 
     def condition(self, row: Any, value: Any) -> Any:
         return getattr(row, self.column.name) >= value

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
+from stogram_sdk.folders import valid_folder_name
 from stogram_sdk.models import (
     SECRETS,
     BaseModel,
@@ -21,6 +24,20 @@ from stogram_sdk.models import (
     Reaction,
     User,
 )
+from stogram_sdk.validation import (
+    MAX_CONTENT_LENGTH,
+    MAX_INTEGER,
+    MAX_SHORT_TEXT_LENGTH,
+    valid_count,
+    valid_flag,
+    valid_optional_text,
+    valid_text,
+)
+
+#: What the functions ask of a value, given it and its name. Raises `InvalidInput`.
+Check: TypeAlias = Callable[[Any, str], Any]
+
+_SHORT_TEXT: Check = partial(valid_optional_text, maximum=MAX_SHORT_TEXT_LENGTH)
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,7 @@ class Table:
     parts: dict[str, Any] = field(default_factory=dict)
     #: What `--write` lets a person change, and whether they may delete a row. Whatever has rules
     #: that go beyond its row, such as an account or a role, is left to the functions.
-    editable: tuple[Any, ...] = ()
+    editable: dict[Any, Check] = field(default_factory=dict)
     is_deletable: bool = False
 
     @property
@@ -74,7 +91,11 @@ TABLES = (
             "Blocked by": BlockedUser.blocked,
             "Calls": CallParticipant.user,
         },
-        editable=(User.display_name, User.bio, User.email_verified),
+        editable={
+            User.display_name: _SHORT_TEXT,
+            User.bio: _SHORT_TEXT,
+            User.email_verified: valid_flag,
+        },
     ),
     Table(
         Chat,
@@ -88,7 +109,7 @@ TABLES = (
             "Pins": PinnedMessage.chat,
             "Calls": Call.chat,
         },
-        editable=(Chat.name, Chat.description),
+        editable={Chat.name: _SHORT_TEXT, Chat.description: _SHORT_TEXT},
     ),
     Table(
         ChatMember,
@@ -110,7 +131,7 @@ TABLES = (
             "Reactions": Reaction.message,
             "Pinned by": PinnedMessage.message,
         },
-        editable=(Message.content,),
+        editable={Message.content: partial(valid_text, maximum=MAX_CONTENT_LENGTH)},
         is_deletable=True,
     ),
     Table(
@@ -120,7 +141,10 @@ TABLES = (
         (Folder.user, Folder.name, Folder.color, Folder.icon, Folder.order),
         searched=(Folder.name,),
         parts={"Chats": ChatSettings.folder},
-        editable=(Folder.name, Folder.order),
+        editable={
+            Folder.name: valid_folder_name,
+            Folder.order: partial(valid_count, maximum=MAX_INTEGER),
+        },
         is_deletable=True,
     ),
     Table(
@@ -131,7 +155,7 @@ TABLES = (
             *(ChatSettings.user, ChatSettings.chat, ChatSettings.folder, ChatSettings.is_muted),
             *(ChatSettings.is_favorite, ChatSettings.updated_at),
         ),
-        editable=(ChatSettings.is_muted, ChatSettings.is_favorite),
+        editable={ChatSettings.is_muted: valid_flag, ChatSettings.is_favorite: valid_flag},
     ),
     Table(
         PinnedMessage,
@@ -156,7 +180,7 @@ TABLES = (
         "whom a user has among their contacts",
         (Contact.user, Contact.contact, Contact.nickname, Contact.created_at),
         searched=(Contact.nickname,),
-        editable=(Contact.nickname,),
+        editable={Contact.nickname: _SHORT_TEXT},
         is_deletable=True,
     ),
     Table(

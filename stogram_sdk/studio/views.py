@@ -13,13 +13,15 @@ from flask_admin import AdminIndexView, expose
 from flask_admin.contrib.peewee import ModelView
 from flask_admin.form import SecureForm
 from wtforms import HiddenField
-from wtforms.validators import Length
 
 from stogram_sdk.database import current_time
 from stogram_sdk.engine.failures import translated_errors
-from stogram_sdk.errors import StogramError
-from stogram_sdk.messages import delete_message, edit_message
-from stogram_sdk.models import Chat, ChatMember, ChatSettings, Message, User
+from stogram_sdk.errors import NotAllowed, StogramError
+from stogram_sdk.fields import Tags, time_to_text
+from stogram_sdk.membership import membership
+from stogram_sdk.messages import deletion, edit_message
+from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Message, MessageType, User
+from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.studio import cells
 from stogram_sdk.studio.filters import filters_of, name_of, only
 from stogram_sdk.studio.rows import (
@@ -33,7 +35,6 @@ from stogram_sdk.studio.rows import (
     list_rows,
 )
 from stogram_sdk.studio.tables import TABLE_OF, TABLES, Table
-from stogram_sdk.validation import MAX_CONTENT_LENGTH, MAX_SHORT_TEXT_LENGTH
 from stogram_sdk.visibility import is_in_order
 
 #: So many rows of each kind are on the page of the row that they belong to, and in a search of all.
@@ -96,11 +97,6 @@ class TableView(ModelView):
         self.column_formatters_detail = dict.fromkeys(self.column_details_list, _in_details)
         self.column_filters = filters_of(table)
         self.form_columns = [field.name for field in table.editable]
-        self.form_args = {
-            field.name: {"validators": [Length(max=_longest(field))]}
-            for field in table.editable
-            if isinstance(field, peewee.TextField)
-        }
         super().__init__(
             table.model,
             table.name,
@@ -176,7 +172,9 @@ class TableView(ModelView):
                 raise StogramError("somebody has changed this row meanwhile: open it again")
             values = {field: _entered(form[field.name].data) for field in self.table.editable}
             changed = {
-                field: new for field, new in values.items() if new != row.__data__[field.name]
+                field: self.table.editable[field](new, field.name)
+                for field, new in values.items()
+                if new != row.__data__[field.name]
             }
             if changed:
                 with translated_errors():
@@ -188,9 +186,10 @@ class TableView(ModelView):
 
     def _write(self, row: Any, changed: dict[Any, Any]) -> None:
         if isinstance(row, Message):
-            # As its sender does: tags are found anew, and it is marked as edited.
-            edit_message(row.sender_id, row.chat_id, row.id, changed[Message.content])
+            _edit_as_sender(row, changed[Message.content])
             return
+        if isinstance(row, Chat) and row.type == ChatType.PRIVATE:
+            raise NotAllowed("a PRIVATE chat does not change", entity="chat", id=row.id)
         model = self.table.model
         was = [
             field.is_null()
@@ -200,7 +199,10 @@ class TableView(ModelView):
         ]
         updated_at = model._meta.fields.get("updated_at")
         if updated_at and model is not ChatSettings:  # There it may mark a place, see `unread`.
-            changed = {**changed, updated_at: current_time()}
+            now: Any = current_time()
+            if model is Chat:  # It never goes back, see `ordering`.
+                now = dialect().latest_of(peewee.Value(time_to_text(now)), Chat.updated_at)
+            changed = {**changed, updated_at: now}
         written = model.update(changed).where(model._meta.primary_key == row.id, *was).execute()
         if not written:
             raise StogramError("somebody has changed this row meanwhile: open it again")
@@ -216,10 +218,36 @@ class TableView(ModelView):
 
     def _delete(self, row: Any) -> None:
         if isinstance(row, Message):
-            delete_message(row.sender_id, row.chat_id, row.id)
+            _delete_message.run(
+                chat_id=row.chat_id, message_id=row.id, now=current_time(), no_tags=Tags()
+            )
         else:
             model = self.table.model
             model.delete().where(model._meta.primary_key == row.id).execute()
+
+
+@statement
+def _delete_message() -> Any:
+    """The operator deletes any message, also one of the service or of who has left the chat."""
+    return deletion().where(
+        Message.chat == P.chat_id, Message.id == P.message_id, ~Message.is_deleted
+    )
+
+
+def _edit_as_sender(message: Message, content: str) -> None:
+    """Find the tags anew, and mark the message as edited: nobody else has words in their name."""
+    reason = None
+    if message.type == MessageType.SYSTEM:
+        reason = "it is of the service"
+    elif membership(message.sender_id, message.chat_id) is None:
+        reason = "its sender is not in the chat any more"
+    if reason is not None:
+        raise NotAllowed(
+            f"nobody edits this message: {reason}. It can be deleted",
+            entity="message",
+            id=message.id,
+        )
+    edit_message(message.sender_id, message.chat_id, message.id, content)
 
 
 def columns_of(table: Table) -> list[tuple[str, str]]:
@@ -265,7 +293,3 @@ def _in_list(view: Any, context: Any, row: Any, name: str) -> Any:
 
 def _in_details(view: Any, context: Any, row: Any, name: str) -> Any:
     return cells.value_of(row, name, whole=True)
-
-
-def _longest(field: Any) -> int:
-    return MAX_CONTENT_LENGTH if field is Message.content else MAX_SHORT_TEXT_LENGTH
