@@ -99,17 +99,26 @@ def _remove_member() -> Any:
     return after_locking(delete.returning(ChatMember.id), chat_lock(Chat.id == P.chat_id))
 
 
+def _has_others() -> Any:
+    other = ChatMember.alias()
+    return fn.EXISTS(other.select(other.id).where(other.chat == P.chat_id, other.user != P.user_id))
+
+
 @statement
 def _leave_chat() -> Any:
-    other = ChatMember.alias()
-    others = other.select(other.id).where(other.chat == P.chat_id, other.user != P.user_id)
     delete = ChatMember.delete().where(
-        ChatMember.user == P.user_id,
-        ChatMember.chat == P.chat_id,
-        ~(is_private() & fn.EXISTS(others)),
+        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, ~is_private(), _has_others()
     )
     heir_first = in_turn(hand_over(besides=P.user_id), delete)
     return after_locking(heir_first, chat_lock(Chat.id == P.chat_id))
+
+
+@statement
+def _delete_own_chat() -> Any:
+    """Delete a chat of nobody else. The lock is one against the server too, which adds members."""
+    chat = Chat.id == P.chat_id
+    delete = Chat.delete().where(chat, is_member(P.user_id, P.chat_id), ~_has_others())
+    return after_locking(delete, Chat.select(Chat.id).where(chat).for_update())
 
 
 @statement
@@ -208,7 +217,8 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     """Leave a group or channel, or a PRIVATE chat that nobody else is in: the user sees it no more.
 
     When the owner leaves, the admin who joined first becomes owner, or else the member who joined
-    first; also if the account of the owner is gone. Returns whether the user was in the chat.
+    first; also if the account of the owner is gone. With the last one the chat is deleted, as by
+    `delete_chat`: nobody would see its messages any more. Returns whether the user was in the chat.
     Raises `NotAllowed` for a PRIVATE chat with the other in it, `InvalidInput`.
 
     >>> leave_chat(boris.id, chat.id)
@@ -219,6 +229,8 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
         place = membership(user_id, chat_id)
         if place is None:
             return False
+        if _delete_own_chat.run(**pair):
+            return True
         require_group(place.chat_type, chat_id)
     return True
 

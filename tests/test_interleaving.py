@@ -27,6 +27,7 @@ from tests.support.factories import (
     make_chat,
     make_message,
     make_users,
+    roles_in,
     wrong_counts,
 )
 from tests.support.factories import unread as unread_of
@@ -464,6 +465,38 @@ def test_what_is_imported_counts_for_settings_that_are_being_made(arriving: Arri
         imported = arriving.start(partial(sdk.import_messages, scene.ann.id, scene.group.id, [new]))
     assert imported.result() == 1
     check(scene)
+
+
+@pytest.mark.parametrize("by_server", [True, False])
+def test_who_is_added_while_the_last_one_leaves_keeps_the_chat(
+    by_server: bool, arriving: Arrivals
+) -> None:
+    """The one who leaves waits for the other, and sees them then."""
+    ann, ben = make_users(2)
+    chat = make_chat(ann)
+    message = make_message(ann, chat)
+    with sdk.transaction():
+        if by_server:
+            sdk.ChatMember.create(user=ben, chat=chat)
+        else:
+            sdk.add_member(ann.id, chat.id, ben.id)
+        leaving = arriving.start(partial(sdk.leave_chat, ann.id, chat.id))
+        assert not leaving.done()
+    assert leaving.result(timeout=10) is True
+    assert roles_in(chat) == {ben.id: sdk.MemberRole.OWNER}
+    assert [each.id for each in sdk.list_messages(ben.id, chat.id)] == [message.id]
+
+
+def test_nobody_is_added_to_a_chat_that_its_last_one_has_left(arriving: Arrivals) -> None:
+    ann, ben = make_users(2)
+    chat = make_chat(ann)
+    with sdk.transaction():
+        assert sdk.leave_chat(ann.id, chat.id)
+        adding = arriving.start(partial(sdk.add_member, ann.id, chat.id, ben.id))
+        assert not adding.done()
+    with pytest.raises(sdk.NotFound):
+        adding.result(timeout=10)
+    assert sdk.Chat.select().count() == 0
 
 
 def test_any_two_at_once_by_eight_threads() -> None:

@@ -253,23 +253,33 @@ def test_an_owner_who_comes_back_is_a_member() -> None:
         sdk.delete_message(ann.id, chat.id, message.id)
 
 
-def test_the_last_one_leaves_a_chat_of_nobody() -> None:
-    ann = make_user()
-    chat = make_chat(ann)
-    make_message(ann, chat)
-    assert sdk.leave_chat(ann.id, chat.id)
-    assert (roles_in(chat), sdk.Chat.select().count()) == ({}, 1)
+@pytest.mark.parametrize("type", [sdk.ChatType.GROUP, sdk.ChatType.CHANNEL])
+def test_with_the_last_one_the_chat_is_deleted(type: sdk.ChatType) -> None:
+    ann, ben = make_users(2)
+    chat, other = make_chat(ann, ben, type=type), make_chat(ann)
+    message = make_message(ann, chat)
+    sdk.pin_message(ben.id, chat.id, message.id)
+    assert sdk.leave_chat(ann.id, chat.id) is True
+    assert sdk.Message.select().count() == 1
+    assert sdk.leave_chat(ann.id, chat.id) is False
+    assert sdk.leave_chat(ben.id, chat.id) is True
+    assert [row.id for row in sdk.Chat.select()] == [other.id]
+    for model in (sdk.Message, sdk.PinnedMessage, sdk.ChatSettings):
+        assert model.select().count() == 0
+    assert sdk.leave_chat(ben.id, chat.id) is False
+    with pytest.raises(sdk.NotFound):
+        sdk.list_messages(ben.id, chat.id)
 
 
-def test_a_private_chat_is_left_once_the_other_is_gone(engine: str) -> None:
+def test_a_private_chat_is_left_once_the_other_is_gone() -> None:
     ann, ben, cid = make_users(3)
     private = make_chat(ann, ben, type=sdk.ChatType.PRIVATE)
     other = make_chat(cid, ben, type=sdk.ChatType.PRIVATE)
     sdk.delete_user(ben.id)
-    with statements(2 if engine == "sqlite" else 1):
-        assert sdk.leave_chat(ann.id, private.id) is True
+    assert sdk.leave_chat(ann.id, private.id) is True
     assert sdk.leave_chat(ann.id, private.id) is False
     assert (sdk.list_chats(ann.id), roles_in(private)) == ([], {})
+    assert [row.id for row in sdk.Chat.select()] == [other.id]
     assert sdk.delete_chat(cid.id, other.id) is True
 
 
