@@ -127,7 +127,7 @@ def connect(url: str | None = None, **options: Unpack[ConnectOptions]) -> None:
 
     The limits hold through PgBouncer too. They do not limit how long the system's resolver looks
     for the server's name; `hostaddr` gives the address instead. On SQLite, `statement_timeout` is
-    how long a call waits for another writer.
+    also how long a call waits for another writer.
 
     Raises `InvalidInput` for a URL or option that cannot be right, `Unavailable` if the database
     cannot be reached.
@@ -226,7 +226,7 @@ def session(
     """Keep one connection of the pool for everything inside; hand it back at the end.
 
     `statement_timeout` (seconds, 0: no limit) is how long each statement inside may take, instead
-    of the limit of `connect()`; on SQLite, how long it may wait for another writer.
+    of the limit of `connect()`; on SQLite also how long it may wait for another writer.
 
     `read` is where functions that only read, and SELECTs of your own, go outside a transaction:
     "primary" or "standby", by default as outside of this session or as `connect()` says. With

@@ -296,3 +296,25 @@ def test_what_an_error_keeps_of_a_statement_stands_in_nobodys_way(file: Path, qu
                 cursor.fetchone()
     finally:
         gc.enable()
+
+
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000000) "
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT count(*) FROM n", "SELECT i FROM n WHERE i % 100000 = 0"]
+)
+def test_a_statement_takes_no_longer_than_the_limit(file: Path, query: str) -> None:
+    """Also one that finds its rows one by one."""
+    began = time.monotonic()
+    with sdk.transaction(), pytest.raises(sdk.Unavailable, match="statement_timeout"):
+        sdk.retrying(lambda: current_database().fetched(sdk.db.execute_sql(_NUMBERS + query)))()
+    assert LIMIT <= time.monotonic() - began < LIMIT + 2
+    assert sdk.find_user("ivan") is None
+
+
+def test_a_session_without_a_limit_lets_a_statement_run(file: Path) -> None:
+    with sdk.session(statement_timeout=0):
+        began = time.monotonic()
+        sdk.db.execute_sql(_NUMBERS.replace("1000000000", "8000000") + "SELECT count(*) FROM n")
+        assert time.monotonic() - began > LIMIT

@@ -78,7 +78,7 @@ _SQLITE_UNAVAILABLE = {
     sqlite3.SQLITE_LOCKED: "another writer holds the database for too long",
     sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
     sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted",
+    sqlite3.SQLITE_INTERRUPT: "the statement was canceled, or took too long (statement_timeout)",
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
     sqlite3.SQLITE_READONLY: "the database file is read-only",
 }

@@ -45,13 +45,15 @@ class Connection(sqlite3.Connection):
     returning: ReferenceType[sqlite3.Cursor] | None = None
     #: Whether it has its triggers; not if the file was not migrated when it was opened.
     is_in_step = False
+    #: When the statement that runs is to be over; math.inf between two.
+    due = math.inf
     _time_limit = math.inf
     #: For how many milliseconds it asks for the lock of the file; None if that is not known.
     _patience: int | None = None
 
     @property
     def time_limit(self) -> float:
-        """For how many seconds a statement may wait for the lock of the file."""
+        """For how many seconds a statement may run, and wait for the lock of the file."""
         return self._time_limit
 
     @time_limit.setter
@@ -75,29 +77,33 @@ class Connection(sqlite3.Connection):
 
 
 class Cursor(sqlite3.Cursor):
-    """Closes itself where its statement fails.
+    """Notes on its connection when the statement is to be over, and closes itself if that fails.
 
     An error keeps its cursor until the garbage collector comes. That may be in any thread, which
     would stand still until the connection has carried out what it is doing then.
     """
 
+    connection: Connection
+    _due = math.inf
+
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
-        try:
-            return super().execute(sql, parameters)
-        except BaseException:
-            self._end()
-            raise
+        self._due = time.monotonic() + self.connection.time_limit
+        return self._until_due(partial(super().execute, sql, parameters))
 
     def fetchall(self) -> list[Any]:
-        try:
-            return super().fetchall()
-        except BaseException:
-            self._end()
-            raise
+        # SQLite finds most rows when they are fetched.
+        return self._until_due(super().fetchall)
 
-    def _end(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # Its connection has been closed.
-            self.close()
+    def _until_due(self, step: Callable[[], T]) -> T:
+        self.connection.due = self._due
+        try:
+            return step()
+        except BaseException:
+            with suppress(sqlite3.ProgrammingError):  # Its connection has been closed.
+                self.close()
+            raise
+        finally:
+            self.connection.due = math.inf
 
 
 class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
@@ -283,7 +289,8 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
                 connection.interrupt()
 
     def _look_after(self, connections: Iterable[Any]) -> None:
-        """Nothing to do: a statement runs in this process, so no server can be silent."""
+        now = time.monotonic()
+        self._cancel(connection for connection in connections if connection.due <= now)
 
     def _cut_short(self, connection: Any) -> None:
         # It is not closed, because a database in memory is its one connection.
