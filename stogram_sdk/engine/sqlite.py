@@ -87,23 +87,30 @@ class Cursor(sqlite3.Cursor):
     _due = math.inf
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
-        self._due = time.monotonic() + self.connection.time_limit
-        return self._until_due(partial(super().execute, sql, parameters))
-
-    def fetchall(self) -> list[Any]:
-        # SQLite finds most rows when they are fetched.
-        return self._until_due(super().fetchall)
-
-    def _until_due(self, step: Callable[[], T]) -> T:
-        self.connection.due = self._due
+        connection = self.connection
+        connection.due = self._due = time.monotonic() + connection.time_limit
         try:
-            return step()
+            return super().execute(sql, parameters)
         except BaseException:
-            with suppress(sqlite3.ProgrammingError):  # Its connection has been closed.
-                self.close()
+            self._end()
             raise
         finally:
-            self.connection.due = math.inf
+            connection.due = math.inf
+
+    def fetchall(self) -> list[Any]:
+        connection = self.connection
+        connection.due = self._due  # SQLite finds most rows when they are fetched.
+        try:
+            return super().fetchall()
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            connection.due = math.inf
+
+    def _end(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # Its connection has been closed.
+            self.close()
 
 
 class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
