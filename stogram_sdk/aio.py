@@ -228,7 +228,9 @@ async def close() -> None:
 
 async def check_health(*, timeout: float = 1.0) -> None:
     """See whether a call could be made now: `stogram_sdk.check_health()`, awaited."""
-    await _run_apart(partial(database.check_health, timeout=timeout))
+    check = partial(database.check_health, timeout=timeout)
+    # In a session or transaction it is asked there, since that may have the only connection.
+    await (_asynchronous(check)() if _units_of_this_task() else _run_apart(check))
 
 
 class Unit:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import peewee
@@ -321,27 +320,20 @@ def check_health(*, timeout: float = 1.0) -> None:
     if not _is_duration(timeout) or timeout == 0:
         raise InvalidInput("timeout must be a positive number of seconds", field="timeout")
     database = current_database()
-    answers: SimpleQueue[StogramError | None] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            with translated_errors():
-                on_connection(database, database.execute_sql, "SELECT 1")
-            answers.put(None)
-        except StogramError as error:
-            answers.put(error)
-
+    with translated_errors():
+        if database.is_one_connection and not database.is_closed():
+            database.execute_sql("SELECT 1")
+            return
     # The limits of a call are longer, and some are whole seconds: only the wait can be cut short.
     try:
-        threading.Thread(target=ask, name="stogram_sdk asks", daemon=True).start()
+        question = database.question()
     except RuntimeError:
         raise Unavailable("no thread could be started") from None
-    try:
-        error = answers.get(timeout=min(timeout, threading.TIMEOUT_MAX))
-    except Empty:
-        raise Unavailable(f"the database did not answer within {timeout:g} s") from None
-    if error is not None:
-        raise error
+    question.join(min(timeout, threading.TIMEOUT_MAX))
+    if question.is_alive():
+        raise Unavailable(f"the database did not answer within {timeout:g} s")
+    if question.error is not None:
+        raise question.error
 
 
 def close() -> None:

@@ -15,6 +15,7 @@ import textwrap
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext, suppress
 from contextvars import copy_context
 from typing import Any
@@ -867,6 +868,36 @@ def test_a_database_without_a_free_connection_is_not_healthy(url: str) -> None:
             assert time.monotonic() - began < 0.9
     # Those that asked get their answer now, which nobody waits for any more.
     eventually(lambda: sdk.pool_status() == (0, 1, 0, 1))
+
+
+def test_whoever_asks_again_joins_the_question_that_waits(url: str) -> None:
+    sdk.connect(url, connection_limit=1, pool_timeout=5)
+    with ThreadPoolExecutor(1) as other, sdk.session():
+        before = threading.active_count()
+        for _ in range(10):
+            with pytest.raises(sdk.Unavailable, match="did not answer"):
+                sdk.check_health(timeout=0.05)
+        assert sdk.pool_status().waiting == 1
+        assert threading.active_count() <= before + 1
+        later = other.submit(sdk.check_health, timeout=5)
+        time.sleep(0.1)
+    later.result()
+    sdk.check_health()
+
+
+def test_a_database_in_memory_is_healthy_in_ones_own_session() -> None:
+    sdk.connect("sqlite:///:memory:")
+
+    async def check() -> None:
+        await aio.check_health()
+        async with aio.session():
+            await aio.check_health()
+
+    for unit in sdk.session, sdk.transaction:
+        with unit():
+            sdk.check_health()
+    asyncio.run(check())
+    asyncio.run(aio.close())
 
 
 def test_a_database_that_nobody_serves_says_why(on_postgres: None) -> None:

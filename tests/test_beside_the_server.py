@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import stogram_sdk as sdk
-from stogram_sdk.database import current_database, session
+from stogram_sdk.database import current_database, current_time, session
 from stogram_sdk.engine import postgres
 from stogram_sdk.fields import utc_now
 from stogram_sdk.models import UnreadSince
@@ -444,6 +444,41 @@ def test_times_are_those_of_the_clock_of_the_database(
             for model in (sdk.Chat, sdk.User):
                 model.delete().execute()
         sdk.close()
+
+
+class Late(datetime):
+    """The clock of a machine that NTP has not set yet."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return utc_now() - timedelta(minutes=10)
+
+
+def test_a_clock_that_is_set_dates_nothing_wrong(
+    on_postgres: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, slack = current_database(), timedelta(milliseconds=50)
+    monkeypatch.setattr("stogram_sdk.engine.server_clock.datetime", Late)
+    database.close_idle()
+    with session():
+        assert abs(current_time() - utc_now()) < slack
+        monkeypatch.undo()
+        assert abs(current_time() - utc_now()) < slack
+
+
+def test_the_clock_of_the_database_is_asked_again_after_some_time(
+    on_postgres: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = postgres._LEARN.replace("clock_timestamp()", "clock_timestamp() + interval '1 hour'")
+    monkeypatch.setattr(postgres, "_LEARN", ahead)
+    current_database().close_idle()
+    with session():
+        assert current_time() - utc_now() > timedelta(minutes=59)
+        monkeypatch.setattr("stogram_sdk.engine.server_clock._FRESH", 0)
+        with sdk.transaction():
+            assert abs(current_time() - utc_now()) < timedelta(milliseconds=50)
+        monkeypatch.undo()
+        assert abs(current_time() - utc_now()) < timedelta(milliseconds=50)
 
 
 def test_the_difference_of_the_clocks_costs_no_call_anything(engine: str) -> None:

@@ -23,7 +23,7 @@ from weakref import WeakSet
 
 import peewee
 
-from stogram_sdk.engine.failures import logger
+from stogram_sdk.engine.failures import logger, translated_errors
 from stogram_sdk.engine.units import CalledOff, Place, on_connection, require_here
 from stogram_sdk.errors import StogramError, Unavailable
 
@@ -118,7 +118,7 @@ class PooledConnections(ABC):
     #: The servers that follow this one, if there are any to read from.
     standbys: Standbys | None = None
     #: Whether the database is gone when its connection is closed.
-    _is_one_connection = False
+    is_one_connection = False
 
     def __init__(
         self,
@@ -147,6 +147,7 @@ class PooledConnections(ABC):
         self._waiting: set[threading.Thread] = set()
         #: Made by the first call of asyncio.
         self.workers: Workers | None = None
+        self._question: Question | None = None
         self._watcher: threading.Thread | None = None
         self._wake_watcher = threading.Event()
         self._is_closed = False
@@ -318,6 +319,15 @@ class PooledConnections(ABC):
                 self.workers = kind(self, self._connection_limit, self._pool_timeout)
             return self.workers
 
+    def question(self) -> Question:
+        """The question whether the database answers: the one that is being asked, or another."""
+        with self._bookkeeping:
+            if self._question is None or not self._question.is_alive():
+                question = Question(self)
+                question.start()
+                self._question = question
+            return self._question
+
     def status(self) -> PoolStatus:
         with self._bookkeeping:
             self._reap()
@@ -413,7 +423,7 @@ class PooledConnections(ABC):
         """Take back the connections of threads that ended without returning them."""
         ended = [held for held, thread in self._lent().items() if not thread.is_alive()]
         for held in ended:
-            if self._is_one_connection or isinstance(held, _Opening):
+            if self.is_one_connection or isinstance(held, _Opening):
                 self._take_back(held)
                 continue
             # Nobody knows what else the thread has left in it.
@@ -527,6 +537,24 @@ os.register_at_fork(after_in_child=_forget_connections)
 def _is_called_off(thread: threading.Thread) -> bool:
     # The thread may be any of the service's, and its `call` something else.
     return getattr(getattr(thread, "call", None), "is_called_off", False) is True
+
+
+class Question(threading.Thread):
+    """Asks a database, as a call does, for all who want to know meanwhile."""
+
+    #: Why there was no answer.
+    error: StogramError | None = None
+
+    def __init__(self, database: Any) -> None:
+        super().__init__(name="stogram_sdk asks", daemon=True)
+        self._database = database
+
+    def run(self) -> None:
+        try:
+            with translated_errors():
+                on_connection(self._database, self._database.execute_sql, "SELECT 1")
+        except StogramError as error:
+            self.error = error
 
 
 class FetchedRows:

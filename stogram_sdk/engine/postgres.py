@@ -16,7 +16,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -31,6 +31,7 @@ from psycopg2.extensions import (
 )
 
 from stogram_sdk.any_case import any_case_like
+from stogram_sdk.engine import server_clock
 from stogram_sdk.engine.dialects import (
     CHAT_OF_SEARCH_INDEX,
     SEARCH_INDEXES,
@@ -102,9 +103,15 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         self._new: WeakSet[Connection] = WeakSet()
 
     def current_time(self) -> datetime:
-        """The time by the server's clock: this process's time plus the measured difference."""
+        """The time by the server's clock, which is asked for only now and then."""
         connection = self.connection()
-        return cut_to_milliseconds(datetime.now(UTC) + connection.server_is_ahead)
+        if not connection.clock.is_fresh():
+            asked = server_clock.seconds()
+            cursor = self._send("SELECT pg_catalog.clock_timestamp()")
+            connection = self._state.conn
+            with self._told_of_loss(in_doubt=False):
+                connection.clock = server_clock.measured(asked, *cursor.fetchone())
+        return cut_to_milliseconds(connection.clock.now())
 
     def begin_with(self, command: str) -> None:
         """Let every transaction from now on begin with this command too."""
@@ -392,12 +399,10 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         home = "" if self.schema_name is None else f'"{self.schema_name}".'
         tables = [f'{home}"{table}"' for table in _CHANGING]
         with connection.cursor() as cursor:
-            asked = datetime.now(UTC)
+            asked = server_clock.seconds()
             cursor.execute(_LEARN, (tables,))
             said, backend, columns = cursor.fetchone()
-            answered = datetime.now(UTC)
-        if not asked <= said <= answered:  # Otherwise the two clocks may agree.
-            connection.server_is_ahead = said - (asked + (answered - asked) / 2)
+            connection.clock = server_clock.measured(asked, said)
         # A pooler tells its clients another number, and lends each statement another connection.
         if self.prepares and backend == connection.info.backend_pid:
             connection.prepared = OrderedDict()

@@ -134,7 +134,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     def __init__(self, settings: DatabaseSettings) -> None:
         in_memory = settings.database == ":memory:"
         # A database in memory is its one connection.
-        self._is_one_connection = in_memory
+        self.is_one_connection = in_memory
         super().__init__(
             settings.database,
             connection_limit=1 if in_memory else settings.connection_limit,
@@ -317,7 +317,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         except sqlite3.ProgrammingError:  # The program has closed it.
             return False
         # The next one looks anew whether the file is migrated.
-        return connection.is_in_step or self._is_one_connection
+        return connection.is_in_step or self.is_one_connection
 
     def _discard(self, connection: Any) -> None:
         connection.close()

@@ -17,7 +17,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +24,7 @@ import psycopg2.extensions
 from psycopg2.sql import Composable
 
 from stogram_sdk.engine.failures import forget_values, logger
+from stogram_sdk.engine.server_clock import ServerClock
 
 #: How long a server that was asked to cancel a statement may take to do it, in seconds, and after
 #: how many it is asked again.
@@ -51,8 +51,7 @@ class Connection(psycopg2.extensions.connection):
         self.ask_due = -math.inf
         #: Was cut off, because the server was silent.
         self.is_silent = False
-        #: By how much the server's clock is ahead of this process's.
-        self.server_is_ahead = timedelta()
+        self.clock: ServerClock | None = None
         #: Holds session state, such as a lock: no other connection can take its place.
         self.is_pinned = False
         #: Its server only reads, as a standby does, or has forgotten what was prepared: a new
