@@ -19,6 +19,12 @@ MIGRATION = Migration(
         ),
         add_index(
             "Message",
+            *("chatId", "createdAt"),
+            name="Message_deleted_idx",
+            where='"isDeleted" AND ("isSent" OR "scheduledFor" IS NULL)',
+        ),
+        add_index(
+            "Message",
             *("scheduledFor", "createdAt", "id"),
             name="Message_due_idx",
             where='NOT "isSent" AND NOT "isDeleted"',

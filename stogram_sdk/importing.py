@@ -11,9 +11,10 @@ for it, since the ids are the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from functools import reduce
+from operator import itemgetter, or_
 from typing import Any, NamedTuple
 
 from peewee import SQL, Query, Select, Value, fn
@@ -37,9 +38,17 @@ from stogram_sdk.validation import (
     valid_list,
     valid_time,
 )
-from stogram_sdk.visibility import is_blocked_in_private, is_in_order, is_sent, place_in
+from stogram_sdk.visibility import (
+    is_blocked_in_private,
+    is_deleted_in_order,
+    is_in_order,
+    is_sent,
+    place_in,
+)
 
 _MILLISECOND = timedelta(milliseconds=1)
+#: The kinds of messages that have a time in a chat; each has an index.
+_KINDS = is_in_order, is_deleted_in_order
 
 
 class ImportedMessage(NamedTuple):
@@ -80,36 +89,37 @@ _GIVEN = (
 
 @statement
 def _last_from() -> Any:
-    """Of the times at which the chat has a message: each with the last of the row that it begins.
+    """Of the times at which the chat has a message: each with where the row ends that it begins.
 
-    A row has a message in every millisecond. No other import into the chat comes between; whoever
-    sends a message there need not wait.
+    A row has a message in every millisecond, deleted or not. It ends at the first of two times, of
+    which one may be None. No other import into the chat comes between; whoever sends a message
+    there need not wait.
     """
-    message, there, following = Message.alias(), Message.alias(), Message.alias()
     # Nothing is added: so a text becomes a time.
     time = dialect().milliseconds_after(SQL('given."time"'), SQL("0"))
-    next_one = dialect().milliseconds_after(message.created_at, SQL("1"))
-    goes_on = following.select(following.id).where(
-        following.chat == P.chat_id, following.created_at == next_one, is_in_order(following)
-    )
-    is_taken = there.select(there.id).where(
-        there.chat == P.chat_id, there.created_at == time, is_in_order(there)
-    )
-    last = (
-        message.select(message.created_at)
-        .where(
-            message.chat == P.chat_id,
-            message.created_at >= time,
-            is_in_order(message),
-            ~fn.EXISTS(goes_on),
-        )
-        .order_by(message.created_at)
-        .limit(1)
-    )
-    taken = Select((dialect().given(time=P.times),), [SQL('given."time"'), last]).where(
-        fn.EXISTS(is_taken)
-    )
+    ends = [_end_of_row(time, kind) for kind in _KINDS]
+    is_taken = reduce(or_, [fn.EXISTS(_at(time, kind)) for kind in _KINDS])
+    taken = Select((dialect().given(time=P.times),), [SQL('given."time"'), *ends]).where(is_taken)
     return after_locking(taken, dialect().lock_name(Value("import into ").concat(P.chat_id)))
+
+
+def _at(time: Any, kind: Callable[[Any], Any]) -> Any:
+    """The message of the chat at that time, if there is one of this kind."""
+    message = Message.alias()
+    return message.select(message.id).where(
+        message.chat == P.chat_id, message.created_at == time, kind(message)
+    )
+
+
+def _end_of_row(time: Any, kind: Callable[[Any], Any]) -> Any:
+    """The first time of a message of this kind, from that time on, which none follows at once."""
+    message = Message.alias()
+    next_one = dialect().milliseconds_after(message.created_at, SQL("1"))
+    ends = [~fn.EXISTS(_at(next_one, each)) for each in _KINDS]
+    last = message.select(message.created_at).where(
+        message.chat == P.chat_id, message.created_at >= time, kind(message), *ends
+    )
+    return last.order_by(message.created_at).limit(1)
 
 
 @statement
@@ -163,7 +173,8 @@ def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessa
     message is unread for a member who has read only earlier ones. A message whose id is there
     already, of the same sender, stays as it is. So an import can be repeated. Messages of one
     millisecond keep the order given: each comes a millisecond later than the one before, and all
-    come after those of that millisecond that are there.
+    come after those of that millisecond that are there. Where an account has gone with its
+    messages, a later import fills the gap.
 
     Returns how many were written by this call. Raises `NotFound` for a chat the user is not in, an
     unknown sender and an unknown `reply_to_id`, `NotAllowed` by role, `Blocked` in a PRIVATE chat,
@@ -205,13 +216,14 @@ def _put_in_order(chat_id: str, rows: list[dict[str, Any]]) -> None:
     """Give each row a time of its own, as near to the one that it has as can be."""
     times = {time_to_text(row["created_at"]) for row in rows}
     taken = _last_from.all(chat_id=chat_id, times=sorted(times))
-    last_from = {time: time_from_database(last) for time, last in taken}
-    last = datetime.min.replace(tzinfo=UTC)
+    last_from = {time: min(filter(None, map(time_from_database, ends))) for time, *ends in taken}
+    free = datetime.min.replace(tzinfo=UTC)
     for row in sorted(rows, key=itemgetter("created_at")):
         time = row["created_at"]
         if there := last_from.get(time_to_text(time)):
-            last = max(last, there)
-        row["created_at"] = last = max(time, last + _MILLISECOND)
+            free = max(free, there + _MILLISECOND)
+        row["created_at"] = max(time, free)
+        free = row["created_at"] + _MILLISECOND
 
 
 def _require_importer(user_id: str, chat_id: str) -> None:

@@ -569,6 +569,12 @@ _index(
     name="Message_visible_idx",
     where=SQL('NOT "isDeleted" AND ("isSent" OR "scheduledFor" IS NULL)'),
 )
+# The times of those that were deleted, which import_messages() gives to no other message.
+_index(
+    *(Message.chat, Message.created_at),
+    name="Message_deleted_idx",
+    where=SQL('"isDeleted" AND ("isSent" OR "scheduledFor" IS NULL)'),
+)
 _index(Message.scheduled_for)
 # The messages that wait to be sent, for publish_scheduled(). They are always few.
 _index(

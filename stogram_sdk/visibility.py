@@ -28,6 +28,11 @@ def is_in_order(message: Any = Message) -> Any:
     return is_sent(message) & ~message.is_deleted
 
 
+def is_deleted_in_order(message: Any = Message) -> Any:
+    """Sent, and deleted since: all that it has left is its time."""
+    return is_sent(message) & message.is_deleted
+
+
 def is_visible(message: Any = Message) -> Any:
     """Sent, not deleted, and not past its time: what the server shows."""
     expired = is_expired(message)

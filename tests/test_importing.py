@@ -129,6 +129,32 @@ def test_messages_of_neighbouring_moments_keep_their_order(olga: sdk.User, chat:
     assert listed(olga, chat)[0] == sent.id
 
 
+@pytest.mark.parametrize("deleted", ["a", "b", "c", "ab", "bc", "ac", "abc", ""])
+@pytest.mark.parametrize(
+    "moment", [after(0), datetime(1, 1, 1, tzinfo=UTC)], ids=["a time", "none"]
+)
+def test_a_deleted_message_keeps_its_place(
+    olga: sdk.User, chat: sdk.Chat, moment: datetime, deleted: str
+) -> None:
+    """Also at the time that other systems write where they have none."""
+    later = message(olga, "z", moment + timedelta(milliseconds=9))
+    sdk.import_messages(olga.id, chat.id, [message(olga, id, moment) for id in "abc"] + [later])
+    for id in deleted:
+        sdk.delete_message(olga.id, chat.id, id)
+    sdk.import_messages(olga.id, chat.id, [message(olga, id, moment) for id in "de"])
+    sdk.import_messages(olga.id, chat.id, [message(olga, "f", moment)])
+    left = [id for id in "abc" if id not in deleted]
+    assert listed(olga, chat)[::-1] == [*left, *"defz"]
+
+
+def test_what_waits_to_be_sent_takes_no_time(olga: sdk.User, chat: sdk.Chat) -> None:
+    columns: dict[str, Any] = {"is_sent": False, "scheduled_for": after(9)}
+    for is_deleted in (False, True):
+        insert_message(olga, chat, created_at=after(0), is_deleted=is_deleted, **columns)
+    sdk.import_messages(olga.id, chat.id, [message(olga, "a", after(0))])
+    assert sdk.get_message(olga.id, chat.id, "a").created_at == after(0)
+
+
 def test_a_thousand_at_a_time_and_no_more(olga: sdk.User, chat: sdk.Chat) -> None:
     history = [old(olga)] * 1_001
     with statements(0), pytest.raises(sdk.InvalidInput, match="at most 1000 messages, not 1001"):

@@ -83,6 +83,7 @@ def filled_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 _NEWER = write_cursor("messages", (True, datetime(2024, 2, 1, tzinfo=UTC), "m"))
+_OLD = sdk.ImportedMessage("old", _USER, datetime(2024, 2, 1, tzinfo=UTC), "text")
 _STATEMENTS = "SELECT", "WITH", "INSERT", "UPDATE", "EXECUTE"
 
 
@@ -168,6 +169,11 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             lambda: s.list_messages(_USER, _CHAT, around="message-1"),
             {newest},
             {newest},
+        ),
+        "import_messages": (
+            lambda: s.import_messages(_USER, _CHAT, [_OLD]),
+            {newest, "Message_deleted_idx"},
+            {newest, "Message_deleted_idx"},
         ),
         "list_replies": (
             lambda: s.list_replies(_USER, _CHAT, "message-1"),

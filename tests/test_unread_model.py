@@ -77,6 +77,8 @@ class Room:
     is_secret: bool
     created_at: datetime
     members: dict[str, Membership] = field(default_factory=dict)
+    #: Whether it went with the last one who has left it.
+    is_gone: bool = False
 
 
 @dataclass
@@ -212,6 +214,13 @@ class World:
         del self.messages[message_id]
         for account in self.users.values():
             account.pins = {place: m for place, m in account.pins.items() if m != message_id}
+
+    def remove_chat(self, chat_id: str) -> None:
+        """Out of the world; nobody is in it any more."""
+        self.chats[chat_id].is_gone = True
+        for letter in self.in_chat(chat_id):
+            self.remove_message(letter.id)
+        self.settings = {key: row for key, row in self.settings.items() if key[1] != chat_id}
 
     def remove_user(self, user_id: str) -> None:
         """Out of the world, with all that is theirs."""
@@ -489,12 +498,15 @@ class Machine(RuleBasedStateMachine):
     def leave_chat(self, user: str, chat: str) -> None:
         room = self.world.chats[chat]
         is_member = user in room.members
-        error = sdk.NotAllowed if is_member and room.type == sdk.ChatType.PRIVATE else None
+        is_private = room.type == sdk.ChatType.PRIVATE and len(room.members) > 1
+        error = sdk.NotAllowed if is_member and is_private else None
         left = self.call(error, sdk.leave_chat, user, chat)
         if error is None:
             assert left == is_member
         if left:
             del room.members[user]
+            if not room.members:
+                self.world.remove_chat(chat)
         is_owned = sdk.MemberRole.OWNER in (member.role for member in room.members.values())
         if left and room.members and not is_owned:
             admins = [m for m in room.members.values() if m.role == sdk.MemberRole.ADMIN]
@@ -719,6 +731,8 @@ class Machine(RuleBasedStateMachine):
     @rule(chat=chats, user=users)
     def server_adds_member(self, chat: str, user: str) -> None:
         """Also to a PRIVATE chat."""
+        if self.world.chats[chat].is_gone:
+            return
         joined_at = self.server.add_member(chat, user)
         members = self.world.chats[chat].members
         members.setdefault(user, Membership(sdk.MemberRole.MEMBER, joined_at))
@@ -739,6 +753,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=users, chat=chats, number=st.sampled_from([0, -5, 7]))
     def server_puts_unread(self, user: str, chat: str, number: int) -> None:
+        if self.world.chats[chat].is_gone:
+            return
         self.server.put_unread(user, chat, number)
         self.settle(user, chat)
 
@@ -751,12 +767,16 @@ class Machine(RuleBasedStateMachine):
 
     @rule(user=users, chat=chats)
     def server_mutes(self, user: str, chat: str) -> None:
+        if self.world.chats[chat].is_gone:
+            return
         self.server.mute(user, chat)
         self.settle(user, chat).is_muted = True
 
     @rule(user=users, chat=chats, folder=folders)
     def server_files_away(self, user: str, chat: str, folder: str) -> None:
         """Into a folder of whomever."""
+        if self.world.chats[chat].is_gone:
+            return
         if any(folder in account.folders for account in self.world.users.values()):
             self.server.file_away(user, chat, folder)
             self.settle(user, chat).folder = folder
