@@ -565,7 +565,7 @@ def test_a_call_that_is_done_while_it_is_called_off_says_so(
     """Its worker may have given the connection back in the very moment of the cancellation."""
     released, go_on = threading.Event(), threading.Event()
     database = current_database()
-    release = database.release
+    release = database.return_connection
 
     def slow_release() -> bool:
         was_open = release()
@@ -575,7 +575,7 @@ def test_a_call_that_is_done_while_it_is_called_off_says_so(
         return bool(was_open)
 
     async def main() -> asyncio.CancelledError:
-        monkeypatch.setattr(database, "release", slow_release)
+        monkeypatch.setattr(database, "return_connection", slow_release)
         task = asyncio.create_task(
             aio.create_user("ivan@example.com", "ivan", password_hash="hash")
         )

@@ -251,7 +251,7 @@ def test_a_call_may_be_interrupted_at_any_line(scene: Scene, kind: Kind) -> None
             assert scene.contents().count(content) in (0, SENT.get(kind, 0))
         except BaseException as error:
             unclean.append(f"{interruption.where}: {error!r}")
-            current_database().discard()
+            current_database().clear_thread()
     assert not unclean, "\n".join(unclean)
     assert interrupted > len(lines) / 2
 

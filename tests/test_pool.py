@@ -311,7 +311,7 @@ def test_everybody_who_waits_is_told_when_several_come_back(engine: str) -> None
     began = time.monotonic()
     with switching_after(10):  # Nobody has woken up before the last one is back.
         for place in places:
-            database._take_back(place)
+            database._revoke(place)
     passed.wait(10)
     assert time.monotonic() - began < 0.9, "nobody was told, and looked after a second"
     for thread in threads:

@@ -5,6 +5,20 @@ one that gets no answer stops all threads. Here the lock is only held to keep th
 
 While connections are in use, a thread of the pool looks after them a few times a second. It takes
 back the connections of threads that have ended, and lets the database enforce its time limits.
+
+What is left of a thread's connection and of the transaction in it:
+
+| event | in a session | in a transaction |
+| --- | --- | --- |
+| `close()`, of Peewee | goes back to the pool | an error, and both stay |
+| `return_connection()` | goes back | goes back, rolled back |
+| `clear_transaction()` | stays | stays, rolled back |
+| `clear_thread()` | goes back, reset | goes back, rolled back |
+| the thread ends | is closed | is closed |
+| `close_all()`, of another thread | stays, is closed when it goes back | the same |
+| a fork, in the child (`abandon_all()`) | the child opens its own | an error: it is the parent's |
+
+PostgreSQL's are closed where a transaction is rolled back: its server might not answer.
 """
 
 from __future__ import annotations
@@ -131,12 +145,13 @@ class PooledConnections(ABC):
         self._connection_limit = connection_limit
         self._pool_timeout = pool_timeout or threading.TIMEOUT_MAX
         self._max_idle = max_idle_connection_lifetime or float("inf")
-        self._forget()
+        self._reset()
         super().__init__(*args, **options)
         self._state = _State()
         _pools.add(self)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
+        """Begin without connections and threads."""
         self._bookkeeping = threading.RLock()
         # Every connection with the thread that holds it, or since when nobody does. Each step of
         # one is a single assignment: whatever interrupts a thread, the books are right.
@@ -213,23 +228,23 @@ class PooledConnections(ABC):
     def close(self) -> bool:
         if self._state.transactions:
             raise peewee.OperationalError("Attempting to close database while transaction is open.")
-        return self.release()
+        return self.return_connection()
 
-    def release(self) -> bool:
+    def return_connection(self) -> bool:
         """Give this thread's connection back, without a transaction that is still open in it."""
         state = self._state
         if state.closed:
             return False
         if state.transactions:
-            self.discard()
+            self.clear_thread()
             return True
         connection = state.conn
         # The rest of Peewee's `reset()` is about a transaction, and there is none here.
         state.conn, state.closed = None, True
-        self._give_back(connection)
+        self._put_back(connection)
         return True
 
-    def discard(
+    def clear_thread(
         self, thread: threading.Thread | None = None, state: dict[str, Any] | None = None
     ) -> None:
         """Leave no connection and no transaction with a thread; by default this one.
@@ -239,17 +254,17 @@ class PooledConnections(ABC):
         self._leave_books()
         thread = thread or threading.current_thread()
         for held in self._held_by(thread):
-            self._take_back(held)
+            self._revoke(held)
         state = self.state() if state is None else state
         state.update(closed=True, conn=None, ctx=[], transactions=[], commit_callbacks=[])
 
-    def settle(self) -> None:
+    def clear_transaction(self) -> None:
         """Leave no transaction with this thread, whose session goes on; can be repeated too."""
         self._leave_books()
         for held in self._held_by(threading.current_thread()):
             if held is not self._state.conn:
-                self._take_back(held)
-        self._cut_short(self._state.conn)
+                self._revoke(held)
+        self._end_transaction(self._state.conn)
         self._state.transactions.clear()
         self._state.commit_callbacks.clear()
 
@@ -261,13 +276,14 @@ class PooledConnections(ABC):
     def _held_by(self, thread: threading.Thread) -> list[Any]:
         return [held for held, holder in self._books.copy().items() if holder is thread]
 
-    def _take_back(self, held: Any) -> None:
+    def _revoke(self, held: Any) -> None:
+        """Take from a thread what it holds."""
         if isinstance(held, _Opening):
             self._books.pop(held, None)
             self._tell_of_return()
         else:
-            self._cut_short(held)
-            self._give_back(held)
+            self._end_transaction(held)
+            self._put_back(held)
 
     def transaction(self, *args: Any, **options: Any) -> Any:
         return _Transaction(self, *args, **options)
@@ -296,14 +312,14 @@ class PooledConnections(ABC):
             for connection in idle:
                 del self._books[connection]
         for connection in idle:
-            self._discard(connection)
+            self._close_connection(connection)
 
-    def forget_connections(self) -> None:
+    def abandon_all(self) -> None:
         """Drop all connections without telling the server, because the parent still uses them."""
         for connection in self._books:
             if not isinstance(connection, _Opening):
                 self._abandon(connection)
-        self._forget()
+        self._reset()
         if self._state.transactions:
             self._state.conn = _OfTheParent()
         else:
@@ -361,7 +377,7 @@ class PooledConnections(ABC):
         try:
             connection = self._open(time.monotonic() - began)
         except BaseException:
-            self._take_back(found)
+            self._revoke(found)
             raise
         self._exchange(found, connection)
         return connection
@@ -402,7 +418,7 @@ class PooledConnections(ABC):
             if now - since <= self._max_idle:
                 return connection
             del self._books[connection]
-            self._discard(connection)
+            self._close_connection(connection)
         return None
 
     def _lend(self, connection: Any) -> None:
@@ -424,22 +440,23 @@ class PooledConnections(ABC):
         ended = [held for held, thread in self._lent().items() if not thread.is_alive()]
         for held in ended:
             if self.is_one_connection or isinstance(held, _Opening):
-                self._take_back(held)
+                self._revoke(held)
                 continue
             # Nobody knows what else the thread has left in it.
             del self._books[held]
-            self._discard(held)
+            self._close_connection(held)
             self._tell_of_return()
         return bool(ended)
 
-    def _give_back(self, connection: Any) -> None:
+    def _put_back(self, connection: Any) -> None:
+        """Let other threads have the connection, or close it."""
         reusable = self._can_reuse(connection)
         with self._bookkeeping:
             if reusable and not self._is_closed and connection in self._books:
                 self._books[connection] = time.monotonic()
             else:
                 self._books.pop(connection, None)
-                self._discard(connection)
+                self._close_connection(connection)
         self._tell_of_return()
 
     def _tell_of_return(self) -> None:
@@ -514,11 +531,11 @@ class PooledConnections(ABC):
         """Whether another thread may have the connection, with no transaction in it."""
 
     @abstractmethod
-    def _cut_short(self, connection: Any) -> None:
+    def _end_transaction(self, connection: Any) -> None:
         """End the transaction that an interrupted call may have left in the connection."""
 
     @abstractmethod
-    def _discard(self, connection: Any) -> None:
+    def _close_connection(self, connection: Any) -> None:
         """Close a connection that no thread holds."""
 
     @abstractmethod
@@ -526,12 +543,12 @@ class PooledConnections(ABC):
         """Drop a connection in a forked child."""
 
 
-def _forget_connections() -> None:
+def _abandon_all() -> None:
     for pool in list(_pools):
-        pool.forget_connections()
+        pool.abandon_all()
 
 
-os.register_at_fork(after_in_child=_forget_connections)
+os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _is_called_off(thread: threading.Thread) -> bool:

@@ -95,8 +95,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         self._probe = Probe(self._connect_beside) if settings.has_several_hosts() else None
         self._before_write: str | None = None
 
-    def _forget(self) -> None:
-        super()._forget()
+    def _reset(self) -> None:
+        super()._reset()
         self._time_limits = TimeLimits()
         #: Connections that are not in the pool's books yet, since they are being opened. They too
         #: are looked at and changed under the lock.
@@ -351,7 +351,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.depth = lost.depth
         self._exchange(lost, connection)
         state.conn = connection
-        self._discard(lost)
+        self._close_connection(lost)
         logger.info("a connection had ended: replaced by a new one")
         return connection
 
@@ -416,8 +416,8 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         if self.standbys is not None:
             self.standbys.close()
 
-    def forget_connections(self) -> None:
-        super().forget_connections()
+    def abandon_all(self) -> None:
+        super().abandon_all()
         if self.standbys is not None:
             self.standbys.forget_thread()
 
@@ -446,7 +446,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         if self._probe is not None:
             self._probe.look_at(connections)
 
-    def _cut_short(self, connection: Any) -> None:
+    def _end_transaction(self, connection: Any) -> None:
         is_idle = connection.get_transaction_status() == TRANSACTION_STATUS_IDLE
         if not is_idle or connection.opening or connection.savepoints:
             connection.close()
@@ -456,7 +456,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         connection.time_limit, connection.is_pinned = self.time_limit, False
         return not connection.is_spent() and self._adapter.is_connection_reusable(connection)
 
-    def _discard(self, connection: Any) -> None:
+    def _close_connection(self, connection: Any) -> None:
         connection.close()
 
     def _abandon(self, connection: Any) -> None:

@@ -299,7 +299,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         now = time.monotonic()
         self._cancel(connection for connection in connections if connection.due <= now)
 
-    def _cut_short(self, connection: Any) -> None:
+    def _end_transaction(self, connection: Any) -> None:
         # It is not closed, because a database in memory is its one connection.
         cursor = connection.returning_cursor()
         if cursor is not None:
@@ -319,11 +319,11 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         # The next one looks anew whether the file is migrated.
         return connection.is_in_step or self.is_one_connection
 
-    def _discard(self, connection: Any) -> None:
+    def _close_connection(self, connection: Any) -> None:
         connection.close()
 
-    def _forget(self) -> None:
-        super()._forget()
+    def _reset(self) -> None:
+        super()._reset()
         self._turnstile = threading.RLock()
 
     def _abandon(self, connection: Any) -> None:

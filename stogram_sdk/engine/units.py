@@ -140,7 +140,7 @@ def require_result(result: R) -> R:
 def on_connection(database: Any, work: Callable[A, R], *args: A.args, **options: A.kwargs) -> R:
     """Do the work on this thread's connection, or on one of the pool that it gives back."""
     was_closed = database._state.closed
-    clean_up = database.discard if was_closed else database.settle
+    clean_up = database.clear_thread if was_closed else database.clear_transaction
     around = at_work.database
     try:
         try:
@@ -149,7 +149,7 @@ def on_connection(database: Any, work: Callable[A, R], *args: A.args, **options:
                 database.connect()
             result = work(*args, **options)
             if was_closed:
-                database.release()
+                database.return_connection()
             at_work.database = around
             return result
         except BaseException:
@@ -233,7 +233,7 @@ class Unit(Generic[T]):
                 self._require_here()
                 self._body.__exit__(kind, error, traceback)
                 if self._was_closed:
-                    self._database.release()
+                    self._database.return_connection()
                 self._leave()
             except BaseException:
                 self._clean_up()
@@ -265,11 +265,11 @@ class Unit(Generic[T]):
         place = self._place
         if place.is_open():
             if place.thread is not threading.current_thread():
-                self._database.discard(place.thread, place.state)
+                self._database.clear_thread(place.thread, place.state)
             elif self._was_closed:
-                self._database.discard()
+                self._database.clear_thread()
             elif not self._depth:
-                self._database.settle()
+                self._database.clear_transaction()
         self._leave()
 
     def _leave(self) -> None:

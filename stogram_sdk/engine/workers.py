@@ -266,7 +266,7 @@ class Worker(threading.Thread):
                 self._loop = call.get_loop()
                 call.run(self)
                 if not self.state["closed"]:
-                    database.discard()  # The function has left something open.
+                    database.clear_thread()  # The function has left something open.
                 del call
                 self.call = None
         finally:  # Also if a connection cannot be cleaned up: the pool takes it back then.
@@ -315,7 +315,7 @@ class Worker(threading.Thread):
     def settle(self) -> None:
         """Leave no transaction after a call that was called off."""
         if not self.state["closed"]:
-            self._workers.database.settle()
+            self._workers.database.clear_transaction()
 
 
 class Workers:
