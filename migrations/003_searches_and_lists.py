@@ -56,6 +56,13 @@ MIGRATION = Migration(
             where="role <> 'MEMBER'",
         ),
         add_index("Contact", "contactId"),
+        add_index("Call", "chatId", "startedAt", "id"),
+        add_index(
+            "Call",
+            *("chatId", "startedAt", "id"),
+            name="Call_live_idx",
+            where="status = 'CALLING' OR status = 'ACTIVE'",
+        ),
         add_index("Call", "initiatorId"),
         add_index("User", "lower(username)", name="User_username_lower_idx"),
         add_index("User", "lower(email)", name="User_email_lower_idx"),

@@ -20,7 +20,7 @@ from functools import reduce
 from operator import and_
 from typing import Any
 
-from peewee import SQL, Case, Query, Tuple, fn
+from peewee import JOIN, SQL, Case, Join, NodeList, Query, Select, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
@@ -39,7 +39,7 @@ from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.ordering import call_lock, chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
-from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
+from stogram_sdk.shards import by_value, chat_column, each_chat, insert_read, of_chat
 from stogram_sdk.statements import P, after_locking, dialect, in_turn, returning, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_blocked_in_private, is_member, place_in
@@ -49,6 +49,15 @@ RINGING = timedelta(seconds=60)
 
 _CALLING, _ACTIVE = CallStatus.CALLING.value, CallStatus.ACTIVE.value
 _LIVE = (_CALLING, _ACTIVE)
+_BEGINNING = "'0001-01-01'"
+
+
+def _is_live(call: Any = Call) -> Any:
+    """Whether a call goes on or rings, in the words of the index "Call_live_idx"."""
+    is_calling, is_active = (
+        NodeList([call.status, SQL(f"= '{status}'")]) for status in (_CALLING, _ACTIVE)
+    )
+    return NodeList([is_calling, SQL("OR"), is_active], parens=True)
 
 
 def _end() -> Any:
@@ -94,8 +103,8 @@ def _ending(*conditions: Any) -> tuple[Any, Any]:
 def _start_call() -> Any:
     """A new call, once those that have rung for too long or that nobody is in are over."""
     writer, live = place_to_write_in(P.chat_id, P.user_id), Call.alias()
-    is_old = Call.chat == P.chat_id, _has_rung_out() | _is_empty(), fn.EXISTS(writer)
-    is_live = live.select(live.id).where(live.chat == P.chat_id, live.status.in_(_LIVE))
+    is_old = Call.chat == P.chat_id, _is_live(), _has_rung_out() | _is_empty(), fn.EXISTS(writer)
+    is_live = live.select(live.id).where(live.chat == P.chat_id, _is_live(live))
     new = writer.select(
         P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now
     ).where(~fn.EXISTS(is_live))
@@ -118,7 +127,7 @@ def _live_call() -> Query:
         Call.select(*call_columns())
         .where(
             Call.chat == P.chat_id,
-            Call.status.in_(_LIVE) | (Call.id == P.id),
+            _is_live() | (Call.id == P.id),
             fn.EXISTS(writer),
         )
         .order_by(Call.started_at.desc(), Call.id.desc())
@@ -173,9 +182,7 @@ def _answer_call() -> Any:
         CallParticipant.id == P.id, *of_chat(CallParticipant, P.chat_id)
     )
     return in_turn(
-        Call.update({Call.status: _ACTIVE}).where(
-            Call.status.in_(_LIVE), ~_has_rung_out(), *may_join
-        ),
+        Call.update({Call.status: _ACTIVE}).where(_is_live(), ~_has_rung_out(), *may_join),
         join.returning(),
         Call.select(*call_columns(chat=chat), fn.EXISTS(joined)).where(goes_on, *may_join),
     )
@@ -194,7 +201,7 @@ def _decline_call() -> Query:
 def _end_call() -> Any:
     may_end = (
         _is_theirs(),
-        Call.status.in_(_LIVE),
+        _is_live(),
         (Call.initiator == P.user_id) | _has_joined() | _is_empty(),
     )
     leave, end = _ending(*may_end)
@@ -208,22 +215,84 @@ def _get_call() -> Query:
 
 
 @statement
-def _list_calls(in_chat: bool) -> Query:
-    conditions = [
-        ChatMember.user == P.user_id,
-        Tuple(Call.started_at, Call.id) < Tuple(P.before, P.before_id),
-    ]
-    if in_chat:
-        conditions += [ChatMember.chat == P.chat_id, *of_chat(Call, P.chat_id)]
-    chat = by_value(Call.chat, in_chat)
+def _calls_in_chat() -> Any:
+    shown = _shown(by_value(Call.chat)).where(
+        Call.chat == P.chat_id, _is_before(Call), is_member(P.user_id, P.chat_id)
+    )
+    return _newest_first(shown, Call).limit(P.limit)
+
+
+@statement
+def _list_calls() -> Any:
+    """The calls of all chats of the user.
+
+    First the newest call of each chat is looked up. As many of these as the page has rows show how
+    old a call of the page can be. From that time on, a page of each chat is read. So the cost
+    depends on how many chats the user is in, not on how many calls there were.
+    """
+    newest = Call.alias()
+    newest_at = _calls_of(ChatMember.chat, newest, newest.started_at).limit(1)
+    chats: Any = (
+        ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
+        .where(ChatMember.user == P.user_id)
+        .cte("chats", materialized=True)
+    )
+    last_of_page = (
+        Select((chats,), [chats.c.newest_at])
+        .where(chats.c.newest_at.is_null(False))
+        .order_by(chats.c.newest_at.desc())
+        .limit(1)
+        .offset(P.limit - 1)
+    )
+    page: Any = Select(columns=[fn.COALESCE(last_of_page, SQL(_BEGINNING)).alias("oldest")])
+    page = page.cte("page", materialized=True)
+    found = _page_of_each(chats, Select((page,), [page.c.oldest]))
+    is_found = (Call.chat == found.c.chat_id) & (Call.id == found.c.id)
+    shown = _shown(Call.chat).join_from(Call, found, on=is_found).limit(P.limit)
+    return _newest_first(shown, Call).with_cte(chats, page)
+
+
+def _page_of_each(chats: Any, oldest: Any) -> Any:
+    """The newest calls of each chat, from a time on, as the table `found`."""
+    each, chat = each_chat(chats, chats.c.chat_id)
+    call: Any = Call.alias()
+    if dialect().has_lateral:
+        newest = _calls_of(chat, call, call.started_at, call.id).where(call.started_at >= oldest)
+        newest = newest.limit(P.limit).alias("newest")
+        started_at, call_id = newest.c.startedAt, newest.c.id
+        source = Join(each, newest, JOIN.LATERAL, on=SQL("true"))
+    else:
+        started_at, call_id = call.started_at, call.id
+        last: Any = Call.alias()
+        last_of_chat = _calls_of(chat, last, last.started_at).limit(1).offset(P.limit - 1)
+        is_newest = call.started_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
+        source = Join(each, call, on=((call.chat == chat) & _is_before(call) & is_newest))
+    found = Select([source], [chat.alias("chat_id"), started_at, call_id])
+    found = found.where(chats.c.newest_at >= oldest)
+    if not dialect().is_distributed:  # There each server would be asked once more.
+        found = found.order_by(started_at.desc(), call_id.desc()).limit(P.limit)
+    return found.alias("found")
+
+
+def _calls_of(chat: Any, call: Any, *columns: Any) -> Any:
+    """The calls of a chat that come after the pages before, the newest first."""
+    return _newest_first(call.select(*columns).where(call.chat == chat, _is_before(call)), call)
+
+
+def _is_before(call: Any) -> Any:
+    return Tuple(call.started_at, call.id) < Tuple(P.before, P.before_id)
+
+
+def _newest_first(calls: Any, call: Any) -> Any:
+    return calls.order_by(call.started_at.desc(), call.id.desc())
+
+
+def _shown(chat: Any) -> Any:
+    """Calls as `read_call` reads them."""
     return (
         Call.select(*Call._meta.sorted_fields, *person(User), *Chat._meta.sorted_fields)
-        .join(ChatMember, on=(ChatMember.chat == chat))
-        .join_from(Call, Chat, on=(Chat.id == chat))
+        .join(Chat, on=(Chat.id == chat))
         .join_from(Call, User, on=(User.id == Call.initiator))
-        .where(*conditions)
-        .order_by(Call.started_at.desc(), Call.id.desc())
-        .limit(P.limit)
     )
 
 
@@ -340,9 +409,11 @@ def list_calls(
     """
     valid_id(user_id, "user_id")
     valid_limit(limit)
-    values = {} if chat_id is None else {"chat_id": valid_id(chat_id, "chat_id")}
+    listing, values = _list_calls, {}
+    if chat_id is not None:
+        listing, values = _calls_in_chat, {"chat_id": valid_id(chat_id, "chat_id")}
     before, before_id = read_cursor(cursor, "calls")
-    rows = _list_calls.variant(in_chat=chat_id is not None).all(
+    rows = listing.all(
         user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
     )
     if not rows and chat_id is not None:

@@ -605,6 +605,14 @@ _index(Message.mentions, using="GIN")
 _index(Message.hashtags, using="GIN")
 _index(Call.chat)
 _index(Call.status)
+# The calls of a chat in their order, for list_calls().
+_index(Call.chat, Call.started_at, Call.id)
+# Those that go on, for start_call(). They are always few.
+_index(
+    *(Call.chat, Call.started_at, Call.id),
+    name="Call_live_idx",
+    where=SQL("status = 'CALLING' OR status = 'ACTIVE'"),
+)
 # Two for foreign keys: when an account is deleted, the database looks for what refers to it.
 _index(Call.initiator)
 _unique_index(CallParticipant.call, CallParticipant.user)

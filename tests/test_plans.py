@@ -45,6 +45,11 @@ INSERT INTO "Message"
         CASE WHEN n % 100 = 3 THEN CAST('2030-01-01 00:00:00.000' AS :time)
             WHEN n % 10 = 7 THEN CAST('2023-01-01 00:00:00.000' AS :time) END, :tag, :mention
     FROM numbers WHERE n < {MESSAGES};
+INSERT INTO "Call" (id, "chatId", "initiatorId", type, status, "startedAt")
+    SELECT 'call-' || n, 'chat-' || CASE n % 4 WHEN 0 THEN n % {CHATS} ELSE 1 END,
+        'user-' || (n % 2), 'AUDIO', 'ENDED',
+        CAST('2024-02-01 00:00:00.' || (100 + n % 900) AS :time)
+    FROM numbers WHERE n < {MESSAGES};
 """
 
 _NUMBERS = f"""
@@ -218,6 +223,21 @@ def _calls() -> dict[str, tuple[Callable[[], object], set[str], set[str]]]:
             {"Message_due_idx"},
             {"Message_due_idx"},
         ),
+        "list_calls": (
+            lambda: s.list_calls(_USER),
+            {"Call_chatId_startedAt_id_idx"},
+            {"Call_chatId_startedAt_id_idx"},
+        ),
+        "list_calls, a chat": (
+            lambda: s.list_calls(_USER, chat_id=_CHAT),
+            {"Call_chatId_startedAt_id_idx"},
+            {"Call_chatId_startedAt_id_idx"},
+        ),
+        "start_call": (
+            lambda: s.start_call(_USER, _CHAT, s.CallType.AUDIO),
+            {"Call_live_idx"},
+            {"Call_live_idx"},
+        ),
         "list_members": (
             lambda: s.list_members(_USER, _CHAT),
             {"ChatMember_chatId_joinedAt_id_idx"},
@@ -297,13 +317,13 @@ def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
     assert not missing, text
     # Whole tables are read by nobody; for some plans of PostgreSQL a Chat is cheap enough.
     assert not re.search(
-        r'Seq Scan on "(Message|MessageTag|ChatMember|ChatSettings|User)"', text
+        r'Seq Scan on "(Message|MessageTag|Call|ChatMember|ChatSettings|User)"', text
     ), text
     # SQLite reads a whole table to make one of it; one of a list is made while that is.
     assert "BLOOM FILTER ON" not in text, text
-    assert not re.search(r"SCAN (Message|MessageTag|ChatMember|ChatSettings|User|t\d+)\b", text), (
-        text
-    )
+    assert not re.search(
+        r"SCAN (Message|MessageTag|Call|ChatMember|ChatSettings|User|t\d+)\b", text
+    ), text
 
 
 @pytest.mark.parametrize("prepare", [True, False])

@@ -115,7 +115,7 @@ def test_migrations_make_what_the_models_say(database_url: str, second_url: str)
     engine = "sqlite" if database_url.startswith("sqlite") else "postgresql"
     assert len(ours.tables) == 12 + 3
     assert len(ours.enums) == (6 if engine == "postgresql" else 0)
-    assert len(ours.indexes) == 23 + (14 + 16 if engine == "postgresql" else 12 + 14)
+    assert len(ours.indexes) == 23 + (14 + 19 if engine == "postgresql" else 12 + 17)
     assert len(ours.uniques) == 3
     assert len(ours.foreign_keys) == 13 + 9
 
