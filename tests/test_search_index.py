@@ -105,6 +105,32 @@ def chat(ivan: sdk.User) -> sdk.Chat:
     return make_chat(ivan)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("length", [20, 60_000], ids=["a short text", "a long one"])
+def test_nothing_of_a_deleted_text_is_left_in_the_file(
+    ivan: sdk.User, chat: sdk.Chat, url: str, length: int
+) -> None:
+    """It would be readable to whoever has the file; an older SQLite needs the index made anew."""
+    file = Path(url.removeprefix("sqlite:///"))
+    make_message(ivan, chat, "what stays")
+    edited, deleted = (make_message(ivan, chat, f"{'zqxjzwkv ' * (length // 9)}") for _ in "12")
+    sdk.edit_message(ivan.id, chat.id, edited.id, "other words")
+    sdk.delete_message(ivan.id, chat.id, deleted.id)
+    sdk.close()
+    if sqlite3.sqlite_version_info < (3, 42):
+        assert drop_search_index(url) and make_search_index(url)
+    left = file.read_bytes()
+    assert b"what stays" in left
+    assert not [part for part in (b"zqx", b"qxj", b"xjz", b"zwk") if part in left]
+    sdk.connect(url)
+    assert len(sdk.search_messages(ivan.id, "what stays")) == 1
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_every_sqlite_overwrites_what_is_deleted(url: str) -> None:
+    assert execute("PRAGMA secure_delete") == [(1,)]
+
+
 @distributed_too
 def test_text_is_found_in_any_case(ivan: sdk.User) -> None:
     for text, content in ANY_CASE:

@@ -148,8 +148,9 @@ def _extension(database: Any) -> str:
 def _make_on_sqlite(database: Any, parts: dict[str, str]) -> bool:
     if not any(parts.values()):
         return False
+    forgets = [_SQLITE_FORGETS] if database.server_version >= (3, 42) else []
     try:
-        for sql in (*_SQLITE_DROP, *_SQLITE_MAKE):
+        for sql in (*_SQLITE_DROP, *_SQLITE_TABLES, *forgets, *_SQLITE_CONTENTS):
             database.execute_sql(sql)
     except peewee.OperationalError as error:
         if "no such module: fts5" in str(error) or "no such tokenizer: trigram" in str(error):
@@ -188,10 +189,15 @@ _SQLITE_PARTS = (
     "MessageTrigram",
     *(f"Message_search_{name}" for name in _TRIGGERS),
 )
-_SQLITE_MAKE = (
+_SQLITE_TABLES = (
     'CREATE TABLE "MessageText" (number INTEGER PRIMARY KEY, "messageId" TEXT NOT NULL UNIQUE)',
     'CREATE VIRTUAL TABLE "MessageTrigram" USING '
     "fts5(text, content='', columnsize=0, detail=none, tokenize='trigram')",
+)
+# Otherwise the trigrams of a deleted text stay there until they are merged with others.
+_SQLITE_FORGETS = """INSERT INTO "MessageTrigram" ("MessageTrigram", rank)
+    VALUES ('secure-delete', 1)"""
+_SQLITE_CONTENTS = (
     'INSERT INTO "MessageText" ("messageId") SELECT id FROM "Message" ORDER BY "createdAt"',
     f"""INSERT INTO "MessageTrigram" (rowid, text) SELECT number, {_text("message")}
     FROM "MessageText" JOIN "Message" AS message ON id = "messageId" ORDER BY number""",

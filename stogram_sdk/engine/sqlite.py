@@ -142,7 +142,13 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
             pool_timeout=settings.pool_timeout,
             # Up to 16 MB for each connection. By default it keeps 2 MB of the file, and the list
             # of a user in 500 chats needs more each time.
-            pragmas={"foreign_keys": 1, "journal_mode": "wal", "cache_size": -16_000},
+            pragmas={
+                "foreign_keys": 1,
+                "journal_mode": "wal",
+                "cache_size": -16_000,
+                # What is deleted is overwritten. Not every SQLite is built to do so by itself.
+                "secure_delete": 1,
+            },
             timeout=settings.statement_timeout or _LONGEST / 1000,
             # Otherwise a transaction that reads first could not wait for another writer later.
             lock_type="IMMEDIATE",
