@@ -100,6 +100,7 @@ def test_a_look_is_made_while_others_open_connections(monkeypatch: pytest.Monkey
         answer_due = float("inf")
 
     monkeypatch.setattr(database._adapter, "connect", lambda *args, **options: Opened())
+    monkeypatch.setattr("stogram_sdk.engine.postgres.register_type", lambda *arguments: None)
     monkeypatch.setattr(database, "_learn", lambda connection: None)
     is_over = threading.Event()
 
