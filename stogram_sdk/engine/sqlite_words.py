@@ -3,8 +3,7 @@
 PostgreSQL has indexes on the function `stogram_word`. A SQLite file has none on a function of ours,
 since other programs write it too. Its triggers, which work for every program, note a new name with
 an empty word; a search reads the names that are noted. The connections of this package add triggers
-of their own, which write the words instead. Each comes with the whole name: to look for another
-word in it costs a fourth of what it takes to look up the user.
+of their own, which write the words instead.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _NAMES = 'id, username, "displayName"'
 _FORGET = 'DELETE FROM "UserWord" WHERE "userId" = OLD.id'
 # Not where a trigger of the connection has been faster: SQLite has no order for the two.
 _NOTE = (
-    """INSERT INTO "UserWord" SELECT '', NEW.id, 0, NULL """
+    """INSERT INTO "UserWord" SELECT '', NEW.id, 0 """
     'WHERE NOT EXISTS (SELECT 1 FROM "UserWord" WHERE "userId" = NEW.id)'
 )
 
@@ -26,9 +25,8 @@ _NOTE = (
 def write_words(row: str, source: str = "") -> str:
     """The statement that writes the words of a row of "User"; `source` goes into its FROM."""
     words = f'json_each(stogram_searched_words({row}.username, {row}."displayName"))'
-    name = f"""' ' || {row}.username || ' ' || coalesce({row}."displayName", '')"""
     return (
-        f'INSERT INTO "UserWord" SELECT given.value, {row}.id, given.key, {name} '
+        f'INSERT INTO "UserWord" SELECT given.value, {row}.id, given.key '
         f"FROM {source}{words} AS given WHERE true ON CONFLICT DO NOTHING"
     )
 
@@ -45,7 +43,7 @@ def _trigger(name: str, event: str, action: str, *, is_temporary: bool = False) 
 PARTS = {
     "UserWord": (
         'CREATE TABLE "UserWord" (word TEXT NOT NULL, "userId" TEXT NOT NULL, '
-        'place INTEGER NOT NULL, name TEXT, PRIMARY KEY (word, "userId", place)) WITHOUT ROWID'
+        'place INTEGER NOT NULL, PRIMARY KEY (word, "userId", place)) WITHOUT ROWID'
     ),
     "UserWord_userId_idx": 'CREATE INDEX "UserWord_userId_idx" ON "UserWord" ("userId")',
     **{
