@@ -9,8 +9,8 @@
 Two devices may press a button at the same moment. Each change is one statement that names the state
 which it leaves, so the second device finds another state and changes nothing.
 
-Whoever leaves the chat is no longer in its call. A call that goes on without anybody is ended by
-the next one that starts, or by any member.
+Whoever leaves the chat is no longer in its call, and can answer it once more when they are back. A
+call that rings or goes on without anybody is ended by the next one that starts, or by any member.
 """
 
 from __future__ import annotations
@@ -68,21 +68,44 @@ def _end() -> Any:
 
 
 def _is_empty() -> Any:
-    """Whether a call goes on, and all who were in it have left the chat."""
-    member, participant = ChatMember.alias(), CallParticipant.alias()
-    has_joined = participant.select(participant.id).where(
-        participant.call == Call.id,
-        participant.user == member.user,
-        *of_chat(participant, P.chat_id),
-    )
+    """Whether all who were in a call have left the chat."""
+    member = ChatMember.alias()
     in_call = member.select(member.id).where(
-        member.chat == by_value(Call.chat), (member.user == Call.initiator) | fn.EXISTS(has_joined)
+        member.chat == by_value(Call.chat),
+        (member.user == Call.initiator) | _has_joined(member.user),
     )
-    return (Call.status == _ACTIVE) & ~fn.EXISTS(in_call)
+    return ~fn.EXISTS(in_call)
+
+
+def _has_joined(user: Any) -> Any:
+    """Whether the user has answered a call."""
+    participant = CallParticipant.alias()
+    return fn.EXISTS(
+        participant.select(participant.id).where(
+            participant.call == Call.id,
+            participant.user == user,
+            *of_chat(participant, P.chat_id),
+        )
+    )
 
 
 def _has_rung_out() -> Any:
     return (Call.status == _CALLING) & (Call.started_at < P.rung_out)
+
+
+def _leaving(calls: Any, *conditions: Any) -> Any:
+    return CallParticipant.update({CallParticipant.left_at: P.now}).where(
+        CallParticipant.call.in_(calls),
+        CallParticipant.left_at.is_null(),
+        *of_chat(CallParticipant, P.chat_id),
+        *conditions,
+    )
+
+
+def leaving_calls(user: Any, *conditions: Any) -> Any:
+    """Let a user leave the calls of a chat, as they leave the chat: if these are true."""
+    live = Call.select(Call.id).where(Call.chat == P.chat_id, _is_live())
+    return _leaving(live, CallParticipant.user == user, *conditions)
 
 
 def _ending(*conditions: Any) -> tuple[Any, Any]:
@@ -91,12 +114,9 @@ def _ending(*conditions: Any) -> tuple[Any, Any]:
     The caller holds the calls.
     """
     ending = Call.select(Call.id).where(*conditions)
-    leave = CallParticipant.update({CallParticipant.left_at: P.now}).where(
-        CallParticipant.call.in_(ending),
-        CallParticipant.left_at.is_null(),
-        *of_chat(CallParticipant, P.chat_id),
+    return _leaving(ending), Call.update({Call.status: _end(), Call.ended_at: P.now}).where(
+        *conditions
     )
-    return leave, Call.update({Call.status: _end(), Call.ended_at: P.now}).where(*conditions)
 
 
 @statement
@@ -149,17 +169,6 @@ def _is_it() -> tuple[Any, ...]:
     return Call.id == P.call_id, *of_chat(Call, P.chat_id)
 
 
-def _has_joined() -> Any:
-    participant = CallParticipant.alias()
-    return fn.EXISTS(
-        participant.select(participant.id).where(
-            participant.call == Call.id,
-            participant.user == P.user_id,
-            *of_chat(participant, P.chat_id),
-        )
-    )
-
-
 @statement
 def _answer_call() -> Any:
     """The call that goes on then, and whether the user has joined it by this call."""
@@ -177,7 +186,13 @@ def _answer_call() -> Any:
         **chat_column(CallParticipant, Call.chat),
     }
     row = Call.select(*columns.values()).where(goes_on, *may_join)
-    join = insert_read(CallParticipant, row, list(columns)).on_conflict("nothing")
+    # Who had left it joins anew; the row gets the id by which this call knows it.
+    join = insert_read(CallParticipant, row, list(columns)).on_conflict(
+        conflict_target=[CallParticipant.call, CallParticipant.user],
+        preserve=[CallParticipant.id, CallParticipant.joined_at],
+        update={CallParticipant.left_at: None},
+        where=CallParticipant.left_at.is_null(False),
+    )
     joined = CallParticipant.select(CallParticipant.id).where(
         CallParticipant.id == P.id, *of_chat(CallParticipant, P.chat_id)
     )
@@ -190,8 +205,11 @@ def _answer_call() -> Any:
 
 @statement
 def _decline_call() -> Query:
+    # The last branch is never taken: it tells PostgreSQL the type.
+    in_time = Call.status == _CALLING, CallStatus.DECLINED.value
+    status = Case(None, [(_has_rung_out(), CallStatus.MISSED.value), in_time], Call.status)
     return (
-        Call.update({Call.status: CallStatus.DECLINED.value, Call.ended_at: P.now})
+        Call.update({Call.status: status, Call.ended_at: P.now})
         .where(_is_theirs(), Call.status == _CALLING, Call.initiator != P.user_id)
         .returning(*call_columns(chat=by_value(Call.chat)))
     )
@@ -202,7 +220,7 @@ def _end_call() -> Any:
     may_end = (
         _is_theirs(),
         _is_live(),
-        (Call.initiator == P.user_id) | _has_joined() | _is_empty(),
+        (Call.initiator == P.user_id) | _has_joined(P.user_id) | _is_empty(),
     )
     leave, end = _ending(*may_end)
     ended = end.returning(*call_columns(chat=by_value(Call.chat)))
@@ -353,8 +371,9 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     """Refuse a call that rings: any other member of its chat. It is over then, for everybody.
 
     Returns the row as `start_call` does, and whether this call has declined it: a call that was
-    answered, or is over, stays as it is. Raises `NotFound` for a call of a chat the user is not in,
-    `NotAllowed` for one's own call, `InvalidInput`.
+    answered, or is over, stays as it is, and one that has rung for a minute was missed. Raises
+    `NotFound` for a call of a chat the user is not in, `NotAllowed` for one's own call,
+    `InvalidInput`.
 
     >>> call, _ = start_call(anna.id, chat.id, CallType.AUDIO)
     >>> call, declined = decline_call(boris.id, call.id)
@@ -362,9 +381,11 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     ('DECLINED', True)
     """
     values = _values(user_id, call_id)
-    row = _decline_call.first(now=current_time(), **values)
+    now = current_time()
+    row = _decline_call.first(now=now, rung_out=now - RINGING, **values)
     if row is not None:
-        return read_call(*row), True
+        declined = read_call(*row)
+        return declined, declined.status == CallStatus.DECLINED
     call = _require_call(**values)
     if call.initiator_id == user_id:
         raise NotAllowed("one's own call is ended with end_call", entity="call", id=call_id)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from peewee import Tuple, fn
 
+from stogram_sdk.calls import leaving_calls
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import AlreadyExists, InvalidInput, NotAllowed
 from stogram_sdk.membership import (
@@ -80,6 +81,13 @@ def _add_member(role: str) -> Any:
     return after_locking(added, chat_lock(Chat.id == P.chat_id))
 
 
+def _going(user: Any, *conditions: Any) -> tuple[Any, Any]:
+    """The end of a user's part in the calls of a group, then that of their membership in it."""
+    member = ChatMember.user == user, ChatMember.chat == P.chat_id, ~is_private(), *conditions
+    is_going = fn.EXISTS(ChatMember.select(ChatMember.id).where(*member))
+    return leaving_calls(user, is_going), ChatMember.delete().where(*member)
+
+
 @statement
 def _remove_member() -> Any:
     actor = ChatMember.alias()
@@ -88,15 +96,11 @@ def _remove_member() -> Any:
         actor.chat == P.chat_id,
         _may_change_members(actor, ChatMember.role),
     )
-    delete = ChatMember.delete().where(
-        ChatMember.user == P.member_id,
-        ChatMember.chat == P.chat_id,
-        ChatMember.role != _OWNER,
-        fn.EXISTS(allowed),
-        ~is_private(),
-        has_owner(P.chat_id),
+    leave_calls, delete = _going(
+        P.member_id, ChatMember.role != _OWNER, fn.EXISTS(allowed), has_owner(P.chat_id)
     )
-    return after_locking(delete.returning(ChatMember.id), chat_lock(Chat.id == P.chat_id))
+    removed = in_turn(leave_calls, delete.returning(ChatMember.id))
+    return after_locking(removed, chat_lock(Chat.id == P.chat_id))
 
 
 def _has_others() -> Any:
@@ -106,10 +110,7 @@ def _has_others() -> Any:
 
 @statement
 def _leave_chat() -> Any:
-    delete = ChatMember.delete().where(
-        ChatMember.user == P.user_id, ChatMember.chat == P.chat_id, ~is_private(), _has_others()
-    )
-    heir_first = in_turn(hand_over(besides=P.user_id), delete)
+    heir_first = in_turn(hand_over(besides=P.user_id), *_going(P.user_id, _has_others()))
     return after_locking(heir_first, chat_lock(Chat.id == P.chat_id))
 
 
@@ -199,7 +200,8 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     True
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
-    return change_members(_remove_member, partial(_why_not_removed, **ids), ids) != [False]
+    values = {**ids, "now": current_time()}
+    return change_members(_remove_member, partial(_why_not_removed, **ids), values) != [False]
 
 
 def _why_not_removed(user_id: str, chat_id: str, member_id: str) -> bool:
@@ -225,7 +227,7 @@ def leave_chat(user_id: str, chat_id: str) -> bool:
     True
     """
     pair = valid_named_ids(user_id=user_id, chat_id=chat_id)
-    while not _leave_chat.run(**pair):
+    while not _leave_chat.run(now=current_time(), **pair):
         place = membership(user_id, chat_id)
         if place is None:
             return False

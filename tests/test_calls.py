@@ -150,11 +150,65 @@ def test_a_call_that_nobody_is_in_stops_no_other(
 def test_a_call_that_the_next_one_ends_is_left_by_all_who_were_in_it(
     left_call: sdk.Call, ivan: sdk.User, maria: sdk.User
 ) -> None:
-    sdk.leave_chat(ivan.id, left_call.chat_id)
+    """Whom the server has taken out of the chat has not left the call by that."""
+    sdk.ChatMember.delete().where(sdk.ChatMember.user == ivan).execute()
     assert sdk.start_call(maria.id, left_call.chat_id, A)[1]
     ended: sdk.Call = sdk.Call.get_by_id(left_call.id)
     assert [row.left_at for row in sdk.CallParticipant.select()] == [ended.ended_at]
     assert state(left_call) == C.ENDED
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_a_call_that_rings_is_over_when_its_caller_has_left(
+    ivan: sdk.User, olga: sdk.User, maria: sdk.User, start: bool
+) -> None:
+    group = make_chat(olga, ivan, maria)
+    call, _ = sdk.start_call(olga.id, group.id, A)
+    with pytest.raises(sdk.NotAllowed, match="in a call"):
+        sdk.end_call(maria.id, call.id)
+    sdk.leave_chat(olga.id, group.id)
+    if start:
+        assert sdk.start_call(maria.id, group.id, A)[1]
+    else:
+        assert sdk.end_call(maria.id, call.id)[1]
+    assert state(call) == C.MISSED
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_who_leaves_the_chat_leaves_its_call_and_may_join_it_again(
+    ivan: sdk.User, olga: sdk.User, maria: sdk.User, removed: bool
+) -> None:
+    group, other = make_chat(olga, ivan, maria), make_chat(olga, ivan)
+    call, _ = sdk.start_call(olga.id, group.id, A)
+    goes_on, _ = sdk.start_call(olga.id, other.id, A)
+    for each, user in ((call, ivan), (call, maria), (goes_on, ivan)):
+        sdk.answer_call(user.id, each.id)
+    with pytest.raises(sdk.NotAllowed):
+        sdk.remove_member(maria.id, group.id, ivan.id)
+    assert [row.left_at for row in sdk.CallParticipant.select()] == [None] * 3
+    if removed:
+        sdk.remove_member(olga.id, group.id, ivan.id)
+    else:
+        sdk.leave_chat(ivan.id, group.id)
+    left = [row for row in sdk.CallParticipant.select() if row.left_at]
+    assert [(row.call_id, row.user_id) for row in left] == [(call.id, ivan.id)]
+    sdk.add_member(olga.id, group.id, ivan.id)
+    assert [sdk.answer_call(ivan.id, call.id)[1] for _ in range(2)] == [True, False]
+    (row,) = sdk.CallParticipant.select().where(
+        sdk.CallParticipant.user == ivan, sdk.CallParticipant.call == call
+    )
+    assert row.left_at is None and row.joined_at > left[0].joined_at
+    assert sdk.end_call(ivan.id, call.id)[1]
+
+
+def test_a_call_that_has_rung_out_is_missed_and_not_declined(
+    ivan: sdk.User, call: sdk.Call
+) -> None:
+    sdk.Call.update(started_at=call.started_at - timedelta(seconds=61)).execute()
+    missed, declined = sdk.decline_call(ivan.id, call.id)
+    assert (missed.status, declined) == (C.MISSED, False) and state(call) == C.MISSED
+    again, declined = sdk.decline_call(ivan.id, call.id)
+    assert (sdk.to_dict(again), declined) == (sdk.to_dict(missed), False)
 
 
 def test_a_call_that_has_rung_out_is_not_answered(

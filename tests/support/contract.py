@@ -195,7 +195,7 @@ CALLS: dict[str, Call] = {
     ),
     "is_blocked": Call("actor other", gives="True", again="True"),
     "is_blocked_either": Call("actor other", gives="True", again="True"),
-    "leave_chat": Call("actor chat", more_on_sqlite=1, second_looks=2, gives="True", again="False"),
+    "leave_chat": Call("actor chat", more_on_sqlite=2, second_looks=2, gives="True", again="False"),
     "list_blocked_users": Call("actor"),
     "list_calls": Call("actor"),
     "list_calls(chat_id)": Call("actor", {"chat_id": "chat"}),
@@ -237,7 +237,9 @@ CALLS: dict[str, Call] = {
     "recount_unread(chat_id)": Call("actor chat", gives="1", again="0"),
     "remove_contact": Call("actor other", gives="True", again="False"),
     "remove_from_folder": Call("actor chat", gives="True", again="False"),
-    "remove_member": Call("actor chat other", second_looks=5, gives="True", again="False"),
+    "remove_member": Call(
+        "actor chat other", more_on_sqlite=1, second_looks=5, gives="True", again="False"
+    ),
     "remove_reaction": Call("actor chat pinned reacted", gives="True", again="False"),
     "reorder_folders": Call("actor folders"),
     "reschedule_message": Call("actor chat scheduled soon", second_looks=2),
