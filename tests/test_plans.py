@@ -46,6 +46,10 @@ INSERT INTO "Message"
         CASE WHEN n % 100 = 3 THEN CAST('2030-01-01 00:00:00.000' AS :time)
             WHEN n % 10 = 7 THEN CAST('2023-01-01 00:00:00.000' AS :time) END, :tag, :mention
     FROM numbers WHERE n < {MESSAGES};
+INSERT INTO "Reaction" (id, "messageId", "userId", emoji, "createdAt")
+    SELECT 'reaction-' || n, 'message-' || (n / 4), 'user-' || (n % {USERS}), '+',
+        CAST('2024-02-01 00:00:00.' || (100 + n % 900) AS :time)
+    FROM numbers WHERE n < {MESSAGES};
 INSERT INTO "Call" (id, "chatId", "initiatorId", type, status, "startedAt")
     SELECT 'call-' || n, 'chat-' || CASE n % 4 WHEN 0 THEN n % {CHATS} ELSE 1 END,
         'user-' || (n % 2), 'AUDIO', 'ENDED',
