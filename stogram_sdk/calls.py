@@ -178,17 +178,18 @@ def _answer_call() -> Any:
     )
     may_join = *_is_it(), Call.initiator != P.user_id, fn.EXISTS(place)
     goes_on = Call.status == _ACTIVE
+    of_its_chat = chat_column(CallParticipant, Call.chat)
     columns = {
         CallParticipant.id: P.id,
         CallParticipant.call: Call.id,
         CallParticipant.user: P.user_id,
         CallParticipant.joined_at: P.now,
-        **chat_column(CallParticipant, Call.chat),
+        **of_its_chat,
     }
     row = Call.select(*columns.values()).where(goes_on, *may_join)
     # Who had left it joins anew; the row gets the id by which this call knows it.
     join = insert_read(CallParticipant, row, list(columns)).on_conflict(
-        conflict_target=[CallParticipant.call, CallParticipant.user],
+        conflict_target=[*of_its_chat, CallParticipant.call, CallParticipant.user],
         preserve=[CallParticipant.id, CallParticipant.joined_at],
         update={CallParticipant.left_at: None},
         where=CallParticipant.left_at.is_null(False),
