@@ -127,6 +127,19 @@ def test_nothing_of_a_deleted_text_is_left_in_the_file(
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_the_version_is_that_of_pythons_own_driver(url: str, tmp_path: Path) -> None:
+    """Where `pysqlite3` is installed, Peewee tells the version of that."""
+    (tmp_path / "pysqlite3").mkdir()
+    driver = "from sqlite3.dbapi2 import *\nsqlite_version_info = (99, 0, 0)\n"
+    (tmp_path / "pysqlite3" / "__init__.py").write_text("from . import dbapi2\n")
+    (tmp_path / "pysqlite3" / "dbapi2.py").write_text(driver)
+    assert drop_search_index(url)
+    made = stogram(url, "search-index", PYTHONPATH=str(tmp_path))
+    assert (made.stdout, made.stderr) == ("the search index was made\n", "")
+    sdk.create_user("olga@example.com", "olga", password_hash="-")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_every_sqlite_overwrites_what_is_deleted(url: str) -> None:
     assert execute("PRAGMA secure_delete") == [(1,)]
 

@@ -123,6 +123,9 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     dialect: Dialect = SqliteDialect()
     schema_name = None
+    #: Of Python's own driver, whose connections these are. Peewee tells that of another, where one
+    #: is installed.
+    server_version = sqlite3.sqlite_version_info
     #: The driver itself keeps the statements that it has sent, ready to run again.
     prepares = False
     field_types = peewee.SqliteDatabase.field_types | {
