@@ -99,7 +99,8 @@ class Load:
             case "unblock":
                 sdk.unblock_user(user.id, other.id)
             case "leave":
-                sdk.leave_chat(user.id, chat.id)
+                # The first user stays: with the last one the chat would go.
+                sdk.leave_chat(rng.choice(self.users[1:]).id, chat.id)
             case "add":
                 sdk.add_member(user.id, chat.id, other.id)
             case "toggle":
