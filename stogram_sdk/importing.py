@@ -39,6 +39,7 @@ from stogram_sdk.validation import (
     valid_time,
 )
 from stogram_sdk.visibility import (
+    exists_for_each,
     is_blocked_in_private,
     is_deleted_in_order,
     is_in_order,
@@ -98,24 +99,24 @@ def _last_from() -> Any:
     # Nothing is added: so a text becomes a time.
     time = dialect().milliseconds_after(SQL('given."time"'), SQL("0"))
     ends = [_end_of_row(time, kind) for kind in _KINDS]
-    is_taken = reduce(or_, [fn.EXISTS(_at(time, kind)) for kind in _KINDS])
+    is_taken = reduce(or_, [_is_at(time, kind) for kind in _KINDS])
     taken = Select((dialect().given(time=P.times),), [SQL('given."time"'), *ends]).where(is_taken)
     return after_locking(taken, dialect().lock_name(Value("import into ").concat(P.chat_id)))
 
 
-def _at(time: Any, kind: Callable[[Any], Any]) -> Any:
-    """The message of the chat at that time, if there is one of this kind."""
+def _is_at(time: Any, kind: Callable[[Any], Any]) -> Any:
+    """Whether the chat has a message of this kind at that time."""
     message = Message.alias()
-    return message.select(message.id).where(
-        message.chat == P.chat_id, message.created_at == time, kind(message)
-    )
+    here = message.chat == P.chat_id, message.created_at == time, kind(message)
+    # Looked up for each time: joined, all messages of the chat would be read for each.
+    return exists_for_each(message.select(message.id).where(*here))
 
 
 def _end_of_row(time: Any, kind: Callable[[Any], Any]) -> Any:
     """The first time of a message of this kind, from that time on, which none follows at once."""
     message = Message.alias()
     next_one = dialect().milliseconds_after(message.created_at, SQL("1"))
-    ends = [~fn.EXISTS(_at(next_one, each)) for each in _KINDS]
+    ends = [~_is_at(next_one, each) for each in _KINDS]
     last = message.select(message.created_at).where(
         message.chat == P.chat_id, message.created_at >= time, kind(message), *ends
     )

@@ -337,6 +337,16 @@ def test_plan(request: pytest.FixtureRequest, engine: str, name: str) -> None:
     ), text
 
 
+def test_an_import_looks_up_each_time_by_itself(filled_postgres: str) -> None:
+    """A join would read the messages of the chat anew for each time that is taken."""
+    sdk.connect(filled_postgres)
+    with session():
+        plans = [_plan(*sent) for sent in _sent_by(_calls()["import_messages"][0])]
+    sdk.close()
+    (looked_up,) = [plan for plan in plans if "unnest given" in plan]
+    assert "Join" not in looked_up
+
+
 @pytest.mark.parametrize("prepare", [True, False])
 def test_a_chat_is_looked_at_by_itself_where_another_has_nearly_all_messages(
     postgres_server: PostgresServer, prepare: bool
