@@ -23,6 +23,7 @@ from stogram_sdk.validation import (
     valid_optional_text,
     valid_text,
 )
+from stogram_sdk.visibility import has_others
 
 THEMES = ("light", "dark")
 #: An entry of the index on tokens holds 2,704 bytes in PostgreSQL, and a character up to four.
@@ -57,7 +58,7 @@ def _delete_own_chats() -> Any:
     """Delete the chats of nobody else; the caller holds what goes with the user then."""
     mine = ChatMember.alias()
     chats = mine.select(mine.chat).where(mine.user == P.user_id)
-    delete = Chat.delete().where(Chat.id.in_(chats), ~_has_others(Chat.id))
+    delete = Chat.delete().where(Chat.id.in_(chats), ~has_others(P.user_id, Chat.id))
     locks = [
         user_lock(User.id == P.user_id),
         folder_lock(Folder.user == P.user_id),
@@ -68,16 +69,13 @@ def _delete_own_chats() -> Any:
     return after_locking(delete, *locks)
 
 
-def _has_others(chat: Any) -> Any:
-    other = ChatMember.alias()
-    return fn.EXISTS(other.select(other.id).where(other.chat == chat, other.user != P.user_id))
-
-
 def _settings_that_change() -> Any:
     """The user's, those of all for the chats that are deleted, and those that name a folder."""
     own, left, filed = (ChatSettings.alias() for _ in range(3))
     mine, folder = ChatMember.alias(), Folder.alias()
-    deleted = mine.select(mine.chat).where(mine.user == P.user_id, ~_has_others(mine.chat))
+    deleted = mine.select(mine.chat).where(
+        mine.user == P.user_id, ~has_others(P.user_id, mine.chat)
+    )
     folders = folder.select(folder.id).where(folder.user == P.user_id)
     of_user = own.select(own.id).where(own.user == P.user_id)
     of_chats = left.select(left.id).where(left.chat.in_(deleted))

@@ -35,7 +35,7 @@ from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, after_locking, in_turn, returning, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
-from stogram_sdk.visibility import has_blocked, is_member
+from stogram_sdk.visibility import has_blocked, has_others, is_member
 
 _OWNER, _ADMIN, _MEMBER = (role.value for role in MemberRole)
 
@@ -103,14 +103,11 @@ def _remove_member() -> Any:
     return after_locking(removed, chat_lock(Chat.id == P.chat_id))
 
 
-def _has_others() -> Any:
-    other = ChatMember.alias()
-    return fn.EXISTS(other.select(other.id).where(other.chat == P.chat_id, other.user != P.user_id))
-
-
 @statement
 def _leave_chat() -> Any:
-    heir_first = in_turn(hand_over(besides=P.user_id), *_going(P.user_id, _has_others()))
+    heir_first = in_turn(
+        hand_over(besides=P.user_id), *_going(P.user_id, has_others(P.user_id, P.chat_id))
+    )
     return after_locking(heir_first, chat_lock(Chat.id == P.chat_id))
 
 
@@ -118,7 +115,9 @@ def _leave_chat() -> Any:
 def _delete_own_chat() -> Any:
     """Delete a chat of nobody else. The lock is one against the server too, which adds members."""
     chat = Chat.id == P.chat_id
-    delete = Chat.delete().where(chat, is_member(P.user_id, P.chat_id), ~_has_others())
+    delete = Chat.delete().where(
+        chat, is_member(P.user_id, P.chat_id), ~has_others(P.user_id, P.chat_id)
+    )
     return after_locking(delete, Chat.select(Chat.id).where(chat).for_update())
 
 

@@ -59,6 +59,12 @@ def is_member(user: Any, chat: Any) -> Any:
     return fn.EXISTS(member.select(member.id).where(member.user == user, member.chat == chat))
 
 
+def has_others(user: Any, chat: Any) -> Any:
+    """Whether somebody else than the user is in the chat."""
+    other = ChatMember.alias()
+    return fn.EXISTS(other.select(other.id).where(other.chat == chat, other.user != user))
+
+
 def place_in(chat: Any, user: Any) -> Any:
     """The user's membership in the chat, with the chat; no row for a non-member."""
     return (
