@@ -44,18 +44,20 @@ def test_both_ways_find_the_same() -> None:
 
 
 @pytest.mark.parametrize("what", NEARLY)
-def test_twice_the_text_takes_twice_the_time(what: str) -> None:
+def test_the_time_grows_with_the_text_and_not_with_its_square(what: str) -> None:
     pattern = any_case_pattern(NEARLY[what][0])
 
     def seconds(text: str) -> float:
         taken = []
-        for _ in range(3):
-            began = time.process_time()
+        for _ in range(5):
+            began = time.thread_time()
             assert not matches(pattern, text)
-            taken.append(time.process_time() - began)
+            taken.append(time.thread_time() - began)
         return min(taken)
 
-    assert seconds(long(what)) < 3 * seconds(long(what)[: MAX_CONTENT_LENGTH // 2])
+    # Sixteen times the text takes sixteen times the time; its square would be 256 times.
+    # What lies between is for a busy machine.
+    assert seconds(long(what)) < 64 * seconds(long(what)[: MAX_CONTENT_LENGTH // 16])
     assert matches(pattern, long(what) + NEARLY[what][0])
 
 
