@@ -300,8 +300,7 @@ def acknowledge_published(message_ids: Iterable[str]) -> int:
     1
     """
     ids = valid_ids(message_ids, "message_ids")
-    with atomic():
-        return _acknowledge.run(message_ids=ids)
+    return _acknowledge.run(message_ids=ids)
 
 
 @operation(reads=True)
