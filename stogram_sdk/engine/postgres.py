@@ -26,7 +26,9 @@ import psycopg2
 from psycopg2.extensions import (
     TRANSACTION_STATUS_IDLE,
     TRANSACTION_STATUS_INERROR,
+    QuotedString,
     new_type,
+    register_adapter,
     register_type,
 )
 
@@ -52,7 +54,7 @@ from stogram_sdk.engine.standbys import end_of_last_record, read_position
 from stogram_sdk.engine.time_limits import Connection, Cursor, Probe, TimeLimits
 from stogram_sdk.engine.units import on_connection, require_here
 from stogram_sdk.errors import DatabaseError, Unavailable
-from stogram_sdk.fields import cut_to_milliseconds, time_from_postgres
+from stogram_sdk.fields import TextArray, cut_to_milliseconds, time_from_postgres
 
 if TYPE_CHECKING:
     from stogram_sdk.engine.database_url import DatabaseSettings
@@ -511,6 +513,17 @@ def _set_local(name: str, seconds: float) -> str:
     """The statement that sets a limit until the transaction ends; empty for 0 seconds."""
     return f"SET LOCAL {name} = {max(1, round(seconds * 1000))}; " if seconds else ""
 
+
+def _array(texts: TextArray) -> QuotedString:
+    """The array as one text, in place of a constructor with a value for each of them.
+
+    So psycopg2 writes it, and the server reads it, in a fraction of the time.
+    """
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return QuotedString("{" + ",".join([f'"{text}"' for text in escaped]) + "}")
+
+
+register_adapter(TextArray, _array)
 
 _READ = f"EXECUTE {READING}"
 
