@@ -359,7 +359,7 @@ def test_a_chat_is_looked_at_by_itself_where_another_has_nearly_all_messages(
         crowded, *chats = [make_chat(ann, ben) for _ in range(4)]
         for chat in chats:
             make_message(ann, chat)
-        with session():
+        with session(statement_timeout=60):
             current_database().execute_sql(_CROWD, (ann.id, crowded.id))
             current_database().execute_sql("ANALYZE")
             sdk.remove_member(ann.id, crowded.id, ben.id)
