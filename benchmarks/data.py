@@ -25,6 +25,8 @@ CHATS_OF_READER = 500
 BLOCKED_BY_READER = tuple(f"user-{number}" for number in range(10, 15))
 #: Whom `MANY` blocks.
 BLOCKED = "user-9"
+#: How many messages there are for each call that somebody has made.
+MESSAGES_FOR_A_CALL = 100
 TAGS = 5_000
 WORDS = 20_000
 #: What is searched for: name and tag.
@@ -212,6 +214,18 @@ def other_rows(world: World) -> Iterator[tuple[str, tuple[str, ...], list[tuple[
     columns = ("id", "userId", "chatId", "unreadCount", "isMuted", "isFavorite")
     times = ("createdAt", "updatedAt")
     yield "ChatSettings", columns + times, [*_settings(world, chats_of)]
+    columns = ("id", "initiatorId", "chatId", "type", "status", "startedAt", "endedAt")
+    yield "Call", columns, [*_calls(world)]
+
+
+def _calls(world: World) -> Iterator[tuple[Any, ...]]:
+    """Calls that have ended, in all chats alike."""
+    chance = random.Random(world.messages + 3)
+    for number in range(0, world.messages, MESSAGES_FOR_A_CALL):
+        place = chance.randrange(len(world.chats))
+        caller = chance.choice(world.members[place])
+        time = _time(FIRST + number * PERIOD / world.messages)
+        yield (_id(chance), caller, world.chats[place][0], "AUDIO", "ENDED", time, time)
 
 
 def _settings(world: World, chats_of: dict[str, list[str]]) -> Iterator[tuple[Any, ...]]:

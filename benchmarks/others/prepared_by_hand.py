@@ -2,9 +2,10 @@
 
 One statement where one is enough, with the check whether the user may do it inside; unread counts
 are derived, as the SDK derives them. Rows stay what the driver makes of them, and hold what the
-SDK's hold: a message its sender, chat, the answered one and sums of reactions, a block both users.
-A message is sent in a transaction that holds the chat, since its time must be later than that of
-every other one there.
+SDK's hold: a message its sender, chat, the answered one and sums of reactions, a block both users,
+a chat the other member. What has just been sent has no reactions, and answers nothing. A message is
+sent in a transaction that holds the chat, since its time must be later than that of every other one
+there.
 
 There is a statement for each function of the SDK that needs no more; its values are the arguments.
 The others are methods, under the same names.
@@ -89,6 +90,11 @@ _NOTIFIED = f"""JOIN "ChatMember" m ON m."chatId" = x."chatId" AND m."userId" <>
     AND NOT EXISTS (SELECT 1 FROM "BlockedUser" b
         WHERE b."userId" = m."userId" AND b."blockedId" = x."senderId")"""
 
+#: The other member of a private chat, as the one who asks may see them.
+_PEER = f"""(SELECT to_json(peer) FROM (SELECT {_PROFILE} FROM "ChatMember" o
+    JOIN "User" u ON u.id = o."userId" {_HIDES} WHERE c.type = 'PRIVATE' AND o."chatId" = c.id
+    AND o."userId" <> m."userId" LIMIT 1) AS peer) AS peer"""
+
 _SETTINGS = """INSERT INTO "ChatSettings" (id, "userId", "chatId", "createdAt", "updatedAt", {0})
     SELECT $3, "userId", "chatId", $4::timestamp, $4, {1} FROM "ChatMember"
     WHERE "userId" = $1 AND "chatId" = $2
@@ -134,6 +140,12 @@ def _changed(changes: str, condition: str) -> str:
             WHERE id = $3 AND "chatId" = $2 AND "senderId" = $1 AND NOT "isDeleted"
             AND {condition} AND {_MAY_WRITE} RETURNING *)
         {_SHOWN.replace('"Message" x', "changed x")}"""
+
+
+def _call(change: str) -> str:
+    """The call after a change, with its chat and who has begun it."""
+    return f"""WITH x AS ({change}) SELECT x.*, u.username, u."displayName", {_CHAT} FROM x
+        JOIN "Chat" chat ON chat.id = x."chatId" JOIN "User" u ON u.id = x."initiatorId\""""
 
 
 def _user_with(column: str) -> str:
@@ -186,7 +198,7 @@ _SQL = {
         FROM (SELECT COALESCE(s."isMuted", false) AS muted, {_UNREAD} AS unread,
                 {_MENTIONS} AS mentions
             FROM "ChatMember" m {_READ} WHERE m."userId" = $1) AS counted""",
-    "list_chats": f"""SELECT c.*, s.*, last.*, {_UNREAD} AS unread, c.id AS chat
+    "list_chats": f"""SELECT c.*, s.*, last.*, {_UNREAD} AS unread, {_PEER}, c.id AS chat
         FROM "ChatMember" m JOIN "Chat" c ON c.id = m."chatId" {_READ}
         LEFT JOIN LATERAL ({_MESSAGE} WHERE x."chatId" = m."chatId" AND {_VISIBLE.format("x")}
             ORDER BY x."createdAt" DESC, x.id DESC LIMIT 1) AS last ON true
@@ -202,14 +214,18 @@ _SQL = {
             WHERE m."userId" = $1 AND NOT c."isSecret") {_NEWEST}""",
     "hold": """SELECT c.type FROM "Chat" c JOIN "ChatMember" m ON m."chatId" = c.id
         WHERE c.id = $2 AND m."userId" = $1 FOR NO KEY UPDATE OF c""",
-    "send_message": """INSERT INTO "Message" (id, "senderId", "chatId", content, "isSent",
-            "createdAt", "updatedAt", hashtags, mentions)
-        SELECT $3, $1, $2, $4, true, GREATEST($5::timestamp, (SELECT "createdAt" + interval '1 ms'
-            FROM "Message" WHERE "chatId" = $2 AND NOT "isDeleted"
-            AND ("isSent" OR "scheduledFor" IS NULL)
-            ORDER BY "createdAt" DESC, id DESC LIMIT 1)), $5, $6::text[], $7::text[] RETURNING *""",
+    "send_message": f"""WITH sent AS (INSERT INTO "Message" (id, "senderId", "chatId", content,
+                "isSent", "createdAt", "updatedAt", hashtags, mentions)
+            SELECT $3, $1, $2, $4, true, GREATEST($5::timestamp, (
+                SELECT "createdAt" + interval '1 ms' FROM "Message" x
+                WHERE "chatId" = $2 AND {_VISIBLE.format("x")}
+                ORDER BY "createdAt" DESC, id DESC LIMIT 1)), $5, $6::text[], $7::text[]
+            WHERE {_MAY_WRITE} RETURNING *)
+        SELECT sent.*, sender.username, sender."displayName", {_CHAT} FROM sent
+            JOIN "User" sender ON sender.id = sent."senderId"
+            JOIN "Chat" chat ON chat.id = sent."chatId\"""",
     "move_up": 'UPDATE "Chat" SET "updatedAt" = $2 WHERE id = $1',
-    "get_chat": f"""SELECT c.*, s.*, last.*, {_UNREAD} AS unread
+    "get_chat": f"""SELECT c.*, s.*, last.*, {_UNREAD} AS unread, {_PEER}
         FROM "ChatMember" m JOIN "Chat" c ON c.id = m."chatId" {_READ}
         LEFT JOIN LATERAL ({_MESSAGE} WHERE x."chatId" = m."chatId" AND {_VISIBLE.format("x")}
             ORDER BY x."createdAt" DESC, x.id DESC LIMIT 1) AS last ON true
@@ -231,17 +247,17 @@ _SQL = {
         ON CONFLICT ("messageId", "userId", emoji) DO NOTHING RETURNING *""",
     "remove_reaction": """DELETE FROM "Reaction"
         WHERE "userId" = $1 AND "messageId" = $2 AND emoji = $3 RETURNING id""",
-    "start_call": """INSERT INTO "Call" (id, "initiatorId", "chatId", type, "startedAt")
+    "start_call": _call("""INSERT INTO "Call" (id, "initiatorId", "chatId", type, "startedAt")
         SELECT $3, $1, $2, 'AUDIO', $4::timestamp WHERE NOT EXISTS (SELECT 1 FROM "Call"
-            WHERE "chatId" = $2 AND status IN ('CALLING', 'ACTIVE')) RETURNING *""",
-    "answer_call": """UPDATE "Call" c SET status = 'ACTIVE'
+            WHERE "chatId" = $2 AND status IN ('CALLING', 'ACTIVE')) RETURNING *"""),
+    "answer_call": _call("""UPDATE "Call" c SET status = 'ACTIVE'
         WHERE id = $2 AND status IN ('CALLING', 'ACTIVE') AND EXISTS (SELECT 1 FROM "ChatMember" m
-            WHERE m."userId" = $1 AND m."chatId" = c."chatId") RETURNING *""",
+            WHERE m."userId" = $1 AND m."chatId" = c."chatId") RETURNING *"""),
     "join_call": """INSERT INTO "CallParticipant" (id, "userId", "callId", "joinedAt")
         VALUES ($3, $1, $2, $4) ON CONFLICT ("callId", "userId") DO NOTHING RETURNING id""",
-    "end_call": """UPDATE "Call" c SET status = 'ENDED', "endedAt" = $3
+    "end_call": _call("""UPDATE "Call" c SET status = 'ENDED', "endedAt" = $3
         WHERE id = $2 AND status = 'ACTIVE' AND EXISTS (SELECT 1 FROM "CallParticipant" p
-            WHERE p."callId" = c.id AND p."userId" = $1) RETURNING *""",
+            WHERE p."callId" = c.id AND p."userId" = $1) RETURNING *"""),
     "leave_call": """UPDATE "CallParticipant" SET "leftAt" = $2
         WHERE "callId" = $1 AND "leftAt" IS NULL""",
     "raise_counts": """UPDATE "ChatSettings" SET "unreadCount" = "unreadCount" + 1
