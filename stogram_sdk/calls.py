@@ -20,7 +20,7 @@ from functools import reduce
 from operator import and_
 from typing import Any
 
-from peewee import JOIN, SQL, Case, Join, NodeList, Query, Select, Tuple, fn
+from peewee import SQL, Case, NodeList, Query, Tuple, fn
 
 from stogram_sdk.database import current_time
 from stogram_sdk.errors import Blocked, NotAllowed, NotFound
@@ -35,11 +35,12 @@ from stogram_sdk.models import (
     ChatMember,
     User,
 )
+from stogram_sdk.newest import Newest
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.ordering import call_lock, chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import call_columns, person, read_call
-from stogram_sdk.shards import by_value, chat_column, each_chat, insert_read, of_chat
+from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
 from stogram_sdk.statements import P, after_locking, dialect, in_turn, returning, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_blocked_in_private, is_member, place_in
@@ -49,7 +50,6 @@ RINGING = timedelta(seconds=60)
 
 _CALLING, _ACTIVE = CallStatus.CALLING.value, CallStatus.ACTIVE.value
 _LIVE = (_CALLING, _ACTIVE)
-_BEGINNING = "'0001-01-01'"
 
 
 def _is_live(call: Any = Call) -> Any:
@@ -238,72 +238,37 @@ def _calls_in_chat() -> Any:
     shown = _shown(by_value(Call.chat)).where(
         Call.chat == P.chat_id, _is_before(Call), is_member(P.user_id, P.chat_id)
     )
-    return _newest_first(shown, Call).limit(P.limit)
+    return _page(shown)
 
 
 @statement
 def _list_calls() -> Any:
-    """The calls of all chats of the user.
-
-    First the newest call of each chat is looked up. As many of these as the page has rows show how
-    old a call of the page can be. From that time on, a page of each chat is read. So the cost
-    depends on how many chats the user is in, not on how many calls there were.
-    """
-    newest = Call.alias()
-    newest_at = _calls_of(ChatMember.chat, newest, newest.started_at).limit(1)
+    """The calls of all chats of the user."""
+    newest = Newest(Call, Call.started_at, Call.id, _is_before_in)
     chats: Any = (
-        ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
+        ChatMember.select(
+            ChatMember.chat.alias("chat_id"), newest.time_in(ChatMember.chat).alias("newest_at")
+        )
         .where(ChatMember.user == P.user_id)
         .cte("chats", materialized=True)
     )
-    last_of_page = (
-        Select((chats,), [chats.c.newest_at])
-        .where(chats.c.newest_at.is_null(False))
-        .order_by(chats.c.newest_at.desc())
-        .limit(1)
-        .offset(P.limit - 1)
-    )
-    page: Any = Select(columns=[fn.COALESCE(last_of_page, SQL(_BEGINNING)).alias("oldest")])
-    page = page.cte("page", materialized=True)
-    found = _page_of_each(chats, Select((page,), [page.c.oldest]))
+    found, start = newest.page(chats)
     is_found = (Call.chat == found.c.chat_id) & (Call.id == found.c.id)
-    shown = _shown(Call.chat).join_from(Call, found, on=is_found).limit(P.limit)
-    return _newest_first(shown, Call).with_cte(chats, page)
+    return _page(_shown(Call.chat).join_from(Call, found, on=is_found)).with_cte(chats, start)
 
 
-def _page_of_each(chats: Any, oldest: Any) -> Any:
-    """The newest calls of each chat, from a time on, as the table `found`."""
-    each, chat = each_chat(chats, chats.c.chat_id)
-    call: Any = Call.alias()
-    if dialect().has_lateral:
-        newest = _calls_of(chat, call, call.started_at, call.id).where(call.started_at >= oldest)
-        newest = newest.limit(P.limit).alias("newest")
-        started_at, call_id = newest.c.startedAt, newest.c.id
-        source = Join(each, newest, JOIN.LATERAL, on=SQL("true"))
-    else:
-        started_at, call_id = call.started_at, call.id
-        last: Any = Call.alias()
-        last_of_chat = _calls_of(chat, last, last.started_at).limit(1).offset(P.limit - 1)
-        is_newest = call.started_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
-        source = Join(each, call, on=((call.chat == chat) & _is_before(call) & is_newest))
-    found = Select([source], [chat.alias("chat_id"), started_at, call_id])
-    found = found.where(chats.c.newest_at >= oldest)
-    if not dialect().is_distributed:  # There each server would be asked once more.
-        found = found.order_by(started_at.desc(), call_id.desc()).limit(P.limit)
-    return found.alias("found")
-
-
-def _calls_of(chat: Any, call: Any, *columns: Any) -> Any:
-    """The calls of a chat that come after the pages before, the newest first."""
-    return _newest_first(call.select(*columns).where(call.chat == chat, _is_before(call)), call)
+def _is_before_in(call: Any, chat: Any) -> Any:
+    return (call.chat == chat) & _is_before(call)
 
 
 def _is_before(call: Any) -> Any:
+    """Whether the call comes after the pages before."""
     return Tuple(call.started_at, call.id) < Tuple(P.before, P.before_id)
 
 
-def _newest_first(calls: Any, call: Any) -> Any:
-    return calls.order_by(call.started_at.desc(), call.id.desc())
+def _page(calls: Any) -> Any:
+    """The newest of the calls."""
+    return calls.order_by(Call.started_at.desc(), Call.id.desc()).limit(P.limit)
 
 
 def _shown(chat: Any) -> Any:

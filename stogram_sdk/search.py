@@ -18,6 +18,7 @@ from stogram_sdk.database import current_database
 from stogram_sdk.errors import Unavailable
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
+from stogram_sdk.newest import BEGINNING, Newest
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
@@ -35,7 +36,6 @@ from stogram_sdk.validation import (
 )
 from stogram_sdk.visibility import is_visible
 
-_BEGINNING = "'0001-01-01'"
 #: A tag that fewer messages have is looked up by itself, without asking each chat for it.
 _RARE = 100
 
@@ -70,18 +70,18 @@ def _is_before(message: Any = Message) -> Any:
 
 
 def _tagged(sign: str, word: Any, in_chat: bool) -> Any:
-    """The messages with a tag, found in "MessageTag".
+    """The messages with a tag, found in "MessageTag"; of a rare tag, in the chats that have it.
 
-    First the newest message with the tag is looked up in each chat; of a rare tag, in those that
-    have it. As many of these as the page has rows show how old a message of the page can be. From
-    that time on, a page of each chat is read, and the newest of all are taken. So the cost depends
-    on how many chats the user is in, not on how many messages carry the tag. Every row begins with
-    whether the table is complete; where that may not be, there is always one row, to say so.
+    Every row begins with whether the table is complete; where that may not be, there is always one
+    row, to say so.
     """
     # A subquery, so that a plan for any word asks for the key once, and not for each chat.
     tag = Select(columns=[signed_key(sign, word)])
+    newest = Newest(
+        MessageTag, MessageTag.created_at, MessageTag.message_id, partial(_has_tag_in, tag=tag)
+    )
     chat = by_value(ChatMember.chat, in_chat)
-    newest_at = _tags_of(chat, tag, MessageTag.created_at).limit(1)
+    is_searched = partial(_is_searched, is_known=in_chat or dialect().is_distributed)
     conditions, ctes = [_mine(in_chat)], []
     if dialect().is_distributed:
         conditions.append(_is_searched(chat, in_chat))
@@ -92,14 +92,12 @@ def _tagged(sign: str, word: Any, in_chat: bool) -> Any:
         conditions.append(~is_rare | ChatMember.chat.in_(tagged.select(tagged.c.chatId)))
         ctes.append(tagged)
     chats: Any = (
-        ChatMember.select(ChatMember.chat.alias("chat_id"), newest_at.alias("newest_at"))
+        ChatMember.select(ChatMember.chat.alias("chat_id"), newest.time_in(chat).alias("newest_at"))
         .where(*conditions)
         .cte("chats", materialized=True)
     )
-    page: Any = Select(columns=[_oldest_of_page(chats, in_chat).alias("oldest")])
-    page = page.cte("page", materialized=True)
-    found = _page_of_each(chats, tag, Select((page,), [page.c.oldest]), in_chat)
-    return _shown(found, in_chat).with_cte(*ctes, chats, page)
+    found, start = newest.page(chats, in_chat=in_chat, is_shown=is_searched)
+    return _shown(found, in_chat).with_cte(*ctes, chats, start)
 
 
 def _shown(found: Any, in_chat: bool) -> Any:
@@ -125,79 +123,19 @@ def _shown(found: Any, in_chat: bool) -> Any:
     return shown.limit(P.limit) if _is_on_all_servers(in_chat) else shown
 
 
-def _has_tag_in(table: Any, chat: Any, tag: Any) -> Any:
+def _has_tag_in(row: Any, chat: Any, tag: Any) -> Any:
     """Whether a row of "MessageTag" has the tag in the chat, and comes after the pages before."""
-    before = Tuple(table.created_at, table.message_id) < Tuple(P.before, P.before_id)
-    in_chat = (table.tag == tag) & (table.chat_id == chat) & before
+    before = Tuple(row.created_at, row.message_id) < Tuple(P.before, P.before_id)
+    in_chat = (row.tag == tag) & (row.chat_id == chat) & before
     message = Message.alias()
     expired = is_expired(message)
     if expired is None:
         return in_chat
     return in_chat & fn.EXISTS(
         message.select(message.id).where(
-            message.id == table.message_id, ~expired, *of_chat(message, chat)
+            message.id == row.message_id, ~expired, *of_chat(message, chat)
         )
     )
-
-
-def _tags_of(chat: Any, tag: Any, *columns: Any) -> Any:
-    """The messages of a chat with the tag, the newest first."""
-    newest_first = MessageTag.created_at.desc(), MessageTag.message_id.desc()
-    tags = MessageTag.select(*columns).where(_has_tag_in(MessageTag, chat, tag))
-    return tags.order_by(*newest_first)
-
-
-def _oldest_of_page(chats: Any, in_chat: bool) -> Any:
-    """A time such that no message of the page is older."""
-    # With the offset, PostgreSQL sorts first, and then looks at few of the chats.
-    in_order = (
-        Select((chats,), [chats.c.chat_id, chats.c.newest_at])
-        .where(chats.c.newest_at.is_null(False))
-        .order_by(chats.c.newest_at.desc())
-        .offset(0)
-        .alias("in_order")
-    )
-    last_of_page = (
-        Select((in_order,), [in_order.c.newest_at])
-        .where(_is_searched(in_order.c.chat_id, in_chat or dialect().is_distributed))
-        .limit(1)
-        .offset(P.limit - 1)
-    )
-    return fn.COALESCE(last_of_page, SQL(_BEGINNING))
-
-
-def _page_of_each(chats: Any, tag: Any, oldest: Any, in_chat: bool) -> Any:
-    """The newest of a page of each chat, as the table `found`.
-
-    Where they may be on several servers these are more than a page: to choose among them here, each
-    server would be asked once more.
-    """
-    newest: Any
-    each, chat = (
-        (chats, by_value(chats.c.chat_id)) if in_chat else each_chat(chats, chats.c.chat_id)
-    )
-    if dialect().has_lateral:
-        newest = _tags_of(chat, tag, MessageTag.created_at, MessageTag.message_id)
-        newest = newest.where(MessageTag.created_at >= oldest).limit(P.limit).alias("newest")
-        created_at, message_id = newest.c.createdAt, newest.c.messageId
-        join_type, is_newest = JOIN.LATERAL, SQL("true")
-    else:
-        newest = MessageTag.alias()
-        created_at, message_id = newest.created_at, newest.message_id
-        in_order = _tags_of(chats.c.chat_id, tag, MessageTag.created_at)
-        last_of_chat = in_order.limit(1).offset(P.limit - 1)
-        join_type = JOIN.INNER
-        is_newest = _has_tag_in(newest, chats.c.chat_id, tag) & (
-            created_at >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
-        )
-    columns = chat.alias("chat_id"), created_at, message_id
-    found = Select([Join(each, newest, join_type, on=is_newest)], columns).where(
-        chats.c.newest_at >= oldest,
-        _is_searched(chats.c.chat_id, in_chat or dialect().is_distributed),
-    )
-    if not _is_on_all_servers(in_chat):
-        found = found.order_by(created_at.desc(), message_id.desc()).limit(P.limit)
-    return found.alias("found")
 
 
 @statement
@@ -330,7 +268,7 @@ def _search_all_servers(conditions: list[Any], by_index: bool) -> Query:
     page_start: Any = _start_of(looked, P.limit).where(looked.c.createdAt.is_null(False))
     page_start = page_start.cte("page_start", columns=("createdAt",), materialized=True)
     since = page_start.select(page_start.c.createdAt)
-    matches = _matches_of(Chat.id, fn.COALESCE(since, SQL(_BEGINNING)), P.before, conditions)
+    matches = _matches_of(Chat.id, fn.COALESCE(since, BEGINNING), P.before, conditions)
     matches = matches.alias("matches")
     mine = looked.select(looked.c.chatId)
     found: Any = Select(
@@ -372,7 +310,7 @@ def _recent(
 def _older(chats: _Searched, conditions: list[Any], since: Any) -> Any:
     """The fourth way: the matches among all messages before those of the third."""
     start = since.select(since.c.createdAt)
-    return _read(chats, SQL(_BEGINNING), fn.COALESCE(start, P.before), conditions)
+    return _read(chats, BEGINNING, fn.COALESCE(start, P.before), conditions)
 
 
 def _contains() -> Any:

@@ -180,6 +180,7 @@ FLOORS = (
     {"statements", "operations", "paging"},
     {
         "lookups",
+        "newest",
         "shards",
         "server_columns",
         "visibility",

@@ -11,6 +11,7 @@ from typing import Any
 from unicodedata import decomposition, normalize
 
 import pytest
+from peewee import SQL
 
 import stogram_sdk as sdk
 from stogram_sdk.any_case import _case_forms, any_case_trigrams
@@ -20,6 +21,7 @@ from stogram_sdk.command.distribute import distribute
 from stogram_sdk.command.search_index import drop_search_index, make_search_index
 from stogram_sdk.database import current_database, session
 from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
+from stogram_sdk.newest import BEGINNING
 from tests.support.factories import after, insert_message, make_chat, make_message, make_user
 from tests.support.postgres import PostgresServer
 from tests.support.states import automatic_migration, migrate_here, pw_migrate, stogram
@@ -29,8 +31,6 @@ from tests.test_search import ANY_CASE, COMPOSED, found, spellings
 
 #: Whole databases, made and changed.
 pytestmark = pytest.mark.slow
-
-_BEGINNING = sdk.search._BEGINNING
 
 
 def execute(sql: str) -> list[Any]:
@@ -51,7 +51,7 @@ def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     url: str = request.getfixturevalue(f"indexed_{request.param}")
     monkeypatch.setattr(sdk.search, "_NEWEST", 0)
     monkeypatch.setattr(sdk.search, "_NEWEST_OF_EACH", 0)
-    monkeypatch.setattr(sdk.search, "_BEGINNING", "'9999-12-31'")
+    monkeypatch.setattr(sdk.search, "BEGINNING", SQL("'9999-12-31'"))
     sdk.connect(url)
     yield url
     sdk.close()
@@ -275,7 +275,7 @@ def test_only_what_the_user_may_see(ivan: sdk.User, chat: sdk.Chat) -> None:
 
 @distributed_too
 def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sdk.search, "_BEGINNING", _BEGINNING)
+    monkeypatch.setattr(sdk.search, "BEGINNING", BEGINNING)
     monkeypatch.setattr(sdk.search, "_HITS", 3)
     sdk.connect(url)
     ivan, olga = make_user("ivan"), make_user("olga")
@@ -294,7 +294,7 @@ def test_more_than_it_gives_is_found_by_reading(url: str, monkeypatch: pytest.Mo
 def test_a_text_that_it_cannot_know_is_found_by_reading(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sdk.search, "_BEGINNING", _BEGINNING)
+    monkeypatch.setattr(sdk.search, "BEGINNING", BEGINNING)
     sdk.connect(url)
     ivan = make_user("ivan")
     chat = make_chat(ivan)
