@@ -14,7 +14,7 @@ from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import block_columns, read_block
-from stogram_sdk.statements import P, dialect, made_or_found, statement
+from stogram_sdk.statements import P, dialect, insert_or_select, statement
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids
 
@@ -29,7 +29,7 @@ def _block_user() -> Any:
     )
     fields = [BlockedUser.id, BlockedUser.user, BlockedUser.blocked, BlockedUser.created_at]
     insert = BlockedUser.insert_from(both, fields).on_conflict("nothing")
-    return made_or_found(insert, BlockedUser.select().where(_is_block()), block_columns)
+    return insert_or_select(insert, BlockedUser.select().where(_is_block()), block_columns)
 
 
 def _is_block() -> Any:

@@ -22,7 +22,7 @@ from stogram_sdk.statements import (
     after_locking,
     amend,
     dialect,
-    made_or_found,
+    insert_or_select,
     returning,
     statement,
 )
@@ -60,7 +60,7 @@ def set_settings(values: dict[Any, Any], *guards: Any) -> Any:
     update = {field: getattr(EXCLUDED, field.column_name) for field in values}
     insert = _upsert(values, update, *guards, ~fn.EXISTS(so))
     found = so.where(is_member(P.user_id, P.chat_id), *guards)
-    return made_or_found(insert, found, _with_unread)
+    return insert_or_select(insert, found, _with_unread)
 
 
 def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Any:
@@ -228,7 +228,7 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
     )
     found = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
     columns, is_held = partial(all_of, ChatSettings), dialect().is_distributed
-    read = made_or_found(insert, found, columns, state, is_held=is_held)
+    read = insert_or_select(insert, found, columns, state, is_locked=is_held)
     return after_locking(read, *_held()) if is_held else read
 
 

@@ -14,7 +14,7 @@ from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import contact_columns, read_contact
-from stogram_sdk.statements import P, made_or_found, statement
+from stogram_sdk.statements import P, insert_or_select, statement
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
@@ -43,7 +43,7 @@ def _add_contact() -> Any:
     )
     fields = [Contact.id, Contact.user, Contact.contact, Contact.nickname, Contact.created_at]
     insert = Contact.insert_from(both, fields).on_conflict("nothing")
-    return made_or_found(insert, Contact.select().where(_is_own()), contact_columns)
+    return insert_or_select(insert, Contact.select().where(_is_own()), contact_columns)
 
 
 def _is_own() -> Any:

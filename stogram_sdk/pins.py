@@ -14,7 +14,7 @@ from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, all_of, message_columns, person_of, pin_columns, read_pin
 from stogram_sdk.shards import by_value
-from stogram_sdk.statements import P, made_or_found, statement
+from stogram_sdk.statements import P, insert_or_select, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_visible
 
@@ -48,7 +48,7 @@ def _pin_message() -> Any:
         PinnedMessage.pinned_at,
     ]
     insert = PinnedMessage.insert_from(new, fields).on_conflict("nothing")
-    return made_or_found(
+    return insert_or_select(
         insert, PinnedMessage.select().where(_is_pin(), fn.EXISTS(new)), pin_columns
     )
 

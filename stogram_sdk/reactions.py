@@ -23,7 +23,7 @@ from stogram_sdk.rows import (
     read_reactions,
 )
 from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
-from stogram_sdk.statements import P, after_locking, dialect, made_or_found, statement
+from stogram_sdk.statements import P, after_locking, dialect, insert_or_select, statement
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids, valid_text
 from stogram_sdk.visibility import (
     is_blocked_in_private,
@@ -69,7 +69,7 @@ def _add_reaction() -> Any:
         *in_chat,
     ]
     insert = insert_read(Reaction, new, fields).on_conflict("nothing")
-    made = made_or_found(
+    made = insert_or_select(
         insert, Reaction.select().where(_is_own(), fn.EXISTS(seen)), reaction_columns
     )
     # There is no row yet that two devices of the user could wait for.

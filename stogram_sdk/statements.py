@@ -99,35 +99,44 @@ class FirstOf(NamedTuple):
     otherwise: Query
 
 
-def made_or_found(
+def insert_or_select(
     insert: Any,
-    found: Any,
+    existing: Any,
     columns: Callable[[Any], Iterable[Any]],
     *ctes: Any,
-    is_held: bool = False,
+    is_locked: bool = False,
 ) -> Any:
-    """The row that `insert` makes, or else the one that `found` selects.
+    """The row that `insert` writes, or else the one that `existing` selects.
 
     So a call that has nothing left to do writes nothing, and asks no second time. `columns` are
-    those that are returned, of any table with the columns of the model. `is_held`: the row that is
-    found is locked.
+    those that are returned, of any table with the columns of the model. `is_locked`: the existing
+    row is locked.
     """
-    model = found.model
-    if not dialect().writes_in_ctes:
-        made = insert.returning(*columns(model))
-        found = found.select(*columns(model))
-        return FirstOf(*(query.with_cte(*ctes) if ctes else query for query in (made, found)))
-    made = insert.returning(model).cte("made")
-    is_made = fn.EXISTS(made.select(SQL("1")))
-    stays = SQL("true") if is_held else fn.EXISTS(found)
-    found = found.select(*model._meta.sorted_fields)
-    if dialect().is_distributed:  # There it sees what was made.
-        found = found.where(~is_made)
-    rows = Select([made], [SQL("*")]) + found
+    if dialect().writes_in_ctes:
+        return _insert_or_select_in_one(insert, existing, columns, *ctes, is_locked=is_locked)
+    selected = columns(existing.model)
+    queries = insert.returning(*selected), existing.select(*selected)
+    return FirstOf(*(query.with_cte(*ctes) for query in queries))
+
+
+def _insert_or_select_in_one(
+    insert: Any,
+    existing: Any,
+    columns: Callable[[Any], Iterable[Any]],
+    *ctes: Any,
+    is_locked: bool,
+) -> Any:
+    model = existing.model
+    inserted = insert.returning(model).cte("made")
+    is_inserted = fn.EXISTS(inserted.select(SQL("1")))
+    selected = existing.select(*model._meta.sorted_fields)
+    if dialect().is_distributed:  # There it sees what was inserted.
+        selected = selected.where(~is_inserted)
+    rows = Select([inserted], [SQL("*")]) + selected
     shown = Select([rows.alias("rows")], columns(model.alias("rows")))
-    if dialect().is_distributed:  # And before the rest is read, the row may be gone.
-        shown = shown.where(is_made | stays)
-    return shown.with_cte(*ctes, made)
+    if dialect().is_distributed and not is_locked:  # Before the rest is read, the row may be gone.
+        shown = shown.where(is_inserted | fn.EXISTS(existing))
+    return shown.with_cte(*ctes, inserted)
 
 
 def returning(write: Any, model: Any, columns: Callable[[Any], Iterable[Any]]) -> Any:
