@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -57,10 +58,9 @@ def set_settings(values: dict[Any, Any], *guards: Any) -> Any:
         field.is_null() if value is None else field == value for field, value in values.items()
     ]
     so = own_settings().where(*is_set)
-    update = {field: getattr(EXCLUDED, field.column_name) for field in values}
-    insert = _upsert(values, update, *guards, ~fn.EXISTS(so))
-    found = so.where(is_member(P.user_id, P.chat_id), *guards)
-    return insert_or_select(insert, found, _with_unread)
+    insert = _upsert(values, _excluded(values), *guards, ~fn.EXISTS(so))
+    existing = so.where(is_member(P.user_id, P.chat_id), *guards)
+    return insert_or_select(insert, existing, _with_unread)
 
 
 def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Any:
@@ -77,6 +77,11 @@ def _upsert(values: dict[Any, Any], update: dict[Any, Any], *guards: Any) -> Any
     )
     insert = insert_read(ChatSettings, member, list(columns))
     return insert.on_conflict(conflict_target=_KEY, update=update)
+
+
+def _excluded(fields: Iterable[Any]) -> dict[Any, Any]:
+    """For ON CONFLICT: the columns as the row has them that was to be inserted."""
+    return {field: getattr(EXCLUDED, field.column_name) for field in fields}
 
 
 def own_settings() -> Any:
@@ -159,7 +164,7 @@ def _mark_read() -> Any:
     )
     # A member who has read nothing yet may read a message from before the migration.
     is_first = _Before.last_read_message_id.is_null() & _Target.id.is_null(False)
-    return _read_up_to(_Target.id == found, JOIN.LEFT_OUTER, _is_later() | is_first, SQL("0"))
+    return _move_read_place(_Target.id == found, JOIN.LEFT_OUTER, _is_later() | is_first, SQL("0"))
 
 
 @statement
@@ -171,7 +176,7 @@ def _mark_read_up_to() -> Any:
         for place in ((_Target.created_at, _Target.id), read_place(_Before, P.chat_id))
     )
     count = Case(None, [(_is_later(), after_target)], after_read)
-    return _read_up_to(wanted, JOIN.INNER, _is_later(), count)
+    return _move_read_place(wanted, JOIN.INNER, _is_later(), count)
 
 
 def _is_later() -> Any:
@@ -179,14 +184,47 @@ def _is_later() -> Any:
     return place_of(_Target) > Tuple(*read_place(_Before, P.chat_id))
 
 
-def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
-    """`count`: how many messages are unread afterwards.
+def _move_read_place(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
+    """Read up to the target if that `is_forward`; `count` messages are unread afterwards.
 
     Nothing is written if the member had read as far, and the server's column says so. Nor if
     another call has changed the row since this one has looked at it: then no row is returned.
     """
+    state = _state_of_reading(is_target, join, is_forward, count)
+    before = state.c
+    is_new = before.id.is_null()
+    is_due = is_new | before.is_forward | (before.unreadCount != before.unread)
+    changed = {
+        # This time may mark the place, see `unread`: it stays where that stays.
+        ChatSettings.updated_at: Case(
+            None, [(is_new | before.is_forward, P.now)], before.updatedAt
+        ),
+        ChatSettings.last_read_message_id: Case(
+            None, [(before.is_forward, before.target_id)], before.lastReadMessageId
+        ),
+        ChatSettings.unread_count: before.unread,
+    }
+    values = {
+        ChatSettings.id: fn.COALESCE(before.id, P.id),
+        ChatSettings.user: P.user_id,
+        ChatSettings.chat: P.chat_id,
+        ChatSettings.created_at: P.now,
+        **changed,
+    }
+    due = Select((state,), list(values.values())).where(is_due)
+    insert = ChatSettings.insert_from(due, list(values)).on_conflict(
+        conflict_target=_KEY, update=_excluded(changed), where=_is_as_before(state)
+    )
+    existing = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
+    columns, is_locked = partial(all_of, ChatSettings), dialect().is_distributed
+    read = insert_or_select(insert, existing, columns, state, is_locked=is_locked)
+    return after_locking(read, *_locks_of_reading()) if is_locked else read
+
+
+def _state_of_reading(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
+    """The member's settings before the call, with what it makes of them; a CTE."""
     is_own = (_Before.user == P.user_id) & (_Before.chat == P.chat_id)
-    state: Any = (
+    return (
         ChatMember.select(
             _Before.id,
             _Before.last_read_message_id,
@@ -201,38 +239,9 @@ def _read_up_to(is_target: Any, join: str, is_forward: Any, count: Any) -> Any:
         .where(ChatMember.user == P.user_id, ChatMember.chat == P.chat_id)
         .cte("state", materialized=True)
     )
-    before = state.c
-    is_new = before.id.is_null()
-    values = {
-        ChatSettings.id: fn.COALESCE(before.id, P.id),
-        ChatSettings.user: P.user_id,
-        ChatSettings.chat: P.chat_id,
-        ChatSettings.created_at: P.now,
-        # This time may mark the place, see `unread`: it stays where that stays.
-        ChatSettings.updated_at: Case(
-            None, [(is_new | before.is_forward, P.now)], before.updatedAt
-        ),
-        ChatSettings.last_read_message_id: Case(
-            None, [(before.is_forward, before.target_id)], before.lastReadMessageId
-        ),
-        ChatSettings.unread_count: before.unread,
-    }
-    is_due = is_new | before.is_forward | (before.unreadCount != before.unread)
-    changed = ChatSettings.updated_at, ChatSettings.last_read_message_id, ChatSettings.unread_count
-    insert = ChatSettings.insert_from(
-        Select((state,), list(values.values())).where(is_due), list(values)
-    ).on_conflict(
-        conflict_target=_KEY,
-        update={field: getattr(EXCLUDED, field.column_name) for field in changed},
-        where=_is_as_before(state),
-    )
-    found = own_settings().where(fn.EXISTS(Select((state,), [SQL("1")]).where(~is_due)))
-    columns, is_held = partial(all_of, ChatSettings), dialect().is_distributed
-    read = insert_or_select(insert, found, columns, state, is_locked=is_held)
-    return after_locking(read, *_held()) if is_held else read
 
 
-def _held() -> tuple[Any, Any]:
+def _locks_of_reading() -> tuple[Any, Any]:
     """The member's settings, and their membership: that is there before the first settings are."""
     member = ChatMember.select(ChatMember.id).where(
         ChatMember.user == P.user_id, ChatMember.chat == P.chat_id
