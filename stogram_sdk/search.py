@@ -179,7 +179,7 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     conditions = [Message.type == P.type] if of_type else []
     if _is_on_all_servers(in_chat):
         return _search_all_servers(conditions, by_index)
-    in_one = [*of_chat(Message, P.chat_id)] if in_chat else []
+    in_one = of_chat(Message, P.chat_id) if in_chat else ()
     chats = (
         ChatMember.select(ChatMember.chat)
         .where(_mine(in_chat), _is_searched(ChatMember.chat, in_chat))
@@ -187,27 +187,32 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
     )
     searched = _Searched(chats, by_value(chats.c.chatId, in_chat))
     newest, page_start = _newest(searched, conditions)
-    ctes = [chats, newest, page_start]
     start_of_page = page_start.select(page_start.c.createdAt)
+    # Whether the page is still to be found, by the next way.
     is_left = ~fn.EXISTS(start_of_page)
+    ctes = [chats, newest, page_start]
     found: list[Any] = []
     if by_index:
-        sought, hits = _by_index(chats, conditions + in_one, is_left)
+        sought, hits = _by_index(chats, [*conditions, *in_one], is_left)
         ctes += [sought, hits]
         mine = hits.c.chatId.in_(chats.select(chats.c.chatId))
         found.append(hits.select(hits.c.createdAt, hits.c.id).where(mine))
-        is_left &= ~fn.EXISTS(sought.select(sought.c.terms)) | (Value(_HITS) <= hits.select(_ALL))
+        is_left &= ~_has_all_hits(sought, hits)
     since, recent = _recent(searched, conditions, newest, start_of_page, is_left)
     ctes += [since, recent]
     is_left &= P.limit > recent.select(_ALL)
     older = _older(searched, conditions, since).where(is_left)
     found += [recent.select(recent.c.createdAt, recent.c.id), older]
     page = reduce(or_, found).order_by(SQL("1 DESC, 2 DESC")).limit(P.limit).alias("page")
-    chat = by_value(Message.chat, in_chat)
+    is_on_page = reduce(and_, in_one, Message.id == page.c.id)
+    messages: Query = _messages_of(page, is_on_page, by_value(Message.chat, in_chat))
+    return messages.with_cte(*ctes)
+
+
+def _messages_of(page: Any, is_on_page: Any, chat: Any) -> Any:
     return (
         Message.select(*message_columns(named=chat))
-        .with_cte(*ctes)
-        .join_from(Message, page, on=reduce(and_, in_one, Message.id == page.c.id))
+        .join(page, on=is_on_page)
         .join_from(Message, Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == chat))
         .order_by(Message.created_at.desc(), Message.id.desc())
@@ -251,6 +256,11 @@ def _by_index(
     return sought, hits.cte("hits", materialized=True)
 
 
+def _has_all_hits(sought: Any, hits: Any) -> Any:
+    """Whether there is an index, and it has found no more than it gives."""
+    return fn.EXISTS(sought.select(sought.c.terms)) & (Value(_HITS) > hits.select(_ALL))
+
+
 def _search_all_servers(conditions: list[Any], by_index: bool) -> Query:
     """The same where each way would ask every server once more.
 
@@ -279,22 +289,16 @@ def _search_all_servers(conditions: list[Any], by_index: bool) -> Query:
     if by_index:
         sought, hits = _by_index(looked, conditions, ~fn.EXISTS(since), on_all_servers=True)
         ctes += [sought, hits]
-        is_complete = fn.EXISTS(sought.select(sought.c.terms)) & (Value(_HITS) > hits.select(_ALL))
+        is_complete = _has_all_hits(sought, hits)
         each, chat = each_chat(hits, hits.c.chatId)
         by_hits = Select((each,), [chat, hits.c.createdAt, hits.c.id]).where(
             chat.in_(mine), is_complete
         )
         found = found.where(~is_complete) + by_hits.distinct()
     page = found.alias("page")
-    return (
-        Message.select(*message_columns())
-        .with_cte(*ctes)
-        .join(page, on=(Message.chat == page.c.chat_id) & (Message.id == page.c.id))
-        .join_from(Message, Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == Message.chat))
-        .order_by(Message.created_at.desc(), Message.id.desc())
-        .limit(P.limit)
-    )
+    is_on_page = (Message.chat == page.c.chat_id) & (Message.id == page.c.id)
+    messages: Query = _messages_of(page, is_on_page, Message.chat).limit(P.limit)
+    return messages.with_cte(*ctes)
 
 
 def _recent(
