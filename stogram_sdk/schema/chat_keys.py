@@ -7,7 +7,6 @@ what belongs to a chat has the chat in its keys, and everything else is on every
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from stogram_sdk.schema.objects import (
@@ -17,9 +16,10 @@ from stogram_sdk.schema.objects import (
     Index,
     PrimaryKey,
     UniqueConstraint,
+    listed,
 )
 from stogram_sdk.schema.obstacles import Schema
-from stogram_sdk.schema.steps import index_sql
+from stogram_sdk.schema.steps import foreign_key_sql, index_sql
 
 #: What belongs to a chat: of each table the column that says to which.
 OF_A_CHAT: dict[str, str] = {
@@ -99,17 +99,6 @@ def shards_sql(table: str, schema: Schema) -> str:
     return f"SELECT create_distributed_table('{quoted}', '{chat}', colocate_with => '{beside}')"
 
 
-def foreign_key_sql(key: ForeignKey, schema: Schema) -> str:
-    """The constraint, as `ALTER TABLE` adds it."""
-    columns = key.column.split(", ")
-    others = ["chatId", "id"] if len(columns) > 1 else ["id"]
-    return (
-        f'CONSTRAINT "{key.name}" FOREIGN KEY ({listed(columns)}) REFERENCES '
-        f"{schema.quoted(key.references)} ({listed(others)}) "
-        f"ON DELETE {key.on_delete} ON UPDATE {key.on_update}"
-    )
-
-
 def key_made_anew(
     wanted: PrimaryKey | UniqueConstraint | ForeignKey | Index, schema: Schema
 ) -> str:
@@ -123,7 +112,3 @@ def key_made_anew(
         added = f'CONSTRAINT "{wanted.name}" {kind} ({listed(wanted.columns)})'
     alter = f"ALTER TABLE {schema.quoted(wanted.table)}"
     return f'{alter} DROP CONSTRAINT IF EXISTS "{wanted.name}"; {alter} ADD {added}'
-
-
-def listed(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)

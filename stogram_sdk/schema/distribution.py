@@ -23,16 +23,15 @@ from stogram_sdk.schema.chat_keys import (
     OF_ALL_CHATS,
     WITHOUT_CHAT,
     expect_chat_keys,
-    foreign_key_sql,
     has_chat_keys,
-    listed,
     shards_sql,
     with_chat,
 )
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
 from stogram_sdk.schema.message_tags import KeepMessageTags
-from stogram_sdk.schema.objects import Catalog, ForeignKey
+from stogram_sdk.schema.objects import Catalog, ForeignKey, listed
 from stogram_sdk.schema.postgres import PostgresSchema
+from stogram_sdk.schema.steps import foreign_key_sql
 
 #: For the functions of the copies, these two come first; others may refer to what is before them.
 TABLES = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,6 +128,11 @@ class Catalog:
 def bare_column(indexed: str) -> str:
     """The column of an index, without the function around it."""
     return re.sub(r"^\w+\((\w+).*\)$", r"\1", indexed)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Columns as SQL, separated by commas."""
+    return ", ".join(f'"{name}"' for name in names)
 
 
 class SchemaWords(ABC):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stogram_sdk.schema.objects import (
@@ -20,6 +20,7 @@ from stogram_sdk.schema.objects import (
     Index,
     UniqueConstraint,
     bare_column,
+    listed,
 )
 from stogram_sdk.schema.obstacles import (
     LONGEST_INDEXED_BYTES,
@@ -178,14 +179,14 @@ class CreateTable(Step):
         return [RowCount(f"% rows of {self.table}", ((self.table, self.key_columns[0]),), rows)]
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        key = f'CONSTRAINT "{self.table}_pkey" PRIMARY KEY ({_list(self.key_columns)})'
+        key = f'CONSTRAINT "{self.table}_pkey" PRIMARY KEY ({listed(self.key_columns)})'
         lines = [*(schema.definition(column) for column in self.contents), key]
         return [_create_table(schema, self.table, lines)]
 
     def on_sqlite(self, schema: SqliteSchema, siblings: Iterable[Step]) -> list[str]:
         lines = [schema.definition(column) for column in self.contents]
         if self.key:
-            lines.append(f"PRIMARY KEY ({_list(self.key)})")
+            lines.append(f"PRIMARY KEY ({listed(self.key)})")
         else:
             lines[0] += " PRIMARY KEY"
         for step in siblings:
@@ -284,7 +285,7 @@ class AddUnique(Step):
         return [other_constraint(str(self), self.unique, there, schema)]
 
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
-        table, columns = schema.quoted(self.table), _list(self.unique.columns)
+        table, columns = schema.quoted(self.table), listed(self.unique.columns)
         return [
             RowObstacle(
                 str(self),
@@ -300,7 +301,7 @@ class AddUnique(Step):
         ]
 
     def constraint(self, schema: Schema) -> str:
-        return f'CONSTRAINT "{self.unique.name}" UNIQUE ({_list(self.unique.columns)})'
+        return f'CONSTRAINT "{self.unique.name}" UNIQUE ({listed(self.unique.columns)})'
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         table = schema.quoted(self.table)
@@ -424,7 +425,7 @@ class AddForeignKey(Step):
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         there = catalog.foreign_keys.get(self.key.name)
-        if there is not None and _validated(there) != self.key:
+        if there is not None and replace(there, valid=True) != self.key:
             return [other_constraint(str(self), self.key, there, schema)]
         if (
             isinstance(schema, SqliteSchema)
@@ -461,11 +462,7 @@ class AddForeignKey(Step):
         ]
 
     def constraint(self, schema: Schema) -> str:
-        return (
-            f'CONSTRAINT "{self.key.name}" FOREIGN KEY ("{self.key.column}") REFERENCES '
-            f'{schema.quoted(self.key.references)} ("id") '
-            f"ON DELETE {self.key.on_delete} ON UPDATE {self.key.on_update}"
-        )
+        return foreign_key_sql(self.key, schema)
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
         table = schema.quoted(self.table)
@@ -495,6 +492,17 @@ class AddForeignKey(Step):
 def _create_table(schema: Schema, table: str, lines: list[str]) -> str:
     body = ",\n    ".join(lines)
     return f"CREATE TABLE IF NOT EXISTS {schema.quoted(table)} (\n    {body}\n)"
+
+
+def foreign_key_sql(key: ForeignKey, schema: Schema) -> str:
+    """The constraint, as `CREATE TABLE` and `ALTER TABLE` have it; a key of two has the chat."""
+    columns = key.column.split(", ")
+    others = ["chatId", "id"] if len(columns) > 1 else ["id"]
+    return (
+        f'CONSTRAINT "{key.name}" FOREIGN KEY ({listed(columns)}) REFERENCES '
+        f"{schema.quoted(key.references)} ({listed(others)}) "
+        f"ON DELETE {key.on_delete} ON UPDATE {key.on_update}"
+    )
 
 
 def index_sql(wanted: Index, schema: Schema, options: str = "") -> str:
@@ -552,11 +560,3 @@ def _no_constraint(name: str, table: str) -> str:
 
 def _if(condition: str, statement: str) -> str:
     return f"DO $$ BEGIN IF {condition} THEN\n    {statement};\nEND IF; END $$"
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
-def _validated(key: ForeignKey) -> ForeignKey:
-    return ForeignKey(key.name, key.table, key.column, key.references, key.on_delete, key.on_update)
