@@ -305,42 +305,14 @@ class Distribution:
 
     def _follow(self, table: str) -> DistributionStep:
         """Whoever writes the table writes the copy too."""
-        here, name = self.home.quoted(table), f"{table}_followed"
-        columns = self._names(table)
-        chat, parent = OF_A_CHAT.get(table), WITHOUT_CHAT.get(table)
-        of_chat = f'NEW."{chat}"' if chat else "NULL"
-        old_row = f'"{columns.key}" = OLD."{columns.key}"'
-        if parent:
-            # When a message goes with its reactions, the message is gone before they are.
-            of_chat = (
-                f'(SELECT "chatId" FROM {self.home.quoted(parent[1])} WHERE id = NEW."{parent[0]}")'
-            )
-        elif chat and chat != columns.key:
-            old_row = f'"{chat}" = OLD."{chat}" AND {old_row}'
-        moves = parent[0] if parent else chat
+        name = f"{table}_followed"
         follower = f"{self.copies.prefix}{name.lower()}"
-        function = self.copies.sql(
-            "follow_rows",
-            to=self.copies.quoted(table),
-            stays=f'NEW."{moves}" = OLD."{moves}"' if moves else "true",
-            assignments=", ".join(f'"{n}" = NEW."{n}"' for n in columns.names if n != chat),
-            old_row=old_row,
-            chat=of_chat,
-            old_chat=of_chat.replace("NEW.", "OLD."),
-            has_no_chat=str(chat is None and parent is None).lower(),
-            columns=columns.all(""),
-            new_values=columns.all("NEW.", "chat"),
-            old_values=columns.all("OLD.", "chat"),
-            batch=_batch(table),
-            copied=self.copies.quoted("Copied"),
-            table=table,
-        ).replace(f"{self.copies.prefix}follow_rows", follower)
         trigger = (
-            f'CREATE TRIGGER "{name}{{}}" AFTER {{}} ON {here} FOR EACH {{}} '
+            f'CREATE TRIGGER "{name}{{}}" AFTER {{}} ON {self.home.quoted(table)} FOR EACH {{}} '
             f"EXECUTE FUNCTION {follower}()"
         )
         statements = (
-            function,
+            self._follower(table).replace(f"{self.copies.prefix}follow_rows", follower),
             f"REVOKE EXECUTE ON FUNCTION {follower}() FROM PUBLIC",
             trigger.format("", "INSERT OR UPDATE OR DELETE", "ROW"),
             trigger.format("_truncated", "TRUNCATE", "STATEMENT"),
@@ -351,6 +323,40 @@ class Distribution:
         return DistributionStep(
             f"writes to {table} reach its copy", is_done, (Part(statements),), table
         )
+
+    def _follower(self, table: str) -> str:
+        """The function `follow_rows` of `sql/` for the table."""
+        columns = self._names(table)
+        # The column that says of which chat a row is, and those by which its copy is found.
+        of_chat, found_by = columns.chat, [columns.key]
+        # When a message goes with its reactions, nobody knows their chat any more.
+        if table in WITHOUT_CHAT:
+            of_chat, _ = WITHOUT_CHAT[table]
+        elif columns.chat not in (None, columns.key):
+            found_by = [columns.chat, columns.key]
+        return self.copies.sql(
+            "follow_rows",
+            to=self.copies.quoted(table),
+            stays=f'NEW."{of_chat}" = OLD."{of_chat}"' if of_chat else "true",
+            assignments=", ".join(f'"{n}" = NEW."{n}"' for n in columns.names if n != columns.chat),
+            old_row=" AND ".join(f'"{name}" = OLD."{name}"' for name in found_by),
+            chat=self._chat_of("NEW", table),
+            old_chat=self._chat_of("OLD", table),
+            has_no_chat=str(columns.chat is None).lower(),
+            columns=columns.all(""),
+            new_values=columns.all("NEW.", "chat"),
+            old_values=columns.all("OLD.", "chat"),
+            batch=_batch(table),
+            copied=self.copies.quoted("Copied"),
+            table=table,
+        )
+
+    def _chat_of(self, row: str, table: str) -> str:
+        """The chat of a row, as SQL; NULL for a table that every server has whole."""
+        if table in WITHOUT_CHAT:
+            column, parent = WITHOUT_CHAT[table]
+            return f'(SELECT "chatId" FROM {self.home.quoted(parent)} WHERE id = {row}."{column}")'
+        return f'{row}."{OF_A_CHAT[table]}"' if table in OF_A_CHAT else "NULL"
 
     def _rows(self, table: str) -> DistributionStep:
         here, copy = self.home.quoted(table), self.copies.quoted(table)
