@@ -59,7 +59,7 @@ class SqliteSchema(SchemaWords):
             column.name,
             _TYPES.get(column.type, "TEXT"),
             column.nullable,
-            default and default.removeprefix("(").removesuffix(")") if default else None,
+            default and default.removeprefix("(").removesuffix(")"),
         )
 
     def has_index(self, index: Index) -> bool:
@@ -81,30 +81,32 @@ class SqliteSchema(SchemaWords):
     def catalog(self, database: Any) -> Catalog:
         """The contents of the file now."""
         catalog = Catalog()
-        triggers = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
-        there = database.execute_sql(triggers).fetchall()
-        of_words = sqlite_words.PARTS
-        catalog.triggers = {name: table for name, table, _ in there if name not in of_words}
-        catalog.keeps_tags = FILE_TRIGGERS.items() <= {name: sql for name, _, sql in there}.items()
-        everything = database.execute_sql("SELECT name, sql FROM sqlite_master").fetchall()
-        catalog.keeps_words = of_words.items() <= dict(everything).items()
-        tables = database.execute_sql(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        there = database.execute_sql(
+            "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
         ).fetchall()
-        for table, sql in tables:
-            if table in of_words:
+        made = {name: sql for _, name, _, sql in there}
+        catalog.keeps_tags = FILE_TRIGGERS.items() <= made.items()
+        catalog.keeps_words = sqlite_words.PARTS.items() <= made.items()
+        for kind, name, table, sql in there:
+            if name in sqlite_words.PARTS:
                 continue
-            self._read_columns(database, catalog, table)
-            self._read_indexes(database, catalog, table)
-            self._read_foreign_keys(database, catalog, table, sql)
-            for name, columns in _UNIQUE.findall(sql):
-                names = tuple(column.strip(' "') for column in columns.split(","))
-                catalog.uniques[name] = UniqueConstraint(name, table, names)
+            if kind == "trigger":
+                catalog.triggers[name] = table
+            elif kind == "table":
+                self._read_table(database, catalog, table, sql)
         catalog.has_all_tags = self.has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
             not catalog.keeps_tags or self.ask(database, f"({_SAMPLED})")
         )
         catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
         return catalog
+
+    def _read_table(self, database: Any, catalog: Catalog, table: str, sql: str) -> None:
+        self._read_columns(database, catalog, table)
+        self._read_indexes(database, catalog, table)
+        self._read_foreign_keys(database, catalog, table, sql)
+        for name, columns in _UNIQUE.findall(sql):
+            names = tuple(column.strip(' "') for column in columns.split(","))
+            catalog.uniques[name] = UniqueConstraint(name, table, names)
 
     def _read_columns(self, database: Any, catalog: Catalog, table: str) -> None:
         columns: dict[str, Column] = {}
