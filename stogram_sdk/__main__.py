@@ -142,7 +142,7 @@ def check(as_json: bool) -> None:
     if as_json:
         _print_json(report.as_dict())
     else:
-        from stogram_sdk.command.tables import print_report
+        from stogram_sdk.command.report import print_report
 
         print_report(report)
     sys.exit(0 if report.is_right else 1)

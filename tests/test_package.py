@@ -274,6 +274,14 @@ def test_the_map_names_every_module() -> None:
     assert [str(path) for path in modules if path.name not in described] == []
 
 
+@pytest.mark.parametrize("name", ["command", "schema", "studio"])
+def test_the_table_of_a_package_names_its_modules(name: str) -> None:
+    table = ast.get_docstring(ast.parse((PACKAGE / name / "__init__.py").read_text("utf-8"))) or ""
+    named = re.findall(r"^(\w+) +\w", table.partition("===\n")[2], re.M)
+    modules = {path.stem for path in (PACKAGE / name).glob("*.py")} - {"__init__"}
+    assert sorted(named) == sorted(modules)
+
+
 def test_version_is_in_the_changelog() -> None:
     heading = rf"^## {re.escape(sdk.__version__)} - (unreleased|\d{{4}}-\d\d-\d\d)$"
     assert re.search(heading, (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)

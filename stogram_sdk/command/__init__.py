@@ -11,7 +11,7 @@ search_index the index for searches by text, which the operator makes
 prisma       what the server's Prisma is told, so that it finds no drift
 failing      errors in one line, with what to do
 signals      Ctrl-C ends a command soon
-tables       the report of `check`
+report       what `check` has found, as a table
 progress     the steps and the progress bars, on a terminal
 ============ ===================================================================
 """
