@@ -421,7 +421,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def abandon_all(self) -> None:
         super().abandon_all()
         if self.standbys is not None:
-            self.standbys.forget_thread()
+            self.standbys.reset()
 
     def cut_all(self) -> None:
         """End the waits of all who wait for the server, which is silent."""
@@ -527,7 +527,6 @@ register_adapter(TextArray, _array)
 
 _READ = f"EXECUTE {READING}"
 
-_TIMESTAMP = 1114
 #: `fields` makes an aware time of a text in a fifth of the time that it takes of a naive one.
 _TIMES_AS_TEXT = {_TIMESTAMP: psycopg2.extensions.UNICODE}
 

@@ -181,10 +181,10 @@ class Standbys:
         self._numbers = count()
         self._last_read = 0.0
         self._last_look = -math.inf
-        self.forget_thread()
+        self.reset()
 
-    def forget_thread(self) -> None:
-        """Begin anew, in a forked child."""
+    def reset(self) -> None:
+        """Begin without the thread that looks after them; a forked child does not have it."""
         self._looker: threading.Thread | None = None
         self._starting = threading.Lock()
         self._close = threading.Event()
