@@ -17,6 +17,7 @@ import peewee
 from stogram_sdk.command.existing import at_its_turn
 from stogram_sdk.engine.dialects import ODD_CHARACTERS, SEARCH_INDEXES
 from stogram_sdk.engine.failures import sqlstate_of
+from stogram_sdk.engine.sqlite_triggers import trigger_head
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Schema
@@ -202,7 +203,7 @@ _SQLITE_CONTENTS = (
     f"""INSERT INTO "MessageTrigram" (rowid, text) SELECT number, {_text("message")}
     FROM "MessageText" JOIN "Message" AS message ON id = "messageId" ORDER BY number""",
     *(
-        f'CREATE TRIGGER "Message_search_{name}" {event} ON "Message" FOR EACH ROW BEGIN{body}END'
+        f"{trigger_head(f'Message_search_{name}', event, 'Message')} BEGIN{body}END"
         for name, (event, body) in _TRIGGERS.items()
     ),
 )

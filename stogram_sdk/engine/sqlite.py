@@ -20,8 +20,8 @@ from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
 from stogram_sdk.engine.failures import is_locked, unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.prepared import Prepared, only_reads
-from stogram_sdk.engine.sqlite_tags import know_all_letters
-from stogram_sdk.engine.sqlite_words import know_all_words, words_as_json
+from stogram_sdk.engine.sqlite_tags import keep_tags
+from stogram_sdk.engine.sqlite_words import keep_words, words_as_json
 from stogram_sdk.fields import utc_now
 from stogram_sdk.text import found_word, key_of
 
@@ -263,7 +263,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
         Made in a transaction, they are gone when that is rolled back.
         """
-        has_tags, has_words = know_all_letters(connection), know_all_words(connection)
+        has_tags, has_words = keep_tags(connection), keep_words(connection)
         return has_tags and has_words
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stogram_sdk.engine.sqlite_triggers import make_temporary, trigger_head
+
 #: The change of a row of "Message" that can change its tags.
 UPDATE_OF_TAGS = (
     'UPDATE OF id, "chatId", "createdAt", "isDeleted", "isSent", "scheduledFor", hashtags, mentions'
@@ -40,19 +42,9 @@ def insert_tags(row: str, key: str = "lower", source: str = "") -> str:
     )
 
 
-def tag_trigger(
-    event: str, action: str, *, timing: str = "AFTER", is_temporary: bool = False
-) -> str:
-    """The statement that makes the trigger for an event, such as INSERT, on "Message"."""
-    word = event.split()[0].lower()
-    name = (
-        f"Message_tags_{word}d" if (timing, word) == ("AFTER", "update") else f"Message_tags_{word}"
-    )
-    kind, of = ("TEMP TRIGGER IF NOT EXISTS", "main.") if is_temporary else ("TRIGGER", "")
-    return (
-        f'CREATE {kind} "{name}" {timing} {event} ON {of}"Message" FOR EACH ROW\n'
-        f"BEGIN\n    {action};\nEND"
-    )
+def _trigger(name: str, event: str, action: str, *, is_temporary: bool = False) -> str:
+    head = trigger_head(name, event, "Message", is_temporary=is_temporary)
+    return f"{head}\nBEGIN\n    {action};\nEND"
 
 
 _FORGET = 'DELETE FROM "MessageTag" WHERE "messageId" = OLD.id'
@@ -60,19 +52,23 @@ _FORGET = 'DELETE FROM "MessageTag" WHERE "messageId" = OLD.id'
 #: The statements that make the triggers of the file, by the names of these. One for an update
 #: removes the old tags: BEFORE it, so that the rows which a connection's own triggers add stay.
 FILE_TRIGGERS = {
-    "Message_tags_insert": tag_trigger("INSERT", insert_tags("NEW")),
-    "Message_tags_update": tag_trigger(UPDATE_OF_TAGS, _FORGET, timing="BEFORE"),
-    "Message_tags_updated": tag_trigger(UPDATE_OF_TAGS, insert_tags("NEW")),
-    "Message_tags_delete": tag_trigger("DELETE", _FORGET),
+    name: _trigger(name, event, action)
+    for name, event, action in (
+        ("Message_tags_insert", "AFTER INSERT", insert_tags("NEW")),
+        ("Message_tags_update", f"BEFORE {UPDATE_OF_TAGS}", _FORGET),
+        ("Message_tags_updated", f"AFTER {UPDATE_OF_TAGS}", insert_tags("NEW")),
+        ("Message_tags_delete", "AFTER DELETE", _FORGET),
+    )
 }
+_OF_A_CONNECTION = [
+    _trigger(name, event, insert_tags("NEW", "stogram_tag_key"), is_temporary=True)
+    for name, event in (
+        ("Message_tags_insert", "AFTER INSERT"),
+        ("Message_tags_updated", f"AFTER {UPDATE_OF_TAGS}"),
+    )
+]
 
 
-def know_all_letters(connection: Any) -> bool:
+def keep_tags(connection: Any) -> bool:
     """Let a connection to a migrated file keep tags by `stogram_tag_key`; whether it is to one."""
-    migrated = "SELECT 1 FROM sqlite_master WHERE name = 'Message_tags_updated'"
-    is_migrated = connection.execute(migrated).fetchone() is not None
-    if is_migrated:
-        tags = insert_tags("NEW", "stogram_tag_key")
-        for event in ("INSERT", UPDATE_OF_TAGS):
-            connection.execute(tag_trigger(event, tags, is_temporary=True))
-    return is_migrated
+    return make_temporary(connection, _OF_A_CONNECTION, "Message_tags_updated")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from stogram_sdk.engine.sqlite_triggers import make_temporary, trigger_head
 from stogram_sdk.text import searched_words
 
 _NAMES = 'id, username, "displayName"'
@@ -35,8 +36,8 @@ _WRITE = f"""{write_words("NEW")}; DELETE FROM "UserWord" WHERE "userId" = NEW.i
 
 
 def _trigger(name: str, event: str, action: str, *, is_temporary: bool = False) -> str:
-    kind, of = ("TEMP TRIGGER IF NOT EXISTS", "main.") if is_temporary else ("TRIGGER", "")
-    return f'CREATE {kind} "{name}" {event} ON {of}"User" FOR EACH ROW BEGIN {action}; END'
+    head = trigger_head(name, event, "User", is_temporary=is_temporary)
+    return f"{head} BEGIN {action}; END"
 
 
 #: The statements that make the table and the triggers of the file, by the names of these.
@@ -58,15 +59,15 @@ PARTS = {
 }
 
 
-def know_all_words(connection: Any) -> bool:
-    """The same for words, by `stogram_searched_words`."""
-    migrated = "SELECT 1 FROM sqlite_master WHERE name = 'User_words_updated'"
-    is_migrated = connection.execute(migrated).fetchone() is not None
-    if is_migrated:
-        for event in ("INSERT", f"UPDATE OF {_NAMES}"):
-            name = f"User_words_{event.split()[0].lower()}"
-            connection.execute(_trigger(name, f"AFTER {event}", _WRITE, is_temporary=True))
-    return is_migrated
+_OF_A_CONNECTION = [
+    _trigger("User_words_insert", "AFTER INSERT", _WRITE, is_temporary=True),
+    _trigger("User_words_update", f"AFTER UPDATE OF {_NAMES}", _WRITE, is_temporary=True),
+]
+
+
+def keep_words(connection: Any) -> bool:
+    """Let a connection to a migrated file write the words of names; whether it is to one."""
+    return make_temporary(connection, _OF_A_CONNECTION, "User_words_updated")
 
 
 def words_as_json(username: str, display_name: str | None) -> str:
