@@ -96,8 +96,7 @@ def _last_from() -> Any:
     which one may be None. No other import into the chat comes between; whoever sends a message
     there need not wait.
     """
-    # Nothing is added: so a text becomes a time.
-    time = dialect().milliseconds_after(SQL('given."time"'), SQL("0"))
+    time = dialect().time_of(SQL('given."time"'))
     ends = [_end_of_row(time, kind) for kind in _KINDS]
     is_taken = reduce(or_, [_is_at(time, kind) for kind in _KINDS])
     taken = Select((dialect().given(time=P.times),), [SQL('given."time"'), *ends]).where(is_taken)

@@ -74,8 +74,7 @@ def _users_to_notify() -> Any:
 
 
 def _receivers_of_given(*columns: Any) -> Any:
-    after = SQL('given."after"::timestamp' if dialect().has_lateral else 'given."after"')
-    place = after, SQL('given."afterId"')
+    place = dialect().time_of(SQL('given."after"')), SQL('given."afterId"')
     return _receivers_of(SQL('given."chatId"'), SQL("given.id"), place, *columns)
 
 

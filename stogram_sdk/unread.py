@@ -145,17 +145,14 @@ def raise_unread_counts(sent: Any, sender: Any, most: int = 1) -> tuple[Any, Any
     members = member.select(member.user).where(of_its_chat).cte("members")
     ids = fn.ARRAY(Select((members,), [members.c.userId]))
     is_blocked = (block.blocked == sender) & (block.user == fn.ANY(ids))
-    is_free = (
-        free.select(free.id)
-        .where(
-            free.chat == P.chat_id,
-            free.user != sender,
-            free.unread_count < SQL(str(2**31 - most)),
-            free.user == fn.ANY(ids),
-            free.user != fn.ALL(fn.ARRAY(block.select(block.user).where(is_blocked))),
-        )
-        .for_update(_UNLESS_HELD)
+    counted = free.select(free.id).where(
+        free.chat == P.chat_id,
+        free.user != sender,
+        free.unread_count < SQL(str(2**31 - most)),
+        free.user == fn.ANY(ids),
+        free.user != fn.ALL(fn.ARRAY(block.select(block.user).where(is_blocked))),
     )
+    is_free = dialect().lock(counted, skips_locked=True)
     count = 1 if most == 1 else Select((sent,), [fn.COUNT(SQL("*"))])
     raised = ChatSettings.unread_count + count
     raising = ChatSettings.update({ChatSettings.unread_count: raised}).where(
@@ -165,7 +162,3 @@ def raise_unread_counts(sent: Any, sender: Any, most: int = 1) -> tuple[Any, Any
         *of_chat(ChatSettings, P.chat_id),
     )
     return members, raising.cte("raised")
-
-
-# The stubs of Peewee know only True and False.
-_UNLESS_HELD: Any = "FOR NO KEY UPDATE SKIP LOCKED"

@@ -128,13 +128,17 @@ class PostgresDialect:
         valid = f"SELECT count(*) FROM pg_index WHERE indexrelid IN ({names}) AND indisvalid"
         return _flat(terms, SQL(f"{is_usual} AND ({valid}) = 2"))
 
+    def time_of(self, text: Node) -> Node:
+        """The time that is sent as this text, see `fields.time_to_text`."""
+        return NodeList([text, SQL("::timestamp(3)")], glue="")
+
     def latest_of(self, first: Node, *others: Node) -> Node:
         """The latest of several times, of which all but the first may be NULL."""
-        return fn.GREATEST(NodeList([first, SQL("::timestamp(3)")], glue=""), *others)
+        return fn.GREATEST(self.time_of(first), *others)
 
     def milliseconds_after(self, moment: Node, count: Node) -> Node:
         """The time so many milliseconds later."""
-        return _flat(moment, SQL("::timestamp(3) + interval '1 millisecond' *"), count)
+        return _flat(self.time_of(moment), SQL("+ interval '1 millisecond' *"), count)
 
     def lower_ascii(self, column: Node) -> Node:
         """The column with A-Z in lower case, whatever the locale."""
@@ -209,6 +213,9 @@ class SqliteDialect:
     def _with_trigrams(self, terms: Node, limit: int) -> ColumnBase:
         rows = 'SELECT rowid FROM "MessageTrigram" WHERE "MessageTrigram" MATCH'
         return _flat(SQL(rows), terms, SQL(f"LIMIT {limit}"))
+
+    def time_of(self, text: Node) -> Node:
+        return text
 
     def latest_of(self, first: Node, *others: Node) -> Node:
         return fn.MAX(first, *(fn.COALESCE(other, first) for other in others))
