@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import reduce
 from operator import and_
@@ -18,7 +19,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder,
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import MOST_AHEAD
 from stogram_sdk.paging import START, Page, make_page, read_cursor
-from stogram_sdk.profiles import PROFILE_WIDTH, Profile, read_profile, with_profiles
+from stogram_sdk.profiles import Profile, read_profile, with_profiles
 from stogram_sdk.rows import (
     Sender,
     answered_by,
@@ -52,16 +53,14 @@ class ChatSummary(NamedTuple):
 #: A place before every chat of the list: favorites first, then by last message, then by id. The
 #: last part is the time up to which messages count for the places.
 _START = (True, *START, LATEST)
-#: Where a row has these, after the chat, settings, message, sender and answer; the last three are
-#: only in a row of the list.
-_UNREAD, _FAVORITE, _LAST_AT, _NEWEST = range(6, 10)
 
 
 @statement
 def _list_chats(**filters: Any) -> Any:
     """The chats of the page are chosen first, from as little data as possible.
 
-    Everything else is read for those chats alone. The filters are those of `_chats_of_user`.
+    Everything else is read for those chats alone. The filters are those of `_chats_of_user`. Before
+    what `_summary` reads, a row has the chat's place in the list, and the latest time of all.
     """
     chats = _chats_of_user(**filters)
     listed = _page_of(chats)
@@ -84,7 +83,7 @@ def _get_chat() -> Any:
 
 
 def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any, ...] = ()) -> Any:
-    """What `_summary` reads, of each chat in the table `listed`."""
+    """Rows of these places, and then of what `_summary` reads, for each chat in `listed`."""
     other, peer = ChatMember.alias(), User.alias()
     # A subquery, so that the other member is looked up in PRIVATE chats alone.
     others = other.select(other.user).where(other.chat == chat, other.user != P.user_id)
@@ -93,6 +92,7 @@ def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any
     is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == chat)
     lines = (
         Chat.select(
+            *places,
             *Chat._meta.sorted_fields,
             *ChatSettings._meta.sorted_fields,
             *Message._meta.sorted_fields,
@@ -100,7 +100,6 @@ def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any
             answered_by(Message, chat),
             reactions_to(Message, chat=chat),
             unread_after(read_place(ChatSettings, chat), P.user_id, chat, listed.c.joined_at),
-            *places,
         )
         .join(listed, on=reduce(and_, conditions, Chat.id == listed.c.id))
         .join_from(Chat, ChatSettings, JOIN.LEFT_OUTER, on=is_own)
@@ -252,19 +251,21 @@ def list_chats(
         **values,
     )
     if cursor is None and rows:
-        newest: Any = time_from_database(rows[0][_NEWEST])
+        _, _, newest_of_all, *_ = rows[0]
+        newest: Any = time_from_database(newest_of_all)
         # If that is ahead of the clock, what comes before the next page may be dated earlier: but
         # not before the millisecond in which this one was asked for.
         until = newest if newest <= current_time() else asked_at - timedelta(milliseconds=1)
     if not rows and isinstance(folder_id, str):
         require_folder(user_id, folder_id)
-    page = make_page(
-        rows,
-        limit,
-        "chats",
-        lambda row: (bool(row[_FAVORITE]), time_from_database(row[_LAST_AT]), row[0].id, until),
-    )
-    return Page([_summary(user_id, row) for row in page], page.next_cursor)
+    page = make_page(rows, limit, "chats", lambda row: (*_place(row), until))
+    return Page([_summary(user_id, line) for _, _, _, *line in page], page.next_cursor)
+
+
+def _place(row: Sequence[Any]) -> tuple[Any, ...]:
+    """The place of a row of the list."""
+    favorite, last_at, _, chat, *_ = row
+    return bool(favorite), time_from_database(last_at), chat.id
 
 
 @operation(reads=True)
@@ -284,13 +285,12 @@ def get_chat(user_id: str, chat_id: str) -> ChatSummary:
     return _summary(user_id, row)
 
 
-def _summary(user_id: str, row: tuple[Any, ...]) -> ChatSummary:
-    chat, settings, message, sender, answered, reactions = row[:6]
+def _summary(user_id: str, line: Sequence[Any]) -> ChatSummary:
+    chat, settings, message, sender, answered, reactions, unread_count, *profile = line
     if settings is None:
         settings = default_settings(user_id, chat.id)
     if message is not None:
         read_message((message, sender, chat, answered, reactions))
-    peer = None if row[-PROFILE_WIDTH] is None else read_profile(row)
-    unread_count = row[_UNREAD]
     amend(settings, unread_count=unread_count)
+    peer = None if profile[0] is None else read_profile(profile)
     return ChatSummary(chat, settings, unread_count, message, peer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,8 +11,6 @@ from peewee import JOIN, Case, Select, Tuple
 from stogram_sdk.fields import time_from_database
 from stogram_sdk.models import BlockedUser, User, UserStatus
 from stogram_sdk.statements import P
-
-PROFILE_WIDTH = 7
 
 _status_of = User.status.python_value
 
@@ -74,8 +73,8 @@ def known_people(model: Any, known: str, *columns: str) -> Any:
     return with_profiles(people, User).order_by(shown.created_at.desc(), shown.id.desc())
 
 
-def read_profile(row: tuple[Any, ...]) -> Profile:
-    id, username, display_name, bio, avatar, status, last_seen = row[-PROFILE_WIDTH:]
+def read_profile(row: Sequence[Any]) -> Profile:
+    id, username, display_name, bio, avatar, status, last_seen = row[-len(Profile._fields) :]
     shown = status and _status_of(status)  # type: ignore[no-untyped-call]  # stubs
     seen = time_from_database(last_seen)
     return Profile(id, username, display_name, bio, avatar, shown, seen)
