@@ -22,13 +22,18 @@ from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named
 @statement
 def _block_user() -> Any:
     user, blocked = User.alias(), User.alias()
+    columns = {
+        BlockedUser.id: P.id,
+        BlockedUser.user: user.id,
+        BlockedUser.blocked: blocked.id,
+        BlockedUser.created_at: P.now,
+    }
     both = (
-        user.select(P.id, user.id, blocked.id, P.now)
+        user.select(*columns.values())
         .join(blocked, on=(blocked.id == P.blocked_id))
         .where(user.id == P.user_id)
     )
-    fields = [BlockedUser.id, BlockedUser.user, BlockedUser.blocked, BlockedUser.created_at]
-    insert = BlockedUser.insert_from(both, fields).on_conflict("nothing")
+    insert = BlockedUser.insert_from(both, list(columns)).on_conflict("nothing")
     return insert_or_select(insert, BlockedUser.select().where(_is_block()), block_columns)
 
 

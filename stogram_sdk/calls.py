@@ -125,11 +125,16 @@ def _start_call() -> Any:
     writer, live = place_to_write_in(P.chat_id, P.user_id), Call.alias()
     is_old = Call.chat == P.chat_id, _is_live(), _has_rung_out() | _is_empty(), fn.EXISTS(writer)
     is_live = live.select(live.id).where(live.chat == P.chat_id, _is_live(live))
-    new = writer.select(
-        P.id, ChatMember.chat, ChatMember.user, P.type, SQL(f"'{_CALLING}'"), P.now
-    ).where(~fn.EXISTS(is_live))
-    fields = [Call.id, Call.chat, Call.initiator, Call.type, Call.status, Call.started_at]
-    insert = insert_read(Call, new, fields).on_conflict("nothing")
+    columns = {
+        Call.id: P.id,
+        Call.chat: ChatMember.chat,
+        Call.initiator: ChatMember.user,
+        Call.type: P.type,
+        Call.status: SQL(f"'{_CALLING}'"),
+        Call.started_at: P.now,
+    }
+    new = writer.select(*columns.values()).where(~fn.EXISTS(is_live))
+    insert = insert_read(Call, new, list(columns)).on_conflict("nothing")
     start = returning(insert, Call, call_columns)
     return after_locking(
         in_turn(*_ending(*is_old), start), chat_lock(Chat.id == P.chat_id), call_lock(*is_old)
@@ -160,12 +165,12 @@ def _chat_of_call() -> Query:
     return Call.select(Call.id, Call.chat).where(Call.id == P.call_id)
 
 
-def _is_theirs() -> Any:
-    """Whether it is a call of a chat of the user."""
-    return reduce(and_, [*_is_it(), is_member(P.user_id, by_value(Call.chat))])
+def _is_call_of_member() -> Any:
+    """Whether it is the call that is named, in a chat of the user."""
+    return reduce(and_, [*_is_call(), is_member(P.user_id, by_value(Call.chat))])
 
 
-def _is_it() -> tuple[Any, ...]:
+def _is_call() -> tuple[Any, ...]:
     return Call.id == P.call_id, *of_chat(Call, P.chat_id)
 
 
@@ -176,7 +181,7 @@ def _answer_call() -> Any:
     place = place_in(chat, P.user_id).where(
         ~is_blocked_in_private(by_value(Chat.id), Chat.type, ChatMember.user)
     )
-    may_join = *_is_it(), Call.initiator != P.user_id, fn.EXISTS(place)
+    may_join = *_is_call(), Call.initiator != P.user_id, fn.EXISTS(place)
     goes_on = Call.status == _ACTIVE
     of_its_chat = chat_column(CallParticipant, Call.chat)
     columns = {
@@ -211,7 +216,7 @@ def _decline_call() -> Query:
     status = Case(None, [(_has_rung_out(), CallStatus.MISSED.value), in_time], Call.status)
     return (
         Call.update({Call.status: status, Call.ended_at: P.now})
-        .where(_is_theirs(), Call.status == _CALLING, Call.initiator != P.user_id)
+        .where(_is_call_of_member(), Call.status == _CALLING, Call.initiator != P.user_id)
         .returning(*call_columns(chat=by_value(Call.chat)))
     )
 
@@ -219,7 +224,7 @@ def _decline_call() -> Query:
 @statement
 def _end_call() -> Any:
     may_end = (
-        _is_theirs(),
+        _is_call_of_member(),
         _is_live(),
         (Call.initiator == P.user_id) | _has_joined(P.user_id) | _is_empty(),
     )
@@ -230,7 +235,7 @@ def _end_call() -> Any:
 
 @statement
 def _get_call() -> Query:
-    return Call.select(*call_columns(chat=by_value(Call.chat))).where(_is_theirs())
+    return Call.select(*call_columns(chat=by_value(Call.chat))).where(_is_call_of_member())
 
 
 @statement

@@ -51,30 +51,25 @@ def _create_chat(private: bool) -> Any:
     given = dialect().given(id=P.member_ids, userId=P.others)
     made = in_turn(
         insert_read(Chat, new, list(columns)).returning(),
-        _make_members(Select(columns=[P.owner_member_id, P.owner_id, *_as(MemberRole.OWNER)])),
-        _make_members(
-            Select((given,), [SQL('given."id"'), SQL('given."userId"'), *_as(MemberRole.MEMBER)])
-        ),
+        _make_members(P.owner_member_id, P.owner_id, MemberRole.OWNER),
+        _make_members(SQL('given."id"'), SQL('given."userId"'), MemberRole.MEMBER, given),
         _chats_of_both() if private else Chat.select().where(Chat.id == P.id),
     )
     return after_locking(made, user_lock(dialect().is_one_of(User.id, P.user_ids)))
 
 
-def _as(role: MemberRole) -> tuple[Any, ...]:
-    return P.id, SQL(f"'{role}'"), P.now
-
-
-def _make_members(rows: Any) -> Query:
+def _make_members(id: Any, user: Any, role: MemberRole, *source: Any) -> Query:
     """Members of the chat that an earlier query has made, if it has made one."""
-    fields = [
-        ChatMember.id,
-        ChatMember.user,
-        ChatMember.chat,
-        ChatMember.role,
-        ChatMember.joined_at,
-    ]
+    columns = {
+        ChatMember.id: id,
+        ChatMember.user: user,
+        ChatMember.chat: P.id,
+        ChatMember.role: SQL(f"'{role}'"),
+        ChatMember.joined_at: P.now,
+    }
     is_made = fn.EXISTS(Chat.select(Chat.id).where(Chat.id == P.id))
-    return ChatMember.insert_from(rows.where(is_made), fields).returning()
+    new = Select(source, list(columns.values())).where(is_made)
+    return ChatMember.insert_from(new, list(columns)).returning()
 
 
 @statement

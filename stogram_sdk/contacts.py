@@ -36,13 +36,19 @@ class ContactSummary(NamedTuple):
 @statement
 def _add_contact() -> Any:
     user, contact = User.alias(), User.alias()
+    columns = {
+        Contact.id: P.id,
+        Contact.user: user.id,
+        Contact.contact: contact.id,
+        Contact.nickname: P.nickname,
+        Contact.created_at: P.now,
+    }
     both = (
-        user.select(P.id, user.id, contact.id, P.nickname, P.now)
+        user.select(*columns.values())
         .join(contact, on=(contact.id == P.contact_id))
         .where(user.id == P.user_id)
     )
-    fields = [Contact.id, Contact.user, Contact.contact, Contact.nickname, Contact.created_at]
-    insert = Contact.insert_from(both, fields).on_conflict("nothing")
+    insert = Contact.insert_from(both, list(columns)).on_conflict("nothing")
     return insert_or_select(insert, Contact.select().where(_is_own()), contact_columns)
 
 

@@ -56,8 +56,15 @@ def _may_change_members(actor: Any, role: Any) -> Any:
 @statement
 def _add_member(role: str) -> Any:
     actor = ChatMember.alias()
+    columns = {
+        ChatMember.id: P.id,
+        ChatMember.user: User.id,
+        ChatMember.chat: actor.chat,
+        ChatMember.role: P.role,
+        ChatMember.joined_at: next_time(by_value(actor.chat)),
+    }
     new = (
-        actor.select(P.id, User.id, actor.chat, P.role, next_time(by_value(actor.chat)))
+        actor.select(*columns.values())
         .join(Chat, on=(Chat.id == P.chat_id))
         .join(User, on=(User.id == P.member_id))
         .where(
@@ -69,14 +76,7 @@ def _add_member(role: str) -> Any:
             has_owner(P.chat_id),
         )
     )
-    fields = [
-        ChatMember.id,
-        ChatMember.user,
-        ChatMember.chat,
-        ChatMember.role,
-        ChatMember.joined_at,
-    ]
-    insert = insert_read(ChatMember, new, fields).on_conflict("nothing")
+    insert = insert_read(ChatMember, new, list(columns)).on_conflict("nothing")
     added = returning(insert, ChatMember, member_columns)
     return after_locking(added, chat_lock(Chat.id == P.chat_id))
 

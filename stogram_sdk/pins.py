@@ -31,8 +31,15 @@ def _pinnable() -> Query:
 
 @statement
 def _pin_message() -> Any:
+    columns = {
+        PinnedMessage.id: P.id,
+        PinnedMessage.user: ChatMember.user,
+        PinnedMessage.message: Message.id,
+        PinnedMessage.chat: ChatMember.chat,
+        PinnedMessage.pinned_at: P.now,
+    }
     new = (
-        ChatMember.select(P.id, ChatMember.user, Message.id, ChatMember.chat, P.now)
+        ChatMember.select(*columns.values())
         .join(Message, on=(Message.chat == P.chat_id))
         .where(
             ChatMember.user == P.user_id,
@@ -40,14 +47,7 @@ def _pin_message() -> Any:
             _is_pinnable(),
         )
     )
-    fields = [
-        PinnedMessage.id,
-        PinnedMessage.user,
-        PinnedMessage.message,
-        PinnedMessage.chat,
-        PinnedMessage.pinned_at,
-    ]
-    insert = PinnedMessage.insert_from(new, fields).on_conflict("nothing")
+    insert = PinnedMessage.insert_from(new, list(columns)).on_conflict("nothing")
     return insert_or_select(
         insert, PinnedMessage.select().where(_is_pin(), fn.EXISTS(new)), pin_columns
     )

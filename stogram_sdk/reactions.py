@@ -54,21 +54,19 @@ def _add_reaction() -> Any:
         .join_from(ChatMember, Message, on=(Message.chat == P.chat_id))
         .where(Message.id == P.message_id, is_visible())
     )
-    in_chat = chat_column(Reaction, P.chat_id)
-    row = P.id, ChatMember.user, Message.id, P.emoji, P.now, *in_chat.values()
-    new = seen.select(*row).where(
+    columns = {
+        Reaction.id: P.id,
+        Reaction.user: ChatMember.user,
+        Reaction.message: Message.id,
+        Reaction.emoji: P.emoji,
+        Reaction.created_at: P.now,
+        **chat_column(Reaction, P.chat_id),
+    }
+    new = seen.select(*columns.values()).where(
         ~is_blocked_in_private(by_value(Chat.id), Chat.type, ChatMember.user),
         _own_reactions() < MAX_REACTIONS,
     )
-    fields = [
-        Reaction.id,
-        Reaction.user,
-        Reaction.message,
-        Reaction.emoji,
-        Reaction.created_at,
-        *in_chat,
-    ]
-    insert = insert_read(Reaction, new, fields).on_conflict("nothing")
+    insert = insert_read(Reaction, new, list(columns)).on_conflict("nothing")
     made = insert_or_select(
         insert, Reaction.select().where(_is_own(), fn.EXISTS(seen)), reaction_columns
     )
