@@ -32,7 +32,7 @@ from stogram_sdk.server_columns import is_archived as is_archived_in
 from stogram_sdk.shards import by_value, of_chat
 from stogram_sdk.statements import P, amend, statement
 from stogram_sdk.unread import has_unread_after, read_place, unread_after
-from stogram_sdk.validation import UNSET, Unset, valid_flag, valid_id, valid_limit
+from stogram_sdk.validation import UNSET, Unset, valid_flag, valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_visible
 
 
@@ -277,9 +277,7 @@ def get_chat(user_id: str, chat_id: str) -> ChatSummary:
     >>> get_chat(boris.id, chat.id).unread_count
     1
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
-    row = _get_chat.first(user_id=user_id, chat_id=chat_id)
+    row = _get_chat.first(**valid_named_ids(user_id=user_id, chat_id=chat_id))
     if row is None:
         raise NotFound("chat", chat_id)
     return _summary(user_id, row)

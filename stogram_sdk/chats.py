@@ -23,6 +23,7 @@ from stogram_sdk.validation import (
     valid_flag,
     valid_id,
     valid_ids,
+    valid_named_ids,
     valid_optional_text,
 )
 from stogram_sdk.visibility import place_in
@@ -229,8 +230,7 @@ def update_chat(
     >>> update_chat(anna.id, chat.id, name="Releases").name
     'Releases'
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id)
     given = {
         field: valid_optional_text(value, field, maximum=MAX_SHORT_TEXT_LENGTH)
         for field, value in (("name", name), ("description", description), ("avatar", avatar))
@@ -238,7 +238,7 @@ def update_chat(
     }
     while True:
         chat: Chat | None = _update_chat.variant(**dict.fromkeys(given, True)).first(
-            user_id=user_id, chat_id=chat_id, now=current_time(), **given
+            now=current_time(), **ids, **given
         )
         if chat is not None:
             return chat
@@ -256,9 +256,8 @@ def delete_chat(user_id: str, chat_id: str) -> bool:
     >>> delete_chat(anna.id, chat.id)
     True
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
-    while not _delete_chat.run(user_id=user_id, chat_id=chat_id):
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id)
+    while not _delete_chat.run(**ids):
         place = membership(user_id, chat_id)
         if place is None:
             return False

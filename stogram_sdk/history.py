@@ -149,10 +149,8 @@ def list_messages(
     >>> [(each.sender.username, each.content) for each in list_messages(anna.id, chat.id)]
     [('anna', '@boris, the #Release is ready')]
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id)
     valid_limit(limit)
-    ids = {"user_id": user_id, "chat_id": chat_id}
     is_newer, before, before_id = read_cursor(cursor, "messages", _START)
     if around is not None:
         valid_id(around, "around")

@@ -10,7 +10,7 @@ from stogram_sdk.models import Message, MessageType
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, read_cursor
 from stogram_sdk.statements import P, statement
-from stogram_sdk.validation import valid_enum, valid_id, valid_limit
+from stogram_sdk.validation import valid_enum, valid_limit, valid_named_ids
 
 
 @statement
@@ -38,18 +38,13 @@ def list_media(
     >>> [found.file_url for found in list_media(boris.id, chat.id)]
     ['/files/cake.jpg']
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
+    values = valid_named_ids(user_id=user_id, chat_id=chat_id)
     valid_limit(limit)
-    values = {} if type is None else {"type": valid_enum(MessageType, type, "type").value}
+    if type is not None:
+        values["type"] = valid_enum(MessageType, type, "type").value
     before, before_id = read_cursor(cursor, "media")
     rows = _list_media.variant(of_type=type is not None).all(
-        user_id=user_id,
-        chat_id=chat_id,
-        before=before,
-        before_id=before_id,
-        limit=limit + 1,
-        **values,
+        before=before, before_id=before_id, limit=limit + 1, **values
     )
     if not rows:
         require_member(user_id, chat_id)

@@ -34,7 +34,7 @@ from stogram_sdk.roles import (
 from stogram_sdk.rows import member_columns, read_member
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, after_locking, in_turn, returning, statement
-from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
+from stogram_sdk.validation import valid_enum, valid_limit, valid_named_ids
 from stogram_sdk.visibility import has_blocked, has_others, is_member
 
 _OWNER, _ADMIN, _MEMBER = (role.value for role in MemberRole)
@@ -247,13 +247,10 @@ def list_members(
     >>> sorted(line.profile.username for line in list_members(anna.id, chat.id))
     ['anna', 'boris']
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
+    ids = valid_named_ids(user_id=user_id, chat_id=chat_id)
     valid_limit(limit)
     before, before_id = read_cursor(cursor, "members")
-    rows = _list_members.all(
-        user_id=user_id, chat_id=chat_id, before=before, before_id=before_id, limit=limit + 1
-    )
+    rows = _list_members.all(before=before, before_id=before_id, limit=limit + 1, **ids)
     if not rows:
         require_member(user_id, chat_id)
     page = make_page(rows, limit, "members", lambda row: (row[0].joined_at, row[0].id))

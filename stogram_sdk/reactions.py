@@ -24,7 +24,7 @@ from stogram_sdk.rows import (
 )
 from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
 from stogram_sdk.statements import P, after_locking, dialect, insert_or_select, statement
-from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids, valid_text
+from stogram_sdk.validation import valid_ids, valid_limit, valid_named_ids, valid_text
 from stogram_sdk.visibility import (
     is_blocked_in_private,
     is_member,
@@ -193,10 +193,9 @@ def list_reactions(
     >>> list_reactions(anna.id, chat.id, [message.id])[message.id]
     [ReactionCount(emoji='🔥', total=1, is_mine=False)]
     """
-    valid_id(user_id, "user_id")
-    valid_id(chat_id, "chat_id")
+    place = valid_named_ids(user_id=user_id, chat_id=chat_id)
     ids = valid_ids(message_ids, "message_ids")
-    rows = _list_reactions.all(user_id=user_id, chat_id=chat_id, message_ids=ids)
+    rows = _list_reactions.all(message_ids=ids, **place)
     if not rows:
         require_member(user_id, chat_id)
     found = {message.id: read_reactions(counted) for message, counted in rows}
