@@ -20,6 +20,7 @@ from tests.support.contract import World, build_world
 from tests.support.factories import make_chat, make_user
 from tests.support.postgres import PostgresServer, running_server
 from tests.support.states import Databases, migrate_here
+from tests.support.threads import Arrivals, arrivals
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -133,6 +134,20 @@ def olga(engine: str) -> sdk.User:
 def chat(olga: sdk.User, ivan: sdk.User) -> sdk.Chat:
     """A group of hers, in which he is a member."""
     return make_chat(olga, ivan)
+
+
+@pytest.fixture
+def closed_at_the_end() -> Iterator[None]:
+    """For tests that connect themselves."""
+    yield
+    sdk.close()
+
+
+@pytest.fixture
+def arriving(migrated_postgres: str) -> Iterator[Arrivals]:
+    """Calls in threads of their own, which come to where they wait."""
+    with arrivals(migrated_postgres) as found:
+        yield found
 
 
 @pytest.fixture

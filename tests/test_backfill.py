@@ -75,6 +75,18 @@ def messages(database_url: str) -> Iterator[str]:
     sdk.close()
 
 
+def store_messages(url: str, **contents: str) -> None:
+    """Migrate, and write messages of one chat without tags, by their ids."""
+    migrate_here(url)
+    sdk.connect(url)
+    with session():
+        user = sdk.User.create(email="e", username="n", password="p")
+        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
+        for id, content in contents.items():
+            sdk.Message.create(id=id, sender=user, chat=chat, content=content)
+    sdk.close()
+
+
 def is_all_right() -> bool:
     """Whether every message holds what `text.py` says of its content."""
     with session():
@@ -227,12 +239,8 @@ def test_an_edit_while_it_writes_is_never_overwritten(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The content is edited after the batch was read and before it is written."""
+    store_messages(postgres_url, m="#old")
     sdk.connect(postgres_url)
-    migrate()
-    with session():
-        user = sdk.User.create(email="e", username="n", password="p")
-        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
-        sdk.Message.create(id="m", sender=user, chat=chat, content="#old")
     from stogram_sdk.command import backfill as module
 
     lock = module._Run._lock
@@ -253,14 +261,7 @@ def test_an_edit_while_it_writes_is_never_overwritten(
 
 @pytest.mark.slow
 def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str) -> None:
-    sdk.connect(postgres_url)
-    migrate()
-    with session():
-        user = sdk.User.create(email="e", username="n", password="p")
-        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
-        for number in range(3):
-            sdk.Message.create(id=f"m{number}", sender=user, chat=chat, content="#tag")
-    sdk.close()
+    store_messages(postgres_url, m0="#tag", m1="#tag", m2="#tag")
     holder = psycopg2.connect(postgres_url)
     holder.cursor().execute("""UPDATE "Message" SET content = '#edited' WHERE id = 'm2'""")
     writer = psycopg2.connect(postgres_url, options="-c statement_timeout=3s")
@@ -286,13 +287,7 @@ def test_a_locked_message_is_waited_for_without_holding_others(postgres_url: str
 def test_it_gives_up_when_a_message_stays_locked(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sdk.connect(postgres_url)
-    migrate()
-    with session():
-        user = sdk.User.create(email="e", username="n", password="p")
-        chat = sdk.Chat.create(type=sdk.ChatType.GROUP)
-        sdk.Message.create(id="m", sender=user, chat=chat, content="#tag")
-    sdk.close()
+    store_messages(postgres_url, m="#tag")
     holder = psycopg2.connect(postgres_url)
     holder.cursor().execute("""UPDATE "Message" SET "isEdited" = true WHERE id = 'm'""")
     monkeypatch.setenv("STOGRAM_MIGRATE_PATIENCE", "0.3")

@@ -32,7 +32,7 @@ from tests.support.factories import (
 )
 from tests.support.second_writer import SecondWriter
 from tests.support.states import migrate_here, pw_migrate
-from tests.support.threads import Arrivals, arrivals, at_once
+from tests.support.threads import Arrivals, at_once
 
 on_both = pytest.mark.usefixtures("engine")
 
@@ -389,12 +389,6 @@ def test_reading_and_sending_in_transactions_of_the_callers_is_no_deadlock(
     assert caplog.messages == []
     assert sdk.Message.select().count() == 8 * 20 * 2
     assert wrong_counts() == {}
-
-
-@pytest.fixture
-def arriving(migrated_postgres: str) -> Iterator[Arrivals]:
-    with arrivals(migrated_postgres) as found:
-        yield found
 
 
 @pytest.mark.usefixtures("on_postgres")

@@ -19,7 +19,7 @@ from stogram_sdk.database import current_database
 from stogram_sdk.engine.units import CalledOff
 from stogram_sdk.engine.workers import Worker
 from tests.support.contract import CALLS, Scene, build_world, stored_rows
-from tests.support.factories import does_something, make_chat, make_user
+from tests.support.factories import does_something, make_chat, make_user, told_of_queries
 from tests.support.site import eventually
 
 
@@ -333,21 +333,11 @@ class Moment:
             time.sleep(0.0005)
 
 
-@contextmanager
-def at(moment: Moment) -> Iterator[None]:
-    hooks = current_database().query_hooks
-    hooks.append(moment)
-    try:
-        yield
-    finally:
-        hooks.remove(moment)
-
-
 async def cancelled_at(moment: Moment, call: Any) -> BaseException | None:
     """What the call raises when it is cancelled at the moment; None if that does not come."""
     task = asyncio.ensure_future(call)
     moment.cancel = task.cancel
-    with at(moment):
+    with told_of_queries(moment):
         try:
             await task
         except asyncio.CancelledError as error:

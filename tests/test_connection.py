@@ -33,10 +33,7 @@ from tests.support.postgres import PostgresServer
 R = TypeVar("R")
 
 
-@pytest.fixture(autouse=True)
-def _closed_at_the_end() -> Iterator[None]:
-    yield
-    sdk.close()
+pytestmark = pytest.mark.usefixtures("closed_at_the_end")
 
 
 def in_thread(function: Callable[[], Any]) -> Any:

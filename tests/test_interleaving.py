@@ -32,7 +32,7 @@ from tests.support.factories import (
 )
 from tests.support.factories import unread as unread_of
 from tests.support.second_writer import SecondWriter
-from tests.support.threads import Arrivals, arrivals, at_once
+from tests.support.threads import Arrivals, at_once
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("on_postgres")]
 
@@ -360,12 +360,6 @@ def check(scene: Scene) -> None:
     assert len(set(times)) == len(times)
     roles = [row.role for row in sdk.ChatMember.select().where(sdk.ChatMember.chat == scene.group)]
     assert roles.count(sdk.MemberRole.OWNER) == bool(roles)
-
-
-@pytest.fixture
-def arriving(migrated_postgres: str) -> Iterator[Arrivals]:
-    with arrivals(migrated_postgres) as found:
-        yield found
 
 
 @pytest.mark.parametrize("first", SINGLE)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 import stogram_sdk as sdk
 from tests.support.factories import insert_chat, make_chat, make_message, make_users
-from tests.support.threads import Arrivals, arrivals
+from tests.support.threads import Arrivals
 from tests.test_scheduled_locks import held
 
 pytestmark = pytest.mark.usefixtures("on_postgres")
-
-
-@pytest.fixture
-def arriving(migrated_postgres: str) -> Iterator[Arrivals]:
-    with arrivals(migrated_postgres) as found:
-        yield found
 
 
 @pytest.fixture

@@ -24,11 +24,7 @@ from stogram_sdk.engine.time_limits import Connection, Probe
 from tests.support.factories import make_user
 from tests.support.site import eventually
 
-
-@pytest.fixture(autouse=True)
-def _closed_at_the_end() -> Iterator[None]:
-    yield
-    sdk.close()
+pytestmark = pytest.mark.usefixtures("closed_at_the_end")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ time and any state. `second_writer` has the other things that the server does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -171,12 +171,19 @@ def sent_statements() -> Iterator[list[str]]:
         if does_something(event.sql):
             sent.append(event.sql)
 
-    hooks = current_database().query_hooks
-    hooks.append(note)
-    try:
+    with told_of_queries(note):
         yield sent
+
+
+@contextmanager
+def told_of_queries(hook: Callable[[Any], None]) -> Iterator[None]:
+    """Inside, the hook is called after each query of the connected database."""
+    hooks = current_database().query_hooks
+    hooks.append(hook)
+    try:
+        yield
     finally:
-        hooks.remove(note)
+        hooks.remove(hook)
 
 
 def does_something(sql: str) -> bool:

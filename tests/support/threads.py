@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 import psycopg2
 
 import stogram_sdk as sdk
-from stogram_sdk.database import current_database
-from tests.support.factories import does_something
+from tests.support.factories import does_something, told_of_queries
 
 T = TypeVar("T")
 
@@ -112,12 +111,8 @@ def _after_statement(number: int, arrive: Callable[[], None]) -> Iterator[None]:
             if sent == number:
                 arrive()
 
-    hooks = current_database().query_hooks
-    hooks.append(note)
-    try:
+    with told_of_queries(note):
         yield
-    finally:
-        hooks.remove(note)
 
 
 def wait_until(url: str, condition: str, *, within: float = 60) -> None:
