@@ -64,6 +64,7 @@ def make_page(
 
 
 def write_cursor(name: str, place: tuple[Any, ...]) -> str:
+    """The cursor for a place in the list `name`, which `read_cursor` reads."""
     parts = [time_to_text(part) if isinstance(part, datetime) else part for part in place]
     text = json.dumps([name, *parts], ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

@@ -1,4 +1,7 @@
-"""Checks of arguments: bad input is refused in the same words on both engines."""
+"""Checks of arguments: bad input is refused in the same words on both engines.
+
+Each `valid_...` returns the value as it is to be sent, or raises `InvalidInput` for the `field`.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ MAX_LIMIT = 100
 
 
 def shown(value: object) -> str:
+    """The value in the text of an error: the beginning of its repr, or its type."""
     try:
         return f"{value!r:.40}"
     except Exception:  # a repr may raise anything, as that of a number of 5,000 digits does
@@ -93,6 +97,7 @@ def valid_list(
 
 
 def at_most(maximum: int, values: list[V], field: str, of: str) -> list[V]:
+    """The values. Raises `InvalidInput` if they are more."""
     if len(values) > maximum:
         raise InvalidInput(
             f"{field} must have at most {maximum} {of}, not {len(values)}", field=field

@@ -243,7 +243,7 @@ def test_an_edit_while_it_writes_is_never_overwritten(
     sdk.connect(postgres_url)
     from stogram_sdk.command import backfill as module
 
-    lock = module._Run._lock
+    lock = module._ResumableWriter._lock
 
     def edited_meanwhile(self: Any, ids: list[str]) -> Any:
         other = psycopg2.connect(postgres_url)
@@ -252,7 +252,7 @@ def test_an_edit_while_it_writes_is_never_overwritten(
         other.close()
         return lock(self, ids)
 
-    monkeypatch.setattr(module._Run, "_lock", edited_meanwhile)
+    monkeypatch.setattr(module._ResumableWriter, "_lock", edited_meanwhile)
     backfill(postgres_url)
     with session():
         assert sdk.Message.get(sdk.Message.id == "m").hashtags == ["new"]

@@ -65,10 +65,10 @@ def backfill(
             with _reading(database):
                 kind = _type_of_tags(database, schema)
             if dry_run:
-                return _DryRun(database, schema, kind, since).run(advance)
+                return _Reader(database, schema, kind, since).run(advance)
             if since is not None:
-                return _SinceRun(database, schema, kind, since).run(advance)
-            return _Run(database, schema, kind).run(advance)
+                return _Writer(database, schema, kind, since).run(advance)
+            return _ResumableWriter(database, schema, kind).run(advance)
     finally:
         database.close_all()
 
@@ -123,8 +123,8 @@ _HAS_SIGN = {
 }
 
 
-class _DryRun:
-    """Reads every message and writes none."""
+class _Reader:
+    """Reads every message, and counts those that would change: a dry run."""
 
     def __init__(
         self, database: Any, schema: Schema, type_of_tags: str, since: timedelta | None = None
@@ -191,7 +191,7 @@ class _DryRun:
         return self.database.execute_sql(sql, parameters)
 
 
-class _SinceRun(_DryRun):
+class _Writer(_Reader):
     """Writes the messages that differ, each batch in a transaction."""
 
     def _look_at(self, messages: list[_Message]) -> int:
@@ -258,7 +258,7 @@ class _SinceRun(_DryRun):
             ) from None
 
 
-class _Run(_SinceRun):
+class _ResumableWriter(_Writer):
     """Keeps the place that was reached in a table, which it drops at the end."""
 
     def run(self, advance: Callable[[int, int], None]) -> Backfilled:
