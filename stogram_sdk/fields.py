@@ -68,6 +68,7 @@ def time_to_text(moment: datetime) -> str:
 
 
 def time_from_database(value: datetime | str | None) -> datetime | None:
+    """The aware time of a column, in UTC. Raises `StogramError` for a text that is no time."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -351,6 +351,7 @@ def require_folder(user_id: str, folder_id: str) -> None:
 
 
 def valid_folder_name(name: object, field: str = "name") -> str:
+    """The name of a folder. Raises `InvalidInput` if it is too long or no single line."""
     text = valid_text(name, field, maximum=MAX_NAME_LENGTH)
     if text.splitlines() != [text] or text.isspace():
         raise InvalidInput(

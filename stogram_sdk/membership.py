@@ -23,6 +23,8 @@ CHAT_KEEPERS = (MemberRole.OWNER.value, MemberRole.ADMIN.value)
 
 
 class Membership(NamedTuple):
+    """A user's place in a chat; `is_blocked` is about the two of a PRIVATE one."""
+
     chat_type: ChatType
     is_secret: bool
     role: MemberRole

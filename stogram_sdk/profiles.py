@@ -74,6 +74,7 @@ def known_people(model: Any, known: str, *columns: str) -> Any:
 
 
 def read_profile(row: Sequence[Any]) -> Profile:
+    """The profile at the end of a row of `with_profiles`."""
     id, username, display_name, bio, avatar, status, last_seen = row[-len(Profile._fields) :]
     shown = status and _status_of(status)  # type: ignore[no-untyped-call]  # stubs
     seen = time_from_database(last_seen)

@@ -26,6 +26,7 @@ _OWNER, _ADMIN = MemberRole.OWNER.value, MemberRole.ADMIN.value
 
 
 def is_private() -> Any:
+    """Whether the chat of the call is PRIVATE."""
     return fn.EXISTS(
         Chat.select(Chat.id).where(Chat.id == P.chat_id, Chat.type == ChatType.PRIVATE.value)
     )
@@ -75,6 +76,7 @@ def _hand_over() -> Any:
 
 @statement
 def member_row() -> Query:
+    """The membership that is named, as `read_member` reads it."""
     return ChatMember.select(*member_columns()).where(
         ChatMember.user == P.member_id, ChatMember.chat == P.chat_id
     )
@@ -218,5 +220,6 @@ def _require_owner(user_id: str, chat_id: str, member_id: str) -> Membership:
 
 
 def require_group(chat_type: ChatType, chat_id: str) -> None:
+    """Raise `NotAllowed` for a PRIVATE chat."""
     if chat_type == ChatType.PRIVATE:
         raise NotAllowed("the members of a PRIVATE chat do not change", entity="chat", id=chat_id)

@@ -157,6 +157,10 @@ def read_message(row: tuple[Any, ...]) -> Message:
     return attach(message, sender=sender, chat=chat, reply_to=reply, reactions=reactions)
 
 
+# For each row with relations: its columns, of the model or of another table that has them, and what
+# makes a row of these.
+
+
 def pin_columns(pin: Any = PinnedMessage) -> tuple[Any, ...]:
     message = (
         Message.select(*message_columns(named=by_value(Message.chat)))

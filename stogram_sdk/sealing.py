@@ -47,6 +47,7 @@ _CALLS = {
 
 
 def seal(row: R) -> R:
+    """The row, from now on as the functions return it."""
     row._is_sealed = True  # type: ignore[attr-defined]  # of BaseModel, which is above this module
     return row
 

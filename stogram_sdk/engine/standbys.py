@@ -68,6 +68,7 @@ def read_position(text: str) -> int:
 
 
 def write_position(position: int) -> str:
+    """The position as `read_position` reads it."""
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
