@@ -98,6 +98,10 @@ class ConnectionLost(peewee.OperationalError):
         self.silent = silent
 
 
+#: Raises errors of a driver inside as Peewee's.
+peewee_errors: Any = peewee.__exception_wrapper__  # type: ignore[attr-defined]  # not in the stubs
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Turn errors of driver, Peewee and pool into a `StogramError`, chained to its cause."""

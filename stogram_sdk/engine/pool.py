@@ -37,7 +37,7 @@ from weakref import WeakSet
 
 import peewee
 
-from stogram_sdk.engine.failures import logger, translated_errors
+from stogram_sdk.engine.failures import logger, peewee_errors, translated_errors
 from stogram_sdk.engine.units import CalledOff, Place, on_connection, require_here
 from stogram_sdk.errors import StogramError, Unavailable
 
@@ -508,7 +508,7 @@ class PooledConnections(ABC):
 
     def _open(self, waited: float) -> Any:
         """A new connection, for a thread that has waited for so many seconds already."""
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+        with peewee_errors:
             connection = self._connect()  # type: ignore[attr-defined]  # of peewee.Database
             if self.server_version is None:
                 self._set_server_version(connection)  # type: ignore[attr-defined]  # likewise

@@ -45,6 +45,7 @@ from stogram_sdk.engine.failures import (
     READ_ONLY,
     ConnectionLost,
     logger,
+    peewee_errors,
     sqlstate_of,
     unwritable,
 )
@@ -111,7 +112,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             asked = server_clock.seconds()
             cursor = self._send("SELECT pg_catalog.clock_timestamp()")
             connection = self._state.conn
-            with self._told_of_loss(in_doubt=False):
+            with self._noticing_loss(in_doubt=False):
                 connection.clock = server_clock.measured(asked, *cursor.fetchone())
         return cut_to_milliseconds(connection.clock.now())
 
@@ -127,7 +128,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         """
         if self._before_write is None:
             cursor = self._send("SHOW default_transaction_isolation")
-            with self._told_of_loss(in_doubt=False):
+            with self._noticing_loss(in_doubt=False):
                 (level,) = cursor.fetchone()
             self._before_write = "" if level == "read committed" else READ_COMMITTED
         return self._before_write
@@ -186,7 +187,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             cursor = send(sql, params, times_as_text=times_as_text)
         except peewee.PeeweeException:
             in_doubt = not (self._state.transactions or _only_reads(sql))
-            with self._told_of_loss(in_doubt=in_doubt):
+            with self._noticing_loss(in_doubt=in_doubt):
                 raise
         except (ValueError, OverflowError) as error:
             raise unwritable(error) from error
@@ -228,7 +229,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         known: Any = connection.prepared
         # If this is interrupted, nobody knows what the server has prepared.
         was_unfit, connection.is_unfit = connection.is_unfit, True
-        with self._told_of_loss(in_doubt=False):
+        with self._noticing_loss(in_doubt=False):
             try:
                 if len(known) >= MOST_PREPARED:
                     unused = next(iter(known))
@@ -245,7 +246,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         try:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         except psycopg2.Error:
-            with self._told_of_loss(in_doubt=True):
+            with self._noticing_loss(in_doubt=True):
                 raise
         return rows
 
@@ -292,7 +293,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
         if connection.opening:
             connection.opening = ""
             return None
-        with self._told_of_loss(in_doubt=in_doubt):
+        with self._noticing_loss(in_doubt=in_doubt):
             cursor = connection.cursor()
             cursor.execute(command)
         status: str | None = cursor.statusmessage
@@ -301,7 +302,7 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
     def _send(self, sql: str) -> Any:
         """Send a statement that is about the session or transaction; returns its cursor."""
         self._heal()
-        with self._told_of_loss(in_doubt=False):
+        with self._noticing_loss(in_doubt=False):
             cursor = self.cursor()
             cursor.execute(sql)
         return cursor
@@ -317,10 +318,10 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
             connection.is_pinned = False
 
     @contextmanager
-    def _told_of_loss(self, *, in_doubt: bool) -> Iterator[None]:
+    def _noticing_loss(self, *, in_doubt: bool) -> Iterator[None]:
         """Raise errors inside as Peewee's; as `ConnectionLost` if the connection has ended."""
         try:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+            with peewee_errors:
                 yield
         except peewee.PeeweeException as error:
             connection = self._state.conn

@@ -17,7 +17,7 @@ import peewee
 
 from stogram_sdk.any_case import any_case_trigrams, matches
 from stogram_sdk.engine.dialects import HAS_SEARCH_INDEX, Dialect, SqliteDialect
-from stogram_sdk.engine.failures import is_locked, unwritable
+from stogram_sdk.engine.failures import is_locked, peewee_errors, unwritable
 from stogram_sdk.engine.pool import PooledConnections
 from stogram_sdk.engine.prepared import Prepared, only_reads
 from stogram_sdk.engine.sqlite_tags import keep_tags
@@ -190,7 +190,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         self._in_turn(lambda: super(SqliteDatabase, self).begin(lock_type))
         if not self._state.conn.is_in_step:
             # Now nobody can migrate the file until this transaction ends.
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+            with peewee_errors:
                 self.make_triggers(self._state.conn)
 
     def _in_turn(self, take_lock: Callable[[], T]) -> T:
@@ -238,13 +238,13 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
 
     def rollback(self) -> None:
         # Peewee also rolls back when what interrupted a commit let it finish.
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+        with peewee_errors:
             if self._state.conn.in_transaction:
                 self._state.conn.rollback()
 
     def search_terms(self, text: str) -> str | None:
         """The terms for the search index; None if there is no index, or it cannot find the text."""
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+        with peewee_errors:
             is_there = self.connection().execute(HAS_SEARCH_INDEX).fetchone()
         return any_case_trigrams(text) if is_there else None
 
@@ -291,11 +291,11 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         if not sql.startswith(_WRITES) and (not sql.startswith("WITH") or only_reads(sql)):
             return False
         connection = self.connection()
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+        with peewee_errors:
             return not (connection.in_transaction or connection.returning_cursor())
 
     def fetch(self, cursor: Any) -> list[tuple[Any, ...]]:
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+        with peewee_errors:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
