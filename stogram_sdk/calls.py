@@ -35,7 +35,7 @@ from stogram_sdk.models import (
     ChatMember,
     User,
 )
-from stogram_sdk.newest import Newest
+from stogram_sdk.newest import NewestRows
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.ordering import call_lock, chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
@@ -249,7 +249,7 @@ def _calls_in_chat() -> Any:
 @statement
 def _list_calls() -> Any:
     """The calls of all chats of the user."""
-    newest = Newest(Call, Call.started_at, Call.id, _is_before_in)
+    newest = NewestRows(Call, Call.started_at, Call.id, _is_before_in)
     chats: Any = (
         ChatMember.select(
             ChatMember.chat.alias("chat_id"), newest.time_in(ChatMember.chat).alias("newest_at")

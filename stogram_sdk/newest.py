@@ -19,7 +19,7 @@ from stogram_sdk.statements import P, dialect
 BEGINNING = SQL("'0001-01-01'")
 
 
-class Newest(NamedTuple):
+class NewestRows(NamedTuple):
     """Rows of a model in the order of two of its columns, the newest first.
 
     `is_wanted` is the condition that a row, of an alias of the model, is one of the chat's.

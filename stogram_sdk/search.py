@@ -18,7 +18,7 @@ from stogram_sdk.database import current_database
 from stogram_sdk.errors import Unavailable
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
-from stogram_sdk.newest import BEGINNING, Newest
+from stogram_sdk.newest import BEGINNING, NewestRows
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
@@ -77,7 +77,7 @@ def _tagged(sign: str, word: Any, in_chat: bool) -> Any:
     """
     # A subquery, so that a plan for any word asks for the key once, and not for each chat.
     tag = Select(columns=[signed_key(sign, word)])
-    newest = Newest(
+    newest = NewestRows(
         MessageTag, MessageTag.created_at, MessageTag.message_id, partial(_has_tag_in, tag=tag)
     )
     chat = by_value(ChatMember.chat, in_chat)
