@@ -144,7 +144,7 @@ def reached_database(url: str | None = None, **options: Unpack[ConnectOptions]) 
     read_url, read = options.pop("read_url", None), options.pop("read", None)
     if read_url is None and url is None:
         read_url = os.environ.get("STOGRAM_READ_URL", "").split()
-    reads_at_standby = _is_standby(read)
+    reads_at_standby = _reads_at_standby(read)
     of_one = cast(DatabaseOptions, options)
     database, settings = open_database(url, **of_one)
     if read_url:
@@ -182,7 +182,8 @@ def _open_standby(primary: DatabaseSettings, url: str, options: DatabaseOptions)
     return PostgresDatabase(settings, is_standby=True)
 
 
-def _is_standby(read: Reading | None) -> bool:
+def _reads_at_standby(read: Reading | None) -> bool:
+    """Whether it is a standby. Raises `InvalidInput` for what is neither that nor the primary."""
     if read not in ("primary", "standby", None):
         raise InvalidInput("read must be 'primary' or 'standby'", field="read")
     return read == "standby"
@@ -251,7 +252,7 @@ def session(
             "statement_timeout must be a number of seconds, or 0 for no limit",
             field="statement_timeout",
         )
-    at_standby = None if read is None else _is_standby(read)
+    at_standby = None if read is None else _reads_at_standby(read)
     position = read_position(after) if after else 0
     return Unit(current_database, lambda: _session(statement_timeout, at_standby, position))
 

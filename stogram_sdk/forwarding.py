@@ -11,7 +11,7 @@ from stogram_sdk.content import FILE, tag_columns
 from stogram_sdk.errors import InvalidInput, NotAllowed, NotFound
 from stogram_sdk.fields import Rows
 from stogram_sdk.membership import require_member, require_writer
-from stogram_sdk.messages import place_to_write_in, with_what_follows, write
+from stogram_sdk.messages import place_to_write_in, with_side_effects, write
 from stogram_sdk.models import Chat, Message, MessageType, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import next_time
@@ -74,7 +74,7 @@ def _forward(alone: bool) -> Any:
         )
         .with_cte(source)
     )
-    return with_what_follows(insert_read(Message, new, list(columns)), alone, most=MAX_LIMIT)
+    return with_side_effects(insert_read(Message, new, list(columns)), alone, most=MAX_LIMIT)
 
 
 @operation(repeatable=False)

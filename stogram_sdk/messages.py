@@ -59,7 +59,7 @@ def _send_message(alone: bool, by_service: bool = False) -> Any:
     transaction of the caller may go on for long.
     """
     place = _voice_of_service() if by_service else _place_to_answer_in()
-    return with_what_follows(_insert_message(place), alone, by_service=by_service)
+    return with_side_effects(_insert_message(place), alone, by_service=by_service)
 
 
 def _voice_of_service() -> Any:
@@ -71,10 +71,10 @@ def _voice_of_service() -> Any:
     )
 
 
-def with_what_follows(insert: Any, alone: bool, *, most: int = 1, by_service: bool = False) -> Any:
-    """The statement that writes one message, or up to `most`, and what comes of it.
+def with_side_effects(insert: Any, alone: bool, *, most: int = 1, by_service: bool = False) -> Any:
+    """The statement that writes one message, or up to `most`, and returns them; for `write`.
 
-    It returns them. It is for `write`, and `alone` is as there.
+    Their chat moves up and, if the statement is `alone`, the server's unread counts are raised.
     """
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
