@@ -23,8 +23,8 @@ from typing import Any
 
 import peewee
 
-from stogram_sdk.command.existing import open_existing, schema_by_name
-from stogram_sdk.engine.failures import sqlstate_of, translated_errors
+from stogram_sdk.command.existing import connected, open_existing, schema_by_name
+from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.fields import tags_to_json, texts_from_json, time_to_text
 from stogram_sdk.schema.obstacles import Schema
@@ -59,18 +59,15 @@ def backfill(
     Returns the counts of this run. Raises `MigrationError` if the columns are not there yet.
     """
     database, settings = open_existing(url)
-    try:
-        with translated_errors(), database.connection_context(), database.limited_to(0):
-            schema = schema_by_name(database, settings)
-            with _reading(database):
-                kind = _type_of_tags(database, schema)
-            if dry_run:
-                return _Reader(database, schema, kind, since).run(advance)
-            if since is not None:
-                return _Writer(database, schema, kind, since).run(advance)
-            return _ResumableWriter(database, schema, kind).run(advance)
-    finally:
-        database.close_all()
+    with connected(database):
+        schema = schema_by_name(database, settings)
+        with _reading(database):
+            kind = _type_of_tags(database, schema)
+        if dry_run:
+            return _Reader(database, schema, kind, since).run(advance)
+        if since is not None:
+            return _Writer(database, schema, kind, since).run(advance)
+        return _ResumableWriter(database, schema, kind).run(advance)
 
 
 def _reading(database: Any) -> AbstractContextManager[Any]:

@@ -44,6 +44,19 @@ def schema_by_name(database: Any, settings: DatabaseSettings) -> Schema:
 
 
 @contextmanager
+def connected(database: Any) -> Iterator[None]:
+    """A connection for as long as the context lasts, without a limit of time for a statement.
+
+    Errors inside are raised as a `StogramError`.
+    """
+    try:
+        with translated_errors(), database.connection_context(), database.limited_to(0):
+            yield
+    finally:
+        database.close_all()
+
+
+@contextmanager
 def read_only(url: str | None) -> Iterator[tuple[Any, Schema]]:
     """A connection that cannot write, and its schema: not even SQLite's journal mode is changed."""
     database, settings = open_existing(url)
@@ -57,35 +70,20 @@ def read_only(url: str | None) -> Iterator[tuple[Any, Schema]]:
         with translated_errors(), database.connection_context():
             yield database, SqliteSchema()
         return
-    try:
-        with (
-            translated_errors(),
-            database.connection_context(),
-            database.limited_to(0),
-        ):
-            schema = schema_by_name(database, settings)
-            with database.atomic():
-                database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
-                yield database, schema
-    finally:
-        database.close_all()
+    with connected(database):
+        schema = schema_by_name(database, settings)
+        with database.atomic():
+            database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            database.execute_sql("SET LOCAL statement_timeout = 0")  # the role may have one
+            yield database, schema
 
 
 @contextmanager
 def at_its_turn(url: str | None) -> Iterator[tuple[Any, Schema]]:
     """A connection that changes the database while no other command does, and its schema."""
     database, settings = open_existing(url)
-    try:
-        with (
-            translated_errors(),
-            database.connection_context(),
-            database.limited_to(0),
-            turn(database, settings.schema_name) as home,
-        ):
-            yield database, schema_of(database, home)
-    finally:
-        database.close_all()
+    with connected(database), turn(database, settings.schema_name) as home:
+        yield database, schema_of(database, home)
 
 
 def applied_migrations(database: Any, schema: Schema) -> list[str]:
