@@ -10,7 +10,7 @@ from stogram_sdk.database import current_time
 from stogram_sdk.errors import InvalidInput, NotFound
 from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder, MemberRole, User
 from stogram_sdk.operations import atomic, operation
-from stogram_sdk.ordering import chat_lock, folder_lock, settings_lock, user_lock
+from stogram_sdk.ordering import chat_lock, folder_lock, lock_out_server, settings_lock, user_lock
 from stogram_sdk.roles import has_owner, heir_in
 from stogram_sdk.rows import ACCOUNT
 from stogram_sdk.statements import P, after_locking, dialect, statement
@@ -58,15 +58,19 @@ def _delete_own_chats() -> Any:
     """Delete the chats of nobody else; the caller holds what goes with the user then."""
     mine = ChatMember.alias()
     chats = mine.select(mine.chat).where(mine.user == P.user_id)
-    delete = Chat.delete().where(Chat.id.in_(chats), ~has_others(P.user_id, Chat.id))
+    of_nobody_else = Chat.id.in_(chats) & ~has_others(P.user_id, Chat.id)
     locks = [
         user_lock(User.id == P.user_id),
         folder_lock(Folder.user == P.user_id),
         chat_lock(Chat.id.in_(chats), in_one_chat=False),
     ]
     if not dialect().is_distributed:  # There each server would lock them in an order of its own.
-        locks.append(settings_lock(ChatSettings.id.in_(_settings_that_change())))
-    return after_locking(delete, *locks)
+        locks += [
+            lock_out_server(User, User.id == P.user_id),
+            lock_out_server(Chat, of_nobody_else),
+            settings_lock(ChatSettings.id.in_(_settings_that_change())),
+        ]
+    return after_locking(Chat.delete().where(of_nobody_else), *locks)
 
 
 def _settings_that_change() -> Any:

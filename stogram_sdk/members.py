@@ -20,7 +20,7 @@ from stogram_sdk.membership import (
 )
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole, User, new_id
 from stogram_sdk.operations import operation
-from stogram_sdk.ordering import chat_lock, next_time
+from stogram_sdk.ordering import chat_lock, lock_out_server, next_time
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, read_profile, with_profiles
 from stogram_sdk.roles import (
@@ -113,12 +113,12 @@ def _leave_chat() -> Any:
 
 @statement
 def _delete_own_chat() -> Any:
-    """Delete a chat of nobody else. The lock is one against the server too, which adds members."""
+    """Delete a chat of nobody else."""
     chat = Chat.id == P.chat_id
     delete = Chat.delete().where(
         chat, is_member(P.user_id, P.chat_id), ~has_others(P.user_id, P.chat_id)
     )
-    return after_locking(delete, Chat.select(Chat.id).where(chat).for_update())
+    return after_locking(delete, lock_out_server(Chat, chat))
 
 
 @statement

@@ -24,6 +24,10 @@ Rows are locked in this order, so that no two calls wait for each other:
 6. "ChatMember" rows: on a distributed database, by a call that reads up to a message.
 7. "ChatSettings" rows, by (chat, user): by a call that changes several of them, or after 6.
 
+These locks do not stop the server, which adds members and takes none. A call that deletes an
+account, or a chat of nobody else, locks that FOR UPDATE too, after 4: users before chats, in the
+order in which the foreign keys of a new member look for them.
+
 Several calls in one transaction of the caller may lock in another order. PostgreSQL then cancels
 one of two that wait for each other, and `retrying` runs it again.
 
@@ -102,6 +106,11 @@ def settings_lock(*conditions: Any, in_one_chat: bool = True) -> Any:
     if dialect().is_distributed and not in_one_chat:
         return _lock_on_all_servers(ChatSettings.unread_count, conditions)
     return _lock(ChatSettings, [ChatSettings.chat, ChatSettings.user], conditions)
+
+
+def lock_out_server(model: Any, *conditions: Any) -> Any:
+    """For `after_locking`: rows, by id, to which nothing that refers to them can be added."""
+    return model.select(model.id).where(*conditions).order_by(model.id).for_update()
 
 
 def _lock(model: Any, order: list[Any], conditions: Any) -> Any:

@@ -493,6 +493,49 @@ def test_nobody_is_added_to_a_chat_that_its_last_one_has_left(arriving: Arrivals
     assert sdk.Chat.select().count() == 0
 
 
+def server_adds_to(chat: sdk.Chat, user: sdk.User, *, is_new: bool) -> None:
+    """Add a member as the server does: it locks nothing; a new chat is made with its member."""
+    with sdk.transaction():
+        if is_new:
+            insert(sdk.Chat, {"id": chat.id, "type": "GROUP"})
+        insert(sdk.ChatMember, {"chat": chat.id, "user": user.id})
+
+
+@pytest.mark.parametrize("of_another", [True, False])
+def test_whom_the_server_adds_before_an_account_goes_keeps_the_chat(
+    of_another: bool, arriving: Arrivals
+) -> None:
+    """The deletion waits for the server, and sees what it has written then."""
+    ann, ben = make_users(2)
+    chat = make_chat(ann) if of_another else sdk.Chat(id=new_id())
+    with sdk.transaction():
+        server_adds_to(chat, ben if of_another else ann, is_new=not of_another)
+        deleting = arriving.start(partial(sdk.delete_user, ann.id))
+        assert not deleting.done()
+    assert deleting.result(timeout=10) is True
+    if of_another:
+        assert roles_in(chat) == {ben.id: sdk.MemberRole.OWNER}
+    else:
+        assert sdk.Chat.select().count() == 0, "a chat of nobody"
+
+
+@pytest.mark.parametrize("of_another", [True, False])
+def test_while_an_account_goes_the_server_adds_nobody_to_a_chat_that_goes_too(
+    of_another: bool, arriving: Arrivals
+) -> None:
+    for number in count(1):
+        ann, ben = make_users(2)
+        chat = make_chat(ann) if of_another else sdk.Chat(id=new_id())
+        add = partial(server_adds_to, chat, ben if of_another else ann, is_new=not of_another)
+        arrived = arriving.after_statement(number, partial(sdk.delete_user, ann.id), add)
+        if arrived is None:
+            break
+        with pytest.raises(sdk.StogramError, match="23503"):
+            arrived.result(timeout=10)
+        assert sdk.Chat.select().count() == 0, f"after statement {number}"
+    assert number == 4
+
+
 def test_any_two_at_once_by_eight_threads() -> None:
     pairs = [(one, other) for one in DEEDS for other in DEEDS if one <= other]
     random.shuffle(pairs)
