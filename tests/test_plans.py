@@ -376,6 +376,29 @@ INSERT INTO "Message" (id, "senderId", "chatId", "isSent", "createdAt", "updated
 """
 
 
+_REACTIONS = """
+INSERT INTO "Reaction" (id, "userId", "messageId", emoji)
+    WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 5000)
+    SELECT 'reaction-' || n, {0}, {0}, n FROM counted
+"""
+
+
+def test_a_message_without_reactions_is_looked_up_beside_one_that_has_them_all(engine: str) -> None:
+    """All rows are of one message: so any row is taken for one of whichever is asked for."""
+    ann = make_user()
+    chat = make_chat(ann)
+    popular = make_message(ann, chat)
+    plain = make_message(ann, chat)
+    with session():
+        database = current_database()
+        database.execute_sql(_REACTIONS.format(database.param), (ann.id, popular.id))
+        database.execute_sql("ANALYZE")
+        [(sql, params)] = _sent_by(lambda: sdk.get_message(ann.id, chat.id, plain.id))
+        how = "EXPLAIN QUERY PLAN" if engine == "sqlite" else "EXPLAIN (ANALYZE)"
+        plan = "\n".join(str(row[-1]) for row in database.execute_sql(f"{how} {sql}", params))
+    assert not re.search(r"SCAN t\d+$|Rows Removed by Filter: \d{3}", plan, re.MULTILINE), plan
+
+
 def test_a_sample_of_the_tags_is_compared_by_the_id(filled_postgres: str) -> None:
     """By the time it would read all the messages of an import, for each tag of them."""
     sdk.connect(filled_postgres)
