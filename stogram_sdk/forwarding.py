@@ -16,7 +16,7 @@ from stogram_sdk.models import Chat, Message, MessageType, new_id
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import next_time
 from stogram_sdk.server_columns import bound, expires, forwarded_columns
-from stogram_sdk.shards import insert_read
+from stogram_sdk.shards import found_in_chat, insert_read
 from stogram_sdk.statements import P, dialect, statement
 from stogram_sdk.validation import MAX_LIMIT, at_most, valid_id, valid_ids
 from stogram_sdk.visibility import is_visible, place_in
@@ -35,7 +35,7 @@ def _may_read() -> Any:
 def _asked_for() -> Any:
     """The messages to forward that the user sees."""
     return Message.select().where(
-        Message.chat == P.from_chat_id,
+        *found_in_chat(Message, P.from_chat_id),
         dialect().is_one_of(Message.id, P.message_ids),
         is_visible(),
         _may_read(),

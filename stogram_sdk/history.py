@@ -14,18 +14,19 @@ from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of
 from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
 from stogram_sdk.rows import Sender, message_columns, read_message
-from stogram_sdk.shards import of_chat
+from stogram_sdk.shards import found_in_chat
 from stogram_sdk.statements import P, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
 from stogram_sdk.visibility import is_member, is_sent, is_visible, visible_message
 
 
-def shown_messages(*columns: Any, chat: Any = Message.chat) -> Any:
+def shown_messages(*columns: Any, in_chat: tuple[Any, ...] = ()) -> Any:
     """The visible messages of the chat, for a member; after those of a message come `columns`."""
+    in_chat = in_chat or (Message.chat == P.chat_id,)
     return (
         Message.select(*message_columns(chat=P.chat_id), *columns)
         .join(Sender, on=(Sender.id == Message.sender))
-        .where(chat == P.chat_id, is_visible(), is_member(P.user_id, P.chat_id))
+        .where(*in_chat, is_visible(), is_member(P.user_id, P.chat_id))
     )
 
 
@@ -86,7 +87,7 @@ def _messages_around() -> Any:
     ]
     page = (sides[0] + sides[1]).alias("page")
     return (
-        shown_messages(page.c.is_newer)
+        shown_messages(page.c.is_newer, in_chat=found_in_chat(Message, P.chat_id))
         .join_from(Message, page, on=(Message.id == page.c.id))
         .order_by(Message.created_at.desc(), Message.id.desc())
     )
@@ -94,14 +95,9 @@ def _messages_around() -> Any:
 
 @statement
 def _list_replies() -> Any:
-    # COALESCE, so that a database looks them up by the message, and not among all of the chat.
-    in_chat = shown_messages(chat=fn.COALESCE(Message.chat, ""))
+    replies = shown_messages(in_chat=found_in_chat(Message, P.chat_id))
     answered = visible_message(P.chat_id, P.message_id)
-    return a_page(
-        in_chat.where(
-            Message.reply_to == P.message_id, fn.EXISTS(answered), *of_chat(Message, P.chat_id)
-        )
-    )
+    return a_page(replies.where(Message.reply_to == P.message_id, fn.EXISTS(answered)))
 
 
 @operation(reads=True)

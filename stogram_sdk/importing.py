@@ -26,7 +26,7 @@ from stogram_sdk.fields import Rows, time_from_database, time_to_text
 from stogram_sdk.membership import CHAT_KEEPERS, require_keeper, require_writer
 from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType, User
 from stogram_sdk.operations import atomic, operation
-from stogram_sdk.shards import by_value, insert_read
+from stogram_sdk.shards import by_value, found_in_chat, insert_read
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.users import unknown_users
 from stogram_sdk.validation import (
@@ -143,7 +143,9 @@ def _import_messages() -> Any:
     senders = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.sender_ids))
     reply = Message.alias()
     answered = reply.select(fn.COUNT(reply.id)).where(
-        reply.chat == P.chat_id, dialect().is_one_of(reply.id, P.answered_ids), is_sent(reply)
+        *found_in_chat(reply, P.chat_id),
+        dialect().is_one_of(reply.id, P.answered_ids),
+        is_sent(reply),
     )
     given = dialect().given_rows(P.messages, *_GIVEN)
     new = Select((given,), list(columns.values())).where(
@@ -159,7 +161,7 @@ def _import_messages() -> Any:
 def _messages_there() -> Query:
     """The messages that are in the chat already, each with whether it was sent."""
     return Message.select(Message.id, Message.sender, is_sent()).where(
-        Message.chat == P.chat_id, dialect().is_one_of(Message.id, P.message_ids)
+        *found_in_chat(Message, P.chat_id), dialect().is_one_of(Message.id, P.message_ids)
     )
 
 

@@ -22,7 +22,7 @@ from stogram_sdk.rows import (
     read_reaction,
     read_reactions,
 )
-from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
+from stogram_sdk.shards import by_value, chat_column, found_in_chat, insert_read, of_chat
 from stogram_sdk.statements import P, after_locking, dialect, insert_or_select, statement
 from stogram_sdk.validation import valid_ids, valid_limit, valid_named_ids, valid_text
 from stogram_sdk.visibility import (
@@ -102,7 +102,7 @@ def _remove_reaction() -> Query:
 @statement
 def _list_reactions() -> Query:
     return Message.select(Message.id, reactions_to(Message)).where(
-        Message.chat == P.chat_id,
+        *found_in_chat(Message, P.chat_id),
         dialect().is_one_of(Message.id, P.message_ids),
         is_visible(),
         is_member(P.user_id, P.chat_id),

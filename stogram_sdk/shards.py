@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from peewee import Join, ModelAlias, Select, TextField
+from peewee import Join, ModelAlias, Select, TextField, fn
 
 from stogram_sdk.engine.dialects import cast_to
 from stogram_sdk.lookups import column_of
@@ -44,6 +44,14 @@ def of_chat(row: Any, chat: Any) -> tuple[Any, ...]:
         return ()
     model = row.model if isinstance(row, ModelAlias) else row
     return (column_of(row, _CHAT_OF.get(model) or model.chat) == chat,)
+
+
+def found_in_chat(message: Any, chat: Any) -> tuple[Any, ...]:
+    """The condition that messages are of the chat, for those that are found otherwise, as by ids.
+
+    With COALESCE a database does not look for them among all of the chat: it takes that for small.
+    """
+    return (fn.COALESCE(message.chat, "") == chat, *of_chat(message, chat))
 
 
 def chat_column(model: Any, chat: Any) -> dict[Any, Any]:
