@@ -83,7 +83,10 @@ def _unusual_time(text: str) -> datetime:
     """A time that another program has written: with a zone, or one that Python does not have."""
     with suppress(ValueError):
         moment = datetime.fromisoformat(text)
-        return datetime.combine(moment, moment.time(), UTC)
+        try:
+            return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except OverflowError:
+            return EARLIEST if moment.year == 1 else LATEST
     if text.endswith("BC") or re.match("-|0000-", text):
         return EARLIEST
     if re.match(r"\+?\d{5}|infinity", text):

@@ -95,6 +95,30 @@ def test_a_time_that_python_does_not_have_reads_as_its_first_or_last(
         assert waiting == [time] or (waiting == [] and (time == _FIRST or engine == "sqlite"))
 
 
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-01T12:00:00+03:00", datetime(2026, 1, 1, 9, tzinfo=UTC)),
+        ("2026-01-01 12:00:00.500-0330", datetime(2026, 1, 1, 15, 30, 0, 500_000, UTC)),
+        ("2026-01-01T12:00:00.000Z", datetime(2026, 1, 1, 12, tzinfo=UTC)),
+        ("2026-01-01T12:00:00", datetime(2026, 1, 1, 12, tzinfo=UTC)),
+        ("2026-01-01", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+03:00", _FIRST),
+        ("9999-12-31T23:59:59-03:00", _LAST),
+    ],
+)
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_time_with_a_zone_is_the_same_moment(
+    engine: str, message: sdk.Message, text: str, moment: datetime
+) -> None:
+    """Columns of PostgreSQL hold no zone: it leaves that out when such a time is written."""
+    sdk.Message.update(updated_at=Value(text, converter=False)).execute()
+    sdk.Chat.update(created_at=Value(text, converter=False)).execute()
+    found = sdk.get_message(message.sender_id, message.chat_id, message.id)
+    assert found.updated_at == found.chat.created_at == moment
+    assert found.updated_at.tzinfo is UTC
+
+
 def test_a_list_ends_with_the_last_time_that_there_is(message: sdk.Message) -> None:
     sender, chat = message.sender_id, message.chat_id
     for _ in range(3):
