@@ -9,8 +9,9 @@
 Two devices may press a button at the same moment. Each change is one statement that names the state
 which it leaves, so the second device finds another state and changes nothing.
 
-Whoever leaves the chat is no longer in its call, and can answer it once more when they are back. A
-call that rings or goes on without anybody is ended by the next one that starts, or by any member.
+Whoever leaves the chat is no longer in its call, and can answer it once more when they are back. So
+can whoever the server has taken out, though it leaves the row of the call as it is. A call that
+rings or goes on without anybody is ended by the next one that starts, or by any member.
 """
 
 from __future__ import annotations
@@ -174,6 +175,17 @@ def _is_call() -> tuple[Any, ...]:
     return Call.id == P.call_id, *of_chat(Call, P.chat_id)
 
 
+def _member_since() -> Any:
+    """When the user has joined the chat of the call."""
+    call, member = Call.alias(), ChatMember.alias()
+    chat = by_value(call.chat)
+    return (
+        member.select(member.joined_at)
+        .join(call, on=(member.chat == chat))
+        .where(call.id == P.call_id, *of_chat(call, P.chat_id), member.user == P.user_id)
+    )
+
+
 @statement
 def _answer_call() -> Any:
     """The call that goes on then, and whether the user has joined it by this call."""
@@ -188,7 +200,7 @@ def _answer_call() -> Any:
         CallParticipant.id: P.id,
         CallParticipant.call: Call.id,
         CallParticipant.user: P.user_id,
-        CallParticipant.joined_at: P.now,
+        CallParticipant.joined_at: dialect().latest_of(P.now, _member_since()),
         **of_its_chat,
     }
     row = Call.select(*columns.values()).where(goes_on, *may_join)
@@ -199,11 +211,18 @@ def _answer_call() -> Any:
         update={CallParticipant.left_at: None},
         where=CallParticipant.left_at.is_null(False),
     )
+    # Whom the server had taken out of the chat has left the call by that.
+    taken_out = _leaving(
+        Call.select(Call.id).where(*_is_it()),
+        CallParticipant.user == P.user_id,
+        CallParticipant.joined_at < _member_since(),
+    )
     joined = CallParticipant.select(CallParticipant.id).where(
         CallParticipant.id == P.id, *of_chat(CallParticipant, P.chat_id)
     )
     return in_turn(
         Call.update({Call.status: _ACTIVE}).where(_is_live(), ~_has_rung_out(), *may_join),
+        taken_out,
         join.returning(),
         Call.select(*call_columns(chat=chat), fn.EXISTS(joined)).where(goes_on, *may_join),
     )

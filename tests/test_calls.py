@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.fields import utc_now
 from tests.support.factories import LONG_AGO, make_chat, make_user, statements
 from tests.support.second_writer import SecondWriter
 
@@ -54,7 +55,7 @@ def test_a_call_that_rang_for_too_long_was_missed(
 def test_an_answered_call_goes_on_and_ends(
     ivan: sdk.User, olga: sdk.User, call: sdk.Call, engine: str
 ) -> None:
-    with statements(3 if engine == "sqlite" else 1):
+    with statements(4 if engine == "sqlite" else 1):
         answered, joined = sdk.answer_call(ivan.id, call.id)
     assert joined and answered.status == C.ACTIVE
     assert not sdk.answer_call(ivan.id, call.id)[1], "the other device stops to ring"
@@ -199,6 +200,25 @@ def test_who_leaves_the_chat_leaves_its_call_and_may_join_it_again(
     )
     assert row.left_at is None and row.joined_at > left[0].joined_at
     assert sdk.end_call(ivan.id, call.id)[1]
+
+
+@pytest.mark.parametrize("by_server", [True, False])
+def test_whom_the_server_has_taken_out_may_join_again_once_they_are_back(
+    ivan: sdk.User, olga: sdk.User, maria: sdk.User, by_server: bool
+) -> None:
+    """The server leaves the row of the call as it is: it is older than the new membership."""
+    group = make_chat(olga, ivan, maria)
+    call, _ = sdk.start_call(olga.id, group.id, A)
+    assert [sdk.answer_call(ivan.id, call.id)[1] for _ in range(2)] == [True, False]
+    sdk.ChatMember.delete().where(sdk.ChatMember.user == ivan).execute()
+    with pytest.raises(sdk.NotFound):
+        sdk.answer_call(ivan.id, call.id)
+    if by_server:
+        sdk.ChatMember.create(user=ivan, chat=group, joined_at=utc_now() + timedelta(seconds=30))
+    else:
+        sdk.add_member(olga.id, group.id, ivan.id)
+    assert [sdk.answer_call(ivan.id, call.id)[1] for _ in range(3)] == [True, False, False]
+    assert [row.left_at for row in sdk.CallParticipant.select()] == [None]
 
 
 def test_a_call_that_has_rung_out_is_missed_and_not_declined(

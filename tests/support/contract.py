@@ -137,7 +137,7 @@ CALLS: dict[str, Call] = {
     "add_reaction": Call("actor chat message emoji", second_looks=3, gives="made", again="there"),
     "answer_call": Call(
         "actor ringing",
-        more_on_sqlite=2,
+        more_on_sqlite=3,
         more_if_distributed=1,
         second_looks=4,
         gives="made",
