@@ -243,6 +243,33 @@ STOPS = {
             VALUES ('m', 'u', 'c', '2024-01-01', ARRAY['short', repeat('x', 2701)])""",
         ["index Message_hashtags_idx", '"hashtags" of more than 2700 bytes', ": 1. "],
     ),
+    "something else has the name of a table": (
+        "before",
+        """CREATE VIEW "Folder" AS SELECT 1 AS id; CREATE SEQUENCE "MessageTag";
+        CREATE DOMAIN "ChatSettings" AS text""",
+        [
+            "table Folder: cannot be made: the name is that of the view Folder. Rename that",
+            "table MessageTag: cannot be made: the name is that of the sequence MessageTag",
+            "table ChatSettings: cannot be made: the name is that of the type ChatSettings",
+        ],
+    ),
+    "something else has the name of a type": (
+        "empty",
+        """CREATE DOMAIN "ChatType" AS text; CREATE TABLE "CallType" ()""",
+        [
+            "enum type ChatType: cannot be made: the name is that of the type ChatType",
+            "enum type CallType: cannot be made: the name is that of the table CallType",
+        ],
+    ),
+    "something else has the name of an index": (
+        "before",
+        """CREATE TABLE "Folder_userId_idx" ();
+        CREATE VIEW "BlockedUser_userId_blockedId_key" AS SELECT 1""",
+        [
+            "index Folder_userId_idx: cannot be made: the name is that of the table",
+            "BlockedUser_userId_blockedId_key: cannot be made: the name is that of the view",
+        ],
+    ),
 }
 
 
@@ -658,6 +685,36 @@ def test_sqlite_keeps_every_row(sqlite_url: str) -> None:
     assert file.execute("PRAGMA foreign_key_check").fetchall() == []
     assert file.execute('SELECT mentions, "isSilent" FROM "Message"').fetchall() == [("[]", 0)]
     file.close()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE {} (id INTEGER PRIMARY KEY, name TEXT)",
+        "CREATE VIEW {} AS SELECT 'a' AS name",
+        "CREATE INDEX {} ON other (name)",
+    ],
+)
+@pytest.mark.parametrize("table", ["User", "Folder", "MessageTag"])
+def test_sqlite_leaves_alone_what_has_the_name_of_a_table(
+    sqlite_url: str, made: str, table: str
+) -> None:
+    """To SQLite an application's own table `user` is "User": it would put indexes on that."""
+    file = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    file.execute("CREATE TABLE other (name TEXT)")
+    file.execute(made.format(table.lower()))
+    everything = "SELECT name FROM sqlite_master WHERE name <> 'migratehistory'"
+    before = file.execute(everything).fetchall()
+    what = made.split()[1].lower()
+    expected = f"table {table}: cannot be made: the name is that of the {what} {table.lower()}"
+    sdk.connect(sqlite_url)
+    with pytest.raises(sdk.MigrationError, match=expected):
+        migrate()
+    sdk.close()
+    assert file.execute(everything).fetchall() == before
+    file.close()
+    (found,) = [each for each in check(sqlite_url).wrong if each.stops_migration]
+    assert f"{found.name}: {found.what}" == expected
 
 
 # --- For programs ---

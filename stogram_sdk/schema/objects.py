@@ -101,6 +101,8 @@ class Catalog:
     #: The encoding in which the database keeps text.
     encoding: str = "UTF8"
     tables: dict[str, dict[str, Column]] = field(default_factory=dict)
+    #: By each name that is taken, as the engine compares names, what has it: such as "view Folder".
+    names: dict[str, str] = field(default_factory=dict, compare=False)
     primary_keys: dict[str, PrimaryKey] = field(default_factory=dict)
     uniques: dict[str, UniqueConstraint] = field(default_factory=dict)
     indexes: dict[str, Index] = field(default_factory=dict)
@@ -157,6 +159,10 @@ class SchemaWords(ABC):
     @abstractmethod
     def may_read(self, database: Any, table: str) -> bool:
         """Whether this role may read the table."""
+
+    def compared(self, name: str) -> str:
+        """A name as the engine compares it with others."""
+        return name
 
     def indexed(self, column: str) -> str:
         """A column, or `lower(column)`, as `CREATE INDEX` has it."""

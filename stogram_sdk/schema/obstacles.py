@@ -97,6 +97,22 @@ def missing_table(table: str) -> Obstacle:
     )
 
 
+def taken_name(
+    what: str, name: str, catalog: Catalog, schema: Schema, *, beside: tuple[str, ...] = ()
+) -> list[Obstacle]:
+    """An obstacle, if something else has the name; unless it is of a kind that can stand beside."""
+    there = catalog.names.get(schema.compared(name), "")
+    if not there or there.startswith(beside):
+        return []
+    return [
+        Obstacle(
+            what,
+            f"cannot be made: the name is that of the {there}",
+            "Rename that, or migrate another schema or file",
+        )
+    ]
+
+
 def other_constraint(
     what: str,
     wanted: UniqueConstraint | ForeignKey,

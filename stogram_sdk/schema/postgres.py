@@ -49,6 +49,21 @@ WHERE c.relnamespace = {_OID}
 ORDER BY c.relname, a.attnum
 """
 
+# A table has a type of its name too.
+_NAMES = """
+SELECT taken.name, concat(taken.kind, ' ', taken.name)
+FROM pg_namespace AS n, LATERAL (
+    SELECT c.relname AS name, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+        WHEN 'S' THEN 'sequence' WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'c' THEN 'type'
+        WHEN 'f' THEN 'foreign table' ELSE 'table' END AS kind
+    FROM pg_class AS c WHERE c.relnamespace = n.oid
+    UNION ALL
+    SELECT t.typname, 'type' FROM pg_type AS t
+    WHERE t.typnamespace = n.oid AND t.typrelid = 0 AND t.typcategory <> 'A'
+) AS taken
+WHERE n.nspname = %s
+"""
+
 _CONSTRAINTS = f"""
 SELECT k.contype, k.conname, c.relname,
        ARRAY(SELECT a.attname::text
@@ -226,6 +241,7 @@ class PostgresSchema(SchemaWords):
                 valid,
                 where,
             )
+        catalog.names = dict(rows(_NAMES))
         catalog.enums = {name: tuple(labels) for name, labels in rows(_ENUMS)}
         catalog.triggers = dict(rows(_TRIGGERS))
         if self.ask(database, _HAS_SHARDS):

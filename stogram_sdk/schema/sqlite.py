@@ -52,6 +52,9 @@ class SqliteSchema(SchemaWords):
         """A table or index as SQL."""
         return f'"{name}"'
 
+    def compared(self, name: str) -> str:
+        return name.lower()
+
     def column(self, column: Column) -> Column:
         """The column as this database's catalog shows it."""
         default = SQLITE_DEFAULTS.get(column.default or "", column.default)
@@ -87,6 +90,11 @@ class SqliteSchema(SchemaWords):
         made = {name: sql for _, name, _, sql in there}
         catalog.keeps_tags = FILE_TRIGGERS.items() <= made.items()
         catalog.keeps_words = sqlite_words.PARTS.items() <= made.items()
+        catalog.names = {
+            self.compared(name): f"{kind} {name}"
+            for kind, name, _, _ in there
+            if kind != "trigger"  # Triggers have names of their own.
+        }
         for kind, name, table, sql in there:
             if name in sqlite_words.PARTS:
                 continue

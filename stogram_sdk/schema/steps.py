@@ -31,6 +31,7 @@ from stogram_sdk.schema.obstacles import (
     is_json_of,
     missing_table,
     other_constraint,
+    taken_name,
     type_obstacle,
 )
 from stogram_sdk.schema.postgres import PostgresSchema
@@ -113,6 +114,9 @@ class CreateEnum(Step):
         return schema.name == "sqlite" or self.name in catalog.enums
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        if not self.is_done(catalog, schema):
+            beside = ("index", "sequence")
+            return taken_name(str(self), self.name, catalog, schema, beside=beside)
         missing = [x for x in self.labels if x not in catalog.enums.get(self.name, self.labels)]
         return [
             Obstacle(
@@ -155,7 +159,7 @@ class CreateTable(Step):
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         if self.table not in catalog.tables:
-            return []
+            return taken_name(str(self), self.table, catalog, schema)
         found: list[Obstacle] = []
         for column in self.contents:
             there = catalog.column(self.table, column.name)
@@ -280,7 +284,10 @@ class AddUnique(Step):
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         there = catalog.uniques.get(self.unique.name)
-        if there is None or there == self.unique:
+        if there is None:
+            beside = ("index", "type")
+            return taken_name(str(self), self.unique.name, catalog, schema, beside=beside)
+        if there == self.unique:
             return []
         return [other_constraint(str(self), self.unique, there, schema)]
 
@@ -353,6 +360,12 @@ class AddIndex(Step):
         """Whether it would be an index of arrays, on a column in which the server keeps JSON."""
         column = catalog.column(self.table, self.index.columns[0])
         return self.index.method == "gin" and column is not None and column.type == "TEXT"
+
+    def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
+        if self.is_done(catalog, schema):
+            return []
+        beside = ("index", "type")
+        return taken_name(str(self), self.index.name, catalog, schema, beside=beside)
 
     def row_obstacles(self, schema: Schema) -> list[RowObstacle]:
         if self.index.method != "gin":
