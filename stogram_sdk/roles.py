@@ -139,12 +139,14 @@ def change_members(
     if rows:
         return rows
     with atomic():
-        _hand_over.run(**values)
-        while not (rows := change.all(**values)):
+        while True:
+            # The server takes no locks: an owner may go at any moment.
+            _hand_over.run(**values)
+            if rows := change.all(**values):
+                return rows
             found = otherwise()
             if found is not None:
                 return [found]
-    return rows
 
 
 @operation

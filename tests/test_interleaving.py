@@ -481,6 +481,22 @@ def test_who_is_added_while_the_last_one_leaves_keeps_the_chat(
     assert [each.id for each in sdk.list_messages(ben.id, chat.id)] == [message.id]
 
 
+def test_the_owner_may_go_while_a_member_is_added(arriving: Arrivals) -> None:
+    """Once it was seen that there is an owner; and nothing else is in the way any more."""
+    ann, ben, cid = make_users(3)
+    chat = insert_chat(ann, ben)
+    sdk.set_role(ann.id, chat.id, ben.id, sdk.MemberRole.ADMIN)
+    sdk.block_user(cid.id, ben.id)
+
+    def go() -> None:
+        SecondWriter().remove_member(chat.id, ann.id)
+        sdk.unblock_user(cid.id, ben.id)
+
+    arrived = arriving.after_statement(2, partial(sdk.add_member, ben.id, chat.id, cid.id), go)
+    assert arrived is not None
+    assert roles_in(chat) == {ben.id: sdk.MemberRole.OWNER, cid.id: sdk.MemberRole.MEMBER}
+
+
 def test_nobody_is_added_to_a_chat_that_its_last_one_has_left(arriving: Arrivals) -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann)
