@@ -276,8 +276,9 @@ def publish_scheduled(
     valid_count(lease, "lease", minimum=1, maximum=_DAY)
     clock = current_time()
     due = clock if now is None else valid_time(now, "now")
-    moment = max(due, clock)
-    until = moment + min(timedelta(seconds=lease), LATEST - moment)
+    # So that messages one after the other, and the lease, still have times that there are.
+    moment = min(max(due, clock), LATEST - timedelta(seconds=_DAY))
+    until = moment + timedelta(seconds=lease)
     _publish_due(due, moment, limit)
     while message_ids := _take_leases(moment, limit, until):
         messages = [read_message(row) for row in _published.all(message_ids=message_ids)]

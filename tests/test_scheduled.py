@@ -12,7 +12,7 @@ import pytest
 
 import stogram_sdk as sdk
 from stogram_sdk.database import current_database
-from stogram_sdk.fields import utc_now
+from stogram_sdk.fields import LATEST, utc_now
 from tests.support.factories import (
     LONG_AGO,
     after,
@@ -335,6 +335,14 @@ def test_the_lease_is_as_long_as_the_caller_says() -> None:
     assert given(NOON + second, lease=86_400) == [message_id]
     assert given(NOON + second + timedelta(days=1) - second) == []
     assert given(NOON + second + timedelta(days=1)) == [message_id]
+
+
+def test_what_is_sent_at_the_end_of_the_calendar_is_seen() -> None:
+    """Each message is later than the one before, and all are before every cursor."""
+    ann, ids = make_due(3)
+    chat = sdk.Message.get_by_id(ids[0]).chat
+    assert given(LATEST) == ids
+    assert listed(ann, chat) == ids[::-1]
 
 
 def test_a_lease_may_end_with_the_calendar() -> None:
