@@ -213,7 +213,7 @@ def _answer_call() -> Any:
     )
     # Whom the server had taken out of the chat has left the call by that.
     taken_out = _leaving(
-        Call.select(Call.id).where(*_is_it()),
+        Call.select(Call.id).where(*_is_call()),
         CallParticipant.user == P.user_id,
         CallParticipant.joined_at < _member_since(),
     )
