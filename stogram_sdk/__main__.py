@@ -27,11 +27,11 @@ class _Commands(click.Group):
 def main() -> None:
     """Tools for the database of a Stogram server.
 
-    The database is the one that $STOGRAM_DATABASE_URL or $DATABASE_URL names.
+    $STOGRAM_DATABASE_URL or $DATABASE_URL names the database. Without both it is the file
+    stogram.db in this directory.
 
     Exit status: 0 if it is done or there was nothing to do, 1 if it was refused or failed, 2 if the
-    command was not understood, 130 or 143 if it was stopped by Ctrl-C or SIGTERM, which is how
-    `studio` ends with 0.
+    command was not understood, 130 or 143 if Ctrl-C or SIGTERM ended it (0 for studio).
     """
 
 
@@ -83,10 +83,10 @@ def migrate(name: str | None, fake: bool) -> None:
 
 @main.command()
 @click.option(
-    "--count", type=click.IntRange(min=1), default=1, help="How many to take back (default: 1)."
+    "--count", type=click.IntRange(min=1), default=1, help="How many to undo (default: 1)."
 )
 def rollback(count: int) -> None:
-    """Take back the last migration.
+    """Undo the last migration.
 
     It refuses to lose data unless STOGRAM_ALLOW_DATA_LOSS is 1.
     """
@@ -95,7 +95,7 @@ def rollback(count: int) -> None:
 
     with steps_shown() as begin:
         undone = run(begin, count=count)
-    click.echo(_how_many(undone, "taken back") if undone else "nothing to do: no migration is done")
+    click.echo(_how_many(undone, "undone") if undone else "nothing to do: no migration is done")
 
 
 @main.command()
@@ -150,7 +150,7 @@ def check(as_json: bool) -> None:
 
 @main.command()
 @click.argument("name", required=False, shell_complete=_names_of_migrations)
-@click.option("--rollback", is_flag=True, help="The SQL that takes the migration back.")
+@click.option("--rollback", is_flag=True, help="The SQL that undoes the migration.")
 def sql(name: str | None, rollback: bool) -> None:
     """Print the SQL of a migration, or of all.
 

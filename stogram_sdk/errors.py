@@ -64,7 +64,9 @@ class NotFound(StogramError):
     """There is no such row that this user may see."""
 
     def __init__(self, entity: str, id: str) -> None:
-        super().__init__(f"no such {entity} for this user: {id!r}", entity=entity, id=id)
+        # An account is there for everybody, or for nobody.
+        whose = "" if entity == "user" else " for this user"
+        super().__init__(f"no such {entity}{whose}: {id!r}", entity=entity, id=id)
 
 
 class NotLoaded(StogramError):

@@ -97,7 +97,9 @@ def create_user(
         raise InvalidInput("email must look like name@host", field="email")
     valid_text(username, "username", maximum=30)
     if not re.fullmatch(_USERNAME, username):
-        raise InvalidInput("username must have 3 to 30 of A-Z a-z 0-9 _", field="username")
+        raise InvalidInput(
+            "username must be 3 to 30 of the characters A-Z a-z 0-9 _", field="username"
+        )
     valid_text(password_hash, "password_hash", maximum=MAX_SHORT_TEXT_LENGTH)
     valid_optional_text(display_name, "display_name", maximum=MAX_SHORT_TEXT_LENGTH)
     user: User | None = _create_user.first(

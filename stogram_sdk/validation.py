@@ -42,9 +42,10 @@ MAX_LIMIT = 100
 def shown(value: object) -> str:
     """The value in the text of an error: the beginning of its repr, or its type."""
     try:
-        return f"{value!r:.40}"
+        text = repr(value)
     except Exception:  # a repr may raise anything, as that of a number of 5,000 digits does
         return type(value).__name__
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _is_storable(text: str) -> bool:

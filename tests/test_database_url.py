@@ -262,6 +262,7 @@ def test_a_parameter_that_cannot_be_right_is_named(parameter: str, field: str) -
         ({"host": 5}, "host"),
         ({"application_name": "a\ud800"}, "application_name"),
         ({"sslaccept": []}, "sslaccept"),
+        ({"pool_size": 5}, "pool_size"),
     ],
 )
 def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field: str) -> None:
@@ -269,6 +270,15 @@ def test_an_option_that_cannot_be_right_is_named(options: dict[str, Any], field:
         read_database_url(POSTGRES, **options)
     assert error.value.field == field
     assert field in str(error.value)
+
+
+@pytest.mark.parametrize("url", [POSTGRES, "sqlite:///a.db"])
+def test_an_unknown_option_is_not_said_to_be_in_the_url(url: str) -> None:
+    """Whoever guesses its name is told where the names are."""
+    with pytest.raises(sdk.InvalidInput) as error:
+        read_database_url(url, **cast(DatabaseOptions, {"pool_size": 5}))
+    assert str(error.value).startswith("unknown parameter 'pool_size' of connect() or ")
+    assert "docs/connections.md" in str(error.value)
 
 
 def test_every_option_with_a_type_is_known() -> None:

@@ -67,6 +67,29 @@ def test_an_error_says_what_it_is_about() -> None:
     assert str(error) == "no such chat for this user: 'c1'"
 
 
+def test_a_user_who_is_not_there_is_hidden_from_nobody(engine: str) -> None:
+    """An account is there or not, whoever asks: only other rows are one user's to see."""
+    owner = make_user()
+    for call in (
+        lambda: sdk.get_user("nobody"),
+        lambda: sdk.create_chat(owner.id, sdk.ChatType.GROUP, member_ids=["nobody"]),
+        lambda: sdk.block_user(owner.id, "nobody"),
+    ):
+        with pytest.raises(sdk.NotFound) as error:
+            call()
+        assert str(error.value) == "no such user: 'nobody'"
+        assert (error.value.entity, error.value.id) == ("user", "nobody")
+
+
+@pytest.mark.parametrize("value", ["on", "a value that is longer than an error should ever be"])
+def test_a_value_that_an_error_cuts_off_shows_it(engine: str, value: str) -> None:
+    with pytest.raises(sdk.InvalidInput) as error:
+        sdk.set_status("u1", value)  # type: ignore[arg-type]
+    shown = str(error.value).rpartition(", not ")[2]
+    assert shown in (repr(value), repr(value)[:39] + "…")
+    assert len(shown) <= 40
+
+
 # --- What the database says ---
 
 

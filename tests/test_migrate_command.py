@@ -77,12 +77,12 @@ def test_the_way_there_and_back(database_url: str) -> None:
     back = said(database_url, "rollback", "--count", "2")
     assert [line for line in back if line[0] != " "] == [
         *(NAMES[2], NAMES[1]),
-        "2 migrations taken back",
+        "2 migrations undone",
     ]
     assert said(database_url, "rollback", "--count", "2", code=1) == [
         "Error: cannot take back 2 migrations: 1 done"
     ]
-    assert said(database_url, "rollback")[-1] == "1 migration taken back"
+    assert said(database_url, "rollback")[-1] == "1 migration undone"
     assert said(database_url, "rollback") == ["nothing to do: no migration is done"]
 
 

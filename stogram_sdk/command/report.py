@@ -24,7 +24,7 @@ def print_report(report: Report) -> None:
         mine = Counter(finding.area for finding in report.wrong if finding.pending == migration)
         if mine:
             contents = ", ".join(f"{area} {number}" for area, number in mine.items())
-            click.echo(f"{migration} sees to the others that are wrong: {contents}")
+            click.echo(f"{migration} will mend the others: {contents}")
     if report.is_right:
         click.echo("The database is what the models say.")
     elif any(finding.stops_migration for finding in report.wrong):

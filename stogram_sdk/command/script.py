@@ -52,7 +52,7 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
     """The SQL that takes the migration back, and its row out of the history."""
     history = schema.quoted(HISTORY)
     lines = [
-        f"-- Takes back {name}: apply with psql -v ON_ERROR_STOP=1.",
+        f"-- Undoes {name}: apply with psql -v ON_ERROR_STOP=1.",
         *_SETTINGS,
         *(["", "BEGIN;"] if migration.foundation else []),
         *_guard([*_chat_keys(schema), *_later_ones(name, history), *_losses(migration, schema)]),

@@ -145,7 +145,10 @@ def _unreadable() -> InvalidInput:
 
 
 def _unknown(name: str, where: str) -> InvalidInput:
-    return InvalidInput(f"unknown parameter {name!r} of {where}", field=name)
+    return InvalidInput(
+        f"unknown parameter {name!r} of connect() or {where}: docs/connections.md has a list",
+        field=name,
+    )
 
 
 def _sqlite(place: str, parameters: dict[str, Any]) -> DatabaseSettings:
