@@ -198,7 +198,8 @@ def test_first_example_can_be_run_twice(readme: str, database_url: str, run: Run
     message = second.names["message"]
     assert message.hashtags
     shown = f"{second.names['anna'].display_name}: {message.content}"
-    assert first.printed == second.printed == [shown]
+    unread = "UnreadTotals(all=1, unmuted=1, mentions=1)"
+    assert first.printed == second.printed == [shown, unread]
 
 
 @pytest.mark.slow
@@ -227,6 +228,9 @@ def test_a_service_can_be_pasted(framework: str, database_url: str, tmp_path: Pa
             nowhere = client.post("/chats/none/messages", json={"content": "?"})
             assert (nowhere.status_code, nowhere.json()["error"][:12]) == (404, "no such chat")
             assert client.get("/chats", params={"cursor": "forged"}).status_code == 400
+            for body in ([1], "text", None, {}, {"content": 5}):
+                refused = client.post(f"/chats/{chat.id}/messages", json=body)
+                assert refused.status_code in (400, 415, 422), body
 
 
 @pytest.mark.slow
