@@ -641,7 +641,7 @@ def in_schema(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 def test_every_call_works_in_another_schema(in_schema: str) -> None:
-    with pytest.raises(sdk.DatabaseError, match="a table of Stogram is missing"):
+    with pytest.raises(sdk.DatabaseError, match="a table is missing"):
         make_user()
     sdk.connect(in_schema)
     scene = build_world().scene

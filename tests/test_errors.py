@@ -93,6 +93,19 @@ def test_a_value_that_an_error_cuts_off_shows_it(engine: str, value: str) -> Non
 # --- What the database says ---
 
 
+def test_a_table_that_is_missing_names_both_ways_to_make_it(database_url: str) -> None:
+    """The command may mean another database than connect() did. The table may be anybody's."""
+    sdk.connect(database_url)
+    for ask in (lambda: sdk.find_user("anna"), lambda: sdk.db.execute_sql("SELECT 1 FROM note")):
+        with (
+            pytest.raises(sdk.DatabaseError, match=r"^a table is missing: ") as error,
+            sdk.session(),
+        ):
+            ask()
+        assert "migrate()" in str(error.value) and "`stogram migrate`" in str(error.value)
+    sdk.close()
+
+
 @pytest.mark.parametrize(
     ("sqlstate", "kind"),
     [

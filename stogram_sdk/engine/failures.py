@@ -266,7 +266,9 @@ def _translate_sqlite(original: sqlite3.Error, repeatable: bool) -> StogramError
 
 
 def _table_is_missing(sqlstate: str | None) -> DatabaseError:
-    return DatabaseError("a table of Stogram is missing: run `stogram migrate`", sqlstate=sqlstate)
+    return DatabaseError(
+        "a table is missing: call migrate(), or run `stogram migrate`", sqlstate=sqlstate
+    )
 
 
 def of_peewee(error: BaseException) -> BaseException:
