@@ -34,11 +34,22 @@ def marks(done: int) -> list[str]:
     return [f"[{'x' if place < done else ' '}] {name}" for place, name in enumerate(NAMES)]
 
 
-def test_a_step_that_is_taken_back_is_named_once(database_url: str) -> None:
-    said(database_url, "migrate")
+def test_a_step_that_is_undone_is_named_once_and_as_it_was_done(database_url: str) -> None:
+    done = said(database_url, "migrate")
     back = said(database_url, "rollback", "--count", "2")
     assert len(back) == len(set(back)) > 10
-    assert "    undo triggers that keep MessageTag" in back
+    undone = {line.removeprefix("    undo ") for line in back if line.startswith("    undo ")}
+    assert "triggers that keep MessageTag" in undone
+    assert undone <= {line.strip() for line in done}
+
+
+def test_the_document_counts_the_indexes(database_url: str) -> None:
+    said(database_url, "migrate", "--name", "002")
+    made = [line for line in said(database_url, "migrate") if line.startswith("    index ")]
+    counted = (
+        f"SQLite {len(made)} |" if database_url.startswith("sqlite") else f"| {len(made)} index"
+    )
+    assert counted in (PROJECT / "docs" / "migrations.md").read_text("utf-8")
 
 
 def test_what_is_refused_has_not_begun(databases: Databases, name: str) -> None:
@@ -80,7 +91,7 @@ def test_the_way_there_and_back(database_url: str) -> None:
         "2 migrations undone",
     ]
     assert said(database_url, "rollback", "--count", "2", code=1) == [
-        "Error: cannot take back 2 migrations: 1 done"
+        "Error: cannot undo 2 migrations: 1 done"
     ]
     assert said(database_url, "rollback")[-1] == "1 migration undone"
     assert said(database_url, "rollback") == ["nothing to do: no migration is done"]

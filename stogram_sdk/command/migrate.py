@@ -74,7 +74,7 @@ def rollback(begin: Begin, *, count: int = 1) -> list[str]:
     with _router() as router:
         done = router.done
         if len(done) < count:
-            raise MigrationError(f"cannot take back {count} migrations: {len(done)} done")
+            raise MigrationError(f"cannot undo {count} migrations: {len(done)} done")
         _require_known(done, router)
         for name in done[: -count - 1 : -1]:
             begin(name)

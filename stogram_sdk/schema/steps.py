@@ -410,6 +410,8 @@ class AddIndex(Step):
         ]
 
     def undo(self, schema: Schema, siblings: Iterable[Step]) -> list[str]:
+        if not schema.has_index(self.index):
+            return []
         columns = {bare_column(column) for column in self.index.columns}
         for step in siblings:
             if not isinstance(step, CreateTable | AddColumn) or step.table != self.table:
