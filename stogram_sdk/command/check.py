@@ -9,7 +9,6 @@ from typing import Any
 from stogram_sdk.command.existing import applied_migrations, read_only
 from stogram_sdk.command.search_index import parts_of_search_index
 from stogram_sdk.engine.database_url import read_database_url
-from stogram_sdk.engine.failures import translated_errors
 from stogram_sdk.fields import time_to_text, utc_now
 from stogram_sdk.ordering import MOST_AHEAD
 from stogram_sdk.schema.chat_keys import (
@@ -107,7 +106,7 @@ def check(url: str | None = None) -> Report:
     reached.
     """
     settings = read_database_url(url)
-    with read_only(url) as (database, schema), translated_errors():
+    with read_only(url) as (database, schema):
         report = Report(schema.name, settings.database, settings.schema_name)
         _Look(database, schema, report).take()
     return report

@@ -10,7 +10,7 @@ from typing import Any
 import peewee
 
 from stogram_sdk.command.existing import applied_migrations, at_its_turn, read_only
-from stogram_sdk.engine.failures import sqlstate_of, translated_errors
+from stogram_sdk.engine.failures import sqlstate_of
 from stogram_sdk.errors import MigrationError
 from stogram_sdk.schema.distribution import MARK, TABLES, Distribution, DistributionStep, Part
 from stogram_sdk.schema.expected import as_later_servers_have_it, expected_catalog
@@ -57,7 +57,7 @@ def distribution_script(url: str | None = None, *, prepare: bool = False) -> str
 
     Nothing is changed. Raises `MigrationError` if the database is not migrated.
     """
-    with read_only(url) as (database, schema), translated_errors():
+    with read_only(url) as (database, schema):
         distribution = Distribution(database, _home(schema), shards=True)
         _require_migrated(distribution)
         steps = _steps(distribution, prepare)

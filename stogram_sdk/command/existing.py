@@ -58,7 +58,10 @@ def connected(database: Any) -> Iterator[None]:
 
 @contextmanager
 def read_only(url: str | None) -> Iterator[tuple[Any, Schema]]:
-    """A connection that cannot write, and its schema: not even SQLite's journal mode is changed."""
+    """A connection that cannot write, and its schema: not even SQLite's journal mode is changed.
+
+    Errors inside are raised as a `StogramError`.
+    """
     database, settings = open_existing(url)
     if settings.engine == "sqlite":
         path = Path(settings.database).resolve()

@@ -36,7 +36,7 @@ def status() -> Status:
 
     Raises `Unavailable` if the database cannot be reached or the file is not there.
     """
-    with read_only(None) as (database, schema), translated_errors():
+    with read_only(None) as (database, schema):
         there = HISTORY in schema.catalog(database).tables
         done = applied_migrations(database, schema) if there else []
     return Status(done, [name for name in shipped_migrations() if name not in done])
