@@ -170,29 +170,9 @@ def _postgresql(parameters: dict[str, Any]) -> DatabaseSettings:
     if not database:
         raise InvalidInput("the database URL names no database: .../name", field="url")
     common = _common(parameters)
-    schema_name = parameters.pop("schema", None) or None
-    if schema_name is not None and not is_plain(schema_name):
-        raise InvalidInput(
-            "schema must be a name of letters, digits, spaces, _ - and . that takes at most 63 "
-            "bytes, and not one of pg_...",
-            field="schema",
-        )
+    schema_name = _schema_name(parameters.pop("schema", None))
     prepare = _prepare(**{name: parameters.pop(name) for name in _PREPARING & parameters.keys()})
-    if "sslidentity" in parameters:
-        raise InvalidInput(
-            "sslidentity names a PKCS#12 file, which libpq cannot read: convert it with `openssl "
-            "pkcs12 -nodes` and give the two parts as sslcert and sslkey",
-            field="sslidentity",
-        )
-    accept = parameters.pop("sslaccept", None)
-    if accept not in (None, "strict", "accept_invalid_certs"):
-        raise InvalidInput("sslaccept is strict or accept_invalid_certs", field="sslaccept")
-    if accept == "strict":
-        parameters["sslmode"] = "verify-full"
-    if parameters.get("sslmode", "prefer") not in _SSL_MODES:
-        raise InvalidInput(f"sslmode is one of {', '.join(_SSL_MODES)}", field="sslmode")
-    if "sslcert" in parameters and "sslkey" not in parameters:
-        parameters["sslrootcert"] = parameters.pop("sslcert")
+    _say_tls_as_libpq(parameters)
     unknown = sorted(parameters.keys() - _LIBPQ - {"connect_timeout"})
     if unknown:
         raise _unknown(unknown[0], "the database URL")
@@ -211,6 +191,37 @@ def _postgresql(parameters: dict[str, Any]) -> DatabaseSettings:
         libpq={name: value for name, value in parameters.items() if value not in (None, "")},
         **common,
     )
+
+
+def _schema_name(schema_name: Any) -> str | None:
+    if not schema_name:
+        return None
+    if not is_plain(schema_name):
+        raise InvalidInput(
+            "schema must be a name of letters, digits, spaces, _ - and . that takes at most 63 "
+            "bytes, and not one of pg_...",
+            field="schema",
+        )
+    return str(schema_name)
+
+
+def _say_tls_as_libpq(parameters: dict[str, Any]) -> None:
+    """Put libpq's parameters in the place of Prisma's."""
+    if "sslidentity" in parameters:
+        raise InvalidInput(
+            "sslidentity names a PKCS#12 file, which libpq cannot read: convert it with `openssl "
+            "pkcs12 -nodes` and give the two parts as sslcert and sslkey",
+            field="sslidentity",
+        )
+    accept = parameters.pop("sslaccept", None)
+    if accept not in (None, "strict", "accept_invalid_certs"):
+        raise InvalidInput("sslaccept is strict or accept_invalid_certs", field="sslaccept")
+    if accept == "strict":
+        parameters["sslmode"] = "verify-full"
+    if parameters.get("sslmode", "prefer") not in _SSL_MODES:
+        raise InvalidInput(f"sslmode is one of {', '.join(_SSL_MODES)}", field="sslmode")
+    if "sslcert" in parameters and "sslkey" not in parameters:
+        parameters["sslrootcert"] = parameters.pop("sslcert")
 
 
 def is_plain(schema_name: Any) -> bool:
