@@ -29,35 +29,39 @@ def expected_catalog(schema: Schema, models: Iterable[Any] = (*MODELS, *SIDE_TAB
     """The catalog of a database that agrees with the models."""
     catalog = Catalog()
     for model in models:
-        meta = model._meta
-        table = meta.table_name
-        catalog.tables[table] = {}
-        for field in meta.sorted_fields:
-            column = _column(field)
-            catalog.tables[table][column.name] = schema.column(column)
-            if isinstance(field, EnumTextField) and schema.name == "postgresql":
-                catalog.enums[field.enum.__name__] = tuple(label.value for label in field.enum)
-            if isinstance(field, ForeignKeyField):
-                key = _foreign_key(field)
-                catalog.foreign_keys[key.name] = key
-        name = f"{table}_pkey"
-        fields = meta.get_primary_keys()
-        catalog.primary_keys[name] = PrimaryKey(
-            name, table, tuple(field.column_name for field in fields)
-        )
-        for constraint in meta.constraints or ():
-            ((name, columns),) = _UNIQUE.findall(constraint.sql)
-            names = tuple(column.strip('"') for column in columns.split(", "))
-            catalog.uniques[name] = UniqueConstraint(name, table, names)
-        for made in meta.fields_to_index():
-            index = _index(made)
-            if schema.has_index(index):
-                catalog.indexes[index.name] = index
+        _add_table(catalog, schema, model)
     catalog.keeps_tags = catalog.has_all_tags = catalog.has_moment = True
     catalog.keeps_words = schema.name == "sqlite"
     catalog.estimates_messages = schema.name == "postgresql"
     catalog.triggers = dict.fromkeys(trigger_names(schema), "Message")
     return catalog
+
+
+def _add_table(catalog: Catalog, schema: Schema, model: Any) -> None:
+    meta = model._meta
+    table = meta.table_name
+    catalog.tables[table] = {}
+    for field in meta.sorted_fields:
+        column = _column(field)
+        catalog.tables[table][column.name] = schema.column(column)
+        if isinstance(field, EnumTextField) and schema.name == "postgresql":
+            catalog.enums[field.enum.__name__] = tuple(label.value for label in field.enum)
+        if isinstance(field, ForeignKeyField):
+            key = _foreign_key(field)
+            catalog.foreign_keys[key.name] = key
+    name = f"{table}_pkey"
+    fields = meta.get_primary_keys()
+    catalog.primary_keys[name] = PrimaryKey(
+        name, table, tuple(field.column_name for field in fields)
+    )
+    for constraint in meta.constraints or ():
+        ((name, columns),) = _UNIQUE.findall(constraint.sql)
+        names = tuple(column.strip('"') for column in columns.split(", "))
+        catalog.uniques[name] = UniqueConstraint(name, table, names)
+    for made in meta.fields_to_index():
+        index = _index(made)
+        if schema.has_index(index):
+            catalog.indexes[index.name] = index
 
 
 def as_later_servers_have_it(expected: Catalog, there: Catalog) -> None:

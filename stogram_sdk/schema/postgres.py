@@ -207,45 +207,20 @@ class PostgresSchema(SchemaWords):
 
     def catalog(self, database: Any) -> Catalog:
         """The contents of the schema now."""
-
-        def rows(sql: str) -> list[Any]:
-            return list(database.execute_sql(sql, (self.schema_name,)).fetchall())
-
         (encoding,) = database.execute_sql("SHOW server_encoding").fetchone()
         catalog = Catalog(encoding)
-        for table, name, kind, nullable, default in rows(_COLUMNS):
+        for table, name, kind, nullable, default in self._rows(database, _COLUMNS):
             column = Column(name, _TYPES.get(kind, kind), nullable, _without_cast(default))
             catalog.tables.setdefault(table, {})[name] = column
-        for kind, name, table, columns, other, on_delete, on_update, valid in rows(_CONSTRAINTS):
-            if kind == "p":
-                catalog.primary_keys[name] = PrimaryKey(name, table, tuple(columns))
-            elif kind == "u":
-                catalog.uniques[name] = UniqueConstraint(name, table, tuple(columns))
-            else:
-                catalog.foreign_keys[name] = ForeignKey(
-                    name,
-                    table,
-                    ", ".join(columns),
-                    other,
-                    _ACTIONS[on_delete],
-                    _ACTIONS[on_update],
-                    valid,
-                )
-        for name, table, columns, unique, method, valid, where in rows(_INDEXES):
-            catalog.indexes[name] = Index(
-                name,
-                table,
-                tuple(_bare_expression(column) for column in columns),
-                unique,
-                method,
-                valid,
-                where,
-            )
-        catalog.names = dict(rows(_NAMES))
-        catalog.enums = {name: tuple(labels) for name, labels in rows(_ENUMS)}
-        catalog.triggers = dict(rows(_TRIGGERS))
+        self._read_constraints(database, catalog)
+        for name, table, columns, unique, method, valid, where in self._rows(database, _INDEXES):
+            bare = tuple(_bare_expression(column) for column in columns)
+            catalog.indexes[name] = Index(name, table, bare, unique, method, valid, where)
+        catalog.names = dict(self._rows(database, _NAMES))
+        catalog.enums = {name: tuple(labels) for name, labels in self._rows(database, _ENUMS)}
+        catalog.triggers = dict(self._rows(database, _TRIGGERS))
         if self.ask(database, _HAS_SHARDS):
-            catalog.shards = dict(rows(_SHARDS))
+            catalog.shards = dict(self._rows(database, _SHARDS))
         catalog.keeps_tags = self._keeps_tags(database)
         catalog.has_all_tags = self.has_row(database, catalog, "MessageTag", HAS_ALL_TAGS) and (
             not catalog.keeps_tags or self._sample_agrees(database, catalog)
@@ -253,6 +228,22 @@ class PostgresSchema(SchemaWords):
         catalog.has_moment = self.has_row(database, catalog, "UnreadSince", "true")
         catalog.estimates_messages = self.ask(database, self._estimates_messages())
         return catalog
+
+    def _read_constraints(self, database: Any, catalog: Catalog) -> None:
+        for kind, name, table, columns, *key in self._rows(database, _CONSTRAINTS):
+            if kind == "p":
+                catalog.primary_keys[name] = PrimaryKey(name, table, tuple(columns))
+            elif kind == "u":
+                catalog.uniques[name] = UniqueConstraint(name, table, tuple(columns))
+            else:
+                other, on_delete, on_update, valid = key
+                actions = _ACTIONS[on_delete], _ACTIONS[on_update]
+                catalog.foreign_keys[name] = ForeignKey(
+                    name, table, ", ".join(columns), other, *actions, valid
+                )
+
+    def _rows(self, database: Any, sql: str) -> list[Any]:
+        return list(database.execute_sql(sql, (self.schema_name,)).fetchall())
 
     def is_there(self, database: Any) -> bool:
         return self.ask(database, f"to_regnamespace(quote_ident({self._home})) IS NOT NULL")
