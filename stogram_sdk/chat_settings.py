@@ -292,21 +292,20 @@ def _unread_totals() -> Query:
         place = table.c.read_at, table.c.read_id
         return place, P.user_id, chat, table.c.joined_at
 
-    each, chat = each_chat(chats, chats.c.chat_id)
-    unread, mentions = (
-        unread_after(*member_of(chats, chat)),
-        mentions_after(*member_of(chats, chat)),
-    )
-    ctes = [chats]
-    if not dialect().is_distributed:
-        # So a count is made once, and most chats are not asked for mentions. A distributed database
-        # would ask all of its servers once more.
+    if dialect().is_distributed:  # With a second table it would ask all of its servers once more.
+        each, chat = each_chat(chats, chats.c.chat_id)
+        unread = unread_after(*member_of(chats, chat))
+        mentions = mentions_after(*member_of(chats, chat))
+        ctes = [chats]
+    else:
+        # So a count is made once, and most chats are not asked for mentions.
+        unread = unread_after(*member_of(chats, chats.c.chat_id))
         counted = Select((chats,), [SQL("chats.*"), unread.alias("unread")])
         each = counted.cte("counted", materialized=True)
         unread = each.c.unread
         mentions = mentions_after(*member_of(each, each.c.chat_id))
         mentions = Case(None, [(unread > 0, mentions)], 0)
-        ctes.append(each)
+        ctes = [chats, each]
     totals = Select((each,), [SQL("is_muted"), fn.SUM(unread), fn.SUM(mentions)])
     return totals.group_by(SQL("is_muted")).with_cte(*ctes)
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -184,7 +184,7 @@ class Statement:
     ) -> None:
         self._build = build
         self._variant = variant
-        self.variant = lru_cache(maxsize=None)(self._make_variant)
+        self.variant = cache(self._make_variant)
 
     def _make_variant(self, **options: Any) -> Statement:
         """The statement for these arguments; the same one for the same arguments."""

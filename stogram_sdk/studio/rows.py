@@ -64,7 +64,7 @@ def list_rows(table: Table, wanted: Wanted) -> list[Any]:
     if wanted.words:
         ids = row.select(row.id).where(row.id.in_(_found(table, wanted)))
     # An index of SQLite on a key alone has the rows in the order in which they were written.
-    elif wanted.is_bounded or (wanted.indexed and dialect().name == "sqlite"):
+    elif wanted.is_bounded or (wanted.indexed and _on_sqlite()):
         row = _Newest(table, wanted)
         ids = _where(Select((row.rows,), [row.id]), row, wanted.others)
     else:
@@ -85,6 +85,10 @@ def find(table: Table, words: str, size: int) -> list[Any]:
     return list_rows(table, Wanted(words=words, size=size))[:size]
 
 
+def _on_sqlite() -> bool:
+    return dialect().name == "sqlite"
+
+
 def _order(table: Table, row: Any, wanted: Wanted) -> list[Any]:
     if wanted.sort is None:
         return _newest_first(table, row)
@@ -102,7 +106,7 @@ def _newest_first(table: Table, row: Any) -> list[Any]:
 
 def _written(row: Any) -> Any:
     """By what rows stand in the order in which they were written."""
-    if dialect().name != "sqlite":
+    if not _on_sqlite():
         return row.id
     return row.rowid if isinstance(row, _Newest) else peewee.Column(row, "rowid")
 
@@ -112,10 +116,10 @@ class _Newest:
 
     def __init__(self, table: Table, wanted: Wanted) -> None:
         row: Any = table.model.alias()
-        by_key = wanted.indexed and dialect().name == "sqlite"
+        by_key = wanted.indexed and _on_sqlite()
         order = [_written(row).desc()] if by_key else _newest_first(table, row)
         columns = [getattr(row, field.name) for field in table.shown]
-        if dialect().name == "sqlite":
+        if _on_sqlite():
             columns.append(_written(row))
         newest = _where(row.select(*columns), row, wanted.indexed)
         self.rows = newest.order_by(*order).limit(MOST).alias("newest")
@@ -164,7 +168,7 @@ def contains(column: Any, words: str) -> Any:
     pattern, plain = Value(any_case_pattern(words)), Value(plain_part(words))
     text = fn.COALESCE(column, "")
     matches = dialect().matches(text, pattern, plain)
-    if dialect().name == "sqlite":
+    if _on_sqlite():
         return matches
     # A pattern is slow: most texts are ruled out by their plain letters.
     return (fn.STRPOS(fn.LOWER(text), plain) > 0) & matches
@@ -220,7 +224,7 @@ def _people_of(chat: Any) -> Any:
         .limit(3)
         .alias("few")
     )
-    joined = fn.GROUP_CONCAT if dialect().name == "sqlite" else fn.STRING_AGG
+    joined = fn.GROUP_CONCAT if _on_sqlite() else fn.STRING_AGG
     return Case(None, [(chat.name.is_null(), Select((few,), [joined(few.c.username, ", ")]))])
 
 
