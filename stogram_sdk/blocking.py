@@ -8,14 +8,14 @@ from typing import Any
 from peewee import SQL, Query
 
 from stogram_sdk.database import current_time
-from stogram_sdk.errors import InvalidInput, NotFound
+from stogram_sdk.errors import InvalidInput
 from stogram_sdk.models import BlockedUser, User
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import block_columns, read_block
 from stogram_sdk.statements import P, dialect, insert_or_select, statement
-from stogram_sdk.users import unknown_users
+from stogram_sdk.users import require_users
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids
 
 
@@ -91,8 +91,7 @@ def block_user(id: str, user_id: str, blocked_id: str) -> tuple[BlockedUser, boo
         if row is not None:
             block = read_block(*row)
             return block, block.id == id
-        for unknown_id in unknown_users([user_id, blocked_id]):
-            raise NotFound("user", unknown_id)
+        require_users([user_id, blocked_id])
         # Another caller has just taken back the block that was in the way.
 
 

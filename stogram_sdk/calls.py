@@ -346,8 +346,10 @@ def answer_call(id: str, user_id: str, call_id: str) -> tuple[Call, bool]:
     """
     values = _values(user_id, call_id)
     now = current_time()
-    for *row, joined in _answer_call.all(id=id, now=now, rung_out=now - RINGING, **values):
-        return read_call(*row), bool(joined)
+    row = _answer_call.first(id=id, now=now, rung_out=now - RINGING, **values)
+    if row is not None:
+        *its_call, joined = row
+        return read_call(*its_call), bool(joined)
     call = _require_call(**values)
     if call.initiator_id == user_id:
         raise NotAllowed("nobody answers a call of their own", entity="call", id=call_id)

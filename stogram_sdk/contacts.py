@@ -15,7 +15,7 @@ from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
 from stogram_sdk.rows import contact_columns, read_contact
 from stogram_sdk.statements import P, insert_or_select, statement
-from stogram_sdk.users import unknown_users
+from stogram_sdk.users import require_users
 from stogram_sdk.validation import (
     MAX_SHORT_TEXT_LENGTH,
     valid_id,
@@ -99,8 +99,7 @@ def add_contact(
         if row is not None:
             contact = read_contact(*row)
             return contact, contact.id == id
-        for unknown_id in unknown_users([user_id, contact_id]):
-            raise NotFound("user", unknown_id)
+        require_users([user_id, contact_id])
         # Another caller has just removed the contact that was in the way.
 
 

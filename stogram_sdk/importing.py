@@ -28,7 +28,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType,
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.shards import by_value, found_in_chat, insert_read
 from stogram_sdk.statements import P, after_locking, dialect, statement
-from stogram_sdk.users import unknown_users
+from stogram_sdk.users import require_users
 from stogram_sdk.validation import (
     MAX_MESSAGES,
     at_most,
@@ -245,8 +245,7 @@ def _require_written(
             raise AlreadyExists("message", "id", row["id"])
     missing = [row["id"] for row in rows if row["id"] not in there]
     if missing:
-        for sender_id in unknown_users(sender_ids):
-            raise NotFound("user", sender_id)
+        require_users(sender_ids)
         answered = {message.id for message, is_sent in found if is_sent}
         for answered_id in answered_ids:
             if answered_id not in answered:

@@ -200,7 +200,8 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
     values = {**ids, "now": current_time()}
-    return change_members(_remove_member, partial(_why_not_removed, **ids), values) != [False]
+    (removed,) = change_members(_remove_member, partial(_why_not_removed, **ids), values)
+    return removed is not False
 
 
 def _why_not_removed(user_id: str, chat_id: str, member_id: str) -> bool:

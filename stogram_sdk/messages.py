@@ -307,8 +307,8 @@ def send_message(
         **columns,
     }
     while True:
-        for sent in write(_send_message, **values):
-            return sent
+        if sent := write(_send_message, **values):
+            return sent[0]
         found = _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
         if found is not None:
             return found
@@ -337,9 +337,10 @@ def post_system_message(chat_id: str, content: str) -> Message:
         "scheduled_for": None,
         **content_columns(content, MessageType.SYSTEM),
     }
-    for posted in write(_send_message.variant(by_service=True), **values):
-        return posted
-    raise NotFound("chat", chat_id)
+    posted = write(_send_message.variant(by_service=True), **values)
+    if not posted:
+        raise NotFound("chat", chat_id)
+    return posted[0]
 
 
 def write(write_messages: Statement, **values: Any) -> list[Message]:

@@ -167,7 +167,8 @@ def set_role(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> Ch
             "role must be ADMIN or MEMBER; transfer_ownership makes an OWNER", field="role"
         )
     refuse = partial(_refuse_role, **values)
-    return read_member(*change_members(_set_role, refuse, {**values, "role": new_role.value})[0])
+    (row,) = change_members(_set_role, refuse, {**values, "role": new_role.value})
+    return read_member(*row)
 
 
 def _refuse_role(user_id: str, chat_id: str, member_id: str) -> None:

@@ -174,7 +174,9 @@ def lower_ascii(text: str) -> str:
     return re.sub("[A-Z]+", lambda letters: letters[0].lower(), text)
 
 
-def unknown_users(user_ids: list[str]) -> list[str]:
-    """Those of the ids that are no user's, in the order given."""
+def require_users(user_ids: list[str]) -> None:
+    """Raise `NotFound` for the first of the ids that is no user's."""
     known = {user.id for user in _known_users.all(user_ids=user_ids)}
-    return [user_id for user_id in user_ids if user_id not in known]
+    for user_id in user_ids:
+        if user_id not in known:
+            raise NotFound("user", user_id)
