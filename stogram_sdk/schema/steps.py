@@ -111,7 +111,7 @@ class CreateEnum(Step):
         return f"enum type {self.name}"
 
     def is_done(self, catalog: Catalog, schema: Schema) -> bool:
-        return schema.name == "sqlite" or self.name in catalog.enums
+        return isinstance(schema, SqliteSchema) or self.name in catalog.enums
 
     def obstacles(self, catalog: Catalog, schema: Schema) -> list[Obstacle]:
         if not self.is_done(catalog, schema):
@@ -311,13 +311,7 @@ class AddUnique(Step):
         return f'CONSTRAINT "{self.unique.name}" UNIQUE ({listed(self.unique.columns)})'
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        table = schema.quoted(self.table)
-        return [
-            _if(
-                _no_constraint(self.unique.name, table),
-                f"ALTER TABLE {table} ADD {self.constraint(schema)}",
-            )
-        ]
+        return [_add_constraint(self.unique, self.constraint(schema), schema)]
 
     def in_transaction(self, schema: PostgresSchema) -> list[str]:
         return [part.sql for part in self._with_its_index(schema, concurrently=False)]
@@ -480,13 +474,7 @@ class AddForeignKey(Step):
         return foreign_key_sql(self.key, schema)
 
     def at_once(self, schema: PostgresSchema) -> list[str]:
-        table = schema.quoted(self.table)
-        return [
-            _if(
-                _no_constraint(self.key.name, table),
-                f"ALTER TABLE {table} ADD {self.constraint(schema)}",
-            )
-        ]
+        return [_add_constraint(self.key, self.constraint(schema), schema)]
 
     def online(self, schema: PostgresSchema) -> list[StepSql]:
         table = schema.quoted(self.table)
@@ -564,6 +552,13 @@ def _build_index(wanted: Index, schema: PostgresSchema, concurrently: bool = Tru
         StepSql(f"DROP INDEX {manner}IF EXISTS {schema.quoted(old)}", brief=False),
         StepSql(index_sql(wanted, schema, f"{manner}IF NOT EXISTS "), brief=False),
     ]
+
+
+def _add_constraint(
+    wanted: UniqueConstraint | ForeignKey, definition: str, schema: PostgresSchema
+) -> str:
+    table = schema.quoted(wanted.table)
+    return _if(_no_constraint(wanted.name, table), f"ALTER TABLE {table} ADD {definition}")
 
 
 def _no_constraint(name: str, table: str) -> str:
