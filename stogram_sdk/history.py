@@ -225,6 +225,6 @@ def list_replies(
 
 
 def page_of(rows: list[Any], limit: int, name: str) -> Page[Message]:
-    """The page of a list whose statement was made by `a_page`."""
+    """The page of a list of messages that is newest first, as `a_page` orders them."""
     messages = [read_message(row) for row in rows]
     return make_page(messages, limit, name, lambda row: (row.created_at, row.id))

@@ -16,12 +16,13 @@ from peewee import JOIN, SQL, Case, Join, Query, Select, Tuple, Value, fn
 from stogram_sdk.any_case import any_case_pattern, plain_part
 from stogram_sdk.database import current_database
 from stogram_sdk.errors import Unavailable
+from stogram_sdk.history import page_of
 from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageType, User
 from stogram_sdk.newest import BEGINNING, NewestRows
 from stogram_sdk.operations import operation
-from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import Sender, message_columns, read_message
+from stogram_sdk.paging import Page, read_cursor
+from stogram_sdk.rows import Sender, message_columns
 from stogram_sdk.server_columns import is_expired
 from stogram_sdk.shards import by_value, each_chat, of_chat
 from stogram_sdk.statements import P, Statement, dialect, statement
@@ -409,6 +410,41 @@ def _each_with_messages(chats: Any) -> Join:
     return Join(chats, Message, JOIN.CROSS, on=are_few)
 
 
+class _Asked(NamedTuple):
+    """A page of the list `name` of found messages, as it was asked for."""
+
+    name: str
+    user_id: str
+    chat_id: str | None
+    limit: int
+    cursor: str | None
+
+    def rows(self, found: Callable[..., Statement], **values: Any) -> list[Any]:
+        """What the statement finds. Raises `InvalidInput`."""
+        valid_id(self.user_id, "user_id")
+        valid_limit(self.limit)
+        if self.chat_id is not None:
+            values["chat_id"] = valid_id(self.chat_id, "chat_id")
+        before, before_id = read_cursor(self.cursor, self.name)
+        values |= {"before": before, "before_id": before_id, "limit": self.limit + 1}
+        return found(in_chat=self.chat_id is not None).all(user_id=self.user_id, **values)
+
+    def page(self, rows: list[Any]) -> Page[Message]:
+        """The page of these rows. Raises `NotFound` for a chat the user is not in."""
+        if not rows and self.chat_id is not None:
+            require_member(self.user_id, self.chat_id)
+        return page_of(rows, self.limit, self.name)
+
+    def page_of_tag(self, found: Callable[..., Statement], **values: Any) -> Page[Message]:
+        """A page found in "MessageTag", which holds no older messages until it has been filled."""
+        rows = self.rows(found, **values)
+        if rows and not rows[0][0]:
+            raise Unavailable(
+                "the tags of older messages are not all there: migration 003 is at work"
+            )
+        return self.page([row[1:] for row in rows if row[1] is not None])
+
+
 @operation(reads=True)
 def find_by_hashtag(
     user_id: str,
@@ -427,8 +463,8 @@ def find_by_hashtag(
     ['@boris, the #Release is ready']
     """
     tag = stored_hashtag(hashtag)
-    found = _find_by_hashtag.variant
-    return _page_of_tag("hashtag", found, user_id, chat_id, limit, cursor, tag=tag)
+    asked = _Asked("hashtag", user_id, chat_id, limit, cursor)
+    return asked.page_of_tag(_find_by_hashtag.variant, tag=tag)
 
 
 @operation(reads=True)
@@ -455,7 +491,7 @@ def find_by_mention(
         valid_text(username, "username", maximum=MAX_SHORT_TEXT_LENGTH)
         name = username.removeprefix("@")
         values["tag"] = valid_text(name, "username", maximum=MAX_SHORT_TEXT_LENGTH)
-    return _page_of_tag("mention", found, user_id, chat_id, limit, cursor, **values)
+    return _Asked("mention", user_id, chat_id, limit, cursor).page_of_tag(found, **values)
 
 
 @operation(reads=True)
@@ -485,49 +521,5 @@ def search_messages(
     if type is not None:
         values["type"] = valid_enum(MessageType, type, "type").value
     found = partial(_search_messages.variant, of_type=type is not None, by_index=terms is not None)
-    rows = _rows("text", found, user_id, chat_id, limit, cursor, **values)
-    return _page("text", rows, user_id, chat_id, limit)
-
-
-def _page_of_tag(
-    name: str,
-    found: Callable[..., Statement],
-    user_id: str,
-    chat_id: str | None,
-    limit: int,
-    cursor: str | None,
-    **values: Any,
-) -> Page[Message]:
-    """A page found in "MessageTag", which holds no older messages until it has been filled."""
-    rows = _rows(name, found, user_id, chat_id, limit, cursor, **values)
-    if rows and not rows[0][0]:
-        raise Unavailable("the tags of older messages are not all there: migration 003 is at work")
-    return _page(name, [row[1:] for row in rows if row[1] is not None], user_id, chat_id, limit)
-
-
-def _rows(
-    name: str,
-    found: Callable[..., Statement],
-    user_id: str,
-    chat_id: str | None,
-    limit: int,
-    cursor: str | None,
-    **values: Any,
-) -> list[Any]:
-    valid_id(user_id, "user_id")
-    valid_limit(limit)
-    if chat_id is not None:
-        values["chat_id"] = valid_id(chat_id, "chat_id")
-    before, before_id = read_cursor(cursor, name)
-    return found(in_chat=chat_id is not None).all(
-        user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
-    )
-
-
-def _page(
-    name: str, rows: list[Any], user_id: str, chat_id: str | None, limit: int
-) -> Page[Message]:
-    if not rows and chat_id is not None:
-        require_member(user_id, chat_id)
-    messages = [read_message(row) for row in rows]
-    return make_page(messages, limit, name, lambda row: (row.created_at, row.id))
+    asked = _Asked("text", user_id, chat_id, limit, cursor)
+    return asked.page(asked.rows(found, **values))
