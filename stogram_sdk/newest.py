@@ -45,9 +45,9 @@ class NewestRows(NamedTuple):
         """The chat and the place of each row of the page, and a CTE that these are found by.
 
         `chats` has each `chat_id` with its `newest_at`, as `time_in` finds it; `in_chat`: it is the
-        one chat of the call. `is_shown` is a condition on a chat, tested of few. Where the chats
-        may be on several servers the rows are more than a page: to choose among them here, each
-        server would be asked once more.
+        one chat of the call. `is_shown` is a condition on a chat; only a few chats are tested.
+        Where the chats may be on several servers the rows are more than a page: to choose among
+        them here, each server would be asked once more.
         """
         start: Any = Select(columns=[self._start(chats, is_shown).alias("oldest")])
         start = start.cte("page", materialized=True)
@@ -65,9 +65,9 @@ class NewestRows(NamedTuple):
             source = Join(each, newest, JOIN.LATERAL, on=SQL("true"))
         else:
             last = self.model.alias()
-            last_of_page = self._in_chat(chat, last, self._place(last)[0])
-            last_of_page = last_of_page.limit(1).offset(P.limit - 1)
-            is_newest = time >= fn.MAX(oldest, fn.COALESCE(last_of_page, ""))
+            last_of_chat = self._in_chat(chat, last, self._place(last)[0])
+            last_of_chat = last_of_chat.limit(1).offset(P.limit - 1)
+            is_newest = time >= fn.MAX(oldest, fn.COALESCE(last_of_chat, ""))
             source = Join(each, row, on=self.is_wanted(row, chat) & is_newest)
         found = Select([source], [chat.alias("chat_id"), time, id]).where(
             chats.c.newest_at >= oldest, is_shown(chats.c.chat_id)
