@@ -246,6 +246,38 @@ def test_a_call_that_cannot_be_repeated_says_so(
     assert error.value.__cause__ is not None
 
 
+_READY = b"Z\0\0\0\5I"
+#: Answers of which libpq can make nothing, though it takes the connection for a good one.
+NO_ANSWERS = {
+    "a message of an unknown type": b"q\0\0\0\7..." + _READY,
+    "a row of no result": b"D\0\0\0\6\0\0" + _READY,
+    "a message that is too short": b"T\0\0\0\7\0\1c" + _READY,
+    "an error without SQLSTATE": b"E\0\0\0\x0fSERROR\0Mx\0\0" + _READY,
+    "nothing": _READY,
+}
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS)
+def test_an_answer_that_says_nothing_leaves_a_call_in_doubt(
+    site: Site, chat: sdk.Chat, member: str, answer: str
+) -> None:
+    """The connection is not used again: nobody knows what else is on its way."""
+    sdk.toggle_favorite(member, chat.id)
+    with sdk.session():
+        (first,) = query("SELECT pg_backend_pid()")
+        site.proxy.cut_at(WRITE, NO_ANSWERS[answer])
+        with pytest.raises(sdk.Unavailable, match="not known") as error:
+            sdk.toggle_favorite(member, chat.id)
+        assert not error.value.safe_to_retry
+        assert query("SELECT pg_backend_pid()") != (first,)
+        site.proxy.cut_at(WRITE, NO_ANSWERS[answer])
+        assert sdk.mute_chat(member, chat.id).is_muted, "it is repeated"
+    site.proxy.cut_at("COMMIT", NO_ANSWERS[answer])
+    with pytest.raises(sdk.Unavailable, match="not known"), sdk.transaction():
+        sdk.unmute_chat(member, chat.id)
+    assert not sdk.get_chat_settings(member, chat.id).is_muted
+
+
 def messages(chat: sdk.Chat) -> int:
     with sdk.session():
         return int(sdk.Message.select().where(sdk.Message.chat == chat.id).count())

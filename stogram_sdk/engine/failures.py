@@ -116,6 +116,13 @@ def sqlstate_of(error: BaseException) -> str | None:
     return getattr(_original(error), "pgcode", None)
 
 
+def is_about_the_connection(error: BaseException) -> bool:
+    """Whether it is no answer of the server, but the driver that could not get or read one."""
+    original = _original(error)
+    nameless = psycopg2.OperationalError, psycopg2.DatabaseError
+    return type(original) in nameless and original.pgcode is None
+
+
 def is_conflict(error: BaseException) -> bool:
     """Whether two transactions were in each other's way and this one should run again."""
     return sqlstate_of(error) in (*_CONFLICTS, *OUTDATED, _ROW_IS_GONE)
@@ -141,7 +148,7 @@ def translate(error: peewee.PeeweeException, *, repeatable: bool = False) -> Sto
         return _in_doubt(f"the connection failed (SQLSTATE {sqlstate})", repeatable, sqlstate)
     if reason := _longest_that_fits(sqlstate or ""):
         return Unavailable(f"{reason} (SQLSTATE {sqlstate})", sqlstate=sqlstate)
-    if sqlstate is None and isinstance(original, psycopg2.OperationalError):
+    if is_about_the_connection(error):
         return unreachable(original)
     if sqlstate is None and isinstance(original, psycopg2.InterfaceError):
         return Unavailable("the connection to the database was lost; nothing was written")

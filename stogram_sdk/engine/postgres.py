@@ -44,6 +44,7 @@ from stogram_sdk.engine.failures import (
     OUTDATED,
     READ_ONLY,
     ConnectionLost,
+    is_about_the_connection,
     logger,
     peewee_errors,
     sqlstate_of,
@@ -330,6 +331,9 @@ class PostgresDatabase(PooledConnections, peewee.PostgresqlDatabase):
                 connection.is_unfit = True
             if sqlstate == READ_ONLY:
                 self.close_idle()  # They lead to the same server.
+            if connection is not None and is_about_the_connection(error):
+                # libpq may take it for a good one, but nobody knows what else is on its way.
+                connection.close()
             if connection is None or not connection.closed:
                 raise
             silent = connection.is_silent

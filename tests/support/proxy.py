@@ -55,10 +55,11 @@ class Proxy:
         self._selector = selectors.DefaultSelector()
         self._peers: dict[socket.socket, socket.socket] = {}
         self._clients: set[socket.socket] = set()
-        self._answers_to_cut: set[socket.socket] = set()
+        #: The servers whose next answer does not get through, and what does in its place, if any.
+        self._answers_to_cut: dict[socket.socket, bytes | None] = {}
         self._lock = threading.RLock()
         self._silence: Silence | None = None
-        self._cut: tuple[re.Pattern[bytes], Cut] | None = None
+        self._cut: tuple[re.Pattern[bytes], Cut | bytes] | None = None
         self.delay = 0.0
         #: As poolers do, tell clients another number of their server process than the server's own.
         self.hides_the_server = False
@@ -96,8 +97,11 @@ class Proxy:
                         with suppress(FileNotFoundError):  # It has no filter: it came meanwhile.
                             each.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
-    def cut_at(self, statement: str, cut: Cut) -> None:
-        """Reset the next connection that sends this word; COMMITTED is another one."""
+    def cut_at(self, statement: str, cut: Cut | bytes) -> None:
+        """Reset the next connection that sends this word; COMMITTED is another one.
+
+        Bytes are what it gets in place of the answer, and it goes on then.
+        """
         with self._lock:
             self._cut = (re.compile(rb"\b%s\b" % statement.encode()), cut)
 
@@ -157,14 +161,17 @@ class Proxy:
         if self.delay:
             time.sleep(self.delay)
         if source in self._answers_to_cut:
-            self._end(target, reset=True)
-            return
+            instead = self._answers_to_cut.pop(source)
+            if instead is None:
+                self._end(target, reset=True)
+                return
+            data = instead
         if source in self._clients and self._cut is not None and self._cut[0].search(data):
             (_, cut), self._cut = self._cut, None
             if cut is Cut.BEFORE:
                 self._end(source, reset=True)
                 return
-            self._answers_to_cut.add(target)
+            self._answers_to_cut[target] = cut if isinstance(cut, bytes) else None
         if self.hides_the_server and target in self._clients:
             data = _SERVER_PROCESS.sub(rb"\g<1>1234", data)
         try:
@@ -178,7 +185,7 @@ class Proxy:
         for each in (one, other):
             self._selector.unregister(each)
             self._clients.discard(each)
-            self._answers_to_cut.discard(each)
+            self._answers_to_cut.pop(each, None)
             _close(each, reset=reset and each.family == socket.AF_INET)
 
 
