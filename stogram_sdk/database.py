@@ -40,8 +40,15 @@ class Database(peewee.DatabaseProxy):
         return f"<Database: {self.obj.dialect.name}, {self.obj.database}>"
 
     def __getattr__(self, name: str) -> Any:
-        database = at_work.database
+        database = at_work.found()
         return super().__getattr__(name) if database is None else getattr(database, name)
+
+    def connect(self, reuse_if_open: bool = False) -> bool:
+        """Open a connection that is this thread's until `close()`, as Peewee does."""
+        database = current_database()
+        is_new: bool = database.connect(reuse_if_open)
+        at_work.connected = database
+        return is_new
 
     def atomic(self, *args: Any, **options: Any) -> Any:
         return _unit(lambda database: database.atomic(*args, **options))
@@ -205,7 +212,7 @@ def bind(database: Any) -> None:
 
 def current_database() -> Any:
     """The database that this thread is at work with, or else the one that `connect()` opened."""
-    database = at_work.database or db.obj
+    database = at_work.found() or db.obj
     if database is None:
         raise StogramError("no database: call stogram_sdk.connect() first")
     return database

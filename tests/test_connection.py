@@ -161,6 +161,27 @@ def test_a_unit_ends_at_the_database_where_it_began(
     assert sdk.User.select().count() == 0
 
 
+def test_a_connection_of_ones_own_ends_at_the_database_where_it_began(
+    engine: str, sqlite_url: str
+) -> None:
+    make_user("ivan")
+    first = current_database()
+    sdk.db.connect()
+    in_thread(lambda: sdk.connect(f"{sqlite_url}.second"))
+    make_user("olga")
+    names = [user.username for user in sdk.User.select().order_by(sdk.User.username)]
+    assert names == ["ivan", "olga"]
+    assert not sdk.db.is_closed()
+    sdk.db.close()
+    assert first.status().in_use == first.status().idle == 0
+    assert current_database() is not first
+    sdk.db.connect()
+    sdk.connect(f"{sqlite_url}.third")
+    assert sdk.db.is_closed()
+    sdk.migrate()
+    assert sdk.User.select().count() == 0
+
+
 def test_closing_twice_is_closing_once(engine: str) -> None:
     sdk.close()
     sdk.close()

@@ -61,6 +61,14 @@ class CalledOff(BaseException):
 class _AtWork(threading.local):
     #: That of the call, session or transaction which this thread is in.
     database: Any = None
+    #: That to which this thread has opened a connection by itself.
+    connected: Any = None
+
+    def found(self) -> Any:
+        """The database that this thread is at work with, in one way or the other; or None."""
+        if self.database is None and self.connected is not None and self.connected.is_closed():
+            self.connected = None
+        return self.database or self.connected
 
 
 #: `connect()` binds the models for what begins after it: what is at work stays where it began.
