@@ -94,6 +94,8 @@ class Load:
             except sdk.Unavailable as error:
                 books.errors[f"Unavailable {error.sqlstate or ''}".strip()] += 1
                 time.sleep(0.01)
+            except sdk.DatabaseError as error:  # No fault is one of what is sent.
+                books.wrong.append(f"{error}: {error.__cause__!r}")
             except sdk.StogramError as error:
                 books.errors[type(error).__name__] += 1
             except BaseException as error:
