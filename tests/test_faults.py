@@ -278,6 +278,17 @@ def test_an_answer_that_says_nothing_leaves_a_call_in_doubt(
     assert not sdk.get_chat_settings(member, chat.id).is_muted
 
 
+@pytest.mark.parametrize("answer", NO_ANSWERS)
+def test_a_connection_that_begins_with_such_an_answer_is_none(
+    site: Site, member: str, answer: str
+) -> None:
+    current_database().close_idle()
+    site.proxy.cut_at("clock_timestamp", NO_ANSWERS[answer])
+    with pytest.raises(sdk.Unavailable, match="cannot be reached"):
+        is_there(member)
+    assert is_there(member)
+
+
 def messages(chat: sdk.Chat) -> int:
     with sdk.session():
         return int(sdk.Message.select().where(sdk.Message.chat == chat.id).count())
