@@ -393,6 +393,42 @@ def test_rollback_that_would_lose_data_wants_to_be_told(database_url: str) -> No
     assert counts(database_url, "User", "Message") == [1, 1]
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "made", "named"),
+    [
+        (2, "VIEW", 'AS SELECT id, hashtags FROM "Message"', "view report"),
+        (
+            2,
+            "MATERIALIZED VIEW",
+            'AS SELECT "userId" FROM "Folder"',
+            "materialized view report",
+        ),
+        (
+            2,
+            "TABLE",
+            '(folder text, CONSTRAINT its_folder FOREIGN KEY (folder) REFERENCES "Folder")',
+            "constraint its_folder on table report",
+        ),
+        (1, "VIEW", 'AS SELECT id FROM "User"', "view report"),
+    ],
+)
+def test_rollback_stops_where_others_have_built_on_what_it_drops(
+    databases: Databases, name: str, number: int, kind: str, made: str, named: str
+) -> None:
+    """It would stop on its way else, with a part of the tables gone."""
+    url = databases.server.url_of(name)
+    assert pw_migrate(url, "migrate", "--name", NAMES[number - 1]).returncode == 0
+    databases.strictly(name, f"CREATE {kind} report {made}")
+    before = databases.dump(name)
+    script = stogram(url, "sql", NAMES[number - 1], "--rollback").stdout
+    by_script = databases.psql(name, script, "-v", "ON_ERROR_STOP=1").stderr
+    for said in (by_script, stopped(url, "rollback")):
+        assert f"others have built on what would be dropped: {named}" in said.replace("public.", "")
+        assert databases.dump(name) == before
+    databases.strictly(name, f"DROP {kind} report")
+    assert pw_migrate(url, "rollback").returncode == 0
+
+
 def fill(url: str) -> None:
     """One user who hides when they were last seen, a folder, a chat, a message with a tag."""
     sdk.connect(url)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stogram_sdk.schema.migration import HISTORY, Migration, was_found
+from stogram_sdk.schema.migration import BUILT_ON, HISTORY, Migration, was_found
 from stogram_sdk.schema.online import LOCK_TIMEOUT
 from stogram_sdk.schema.postgres import PostgresSchema
 from stogram_sdk.schema.steps import AddColumn, Step, StepSql
@@ -55,7 +55,14 @@ def rollback_script(name: str, migration: Migration, schema: PostgresSchema) -> 
         f"-- Undoes {name}: apply with psql -v ON_ERROR_STOP=1.",
         *_SETTINGS,
         *(["", "BEGIN;"] if migration.foundation else []),
-        *_guard([*_chat_keys(schema), *_later_ones(name, history), *_losses(migration, schema)]),
+        *_guard(
+            [
+                *_chat_keys(schema),
+                *_later_ones(name, history),
+                *_dependents(migration, schema),
+                *_losses(migration, schema),
+            ]
+        ),
     ]
     undo = (
         (step, StepSql(sql))
@@ -93,6 +100,15 @@ def _later_ones(name: str, history: str) -> list[str]:
         " AND name ~ '^[0-9]{3}_' ORDER BY name DESC$q$ LOOP",
         "        RAISE EXCEPTION 'first take back %, which came later', later;",
         "    END LOOP;",
+        "END IF;",
+    ]
+
+
+def _dependents(migration: Migration, schema: PostgresSchema) -> list[str]:
+    return [
+        f"{migration.dependents(schema)} INTO later;",
+        "IF later IS NOT NULL THEN",
+        f"    RAISE EXCEPTION '{BUILT_ON} %', later;",
         "END IF;",
     ]
 

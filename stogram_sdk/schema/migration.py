@@ -24,9 +24,10 @@ from stogram_sdk.schema.objects import Catalog
 from stogram_sdk.schema.obstacles import Obstacle, Schema, wrong_encoding
 from stogram_sdk.schema.postgres import PostgresSchema, may_create
 from stogram_sdk.schema.sqlite import SqliteSchema
-from stogram_sdk.schema.steps import CreateTable, Step, StepSql
+from stogram_sdk.schema.steps import AddColumn, CreateTable, Step, StepSql
 
 ALLOW_DATA_LOSS = "STOGRAM_ALLOW_DATA_LOSS"
+BUILT_ON = "others have built on what would be dropped:"
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,8 @@ class Migration:
         """Take the steps back.
 
         Raises `MigrationError` if data would be lost and `STOGRAM_ALLOW_DATA_LOSS` is not 1. For a
-        foundation it is raised also then, and if the server made the tables; and for any if the
-        keys are those of `stogram distribute`.
+        foundation it is raised also then, and if the server made the tables; and for any if others
+        have built on what would be dropped, or the keys are those of `stogram distribute`.
         """
         if fake:
             return
@@ -115,6 +116,7 @@ class Migration:
         if self.foundation:
             self._remove_foundation(database, schema, catalog)
             return
+        self._stop_for_dependents(database, schema)
         losses = self.losses(database, schema, catalog)
         if losses and os.environ.get(ALLOW_DATA_LOSS) != "1":
             raise MigrationError(
@@ -130,6 +132,23 @@ class Migration:
                     database.execute_sql(sql)
             return
         self._undo_online(database, schema)
+
+    def dependents(self, schema: PostgresSchema) -> str:
+        """A query for what others have built on what is dropped if the steps are taken back."""
+        gone = [step for step in self.steps if isinstance(step, AddColumn | CreateTable)]
+        names = [f"'{schema.quoted(step.table)}'" for step in gone]
+        columns = [f"'{s.column.name}'" if isinstance(s, AddColumn) else "NULL" for s in gone]
+        return schema.sql(
+            "dependents",
+            names=f"ARRAY[{', '.join(names)}]",
+            columns=f"ARRAY[{', '.join(columns)}]::text[]",
+        )
+
+    def _stop_for_dependents(self, database: Any, schema: Schema) -> None:
+        if isinstance(schema, PostgresSchema):
+            (others,) = database.execute_sql(self.dependents(schema)).fetchone()
+            if others:
+                raise MigrationError(f"{BUILT_ON} {others}. Drop that first")
 
     def losses(self, database: Any, schema: Schema, catalog: Catalog) -> list[str]:
         """The data that would be lost with the steps, such as "12 rows of Folder"."""
@@ -203,6 +222,7 @@ class Migration:
                 f"the tables {', '.join(there)} were there before this migration: it does not "
                 "drop what the server made"
             )
+        self._stop_for_dependents(database, schema)
         if isinstance(schema, PostgresSchema):
             database.execute_sql("SET LOCAL lock_timeout = '5s'")
             names = ", ".join(schema.quoted(table) for table in there)
