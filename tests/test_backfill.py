@@ -87,6 +87,29 @@ def store_messages(url: str, **contents: str) -> None:
     sdk.close()
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_messages_of_times_that_python_does_not_have_are_looked_at_once(
+    messages: str, dry_run: bool
+) -> None:
+    is_sqlite = messages.startswith("sqlite")
+    with session():
+        for number, time_ in (
+            (2, "-000044-03-15T00:00:00.000Z" if is_sqlite else "0044-03-15 BC"),
+            (3, "0000-01-01 00:00:00.000" if is_sqlite else "-infinity"),
+            (8, "+012000-01-01T00:00:00.000Z" if is_sqlite else "12000-01-01"),
+        ):
+            db.execute_sql(
+                f"""UPDATE "Message" SET "createdAt" = '{time_}' WHERE id = 'm{number}'"""
+            )
+    with_sign = sum(number % 6 in (2, 3, 4) for number in range(2_500))
+
+    def advance(looked_at: int, _: int) -> None:
+        assert looked_at <= with_sign
+
+    assert backfill(messages, dry_run=dry_run, advance=advance).looked_at == with_sign
+    assert dry_run or is_all_right()
+
+
 def is_all_right() -> bool:
     """Whether every message holds what `text.py` says of its content."""
     with session():

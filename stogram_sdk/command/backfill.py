@@ -34,7 +34,8 @@ from stogram_sdk.text import extract_hashtags, extract_mentions, key_of
 
 BATCH = 1000
 PLACE = "stogram_backfill"
-_START = ("9999-12-31 23:59:59.999", "")
+#: Times are told as the database writes them: it has more of them than Python.
+_START = ("infinity", "")
 
 
 @dataclass(frozen=True)
@@ -176,11 +177,11 @@ class _Reader:
         """The next messages in order, each with its place."""
         where, values = self._where(place)
         rows = self._execute(
-            f'SELECT "createdAt", id, content, mentions, hashtags FROM {self.messages} '
-            f'WHERE {where} ORDER BY "createdAt" DESC, id DESC LIMIT {BATCH}',
+            'SELECT CAST("createdAt" AS TEXT) AS created, id, content, mentions, hashtags '
+            f'FROM {self.messages} WHERE {where} ORDER BY "createdAt" DESC, id DESC LIMIT {BATCH}',
             *values,
         ).fetchall()
-        return [((str(created), id), _message(id, *rest)) for created, id, *rest in rows]
+        return [((created, id), _message(id, *rest)) for created, id, *rest in rows]
 
     def _execute(self, sql: str, *parameters: Any) -> Any:
         if self.schema.name == "sqlite":
