@@ -72,13 +72,12 @@ def migrate(name: str | None, fake: bool) -> None:
     with steps_shown() as begin:
         last = _migrations_named(name)[-1]
         applied, renewed = run(begin, last=last, fake=fake)
-    verb = "noted as done" if fake else "applied"
-    if renewed and not applied:
-        click.echo(f"no migration was pending; {len(renewed)} steps of earlier ones were done anew")
+    if applied:
+        _print_end(_how_many(applied, "noted as done" if fake else "applied"))
+    elif renewed:
+        _print_end(f"no migration was pending; {len(renewed)} steps of earlier ones were done anew")
     else:
-        click.echo(
-            _how_many(applied, verb) if applied else "nothing to do: no migration is pending"
-        )
+        _print_end("nothing to do: no migration is pending")
 
 
 @main.command()
@@ -95,7 +94,7 @@ def rollback(count: int) -> None:
 
     with steps_shown() as begin:
         undone = run(begin, count=count)
-    click.echo(_how_many(undone, "undone") if undone else "nothing to do: no migration is done")
+    _print_end(_how_many(undone, "undone") if undone else "nothing to do: no migration is done")
 
 
 @main.command()
@@ -115,7 +114,7 @@ def status(as_json: bool) -> None:
         click.echo(f"[x] {name}")
     for name in found.pending:
         click.echo(f"[ ] {name}")
-    click.echo(f"{_how_many(found.done, 'done')}, {len(found.pending)} pending")
+    _print_end(f"{_how_many(found.done, 'done')}, {len(found.pending)} pending")
 
 
 @main.command()
@@ -313,6 +312,13 @@ def _migrations_named(name: str | None) -> list[str]:
     if not chosen:
         raise click.UsageError(f"no migration {name!r}; there are {', '.join(known)}")
     return chosen
+
+
+def _print_end(what: str) -> None:
+    """What was done, and where: a program may mean another database than the command."""
+    from stogram_sdk.engine.database_url import read_database_url
+
+    click.echo(f"{what}, in {read_database_url().place}")
 
 
 def _how_many(migrations: list[str], verb: str) -> str:

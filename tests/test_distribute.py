@@ -326,10 +326,10 @@ def test_rights_and_options_are_those_of_before(migrated: str) -> None:
 def test_migrate_has_nothing_to_do_and_rollback_refuses(
     with_chat_keys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nothing = "nothing to do: no migration is pending\n"
-    assert stogram(with_chat_keys, "migrate") == (0, nothing, "")
+    code, done, error = stogram(with_chat_keys, "migrate")
+    assert (code, error) == (0, "") and done.startswith("nothing to do: no migration is pending")
     _, done, _ = stogram(with_chat_keys, "status")
-    assert done.endswith("3 migrations done, 0 pending\n")
+    assert "\n3 migrations done, 0 pending" in done
     for allowed in ("0", "1"):
         monkeypatch.setenv("STOGRAM_ALLOW_DATA_LOSS", allowed)
         code, _, error = stogram(with_chat_keys, "rollback")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import stogram_sdk as sdk
+from stogram_sdk.engine.database_url import read_database_url
 from tests.support.states import PROJECT, Databases, migrate_here, pw_migrate, stogram
 
 #: Commands, in processes of their own.
@@ -69,32 +71,41 @@ def test_what_is_refused_has_not_begun(databases: Databases, name: str) -> None:
     assert (refused.returncode, refused.stdout) == (1, ""), refused.stderr
 
 
+def ended_in(url: str, what: str) -> str:
+    """The last line of a command."""
+    return f"{what}, in {read_database_url(url).place}"
+
+
 def test_the_way_there_and_back(database_url: str) -> None:
-    """Each migration is a line, and below it each step."""
+    """Each migration is a line, and below it each step; the last line names the database."""
+    ended = partial(ended_in, database_url)
     first = said(database_url, "migrate", "--name", "001")
     assert first[0] == NAMES[0]
     assert "    table User" in first
-    assert first[-1] == "1 migration applied"
-    assert said(database_url, "status") == [*marks(1), "1 migration done, 2 pending"]
+    assert first[-1] == ended("1 migration applied")
+    assert said(database_url, "status") == [*marks(1), ended("1 migration done, 2 pending")]
     assert said(database_url, "migrate", "--name", NAMES[0]) == [
-        "nothing to do: no migration is pending"
+        ended("nothing to do: no migration is pending")
     ]
     others = said(database_url, "migrate")
-    assert [line for line in others if line[0] != " "] == [*NAMES[1:], "2 migrations applied"]
+    assert [line for line in others if line[0] != " "] == [
+        *NAMES[1:],
+        ended("2 migrations applied"),
+    ]
     assert "    column Message.hashtags" in others
     assert "    triggers that keep MessageTag" in others
-    assert said(database_url, "status") == [*marks(3), "3 migrations done, 0 pending"]
-    assert said(database_url, "migrate") == ["nothing to do: no migration is pending"]
+    assert said(database_url, "status") == [*marks(3), ended("3 migrations done, 0 pending")]
+    assert said(database_url, "migrate") == [ended("nothing to do: no migration is pending")]
     back = said(database_url, "rollback", "--count", "2")
     assert [line for line in back if line[0] != " "] == [
         *(NAMES[2], NAMES[1]),
-        "2 migrations undone",
+        ended("2 migrations undone"),
     ]
     assert said(database_url, "rollback", "--count", "2", code=1) == [
         "Error: cannot undo 2 migrations: 1 done"
     ]
-    assert said(database_url, "rollback")[-1] == "1 migration undone"
-    assert said(database_url, "rollback") == ["nothing to do: no migration is done"]
+    assert said(database_url, "rollback")[-1] == ended("1 migration undone")
+    assert said(database_url, "rollback") == [ended("nothing to do: no migration is done")]
 
 
 def test_the_stock_command_goes_on_where_it_was(database_url: str) -> None:
@@ -111,7 +122,7 @@ def test_fake_changes_no_table(databases: Databases, name: str) -> None:
     url = databases.server.url_of(name)
     assert said(url, "migrate", "--fake", "--name", "002") == [
         *NAMES[:2],
-        "2 migrations noted as done",
+        ended_in(url, "2 migrations noted as done"),
     ]
     assert databases.dump(name) == before
     assert said(url, "status")[:3] == marks(2)

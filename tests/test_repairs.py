@@ -152,11 +152,9 @@ def test_the_command_says_what_it_mends(url: str) -> None:
     assert refused.returncode == 1
     assert "Message_tags_insert" in refused.stdout
     done = stogram(url, "migrate")
-    assert done.stdout.splitlines() == [
-        "    triggers that keep MessageTag",
-        "    rows of MessageTag",
-        "no migration was pending; 2 steps of earlier ones were done anew",
-    ]
+    *steps, end = done.stdout.splitlines()
+    assert steps == ["    triggers that keep MessageTag", "    rows of MessageTag"]
+    assert end.startswith("no migration was pending; 2 steps of earlier ones were done anew, in ")
     assert stogram(url, "check").returncode == 0
     assert "nothing to do" in stogram(url, "migrate").stdout
 

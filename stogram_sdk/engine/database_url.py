@@ -86,6 +86,13 @@ class DatabaseSettings:
     prepare: bool = True
     libpq: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def place(self) -> str:
+        """What a person calls the database: a file, or a name and where that is."""
+        schema = f", schema {self.schema_name}" if self.schema_name else ""
+        host = self.libpq.get("host")
+        return f"{self.database}{f' at {host}' if host else ''}{schema}"
+
     def has_several_hosts(self) -> bool:
         return any("," in self.libpq.get(name, "") for name in ("host", "hostaddr"))
 
