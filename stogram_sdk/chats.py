@@ -43,7 +43,7 @@ def _create_chat(private: bool) -> Any:
     }
     known = User.select(fn.COUNT(User.id)).where(dialect().is_one_of(User.id, P.user_ids))
     blockers = BlockedUser.select(BlockedUser.id).where(
-        BlockedUser.blocked == P.owner_id, dialect().is_one_of(BlockedUser.user, P.user_ids)
+        BlockedUser.blocked == P.owner_id, dialect().is_one_of(BlockedUser.user, P.others)
     )
     in_the_way = _chats_of_both() if private else blockers
     new = Select(columns=list(columns.values())).where(

@@ -46,10 +46,9 @@ def _membership() -> Query:
 
 @statement
 def _users_and_blocks() -> Query:
-    """The users among the ids, each with whether they have blocked the actor."""
-    return User.select(User.id, has_blocked(User.id, P.actor_id)).where(
-        dialect().is_one_of(User.id, P.user_ids)
-    )
+    """The users among the ids, each with whether they are others and have blocked the actor."""
+    is_blocker = (User.id != P.actor_id) & has_blocked(User.id, P.actor_id)
+    return User.select(User.id, is_blocker).where(dialect().is_one_of(User.id, P.user_ids))
 
 
 @statement

@@ -180,6 +180,17 @@ def test_a_private_chat_to_which_the_server_adds_others_is_not_that_of_two_any_m
 
 
 @on_both
+def test_who_has_blocked_themselves_makes_groups_as_before() -> None:
+    """The database lets the server write such a row."""
+    ann, ben = make_users(2)
+    server.block(ann.id, ann.id)
+    group = sdk.create_chat(ann.id, sdk.ChatType.GROUP, member_ids=[ben.id])
+    assert {line.profile.id for line in sdk.list_members(ann.id, group.id)} == {ann.id, ben.id}
+    with pytest.raises(sdk.NotFound, match="nobody"):
+        sdk.create_chat(ann.id, sdk.ChatType.GROUP, member_ids=["nobody"])
+
+
+@on_both
 def test_a_chat_that_the_server_puts_into_the_folder_of_somebody_else_is_in_none() -> None:
     ann, ben = make_users(2)
     chat = make_chat(ann, ben)
