@@ -51,6 +51,18 @@ def test_the_token_leaves_the_address_of_whoever_is_in_already(client: FlaskClie
     assert TOKEN not in response.text
 
 
+@pytest.mark.parametrize(
+    "back",
+    ["http:evil.example", "https://evil.example", "//evil.example", "/\\evil.example", "/\n/"],
+)
+def test_a_page_leads_back_to_this_site_only(client: FlaskClient, back: str) -> None:
+    pages = "/user/", "/user/details/"
+    asked = [client.get(page, query_string={"url": back}).status_code for page in pages]
+    assert asked == [400, 400]
+    here = {"url": "/chat/?page=1"}
+    assert client.get("/user/", query_string=here).status_code == 200
+
+
 def test_a_cookie_of_another_run_opens_nothing(cast: Cast) -> None:
     """Each run has a key of its own: what is signed with another is nothing."""
     ours, theirs = reader(), make_app(token=TOKEN).test_client()

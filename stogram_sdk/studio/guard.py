@@ -12,6 +12,7 @@ has its name lead here      the `Host` must be an address, `localhost` or the ho
                             asked for: none that somebody else's DNS answers for
 shows this one in a frame   no page may be shown in one
 reads it by a script        the cookie is not sent along, and no header allows it
+has a link here lead on     no page leads back to an address of another site
 =========================== ====================================================================
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 from base64 import b64encode
 from hashlib import sha256
@@ -48,6 +50,8 @@ POLICY = "; ".join(
         *("frame-ancestors 'none'", "base-uri 'none'"),
     )
 )
+#: Where a page leads back to: a path, which a browser cannot take for the name of a host.
+_BACK = re.compile(r"/(?![/\\])[^\x00-\x1f]*")
 _HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cache-Control": "no-store",
@@ -78,6 +82,8 @@ def put_guard(app: Flask, *, token: str, host: str, write: bool) -> None:
             abort(400, "This address is not one that the studio answers to.")
         if request.method not in ("GET", "HEAD") and not (write and _is_from_here()):
             abort(403, "Nothing can be changed here: start it with --write, and use its own forms.")
+        if not _BACK.fullmatch(request.values.get("url", "/")):
+            abort(400, "`url` must be the path of a page of the studio.")
         given = request.args.get("token")
         if session.get("is_in"):
             return None if given is None else redirect(_without_token())
