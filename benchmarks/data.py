@@ -220,11 +220,11 @@ def other_rows(world: World) -> Iterator[tuple[str, tuple[str, ...], list[tuple[
 
 def _calls(world: World) -> Iterator[tuple[Any, ...]]:
     """Calls that have ended, in all chats alike."""
-    chance = random.Random(world.messages + 3)
+    chance, step = random.Random(world.messages + 3), PERIOD / world.messages
     for number in range(0, world.messages, MESSAGES_FOR_A_CALL):
         place = chance.randrange(len(world.chats))
         caller = chance.choice(world.members[place])
-        time = _time(FIRST + number * PERIOD / world.messages)
+        time = _time(FIRST + number * step)
         yield (_id(chance), caller, world.chats[place][0], "AUDIO", "ENDED", time, time)
 
 
