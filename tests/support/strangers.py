@@ -32,21 +32,32 @@ SAME = "·"
 HEAD = """\
 # What strangers get
 
-Every public function, called by somebody who has no business there. This page is written by
-`python -m tests.support.strangers`, which makes the calls; a test holds it to be true on SQLite and
-PostgreSQL.
+What every public function answers when it is called by somebody who has no right to the chat, the
+message or the folder. The first table says who the strangers are, the second what each of them gets.
+[The marks](#what-the-marks-mean) are explained below it.
+
+`python -m tests.support.strangers` makes the calls, and writes this page. A test holds it to be true
+on SQLite and PostgreSQL.
 
 """
 
 LEGEND = """\
 
-An error is named by its class. "yes" is a result, "made" and "there" are rows with `created` true
-and false; "names" are profiles without status, photo and last seen; "nothing" is an empty list or
-`None`; True, False and numbers are what is returned. "·" stands where the call takes nothing that
-sets the stranger apart.
+## What the marks mean
 
-`NotFound` is the same for what is not there and for what is not theirs to see, in its text too.
-Where a stranger calls with a chat of their own, as any user may, the call does what it does.
+| mark | what the call gives |
+| --- | --- |
+| NotFound, Blocked, ... | the error of this class |
+| yes | a result |
+| made, there | the row; `created` is true, or false |
+| names | profiles without status, photo and last seen |
+| nothing | an empty list, or `None` |
+| True, False, a number | just that |
+| · | the call takes nothing that sets this stranger apart |
+
+`NotFound` is the same for what is not there and for what the stranger may not see, in its text too.
+Where a stranger calls with a chat of their own, the call succeeds, as it does for every user.
+
 `get_user`, `find_user`, `find_user_by_email`, `verify_email`, `post_system_message`,
 `publish_scheduled`, `acknowledge_published`, `users_to_notify` and `users_to_notify_each` are for
 the service itself: it decides who may have their results.

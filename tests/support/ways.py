@@ -25,21 +25,21 @@ WAYS: dict[str, tuple[Way, ...]] = {
         Way(
             "POST /auth/register",
             "create_user set_verification_token",
-            "hashing and mail are the service's",
+            "the service hashes the password and sends the mail",
         ),
         Way(
             "POST /auth/login",
             "find_user find_user_by_email set_status",
-            "comparing hashes and the session (JWT) are the service's",
+            "the service compares the hashes and keeps the session (JWT)",
         ),
         Way("GET /auth/me", "get_user"),
         Way("POST /auth/verify-email", "verify_email"),
         Way(
-            "POST /auth/resend-verification", "set_verification_token", "the mail is the service's"
+            "POST /auth/resend-verification", "set_verification_token", "the service sends the mail"
         ),
         Way("GET /users/search", "search_users", "by the beginning of words, and not by e-mail"),
         Way("GET /users/:userId", "visible_profiles"),
-        Way("PATCH /users/profile", "update_profile set_status", "the upload is the service's"),
+        Way("PATCH /users/profile", "update_profile set_status", "the service stores the file"),
         Way("POST /users/change-password", "get_user set_password_hash"),
         Way("POST /users/push-subscription", "set_push_subscription"),
         Way("PATCH /users/theme", "set_theme"),
@@ -75,7 +75,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
         Way(
             "PUT /chat-settings/:chatId/unread",
             "mark_read recount_unread",
-            "no number is set: it is counted from the messages",
+            "takes no number: it is counted from the messages",
         ),
         Way("POST /chat-settings/:chatId/unread/reset", "mark_read"),
     ),
@@ -89,10 +89,10 @@ WAYS: dict[str, tuple[Way, ...]] = {
     ),
     "Messages": (
         Way("GET /messages/:chatId", "list_messages"),
-        Way("POST /messages/:chatId", "send_message", "the upload is the service's"),
+        Way("POST /messages/:chatId", "send_message", "the service stores the file"),
         Way("PATCH /messages/:messageId", "edit_message"),
         Way("DELETE /messages/:messageId", "delete_message"),
-        Way("POST /messages/:messageId/reactions", "add_reaction", "up to three of a user"),
+        Way("POST /messages/:messageId/reactions", "add_reaction", "up to three by each user"),
         Way("DELETE /messages/:messageId/reactions/:emoji", "remove_reaction"),
         Way("GET /messages/:messageId/reactions", "list_reactions list_message_reactions"),
         Way("POST /pinned-messages", "pin_message"),
@@ -104,7 +104,7 @@ WAYS: dict[str, tuple[Way, ...]] = {
         Way("GET /search/mentions/:username?", "find_by_mention"),
     ),
     "The socket and the clock": (
-        Way("event connection", "set_status list_chats", "the rooms are the service's"),
+        Way("event connection", "set_status list_chats", "the service keeps the rooms"),
         Way("event disconnect", "set_status"),
         Way("event message:send", "send_message users_to_notify"),
         Way("event message:read", "mark_read"),
@@ -119,10 +119,13 @@ WAYS: dict[str, tuple[Way, ...]] = {
 HEAD = """\
 # What the server does, and what does it here
 
-Each route, socket event and cron job of the Stogram server that uses the database, in the version
-that the guide is about: 54 routes, 8 events and a cron job. Events that only pass something on,
-such as those of WebRTC, need no database and are left out. `python -m tests.support.ways` writes
-this page; a test checks that each function exists and that nothing is missing.
+The Stogram server reaches its database from 54 routes, 8 events of its socket and a cron job. The
+tables name the functions of this package that serve each of them. The version is the one that the
+server's migration guide is about. Events that only pass something on, such as those of WebRTC, need
+no database and are left out.
+
+`python -m tests.support.ways` writes this page. A test checks that each function exists, and that
+nothing is missing.
 
 """
 
@@ -136,7 +139,7 @@ def document() -> str:
             f"| {each.note} |".replace("|  |", "| |")
             for each in ways
         ]
-        head = ["| the server | here | |", "| --- | --- | --- |"]
+        head = ["| the server | the functions | notes |", "| --- | --- | --- |"]
         parts.append("\n".join([f"## {heading}", "", *head, *rows]))
     return HEAD + "\n\n".join(parts) + "\n"
 
