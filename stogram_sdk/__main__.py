@@ -62,9 +62,10 @@ def _names_of_migrations(
 def migrate(name: str | None, fake: bool) -> None:
     """Apply the pending migrations.
 
-    It names each one and each of its steps. Functions and triggers of earlier ones are made anew
-    where they are not those of this package. It can be stopped at any time and started again: what
-    is done stays done. If something is in the way it says so before anything is touched.
+    The command names each migration and each of its steps. It makes functions and triggers of
+    earlier ones anew where they are not those of this package. It can be stopped at any time and
+    started again: what is done stays done. If something is in the way, it says so before it touches
+    anything.
     """
     from stogram_sdk.command.migrate import migrate as run
     from stogram_sdk.command.progress import steps_shown

@@ -164,10 +164,10 @@ def set_theme(user_id: str, theme: str) -> User:
 
 @operation
 def set_push_subscription(user_id: str, *, subscription: str | None) -> User:
-    """Keep where push messages go: JSON, as the browser gives it; None once that has ended.
+    """Store where push messages go: JSON, as the browser gives it; None if there is none.
 
-    A user has one, the latest. `get_user` returns it. Returns the account as `create_user` does.
-    Raises `NotFound`, `InvalidInput`.
+    A user has one subscription, the latest. `get_user` returns it. Returns the account as
+    `create_user` does. Raises `NotFound`, `InvalidInput`.
 
     >>> set_push_subscription(anna.id, subscription=None).username
     'anna'
@@ -178,10 +178,10 @@ def set_push_subscription(user_id: str, *, subscription: str | None) -> User:
 
 @operation
 def set_verification_token(user_id: str, *, token: str | None) -> User:
-    """Keep the token of a letter that asks the user to confirm their address; None for none.
+    """Store the token of a mail that asks the user to confirm their address; None for none.
 
-    A user has one, the latest, of up to 512 characters. It alone says whose address `verify_email`
-    confirms, and it does not end by itself: make it so that nobody guesses it, as
+    A user has one token, the latest, of up to 512 characters. Whoever has it can confirm the
+    address by `verify_email`, and it does not expire. So make one that nobody can guess, as
     `secrets.token_urlsafe()` does. Returns the account as `create_user` does. Raises `NotFound`,
     `InvalidInput`.
 
@@ -196,8 +196,8 @@ def set_verification_token(user_id: str, *, token: str | None) -> User:
 def verify_email(token: str) -> User | None:
     """Confirm the address of the user who has been sent this token, which is used up then.
 
-    Returns the account as `create_user` does; None if nobody has the token, or more than one: it
-    says of none of them that a letter has reached them. Raises `InvalidInput`.
+    Returns the account as `create_user` does. Returns None if nobody has the token, or if several
+    users have it: then nobody knows whose mail has arrived. Raises `InvalidInput`.
 
     >>> set_verification_token(anna.id, token="8f14e45f").email_verified
     False
@@ -211,16 +211,16 @@ def verify_email(token: str) -> User | None:
 
 @operation
 def delete_user(user_id: str) -> bool:
-    """Delete an account and everything that is theirs: also the messages that they have written.
+    """Delete an account and all that is theirs, also the messages that they have written.
 
     Their groups and channels go on: each gets the admin who joined first as owner, or else the
-    member who joined first. A PRIVATE chat stays with the other, with the messages of that one,
-    and without `peer`. Chats of nobody else are deleted. Others see nothing of the account any
-    more: an answer to a message of theirs has no `reply_to`, counts follow, and the username and
-    the address are free.
+    member who joined first. A PRIVATE chat stays with the other member. It keeps that member's
+    messages, and has no `peer`. Chats that nobody else is in are deleted. Others see nothing of the
+    account any more: an answer to a message of theirs has no `reply_to`, and counts go down. The
+    username and the address can be taken again.
 
-    It takes the longer the more messages there are: `session(statement_timeout=...)` gives it time.
-    Returns whether there was such a user. Raises `InvalidInput`.
+    The more messages there are, the longer it takes: `session(statement_timeout=...)` gives it
+    time. Returns whether there was such a user. Raises `InvalidInput`.
 
     >>> delete_user(boris.id)
     True

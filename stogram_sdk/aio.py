@@ -347,11 +347,11 @@ def session(
 
 
 def transaction() -> Unit:
-    """Make what this task awaits inside one unit, all or nothing: `async with transaction():`.
+    """Make all that this task awaits inside one unit: `async with transaction():`.
 
-    Inside another transaction of this task it is a savepoint. After a call in it was cancelled,
-    nothing of it is written, and a later call in it raises `Unavailable`. Raises what
-    `stogram_sdk.transaction()` does.
+    All of it happens, or nothing. Inside another transaction of this task it is a savepoint. If a
+    call in it is cancelled, nothing of it is written, and a later call in it raises `Unavailable`.
+    Raises what `stogram_sdk.transaction()` does.
     """
     return Unit(database.transaction, True)
 

@@ -72,12 +72,11 @@ def _list_blocked_users() -> Any:
 
 @operation_with_id
 def block_user(id: str, user_id: str, blocked_id: str) -> tuple[BlockedUser, bool]:
-    """Block a user: none of their messages counts as unread any more, and none notifies.
+    """Block a user: their messages no longer count as unread, and no longer notify.
 
-    That includes the messages that they have written before. In groups their messages stay visible.
-    In the private chat of the two, neither can write. Returns the row, with `user` and `blocked`,
-    and whether it was made by this call. Raises `NotFound` if there is no such user,
-    `InvalidInput`, also for oneself.
+    That includes older messages. In groups their messages stay visible. In the private chat of the
+    two, neither can write. Returns the row, with `user` and `blocked`, and whether it was made by
+    this call. Raises `NotFound` if there is no such user, `InvalidInput`, also for oneself.
 
     >>> block_user(anna.id, boris.id)
     (<BlockedUser user='anna' blocked='boris'>, True)
@@ -97,7 +96,7 @@ def block_user(id: str, user_id: str, blocked_id: str) -> tuple[BlockedUser, boo
 
 @operation
 def unblock_user(user_id: str, blocked_id: str) -> bool:
-    """Take a block back: messages of the other that were not read count as unread again.
+    """Unblock a user: those of their messages that were not read count as unread again.
 
     Returns whether there was a block. Raises `InvalidInput`.
 
@@ -109,7 +108,7 @@ def unblock_user(user_id: str, blocked_id: str) -> bool:
 
 @operation
 def is_blocked(user_id: str, other_id: str) -> bool:
-    """Whether the first has blocked the second. Raises `InvalidInput`.
+    """Whether the first user has blocked the second. Raises `InvalidInput`.
 
     >>> is_blocked(anna.id, boris.id)
     False
@@ -133,7 +132,7 @@ def is_blocked_either(user_id: str, other_id: str) -> bool:
 
 @operation
 def blocked_among(user_id: str, other_ids: Iterable[str]) -> set[str]:
-    """Which of these users the user has blocked, as a set of ids.
+    """Which of the given users this user has blocked, as a set of ids.
 
     Raises `InvalidInput`, also for more than 10,000 ids.
 

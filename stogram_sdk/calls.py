@@ -306,13 +306,13 @@ def _shown(chat: Any) -> Any:
 
 @operation_with_id
 def start_call(id: str, user_id: str, chat_id: str, type: CallType) -> tuple[Call, bool]:
-    """Call the other members of a chat: whoever may write there.
+    """Call the other members of a chat: by members who may write there.
 
-    A chat has one call at a time. If two start one at the same moment, or one goes on already, it
-    is that one. A call that has rung for a minute is missed then, one whose people have all left
-    the chat is over, and a new one starts. Returns the row, with `initiator` and `chat`, and
-    whether it was made by this call. Raises `NotFound` for a chat the user is not in, `NotAllowed`
-    in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
+    A chat has one call at a time. If two members start one at the same moment, or a call goes on
+    already, both get the same call. A call that has rung for a minute was missed, and one whose
+    people have all left the chat is over: then a new one starts. Returns the row, with `initiator`
+    and `chat`, and whether it was made by this call. Raises `NotFound` for a chat the user is not
+    in, `NotAllowed` in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
 
     >>> call, started = start_call(anna.id, chat.id, CallType.AUDIO)
     >>> str(call.status), started
@@ -332,12 +332,12 @@ def start_call(id: str, user_id: str, chat_id: str, type: CallType) -> tuple[Cal
 
 @operation_with_id
 def answer_call(id: str, user_id: str, call_id: str) -> tuple[Call, bool]:
-    """Take a call that rings, or join one that goes on: any other member of its chat.
+    """Take a call that rings, or join one that goes on: by any other member of its chat.
 
-    Returns the row as `start_call` does, and whether the user has joined by this call: of two
-    devices of one user, one has, and the other stops to ring. Raises `NotFound` for a call of a
-    chat the user is not in, `NotAllowed` for one's own call and for one that is over, as is one
-    that has rung for a minute, `Blocked` in a PRIVATE chat, `InvalidInput`.
+    Returns the row as `start_call` does, and whether this call made the user join. If two devices
+    of one user answer, that is true for one of them, and the other can stop ringing. Raises
+    `NotFound` for a call of a chat the user is not in, `NotAllowed` for one's own call and for a
+    call that is over or has rung for a minute, `Blocked` in a PRIVATE chat, `InvalidInput`.
 
     >>> call, _ = start_call(anna.id, chat.id, CallType.VIDEO)
     >>> call, joined = answer_call(boris.id, call.id)
@@ -360,10 +360,10 @@ def answer_call(id: str, user_id: str, call_id: str) -> tuple[Call, bool]:
 
 @operation
 def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
-    """Refuse a call that rings: any other member of its chat. It is over then, for everybody.
+    """Refuse a call that rings: by any other member of its chat. It is over then, for everybody.
 
-    Returns the row as `start_call` does, and whether this call has declined it: a call that was
-    answered, or is over, stays as it is, and one that has rung for a minute was missed. Raises
+    Returns the row as `start_call` does, and whether this call has declined it. A call that was
+    answered, or is over, stays as it is. One that has rung for a minute was missed. Raises
     `NotFound` for a call of a chat the user is not in, `NotAllowed` for one's own call,
     `InvalidInput`.
 
@@ -386,12 +386,12 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
 
 @operation
 def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
-    """Hang up, which ends the call for everybody: who has started it, and who has answered it.
+    """End a call for everybody: by the user who started it, or one who has answered it.
 
     Any member ends a call whose people have all left the chat. If nobody has answered, the call was
-    missed. Returns the row as `start_call` does, and whether this call has ended it: one that is
+    missed. Returns the row as `start_call` does, and whether this call has ended it. A call that is
     over stays as it is. Raises `NotFound` for a call of a chat the user is not in, `NotAllowed` for
-    who has not joined it, `InvalidInput`.
+    a user who has not joined it, `InvalidInput`.
 
     >>> call, _ = start_call(anna.id, chat.id, CallType.AUDIO)
     >>> call, ended = end_call(anna.id, call.id)

@@ -37,7 +37,7 @@ from stogram_sdk.visibility import is_visible
 
 
 class ChatSummary(NamedTuple):
-    """A chat as a user sees it: a line of the chat list.
+    """A chat as a user sees it: one line of the chat list.
 
     `last_message`, with its sender, is None in a chat without messages. `peer` is the other member
     of a PRIVATE chat, as the user may see them: None in other chats, and if that account is gone.
@@ -204,20 +204,20 @@ def list_chats(
 ) -> Page[ChatSummary]:
     """The user's chats: favorites first, then by the time of the last message.
 
-    The pages after a first one keep its order: a message that arrives meanwhile moves no chat, so
-    each chat that was there is on one of them, and on one only; those that come are on the next
-    first page. What changes a place itself shows: a chat that becomes a favorite or none, whose
-    last message is deleted, or whose history is imported meanwhile, stands at its new place. So
-    does one with a message that is dated before the first page, but committed after it: by a long
-    transaction, or by a server whose clock is behind. It may be above the page then. A chat whose
-    last message is dated ahead of the database's clock may come once more on a later page; one that
-    is dated ahead by more than a minute moves its chat up once its time has come.
+    The pages after a first one keep its order. A message that arrives meanwhile moves no chat. So
+    each chat that was there is on one page, and on one only; a new chat is on the next first page.
+    Some chats move all the same, perhaps to a page that was read already: one that becomes a
+    favorite, or none any more; one whose last message is deleted, or whose history is imported; one
+    with a message that is dated before the first page but committed after it, by a long transaction
+    or by a server whose clock is behind. A chat whose last message is dated ahead of the database's
+    clock may come once more on a later page. A message that is dated ahead by more than a minute
+    moves its chat up once its time has come.
 
     A chat without messages stands at the time when the user joined it. `folder_id=None` asks for
-    the chats that are in no folder; a filter that is not given does not apply. Later servers let
-    users archive chats: these are listed with `is_archived=True`, and only then.
-    Returns a page of `ChatSummary`, each with the unread count, at most 1,000.
-    Raises `NotFound` for a folder that is not the user's, `InvalidInput`.
+    the chats that are in no folder. A filter that is not given does not apply. Later servers let
+    users archive chats: only `is_archived=True` lists these. Returns a page of `ChatSummary`, each
+    with the unread count, at most 1,000. Raises `NotFound` for a folder that is not the user's,
+    `InvalidInput`.
 
     >>> [(line.chat.name, line.unread_count) for line in list_chats(boris.id)]
     [('Release team', 1)]

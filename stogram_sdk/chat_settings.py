@@ -375,11 +375,11 @@ def set_favorite(user_id: str, chat_id: str, is_favorite: bool = True) -> ChatSe
 
 @operation(repeatable=False)
 def toggle_favorite(user_id: str, chat_id: str) -> ChatSettings:
-    """Put the chat among the favorites if it is not there, take it out if it is.
+    """Put the chat among the user's favorites if it is not there; take it out if it is.
 
-    Returns the row. Every call turns it once, also when several run at the same time. So a repeated
-    call undoes the first; `set_favorite` can be repeated.
-    Raises `NotFound` for a chat the user is not in, `InvalidInput`.
+    Returns the row. Every call changes it once, also when several run at the same time. So a second
+    call undoes the first. Use `set_favorite` where a call may be repeated. Raises `NotFound` for a
+    chat the user is not in, `InvalidInput`.
 
     >>> toggle_favorite(anna.id, chat.id).is_favorite
     True
@@ -416,11 +416,11 @@ def mark_read(user_id: str, chat_id: str, message_id: str | None = None) -> Chat
 
 @operation
 def recount_unread(user_id: str, chat_id: str | None = None) -> int:
-    """Set the column `unreadCount`, which the server's own clients read, to the truth.
+    """Set the column `unreadCount`, which the server's own clients read, to the right number.
 
-    It does so for the user's settings of one chat or of all. Nothing that this package returns
-    depends on the column. Returns how many rows changed. Raises `NotFound` for a chat the user is
-    not in, `InvalidInput`.
+    It does so for one chat of the user, or for all. Nothing that this package returns depends on
+    the column. Returns how many rows changed. Raises `NotFound` for a chat the user is not in,
+    `InvalidInput`.
 
     >>> recount_unread(boris.id)  # it was right
     0
@@ -437,7 +437,7 @@ def recount_unread(user_id: str, chat_id: str | None = None) -> int:
 
 @operation(reads=True)
 def unread_totals(user_id: str) -> UnreadTotals:
-    """How many messages the user has not read, over all the chats they are in.
+    """How many messages the user has not read, in all of their chats together.
 
     At most 1,000 of each chat are counted. Raises `InvalidInput`.
 

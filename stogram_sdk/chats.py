@@ -133,7 +133,7 @@ def create_chat(
 ) -> Chat:
     """Make a chat of the owner, who becomes OWNER, and the members.
 
-    A PRIVATE chat takes exactly one other member, and two users have only one: if it is there
+    A PRIVATE chat takes exactly one other member. Two users have only one such chat: if it is there
     already, it is returned as it is. Returns the row. Raises `NotFound` for an unknown user,
     `Blocked` if somebody has blocked the owner and the chat is not PRIVATE, `InvalidInput`.
 
@@ -160,7 +160,7 @@ def create_chat(
 def open_private_chat(
     id: str, user_id: str, other_id: str, *, is_secret: bool = False
 ) -> tuple[Chat, bool]:
-    """The one private chat of the two, made if there is none; a secret chat is another one.
+    """The private chat of the two, made if there is none; a secret chat is another one.
 
     Returns the chat and whether it was made by this call; two callers at once get the same one.
     The chat can be opened despite a block, but nobody can write in it then.
@@ -223,9 +223,9 @@ def update_chat(
 ) -> Chat:
     """Change a group or channel, by its owner and admins; what is not given stays, None clears it.
 
-    Each has up to 1,024 characters; `avatar` is the address of a picture. The chat moves up in the
-    server's own list, as after its own changes. Returns the row. Raises `NotFound` for a chat the
-    user is not in, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
+    Each text has up to 1,024 characters; `avatar` is the address of a picture. The chat moves up in
+    the server's own list, as after its own changes. Returns the row. Raises `NotFound` for a chat
+    the user is not in, `NotAllowed` by role and for a PRIVATE chat, `InvalidInput`.
 
     >>> update_chat(anna.id, chat.id, name="Releases").name
     'Releases'
@@ -250,7 +250,7 @@ def update_chat(
 def delete_chat(user_id: str, chat_id: str) -> bool:
     """Delete a chat for everybody, with its messages: by its owner; a PRIVATE one by either.
 
-    It takes seconds for each 100,000 messages; `session(statement_timeout=...)` gives it the time.
+    It takes seconds for each 100,000 messages: `session(statement_timeout=...)` gives it time.
     Returns whether there was such a chat of the user. Raises `NotAllowed` by role, `InvalidInput`.
 
     >>> delete_chat(anna.id, chat.id)

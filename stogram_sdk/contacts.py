@@ -81,9 +81,9 @@ def add_contact(
 ) -> tuple[Contact, bool]:
     """Put somebody into the user's contacts, under a name of the user's own if there is one.
 
-    The other is not told. A contact that is there already stays as it is. Returns the row, with
-    `user` and `contact`, and whether it was made by this call. Raises `NotFound` for an unknown
-    user, `InvalidInput`, also for oneself.
+    The other user is not told. A contact that is there already stays as it is. Returns the row,
+    with `user` and `contact`, and whether it was made by this call. Raises `NotFound` for an
+    unknown user, `InvalidInput`, also for oneself.
 
     >>> contact, created = add_contact(anna.id, boris.id, nickname="Borya")
     >>> contact.nickname, contact.contact.username
@@ -105,9 +105,10 @@ def add_contact(
 
 @operation
 def update_contact(user_id: str, contact_id: str, *, nickname: str | None) -> Contact:
-    """Change the user's own name for a contact; None for none.
+    """Change the user's own name for a contact; None takes it away.
 
-    Returns the row as `add_contact` does. Raises `NotFound` for who is no contact, `InvalidInput`.
+    Returns the row as `add_contact` does. Raises `NotFound` for somebody who is no contact,
+    `InvalidInput`.
 
     >>> add_contact(anna.id, boris.id)[1]
     True

@@ -290,8 +290,8 @@ def position() -> str:
 
     A short text, to be handed to another request or process, which then sees what was written here,
     also at a standby. "0/0" where nothing was written, and on SQLite; without `read_url` it is how
-    far the database is now. Raises `Unavailable`; `StogramError` inside a transaction, whose writes
-    nobody sees yet.
+    far the database is now. Raises `Unavailable`; raises `StogramError` inside a transaction, whose
+    writes nobody sees yet.
 
     >>> written = position()
     >>> with session(read="standby", after=written):
@@ -306,8 +306,10 @@ def position() -> str:
 
 
 def pool_status() -> PoolStatus:
-    """How many connections of this process are in use and idle, how many calls wait for one, and
-    the most there may be; nothing is sent.
+    """How busy the pool of this process is; nothing is sent.
+
+    It says how many connections are in use and how many are idle, how many calls wait for one, and
+    how many connections there may be at most.
 
     >>> pool_status().waiting
     0
@@ -360,7 +362,7 @@ def _require_outside() -> None:
 
 
 def transaction() -> Unit[None]:
-    """Make what is inside one unit: all of it happens, or nothing.
+    """Make all calls inside one unit: all of it happens, or nothing.
 
     Inside another transaction it is a savepoint. Raises `Unavailable`; its `safe_to_retry` is False
     if the connection was lost at the commit, since nobody knows then whether that happened. See

@@ -61,7 +61,7 @@ class InvalidInput(StogramError, ValueError):
 
 
 class NotFound(StogramError):
-    """There is no such row that this user may see."""
+    """There is no such row, or this user may not see it."""
 
     def __init__(self, entity: str, id: str) -> None:
         # An account is there for everybody, or for nobody.
@@ -103,8 +103,8 @@ class Unavailable(StogramError):
 
     `safe_to_retry` is true when nothing was written, or when a second call leaves the database as
     one would (`send_message` with its `message_id`, `block_user`, ...): the call can simply be made
-    again. It is false when the connection was lost while a write was being committed, so that
-    whether it happened is not known.
+    again. It is false when the connection was lost while a write was being committed: nobody knows
+    then whether that happened.
     """
 
     def __init__(

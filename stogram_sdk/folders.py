@@ -274,7 +274,7 @@ def reorder_folders(user_id: str, folder_ids: Iterable[str]) -> list[Folder]:
 
 @operation
 def delete_folder(user_id: str, folder_id: str) -> bool:
-    """Delete a folder; its chats stay, without folder.
+    """Delete a folder; its chats stay, and are in no folder then.
 
     Returns whether the user had it. Raises `InvalidInput`.
 
@@ -287,7 +287,8 @@ def delete_folder(user_id: str, folder_id: str) -> bool:
 
 @operation(reads=True)
 def list_folders(user_id: str) -> list[FolderSummary]:
-    """The user's folders in their order, each with its chats (the oldest first) and unread count.
+    """The user's folders in their order, each with its chats, the oldest first, and its unread
+    count.
 
     Raises `InvalidInput`.
 

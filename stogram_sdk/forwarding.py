@@ -83,15 +83,16 @@ def forward_messages(
 ) -> list[Message]:
     """Send up to 100 messages of one chat in another, in the order that they have there.
 
-    By who sees them and may write there: all of them are sent, or none. Text and file go along; the
-    user is the sender, mentions and hashtags are found again, and nothing is answered. Each call
-    makes new messages, as `send_message` does without a `message_id`. Out of a secret chat nothing
-    is forwarded, and no message of type SYSTEM. A later server's columns say where each comes from;
-    what expires by them is not forwarded.
+    The user must see them, and must be a member who may write in the other chat. All of them are
+    sent, or none. The new messages have the text and the file, and the user as sender. Their
+    mentions and hashtags are found again, and they answer nothing. Each call makes new messages, as
+    `send_message` does without a `message_id`. Nothing is forwarded out of a secret chat, nor a
+    message of type SYSTEM. Where a later server has columns for it, they say where each comes from;
+    a message that expires is not forwarded.
 
     Returns the new messages in their order, each as `send_message` returns it. Raises `NotFound`
-    for a chat the user is not in and a message that they do not see there, `NotAllowed` for what is
-    not forwarded and in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
+    for a chat the user is not in and a message that they do not see there, `NotAllowed` for a
+    message that is not forwarded and in a CHANNEL, `Blocked` in a PRIVATE chat, `InvalidInput`.
 
     >>> news = create_chat(anna.id, ChatType.CHANNEL, name="News")
     >>> (copy,) = forward_messages(anna.id, chat.id, [message.id], news.id)

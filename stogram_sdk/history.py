@@ -136,11 +136,11 @@ def list_messages(
     `sender` holds id, username and display name, `chat` is whole. `reply_to` is the visible message
     that is answered, with its sender, or None.
 
-    The page holds the newest messages, or with `around`, the id of a message, that one and as many
-    newer ones as older; a deleted message still marks its place. From any page, `next_cursor` goes
-    on to older messages and `previous_cursor` to newer ones; each is None where there are none, and
-    on a page without messages. Raises `NotFound` for a chat the user is not in and for a message
-    that is not there, `InvalidInput`, also for `around` and `cursor` together.
+    The page holds the newest messages. With `around`, the id of a message, it holds that one and as
+    many newer ones as older; a deleted message still marks its place. From any page `next_cursor`
+    goes on to older messages, and `previous_cursor` to newer ones. Each is None where there are
+    none, and on a page without messages. Raises `NotFound` for a chat the user is not in and for a
+    message that is not there, `InvalidInput`, also for `around` and `cursor` together.
 
     >>> [(each.sender.username, each.content) for each in list_messages(anna.id, chat.id)]
     [('anna', '@boris, the #Release is ready')]

@@ -53,7 +53,7 @@ _KINDS = is_in_order, is_deleted_in_order
 
 
 class ImportedMessage(NamedTuple):
-    """A message as another system has it; `created_at` is aware and not in the future.
+    """A message as another system has it; `created_at` has a time zone, and is not in the future.
 
     The caller makes the `id`, the same one each time: a message with an id is imported once. The
     other fields are as in `send_message`.
@@ -169,14 +169,15 @@ def _messages_there() -> Query:
 def import_messages(user_id: str, chat_id: str, messages: Iterable[ImportedMessage]) -> int:
     """Write up to 1,000 messages of a chat's history, all or none: by the owner and admins.
 
-    In a PRIVATE chat either of the two may. The senders are users, who need not be in the chat any
-    more. None of the messages is of type SYSTEM, which is for the service. An answered message is
-    one of these, or was sent in the chat. Mentions and hashtags are found. Nobody is notified; a
-    message is unread for a member who has read only earlier ones. A message whose id is there
-    already, of the same sender, stays as it is. So an import can be repeated. Messages of one
-    millisecond keep the order given: each comes a millisecond later than the one before, and all
-    come after those of that millisecond that are there. Where an account has gone with its
-    messages, a later import fills the gap.
+    In a PRIVATE chat either of the two may do that. The senders are users, who need not be in the
+    chat any more. None of the messages is of type SYSTEM, which is for the service. An answered
+    message is one of these, or was sent in the chat. Mentions and hashtags are found. Nobody is
+    notified. A message is unread for a member who has read earlier ones only.
+
+    A message of the same sender whose id is there already stays as it is. So an import can be
+    repeated. Messages of one millisecond keep the order given: each comes a millisecond later than
+    the one before, and all come after those of that millisecond that are there. Where an account
+    has gone with its messages, a later import fills the gap.
 
     Returns how many were written by this call. Raises `NotFound` for a chat the user is not in, an
     unknown sender and an unknown `reply_to_id`, `NotAllowed` by role, `Blocked` in a PRIVATE chat,

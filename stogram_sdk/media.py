@@ -28,7 +28,8 @@ def list_media(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Message]:
-    """The visible messages of a chat that have a file, of any type or of one; the newest first.
+    """The visible messages of a chat that have a file, of any type or of one type; the newest
+    first.
 
     Each is as `send_message` returns it. Raises `NotFound` for a chat the user is not in,
     `InvalidInput`.

@@ -192,8 +192,8 @@ def _why_not_added(user_id: str, chat_id: str, member_id: str, role: MemberRole)
 def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     """Remove a member from a group or channel: admins remove a MEMBER, the owner anybody else.
 
-    Their messages stay. Returns whether they were in the chat. Raises `NotFound` for a chat the
-    user is not in, `NotAllowed` by role, for the owner and for a PRIVATE chat, `InvalidInput`.
+    The member's messages stay. Returns whether they were in the chat. Raises `NotFound` for a chat
+    the user is not in, `NotAllowed` by role, for the owner and for a PRIVATE chat, `InvalidInput`.
 
     >>> remove_member(anna.id, chat.id, boris.id)
     True
@@ -216,12 +216,13 @@ def _why_not_removed(user_id: str, chat_id: str, member_id: str) -> bool:
 
 @operation
 def leave_chat(user_id: str, chat_id: str) -> bool:
-    """Leave a group or channel, or a PRIVATE chat that nobody else is in: the user sees it no more.
+    """Leave a group or channel, or a PRIVATE chat that nobody else is in.
 
-    When the owner leaves, the admin who joined first becomes owner, or else the member who joined
-    first; also if the account of the owner is gone. With the last one the chat is deleted, as by
-    `delete_chat`: nobody would see its messages any more. Returns whether the user was in the chat.
-    Raises `NotAllowed` for a PRIVATE chat with the other in it, `InvalidInput`.
+    The user does not see the chat any more. When the owner leaves, or if the owner's account is
+    gone, the admin who joined first becomes owner, or else the member who joined first. When the
+    last member leaves, the chat is deleted, as by `delete_chat`: nobody would see its messages any
+    more. Returns whether the user was in the chat. Raises `NotAllowed` for a PRIVATE chat with the
+    other user in it, `InvalidInput`.
 
     >>> leave_chat(boris.id, chat.id)
     True

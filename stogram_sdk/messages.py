@@ -255,18 +255,18 @@ def send_message(
 ) -> Message:
     """Write a message: by members; in a CHANNEL by the owner and admins.
 
-    It has a `content` of up to 65,536 characters or a `file_url`, or both. A file has a `file_size`
-    in bytes, a `duration` in seconds, each up to 2,147,483,647, which the server's columns hold,
-    and a `waveform` as its clients write it, a list of numbers in JSON.
+    It has a `content` of up to 65,536 characters or a `file_url`, or both. A file may have a
+    `file_size` in bytes and a `duration` in seconds, each up to 2,147,483,647, and a `waveform` as
+    the server's clients write it: a list of numbers in JSON.
 
-    Mentions and hashtags of the content are found. The message is unread for every other member who
+    Mentions and hashtags are found in the content. The message is unread for every other member who
     has not blocked the sender. A silent message notifies nobody. With `scheduled_for` (aware, also
     in the past) it waits for `publish_scheduled`, and nobody sees it until then. The type SYSTEM is
     for `post_system_message` alone.
 
-    With a `message_id` of your own, the call can be repeated when its outcome is not known: the
-    same id is one message, and the second call returns it as it is, to a sender who is still in
-    the chat. Ids are one space for all chats: make them so that nobody guesses those of others.
+    With a `message_id` of your own, the call can be repeated when its outcome is not known. The
+    same id is one message: the second call returns it as it is, if the sender is still in the chat.
+    An id is taken for all chats, so make ids that nobody can guess.
 
     Returns the row, with `sender`, `chat` and `reply_to`; the last is the message that is answered,
     as long as it is visible. Raises `NotFound` for a chat the sender is not in and for a
@@ -318,10 +318,10 @@ def send_message(
 def post_system_message(chat_id: str, content: str) -> Message:
     """Write a message of type SYSTEM, such as "Anna has joined": for the service, not for users.
 
-    It is written in the name of the owner, or of the member who joined first where there is none,
-    whatever blocks and roles say; nobody edits it or pins it. It is unread for the other members.
-    Returns the row. Raises `NotFound` for an unknown chat and for one without members,
-    `InvalidInput`.
+    It is written in the name of the owner, or of the member who joined first if there is no owner,
+    even where a block or a role would forbid it. Nobody can edit it or pin it. It is unread for the
+    other members. Returns the row. Raises `NotFound` for an unknown chat and for one without
+    members, `InvalidInput`.
 
     >>> post_system_message(chat.id, "Boris has joined").type.value
     'SYSTEM'
@@ -388,11 +388,11 @@ def _why_not_sent(
 def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> Message:
     """Change the text of one's own message; its mentions and hashtags are found again.
 
-    Who may not write in the chat any more does not edit either. It stays read for the members who
-    have read it. One that is still to be sent is not marked as edited. Returns the row as
-    `send_message` does. Raises `NotFound` for a message that the user does not see (also a deleted
-    one), `NotAllowed` for a message of somebody else, also one that was forwarded where a later
-    server keeps whose it is, or of type SYSTEM, and in a CHANNEL, `Blocked` in a PRIVATE chat,
+    A user who may not write in the chat any more may not edit either. The message stays read for
+    the members who have read it. A message that is still to be sent is not marked as edited.
+    Returns the row as `send_message` does. Raises `NotFound` for a message that the user does not
+    see (also a deleted one), `NotAllowed` for a message of somebody else or of type SYSTEM, for one
+    that a later server's column marks as forwarded, and in a CHANNEL, `Blocked` in a PRIVATE chat,
     `InvalidInput`.
 
     >>> edit_message(anna.id, chat.id, message.id, "Tomorrow, @maria").mentions
@@ -436,13 +436,13 @@ def require_message_of(
 
 @operation
 def delete_message(user_id: str, chat_id: str, message_id: str) -> bool:
-    """Mark a message as deleted and empty it: one's own, or as owner or admin of a group any.
+    """Mark a message as deleted, and empty it.
 
-    Its text, file and tags are gone. It no longer shows in unread counts, pins and searches. A
-    member who has read up to it has still read up to there. In a PRIVATE chat nobody deletes a
-    message of the other. Returns whether the call deleted it: False if it was deleted already.
-    Raises `NotFound` for a message that the user does not see, `NotAllowed` by role,
-    `InvalidInput`.
+    Its sender may do that, and in groups and channels the owner and admins too. In a PRIVATE chat
+    nobody deletes a message of the other. The text, file and tags are gone. The message no longer
+    shows in unread counts, pins and searches. A member who has read up to it has still read up to
+    there. Returns whether the call deleted it: False if it was deleted already. Raises `NotFound`
+    for a message that the user does not see, `NotAllowed` by role, `InvalidInput`.
 
     >>> delete_message(anna.id, chat.id, message.id)
     True

@@ -12,11 +12,10 @@ def migrate() -> list[str]:
     """Apply the shipped migrations to the connected database, as `stogram migrate` does.
 
     The functions and triggers of earlier ones are made anew where they are not those of this
-    package.
-    Returns the names of those that were applied, in order; none if there was nothing to do.
-    Raises `MigrationError` before anything is touched: if they cannot start from this schema, if
-    another run is at work for longer than 30 s (`STOGRAM_MIGRATE_LOCK_TIMEOUT`), or inside a
-    transaction. Raises `Unavailable` if the database cannot be reached.
+    package. Returns the names of the migrations that were applied, in order; none if there was
+    nothing to do. Raises `MigrationError` before anything is touched: if they cannot start from
+    this schema, if another run is at work for longer than 30 s (`STOGRAM_MIGRATE_LOCK_TIMEOUT`), or
+    inside a transaction. Raises `Unavailable` if the database cannot be reached.
 
     >>> migrate()  # nothing is left to do
     []

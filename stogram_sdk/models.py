@@ -89,7 +89,7 @@ class CallStatus(StrEnum):
 
 
 class ReactionCount(NamedTuple):
-    """How many have reacted to a message with an emoji, and whether the viewer is one of them."""
+    """How many users have reacted to a message with an emoji, and whether the viewer has."""
 
     emoji: str
     total: int

@@ -112,9 +112,9 @@ def users_to_notify(
     """The ids of the users to notify of a new message, in the order in which they joined.
 
     They are the members who had joined by then, without the sender and without members who have
-    muted the chat or blocked the sender. On later servers the member's level of notification
-    counts too. There is nobody to notify of a message that is silent, deleted, not sent yet or not
-    in this chat. `limit` is up to 1,000. Raises `InvalidInput`.
+    muted the chat or blocked the sender. On later servers the member's level of notification counts
+    too. Nobody is to be notified of a message that is silent, deleted, not sent yet or not in this
+    chat. `limit` is up to 1,000. Raises `InvalidInput`.
 
     >>> users_to_notify(chat.id, message.id) == [boris.id]
     True

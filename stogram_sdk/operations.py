@@ -135,13 +135,14 @@ def _unit_of_work(
 
 
 def retrying(function: Callable[A, R]) -> Callable[A, R]:
-    """Make a function of your own one unit of work: a transaction that is run again, up to five
-    times, when it meets another (SQLSTATE 40001, 40P01, 23503), and once when its connection is
-    lost before the commit.
+    """Make a function of your own one unit of work: a transaction that is run again if it fails.
 
-    Each run gets the same arguments: an iterator among them is used up by the first.
-    Inside another transaction the function runs once, as a part of that one: the code that began
-    it starts over.
+    It is run up to five times if it conflicts with another one (SQLSTATE 40001, 40P01, 23503), and
+    once more if its connection is lost before the commit.
+
+    Each run gets the same arguments: an iterator among them is used up by the first. Inside another
+    transaction the function runs once, as a part of that one: the code that began that one has to
+    start over.
 
     >>> @retrying
     ... def mute_all() -> None:

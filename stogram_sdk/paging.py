@@ -30,7 +30,7 @@ _SHOWN = 3
 
 
 class Page(list[T]):
-    """Rows of a list; `next_cursor` asks for the rows after them, None when there are none.
+    """Rows of a list; `next_cursor` asks for the rows after them, and is None if there are none.
 
     `previous_cursor` asks for those before them, in a list that can be read in both directions.
     """

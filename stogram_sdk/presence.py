@@ -38,12 +38,11 @@ def _set_status() -> Any:
 
 @operation
 def set_status(user_id: str, status: UserStatus) -> bool:
-    """Say whether a user is there; to be called as often as their devices say so.
+    """Set whether a user is online; call this as often as their devices report it.
 
-    Where the status is that one already, nothing is written. Coming and going, which is to become
-    ONLINE and to leave it, sets `last_seen` to the current time (UTC, of the database). Returns
-    whether the status was another one, so that others are to be told. Raises `NotFound`,
-    `InvalidInput`.
+    If the status is that one already, nothing is written. A change to ONLINE, or from ONLINE, sets
+    `last_seen` to the current time (UTC, of the database). Returns whether the status has changed,
+    so that others must be told. Raises `NotFound`, `InvalidInput`.
 
     >>> set_status(anna.id, UserStatus.ONLINE)
     True

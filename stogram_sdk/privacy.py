@@ -93,9 +93,9 @@ def update_privacy(
 def visible_profiles(viewer_id: str, user_ids: Iterable[str]) -> list[Profile]:
     """The profiles of these users as the viewer may see them.
 
-    They come in the order asked for, each user once, unknown ids left out. Photo, status and last
-    seen are None where the owner hides them or has blocked the viewer; one's own profile is
-    whole. Raises `InvalidInput`, also for more than 10,000 ids.
+    They come in the order asked for. Each user comes once, and unknown ids are left out. Photo,
+    status and last seen are None where the owner hides them or has blocked the viewer; one's own
+    profile is whole. Raises `InvalidInput`, also for more than 10,000 ids.
 
     >>> [profile.display_name for profile in visible_profiles(boris.id, [anna.id])]
     ['Anna']

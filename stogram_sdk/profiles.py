@@ -16,7 +16,7 @@ _status_of = User.status.python_value
 
 
 class Profile(NamedTuple):
-    """A user as a viewer may see them; `None` also stands for what is hidden from the viewer."""
+    """A user as the viewer may see them; a value that is hidden from the viewer is `None`."""
 
     id: str
     username: str

@@ -133,13 +133,13 @@ def _list_message_reactions(of_emoji: bool) -> Query:
 def add_reaction(
     id: str, user_id: str, chat_id: str, message_id: str, emoji: str
 ) -> tuple[Reaction, bool]:
-    """React to a message: by members, in a CHANNEL by readers too, with up to three emoji each.
+    """React to a message with an emoji: by any member, also in a CHANNEL; up to three each.
 
-    `emoji` is a text of 1 to 32 characters, compared as it is. Three is what Telegram gives at
-    most; the server has no limit, and those that a user has set there count too. In a PRIVATE chat
-    neither of two reacts once one has blocked the other. Returns the row, with `user`, and whether
-    it was made by this call. Raises `NotFound` for a message the user does not see there,
-    `NotAllowed` for a fourth emoji, `Blocked`, `InvalidInput`.
+    `emoji` is a text of 1 to 32 characters, compared as it is. The server has no limit of its own;
+    reactions that a user has made there count too. In a PRIVATE chat neither of the two can react
+    once one has blocked the other. Returns the row, with `user`, and whether it was made by this
+    call. Raises `NotFound` for a message the user does not see there, `NotAllowed` for a fourth
+    emoji, `Blocked`, `InvalidInput`.
 
     >>> reaction, created = add_reaction(boris.id, chat.id, message.id, "🔥")
     >>> reaction.emoji, created
@@ -181,7 +181,7 @@ def remove_reaction(user_id: str, chat_id: str, message_id: str, emoji: str) -> 
 def list_reactions(
     user_id: str, chat_id: str, message_ids: Iterable[str]
 ) -> dict[str, list[ReactionCount]]:
-    """How many have reacted to these messages with which emoji, and whether the user has.
+    """How many users have reacted to these messages, by emoji, and whether this user has.
 
     Returns a dict of the messages that the user sees in the chat, in the order asked for. Each has
     the list that `message.reactions` is too: the most frequent emoji first, empty if there are
@@ -212,7 +212,7 @@ def list_message_reactions(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Reaction]:
-    """Who has reacted to a message, or has with this emoji; the latest reaction first.
+    """Who has reacted to a message, with any emoji or with this one; the latest reaction first.
 
     Returns rows as `add_reaction` does. Raises `NotFound` for a message the user does not see in
     the chat, `InvalidInput`.

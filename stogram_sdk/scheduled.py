@@ -254,15 +254,16 @@ def publish_scheduled(
     """Send the messages whose time has come, and return those to notify of.
 
     A message is sent exactly once, however many callers there are. It becomes the newest of its
-    chat, unread for the other members. If its sender may no longer write there (has left, was
-    blocked) it is deleted and emptied instead. A chat that somebody else holds for longer than
-    250 ms is left for the next call.
+    chat, unread for the other members. If its sender may no longer write there, having left or been
+    blocked, it is deleted and emptied instead. A chat that somebody else holds for more than 250 ms
+    is left for the next call.
 
-    A message is returned to one caller, which has `lease` seconds (1 to 86,400) to say
-    `acknowledge_published`. Otherwise it is returned again by a later call: at least once, until it
-    is acknowledged or deleted. `now` (aware) is up to when messages are due, by default the current
-    time of the database; what is sent has that current time, or `now` if it is later. `limit` is
-    how many are sent at once and how many returned (1 to 100), the earliest first.
+    A message is returned to one caller, which has `lease` seconds (1 to 86,400) to call
+    `acknowledge_published`. Otherwise a later call returns it again, until it is acknowledged or
+    deleted. So it is returned at least once. `now` (aware) is up to when messages are due, by
+    default the current time of the database; what is sent has that current time, or `now` if it is
+    later. `limit` is how many are sent at once and how many returned (1 to 100), the earliest
+    first.
 
     Returns the messages in the order in which they were sent, each as `send_message` returns it;
     none if there is nothing to do.
@@ -291,10 +292,10 @@ def publish_scheduled(
 
 @operation
 def acknowledge_published(message_ids: Iterable[str]) -> int:
-    """Say that these messages were taken care of, so that `publish_scheduled` returns them no more.
+    """Say that these messages were taken care of: `publish_scheduled` does not return them again.
 
-    There may be up to 10,000. It can be part of a transaction with your own writes: see
-    docs/features.md. Returns how many were waiting for it. Raises `InvalidInput`.
+    There may be up to 10,000. The call can be part of a transaction with your own writes: see
+    docs/features.md. Returns how many of them were waiting for that. Raises `InvalidInput`.
 
     >>> plan = send_message(anna.id, chat.id, "Good morning", scheduled_for=tomorrow)
     >>> acknowledge_published([sent.id for sent in publish_scheduled(now=tomorrow)])

@@ -457,7 +457,8 @@ def find_by_hashtag(
     """The messages with this hashtag, the newest first, with sender and chat.
 
     `#Tag`, `tag` and `＃ＴＡＧ` find the same. Raises `NotFound` for a chat the user is not in,
-    `InvalidInput`, also for what cannot be a hashtag, `Unavailable` while migration 003 is at work.
+    `InvalidInput`, also for a text that cannot be a hashtag, `Unavailable` while migration 003 is
+    at work.
 
     >>> [found.content for found in find_by_hashtag(boris.id, "#RELEASE")]
     ['@boris, the #Release is ready']
@@ -507,9 +508,9 @@ def search_messages(
     """The messages whose text or file name contains the text in any case, the newest first.
 
     `text` has 1 to 1,024 characters, each of which stands for itself, also `%`, `_` and `\\`. The
-    messages come with sender and chat. For a rare word all messages of the user's chats are read,
-    unless there is the index that `stogram search-index` makes. Raises `NotFound` for a chat the
-    user is not in, `InvalidInput`.
+    messages come with sender and chat. For a rare word all messages of these chats are read, unless
+    there is the index that `stogram search-index` makes. Raises `NotFound` for a chat the user is
+    not in, `InvalidInput`.
 
     >>> [found.content for found in search_messages(boris.id, "READY")]
     ['@boris, the #Release is ready']

@@ -106,8 +106,8 @@ def extract_hashtags(text: str) -> list[str]:
     """Find the hashtags in a message's text.
 
     Returns them as they are stored: without the sign, as they were first written (in NFC), each
-    once, in order of first appearance, at most 100. Two of them are one if `tag_key` is the same.
-    Raises `InvalidInput` if `text` is not a string.
+    once, in order of first appearance, at most 100. Two hashtags are the same if their `tag_key`
+    is. Raises `InvalidInput` if `text` is not a string.
 
     >>> extract_hashtags("#Plan, #Шоу and &#35;")
     ['Plan', 'Шоу']

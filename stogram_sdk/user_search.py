@@ -227,13 +227,14 @@ def _is_shown(user_id: Any) -> list[Any]:
 def search_users(
     user_id: str, text: str, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Profile]:
-    """The people of whom a word begins with each word of the text, in any case and any script.
+    """The people who have, for each word of the text, a name that begins with it.
 
-    A word is the username, or one of the first three of the display name. So "ann pet" finds Anna
-    Petrova. The longest word of the text decides the order: by the word that it has found, so who
-    has just that word comes first. Neither oneself nor anybody who has blocked the user is found.
-    Returns profiles as the user may see them. Raises `InvalidInput`, also for a text without a
-    letter or digit.
+    The names of a person are the username and the first three words of the display name. They may
+    be in any script, and case does not matter: "ann pet" finds Anna Petrova. Only the first five
+    words of the text count. People come in the order of the names that the longest word of the text
+    has found, so those with just that name come first. Neither the user nor anybody who has blocked
+    the user is found. Returns profiles as the user may see them. Raises `InvalidInput`, also for a
+    text without a letter or digit.
 
     >>> [found.username for found in search_users(anna.id, "bor")]
     ['boris']

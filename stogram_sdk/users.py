@@ -84,8 +84,8 @@ def create_user(
 ) -> User:
     """Make an account. `password_hash` is stored as it is, so the caller hashes the password.
 
-    The username has 3 to 30 of `A-Za-z0-9_`; no other username and no other address may differ by
-    the case of A-Z only. Returns the row, without the secrets of the account. Raises
+    The username has 3 to 30 of `A-Za-z0-9_`. No two usernames may differ by the case of A-Z only,
+    and no two addresses. Returns the row, without the secrets of the account. Raises
     `AlreadyExists` (its `field` says whether e-mail or username is taken), `InvalidInput`.
 
     >>> user = create_user("oleg@example.com", "oleg", password_hash="argon2id...")
@@ -121,7 +121,7 @@ def create_user(
 
 @operation(reads=True)
 def get_user(user_id: str) -> User:
-    """The whole account with this id: for the service, not to be shown to others.
+    """The whole account with this id: for the service, which must not show it to others.
 
     That includes the password hash, which a login needs, the e-mail, the token and the push
     subscription.
@@ -141,8 +141,8 @@ def get_user(user_id: str) -> User:
 def find_user(username: str) -> User | None:
     """The whole account with this username in any case of A-Z, as `get_user` returns it, or None.
 
-    The server may have made two that differ by case only: then the one written exactly so is
-    returned, else the older one. Raises `InvalidInput`.
+    The server may have made two that differ by case only. Then the one that is written exactly so
+    is returned, or else the older one. Raises `InvalidInput`.
 
     >>> find_user("BORIS").username
     'boris'
@@ -158,8 +158,8 @@ def find_user(username: str) -> User | None:
 def find_user_by_email(email: str) -> User | None:
     """The whole account with this address in any case of A-Z, as `get_user` returns it, or None.
 
-    Of two that the server has made, the one written exactly so is returned, else the older one.
-    Raises `InvalidInput`.
+    Of two that the server has made, the one that is written exactly so is returned, or else the
+    older one. Raises `InvalidInput`.
 
     >>> find_user_by_email("BORIS@example.com").username
     'boris'
