@@ -33,11 +33,11 @@ HEAD = """\
 # What strangers get
 
 What every public function answers when it is called by somebody who has no right to the chat, the
-message or the folder. The first table says who the strangers are, the second what each of them gets.
-[The marks](#what-the-marks-mean) are explained below it.
+message or the folder. The first table says who the strangers are, the second what each of them
+gets. [The marks](#what-the-marks-mean) are explained below it.
 
-`python -m tests.support.strangers` makes the calls, and writes this page. A test holds it to be true
-on SQLite and PostgreSQL.
+`python -m tests.support.strangers` makes the calls, and writes this page. A test holds it to be
+true on SQLite and PostgreSQL.
 
 """
 
