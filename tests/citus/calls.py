@@ -26,7 +26,7 @@ EVERYWHERE: dict[str, tuple[Callable[..., object], int]] = {
     "find_by_mention": (sdk.find_by_mention, 2),
     "search_messages": (partial(sdk.search_messages, text="message 86"), 2),
     "list_pinned_messages": (sdk.list_pinned_messages, 2),
-    "list_calls": (sdk.list_calls, 1),
+    "list_calls": (sdk.list_calls, 2),
     "list_scheduled": (sdk.list_scheduled, 1),
     "list_folders": (sdk.list_folders, 1),
     "unmute_all_chats": (sdk.unmute_all_chats, 2),
