@@ -116,8 +116,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def migrated_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Where the database of `engine` is."""
-    on_sqlite = f"sqlite:///{tmp_path}/stogram.db"
-    return on_sqlite if engine == "sqlite" else request.getfixturevalue("migrated_postgres")
+    if engine == "sqlite":
+        return f"sqlite:///{tmp_path}/stogram.db"
+    return request.getfixturevalue(_fixture_of(engine))
 
 
 @pytest.fixture
@@ -191,12 +192,16 @@ def large_world(world: World) -> World:
     return build_world(extra=5)
 
 
+def _fixture_of(engine: str) -> str:
+    """The fixture that has the URL of the migrated PostgreSQL database."""
+    return "postgres_by_chat" if engine == "distributed" else "migrated_postgres"
+
+
 @contextmanager
 def connected(request: pytest.FixtureRequest, directory: Path) -> Iterator[None]:
     """Connected to the engine that the fixture was asked for."""
     if request.param != "sqlite":
-        migrated = "postgres_by_chat" if request.param == "distributed" else "migrated_postgres"
-        with _connected_to(request.getfixturevalue(migrated)):
+        with _connected_to(request.getfixturevalue(_fixture_of(request.param))):
             yield
         return
     shutil.copy(request.getfixturevalue("migrated_sqlite"), directory / "stogram.db")
