@@ -205,7 +205,7 @@ def _move_read_place(is_target: Any, join: str, is_forward: Any, count: Any) -> 
         ChatSettings.unread_count: before.unread,
     }
     values = {
-        ChatSettings.id: fn.COALESCE(before.id, P.id),
+        ChatSettings.id: _id_to_insert(before),
         ChatSettings.user: P.user_id,
         ChatSettings.chat: P.chat_id,
         ChatSettings.created_at: P.now,
@@ -247,6 +247,15 @@ def _locks_of_reading() -> tuple[Any, Any]:
         ChatMember.user == P.user_id, ChatMember.chat == P.chat_id
     )
     return dialect().lock(member), settings_lock(*_is_own_row())
+
+
+def _id_to_insert(before: Any) -> Any:
+    """A new id; on a distributed database that of the row which is held, see `_is_as_before`.
+
+    Where no row is held, another call may move it to another place just then. PostgreSQL may not
+    find it by its chat and user at once, and would refuse to insert a second row with its id.
+    """
+    return fn.COALESCE(before.id, P.id) if dialect().is_distributed else P.id
 
 
 def _is_as_before(state: Any) -> Any:

@@ -51,8 +51,8 @@ def _own_reactions() -> Any:
 def _add_reaction() -> Any:
     seen = (
         place_in(P.chat_id, P.user_id)
-        .join_from(ChatMember, Message, on=(Message.chat == P.chat_id))
-        .where(Message.id == P.message_id, is_visible())
+        .join_from(ChatMember, Message, on=(Message.id == P.message_id))
+        .where(*found_in_chat(Message, P.chat_id), is_visible())
     )
     columns = {
         Reaction.id: P.id,

@@ -8,6 +8,7 @@ from peewee import fn
 
 from stogram_sdk.models import BlockedUser, Chat, ChatMember, ChatType, Message
 from stogram_sdk.server_columns import is_expired
+from stogram_sdk.shards import found_in_chat
 
 
 def exists_for_each(query: Any) -> Any:
@@ -49,7 +50,7 @@ def visible_message(chat: Any, message_id: Any) -> Any:
     """The message of the chat with this id, if it is visible."""
     message = Message.alias()
     return message.select(message.id).where(
-        message.chat == chat, message.id == message_id, is_visible(message)
+        message.id == message_id, *found_in_chat(message, chat), is_visible(message)
     )
 
 
