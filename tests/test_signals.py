@@ -105,8 +105,27 @@ with ended_by_signals(), sdk.session():
 """
 
 
-def test_when_a_statement_has_just_been_sent(postgres_url: str) -> None:
-    done = subprocess.run([sys.executable, "-c", BEFORE_WAITING], env=environment(postgres_url))
+#: The signal has come between the last step of Python and the wait for the server: it interrupts no
+#: wait then. Another thread takes it here, which comes to the same.
+NOT_INTERRUPTED = """
+import signal, threading, time
+import stogram_sdk as sdk
+from stogram_sdk.command.signals import ended_by_signals
+
+def take_it():
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+sdk.connect()
+with ended_by_signals(), sdk.session():
+    threading.Thread(target=take_it).start()
+    sdk.db.execute_sql("SELECT pg_sleep(60)")
+"""
+
+
+@pytest.mark.parametrize("script", [BEFORE_WAITING, NOT_INTERRUPTED])
+def test_as_a_statement_begins_to_be_waited_for(postgres_url: str, script: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script], env=environment(postgres_url))
     assert done.returncode == 130
     wait_until(
         postgres_url,

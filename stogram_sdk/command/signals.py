@@ -25,7 +25,7 @@ from psycopg2 import extensions
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: Seconds for the statement to be canceled and the connection to be closed.
 _TIME_TO_END = 1.5
-_BETWEEN_REQUESTS = 0.05
+_BETWEEN_REQUESTS = _BETWEEN_LOOKS = 0.05
 _STOPPED = "Stopped. What is done stays done; run it again to go on."
 
 
@@ -83,9 +83,10 @@ def _wait(connection: Any) -> None:
     while (state := connection.poll()) != extensions.POLL_OK:
         reads = [connection] * (state == extensions.POLL_READ)
         writes = [connection] * (state == extensions.POLL_WRITE)
-        left = None if limit == math.inf else max(0, deadline - time.monotonic())
-        if select.select(reads, writes, [], left) == ([], [], []):
-            raise psycopg2.OperationalError("timeout expired")
+        # In short waits: a signal that came just before one does not interrupt it.
+        while select.select(reads, writes, [], _BETWEEN_LOOKS) == ([], [], []):
+            if time.monotonic() >= deadline:
+                raise psycopg2.OperationalError("timeout expired")
 
 
 def _cancel(connection: Any) -> None:
