@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 import stogram_sdk as sdk
-from tests.support.factories import LONG_AGO, make_chat, make_user, statements
+from stogram_sdk.database import current_database
+from tests.support.contract import undone
+from tests.support.factories import LONG_AGO, make_chat, make_message, make_user, statements
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -97,3 +100,39 @@ def test_nothing_is_set_for_a_chat_that_the_user_has_left(ivan: sdk.User, chat: 
         with pytest.raises(sdk.NotFound) as error:
             call(ivan.id, chat.id)
         assert (error.value.entity, error.value.id) == ("chat", chat.id)
+
+
+_REFUSES_IDS_OF_ROWS = """
+CREATE FUNCTION pg_temp.refuse_id() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF EXISTS (SELECT FROM "ChatSettings" WHERE id = NEW.id) THEN
+        RAISE EXCEPTION 'the id of a row that is there';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse_id BEFORE INSERT ON "ChatSettings"
+    FOR EACH ROW EXECUTE FUNCTION pg_temp.refuse_id()
+"""
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_no_change_inserts_the_id_of_a_row_that_is_there(
+    ivan: sdk.User, olga: sdk.User, chat: sdk.Chat
+) -> None:
+    """ON CONFLICT looks for the chat and user, and may miss a row that is being moved just then."""
+    folder = sdk.create_folder(ivan.id, "folder")
+    old = make_message(olga, chat)
+    changes: list[Callable[[], object]] = [
+        partial(sdk.mark_read, ivan.id, chat.id, old.id),
+        partial(sdk.mark_read, ivan.id, chat.id),
+        partial(sdk.mute_chat, ivan.id, chat.id),
+        partial(sdk.unmute_chat, ivan.id, chat.id),
+        partial(sdk.toggle_favorite, ivan.id, chat.id),
+        partial(sdk.set_favorite, ivan.id, chat.id, False),
+        partial(sdk.move_to_folder, ivan.id, chat.id, folder.id),
+    ]
+    sdk.mute_chat(ivan.id, chat.id)
+    with undone():
+        current_database().execute_sql(_REFUSES_IDS_OF_ROWS)
+        for change in changes:
+            make_message(olga, chat)
+            change()
