@@ -1,8 +1,9 @@
-"""Awaited calls beside asyncpg by hand: `python -m benchmarks.awaited`.
+"""Awaited calls beside asyncpg: `python -m benchmarks.awaited`.
 
-Both send the same statements, prepared, over ten connections, in turns in one loop. asyncpg's rows
-stay as they come; ours become models. CPU is that of this process and of the server's: on a busy
-machine it says more than time does. A pause is how much later than asked for a task went on.
+Ours, asyncpg by hand as in the other tables, and asyncpg with our statements: all prepared, over
+ten connections, in turns in one loop. asyncpg's rows stay as they come; ours become models. CPU is
+that of this process and of the server's: on a busy machine it says more than time does. A pause is
+how much later than asked for a task went on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -27,6 +29,7 @@ import uvloop
 
 import stogram_sdk as sdk
 from benchmarks.data import FEW, MANY, sized_chat
+from benchmarks.others.prepared_by_hand import AsyncpgOfPool
 from benchmarks.server import filled_server
 from stogram_sdk import aio, statements
 from stogram_sdk.database import current_database
@@ -89,8 +92,21 @@ def steps_of(call: Callable[[], Any]) -> list[Step]:
     return found
 
 
-def by_hand(pool: Any, steps: list[Step], *, sends: bool) -> Call:
-    """The steps over a connection of the pool; as one transaction if there are several."""
+def by_hand(pool: Any, plain: partial[Any]) -> Call:
+    made = AsyncpgOfPool.made(plain)
+    assert made is not None
+
+    async def call() -> Any:
+        async with pool.acquire() as connection:
+            return await made(AsyncpgOfPool(connection))
+
+    return call
+
+
+def with_our_statements(pool: Any, plain: partial[Any]) -> Call:
+    """They are sent as one transaction if there are several."""
+    steps = steps_of(plain)
+    sends = plain.func is sdk.send_message
 
     async def call() -> Any:
         async with pool.acquire() as connection:
@@ -139,7 +155,9 @@ async def measure(call: Call, tasks: int, seconds: float, backends: Callable[[],
 
 
 async def compare(url: str, seconds: float) -> None:
-    pool = await asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS)
+    pool = await asyncpg.create_pool(
+        url, min_size=CONNECTIONS, max_size=CONNECTIONS, max_inactive_connection_lifetime=0
+    )
 
     async def backends() -> list[int]:
         found = await pool.fetch(
@@ -147,7 +165,7 @@ async def compare(url: str, seconds: float) -> None:
         )
         return [row["pid"] for row in found]
 
-    calls: dict[str, tuple[Call, Callable[[], Any]]] = {
+    calls: dict[str, tuple[Call, partial[Any]]] = {
         "is_blocked": (partial(aio.is_blocked, MANY, FEW), partial(sdk.is_blocked, MANY, FEW)),
         "list_messages": (
             partial(aio.list_messages, MANY, CHAT),
@@ -158,19 +176,24 @@ async def compare(url: str, seconds: float) -> None:
             partial(sdk.send_message, MANY, CHAT, "hello"),
         ),
     }
-    print("| call | tasks | CPU | throughput | p99 | pause, ms | asyncpg's |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| call | tasks | to | CPU | throughput | p99 | pause, ms | asyncpg's |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, (ours, plain) in calls.items():
         plain()
         gc.collect()
         gc.freeze()  # as docs/asyncio.md has it: else its pauses are those of what was imported
-        theirs = by_hand(pool, steps_of(plain), sends=name == "send_message")
+        others = {
+            "by hand": by_hand(pool, plain),
+            "our statements": with_our_statements(pool, plain),
+        }
         for tasks in TASKS:
-            rounds: list[tuple[Measured, Measured]] = []
-            for _ in range(ROUNDS):
-                first = await measure(ours, tasks, seconds, backends)
-                rounds.append((first, await measure(theirs, tasks, seconds, backends)))
-            print(f"| {name} | {tasks} | {row(rounds)} |", flush=True)
+            taken = [
+                [await measure(call, tasks, seconds, backends) for call in (ours, *others.values())]
+                for _ in range(ROUNDS)
+            ]
+            for place, other in enumerate(others, 1):
+                rounds = [(measured[0], measured[place]) for measured in taken]
+                print(f"| {name} | {tasks} | {other} | {row(rounds)} |", flush=True)
     await pool.close()
 
 
@@ -193,9 +216,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--kept", type=Path)
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--together", action="store_true", help="on the same processors")
     options = parser.parse_args()
+    mine, *others = sorted(os.sched_getaffinity(0))
+    if not options.together:
+        os.sched_setaffinity(0, others)  # The server inherits them.
     with filled_server(options.messages, options.kept) as url:
-        sdk.connect(url, connection_limit=CONNECTIONS)
+        if not options.together:
+            os.sched_setaffinity(0, {mine})
+        sdk.connect(url, connection_limit=CONNECTIONS, max_idle_connection_lifetime=0)
         for _ in range(60):
             sdk.send_message(MANY, CHAT, "hello")
         (uvloop if options.uvloop else asyncio).run(compare(url, options.seconds))

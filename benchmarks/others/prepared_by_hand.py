@@ -17,7 +17,7 @@ import asyncio
 import re
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
@@ -55,12 +55,15 @@ _READ = """LEFT JOIN "ChatSettings" s ON s."userId" = m."userId" AND s."chatId" 
 _REACTIONS = """(SELECT json_agg(json_build_array(emoji, total, mine)) FROM (
         SELECT emoji, count(*) AS total, count(*) FILTER (WHERE "userId" = $1) AS mine
         FROM "Reaction" WHERE "messageId" = x.id GROUP BY emoji) AS counted)"""
+#: What is answered, by its id alone: by the chat too, a plan reads all the messages of that.
+_ANSWER = f"""CASE WHEN answered."chatId" = x."chatId" AND {_VISIBLE.format("answered")}
+    THEN {{0}} END"""
 #: `{0}` are the columns of the chat, `{1}` its join, where the rest of the statement has none.
-_ANY_MESSAGE = f"""SELECT x.*, sender.username, sender."displayName", to_json(answered) AS answered,
-        to_json(its_sender.username) AS answered_username, {_REACTIONS} AS reactions {{0}}
+_ANY_MESSAGE = f"""SELECT x.*, sender.username, sender."displayName", {_REACTIONS} AS reactions,
+        {_ANSWER.format("to_json(answered)")} AS answered,
+        {_ANSWER.format("its_sender.username")} AS answered_username {{0}}
     FROM "Message" x JOIN "User" sender ON sender.id = x."senderId" {{1}}
     LEFT JOIN "Message" answered ON answered.id = x."replyToId"
-        AND answered."chatId" = x."chatId" AND {_VISIBLE.format("answered")}
     LEFT JOIN "User" its_sender ON its_sender.id = answered."senderId\""""
 _MESSAGE = _ANY_MESSAGE.format("", "")
 _CHAT = """chat.name, chat.type AS chat_type, chat.avatar, chat.description, chat."isSecret",
@@ -408,16 +411,23 @@ class Prepared(ABC):
 
     def call(self, called: Any) -> InLoop | None:
         """The same call as that of the SDK; None if it takes more than is written here."""
+        made = self.made(called)
+        return None if made is None else InLoop(self._loop, partial(made, self))
+
+    @classmethod
+    def made(cls, called: Any) -> Callable[[Any], Coroutine[Any, Any, Any]] | None:
+        """How any of these makes the call."""
         whole: partial[Any] = called if isinstance(called, partial) else partial(called)
         name, values, keywords = whole.func.__name__, whole.args, whole.keywords
         if name in _OF_SETTINGS:
-            return InLoop(self._loop, partial(self._change, name, *values))
-        if hasattr(self, name):
-            return InLoop(self._loop, partial(getattr(self, name), *values, **keywords))
+            return lambda self: self._change(name, *values)
+        if hasattr(cls, name):
+            method = getattr(cls, name)
+            return lambda self: method(self, *values, **keywords)
         if name not in _SQL:
             return None
         plain = [_plain(value) for value in (*values, *keywords.values())]
-        return InLoop(self._loop, partial(self._answer, name, *plain))
+        return lambda self: self._answer(name, *plain)
 
     def close(self) -> None:
         self._loop.run_until_complete(self._connection.close())
@@ -515,6 +525,13 @@ class Asyncpg(Prepared):
     async def _rows(self, name: str, *values: Any) -> list[Any]:
         rows: list[Any] = await self._connection.fetch(_SQL[name], *values)
         return rows
+
+
+class AsyncpgOfPool(Asyncpg):
+    """The same, over a connection that a pool has lent."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
 
 
 class Psycopg(Prepared):
