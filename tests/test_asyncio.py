@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, nullcontext, suppress
 from contextvars import copy_context
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import uvloop
@@ -26,7 +27,7 @@ import uvloop
 import stogram_sdk as sdk
 from stogram_sdk import aio
 from stogram_sdk.database import current_database
-from stogram_sdk.engine.workers import Worker
+from stogram_sdk.engine.workers import Worker, _Inbox
 from tests.support.factories import make_chat, make_user
 from tests.support.site import eventually
 
@@ -289,6 +290,76 @@ def test_a_call_waits_for_a_connection_for_so_long(url: str) -> None:
             assert {type(error) for error in errors} == {sdk.Unavailable}
             assert "all 1 connections are in use; waited 0.3 s" in str(errors[0])
         assert await aio.find_user("ivan") is None
+
+    asyncio.run(main())
+
+
+def test_each_call_waits_for_so_long_whenever_it_comes(url: str) -> None:
+    sdk.connect(url, connection_limit=1, pool_timeout=0.4)
+
+    async def waited(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        began = time.monotonic()
+        with pytest.raises(sdk.Unavailable, match=r"waited 0\.4 s"):
+            await aio.find_user("ivan")
+        return time.monotonic() - began
+
+    async def main() -> None:
+        async with aio.session():
+            # The second waits beside the first, the third comes when all that waited have gone.
+            calls = [waited(seconds) for seconds in (0, 0.2, 1)]
+            assert all(0.35 < seconds < 2 for seconds in await asyncio.gather(*calls))
+
+    async def main_of_two_loops() -> None:
+        async with aio.session():
+            await asyncio.gather(waited(0), asyncio.to_thread(asyncio.run, waited(0.1)))
+
+    asyncio.run(main())
+    asyncio.run(main_of_two_loops())
+
+
+def test_a_loop_that_is_behind_gets_its_turn(url: str) -> None:
+    """Workers that go on and on would keep the interpreter from it: then all answers come late."""
+    sdk.connect(url, connection_limit=10)
+    unanswered: list[int] = []
+    deliver = _Inbox._deliver
+
+    def counted(self: _Inbox) -> None:
+        unanswered.append(len(self._answers))
+        deliver(self)
+
+    async def call() -> None:
+        for _ in range(3):
+            await aio.find_user("ivan")
+            sum(range(5_000))  # What the service does with it.
+
+    async def main() -> None:
+        await asyncio.gather(*[call() for _ in range(1_000)])
+
+    with patch.object(_Inbox, "_deliver", counted):
+        asyncio.run(main())
+    assert max(unanswered) < 50
+
+
+def test_a_loop_that_stands_still_holds_up_no_other(url: str) -> None:
+    sdk.connect(url, connection_limit=2)
+    stands_still, goes_on = threading.Event(), threading.Event()
+
+    async def other() -> None:
+        stands_still.wait(10)
+        for _ in range(100):
+            await aio.find_user("ivan")
+        goes_on.set()
+
+    async def main() -> None:
+        thread = threading.Thread(target=asyncio.run, args=(other(),))
+        thread.start()
+        calls = [asyncio.create_task(aio.find_user("ivan")) for _ in range(20)]
+        await asyncio.sleep(0)
+        stands_still.set()
+        assert goes_on.wait(10)
+        thread.join()
+        await asyncio.gather(*calls)
 
     asyncio.run(main())
 

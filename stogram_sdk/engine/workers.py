@@ -30,6 +30,10 @@ from stogram_sdk.errors import StogramError, Unavailable
 _TICK = 1.0
 _LOOKS = 10
 
+# With more answers than this a loop is behind. A worker then leaves it the interpreter for so many
+# seconds, and so many times: workers that went on would keep it from it until no call waits.
+_BEHIND, _BREATH, _BREATHS = 3, 0.001, 20
+
 LEFT_ELSEWHERE = (
     "a session or transaction was left in another task than it was entered in, or before one that "
     "was entered later: it was rolled back; enter and leave it in one task, the last one first"
@@ -49,8 +53,6 @@ class Call(asyncio.Future[Any]):
     #: Whether something may have been written if it succeeds.
     writes = True
 
-    _timer: asyncio.TimerHandle | None = None
-
     def __init__(self, workers: Workers, work: Callable[[], Any]) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         if workers.database.standbys is not None:
@@ -58,8 +60,8 @@ class Call(asyncio.Future[Any]):
         self.work = work
         self.context = copy_context()
         self.workers = workers
-        self._since = time.monotonic()
-        self._inbox = _inbox_of(self.get_loop())
+        self.since = time.monotonic()
+        self.inbox = _inbox_of(self.get_loop())
 
     async def outcome(self) -> Any:
         """What the function returns or raises.
@@ -76,9 +78,6 @@ class Call(asyncio.Future[Any]):
             if not self.workers.withdraw(self):
                 self.call_off()
             raise
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
 
     def cancel(self, msg: Any = None) -> bool:
         """What the task's own `cancel` asks first; False lets the task wait until this is done."""
@@ -94,14 +93,6 @@ class Call(asyncio.Future[Any]):
         """Let nothing more of it be sent; from any thread."""
         self.is_called_off = True
         self.workers.database.call_off()
-
-    def expire_after(self, seconds: float) -> None:
-        """Let it wait for so long at most."""
-        self._timer = self.get_loop().call_later(seconds, self._expire)
-
-    def _expire(self) -> None:
-        if self.workers.withdraw(self):
-            self.set_exception(self.workers.database.exhausted())
 
     def run(self, worker: Worker) -> None:
         """Run the function, in the thread of the worker."""
@@ -124,10 +115,10 @@ class Call(asyncio.Future[Any]):
 
     def _start(self, worker: Worker) -> None:
         worker.call = self
-        worker.state["waited"] = time.monotonic() - self._since
+        worker.state["waited"] = time.monotonic() - self.since
 
     def answer(self, result: Any = None, error: BaseException | None = None) -> None:
-        self._inbox.put(self, result, error)
+        self.inbox.put(self, result, error)
 
     def _what_is_written(self) -> Unavailable | None:
         error = self.exception()
@@ -327,7 +318,7 @@ class Workers:
         self.is_closed = False
         self._limit = limit
         #: How many seconds a call may wait.
-        self._patience = patience
+        self.patience = patience
         self._idle: deque[Worker] = deque()
         self._all: set[Worker] = set()
         self._starting = threading.Lock()
@@ -341,8 +332,8 @@ class Workers:
         try:
             self._idle.pop().wake()
         except IndexError:
-            if not self._start() and self._patience < threading.TIMEOUT_MAX:
-                call.expire_after(self._patience)
+            if not self._start():
+                call.inbox.watch(self)
 
     def take(self) -> Call | None:
         """The call that waits the longest."""
@@ -404,25 +395,34 @@ class Workers:
 
 
 class _Inbox:
-    """The answers for one loop, which is woken up once for all that are there."""
+    """What comes back to one loop: answers, and calls that have waited for too long.
+
+    The loop is woken up once for all answers that are there, and has one timer for all its calls in
+    a queue: the one that waits the longest is the first.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._answers: deque[tuple[Call, Any, BaseException | None]] = deque()
         self._is_told = False
+        #: Those for whose queue there is a timer.
+        self._watched: set[Workers] = set()
 
     def put(self, call: Call, result: Any, error: BaseException | None) -> None:
         """From any thread."""
         self._answers.append((call, result, error))
-        if self._is_told:
-            return
-        self._is_told = True
-        with suppress(RuntimeError):  # The loop is closed: nobody waits for it.
-            self.loop.call_soon_threadsafe(self._deliver)
+        if not self._is_told:
+            self._is_told = True
+            with suppress(RuntimeError):  # The loop is closed: nobody waits for it.
+                self.loop.call_soon_threadsafe(self._deliver)
+        for _ in range(_BREATHS):
+            if len(self._answers) <= _BEHIND:
+                break
+            time.sleep(_BREATH)
 
     def _deliver(self) -> None:
         self._is_told = False
-        while self._answers:
+        for _ in range(len(self._answers)):
             call, result, error = self._answers.popleft()
             if call.done():
                 continue
@@ -430,6 +430,27 @@ class _Inbox:
                 call.set_result(result)
             else:
                 call.set_exception(error)
+
+    def watch(self, workers: Workers) -> None:
+        """Let no call of the loop wait for these workers for longer than it may."""
+        if workers not in self._watched and workers.patience < threading.TIMEOUT_MAX:
+            self._look_in(workers.patience, workers)
+
+    def _look_in(self, seconds: float, workers: Workers) -> None:
+        self._watched.add(workers)
+        self.loop.call_later(seconds, self._look, workers)
+
+    def _look(self, workers: Workers) -> None:
+        self._watched.discard(workers)
+        began = time.monotonic() - workers.patience
+        for call in workers.waiting.copy():
+            if call.inbox is not self:
+                continue
+            if call.since > began:
+                self._look_in(call.since - began, workers)
+                break
+            if workers.withdraw(call):
+                call.set_exception(workers.database.exhausted())
 
 
 class _OfThread(threading.local):
