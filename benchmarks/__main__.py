@@ -1,10 +1,11 @@
 """Every call of `calls`, beside the same by hand and as others write it.
 
-All on the same rows, in turns, on a PostgreSQL server of its own that keeps what it commits.
-Ratios of one run mean something, times hardly: they are those of one machine. Besides how long a
-call takes, its figures say how long client and server are at work for it: that is what a busy
-service pays, and steadier on a machine that others use too. They go to benchmarks/results, from
-which `python -m benchmarks.report` makes docs/performance.md.
+All on the same rows, in turns, each over one connection that it holds, on a PostgreSQL server that
+is there for this alone and keeps what it commits. Ratios of one run mean something, times hardly:
+they are those of one machine. Besides how long a call takes, its figures say how long client and
+server are at work for it: that is what a busy service pays, and steadier on a machine that others
+use too. They go to benchmarks/results, from which `python -m benchmarks.report` makes
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from benchmarks.results import OURS, RESULTS
 from benchmarks.server import filled_server
 from benchmarks.timing import Call, costs_in_turns, told
 from stogram_sdk.command.search_index import drop_search_index, make_search_index
+from stogram_sdk.database import session
 
 #: Of a table with more rows a copy takes too long.
 _LARGEST_COPY = 1_000_000
@@ -64,10 +66,11 @@ def _measure(url: str, messages: int, seconds: float, wanted: tuple[str, ...]) -
             if "send_message, tags" in made and messages <= _LARGEST_COPY:
                 elsewhere["send_message, tags"] |= stack.enter_context(plain_inserts(url))
         indexed = _with_search_index(url, made, seconds)
-        figures = {
-            name: costs_in_turns(seconds, {OURS: made[name], **elsewhere.get(name, {})})
-            for name in told(made)
-        }
+        with session():  # Each contestant holds one connection.
+            figures = {
+                name: costs_in_turns(seconds, {OURS: made[name], **elsewhere.get(name, {})})
+                for name in told(made)
+            }
     return figures | indexed
 
 
@@ -79,9 +82,11 @@ def _with_search_index(url: str, made: Mapping[str, Call], seconds: float) -> di
     if not names:
         return {}
     make_search_index(url)
-    figures = {
-        f"{name}, search index": costs_in_turns(seconds, {OURS: made[name]}) for name in told(names)
-    }
+    with session():
+        figures = {
+            f"{name}, search index": costs_in_turns(seconds, {OURS: made[name]})
+            for name in told(names)
+        }
     drop_search_index(url)
     return figures
 
