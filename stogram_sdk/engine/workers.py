@@ -332,8 +332,8 @@ class Workers:
         try:
             self._idle.pop().wake()
         except IndexError:
-            if not self._start():
-                call.inbox.watch(self)
+            self._start()
+            call.inbox.watch(self)
 
     def take(self) -> Call | None:
         """The call that waits the longest."""
@@ -374,10 +374,11 @@ class Workers:
             worker.wake()
             worker.join()
 
-    def _start(self) -> bool:
+    def _start(self) -> None:
+        """Start one more worker, if there may be one."""
         with self._starting:
             if len(self._all) >= self._limit:
-                return False
+                return
             worker = Worker(self)
             self._all.add(worker)
         try:
@@ -386,8 +387,6 @@ class Workers:
             self._all.discard(worker)
             if not self._all:
                 self._refuse()
-            return False
-        return True
 
     def _refuse(self) -> None:
         while (call := self.take()) is not None:
