@@ -145,18 +145,45 @@ def bar_in_markdown(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _cell(bar: _Bar, calls: Mapping[str, _Costs], smallest: Mapping[str, _Costs]) -> str:
+    measured = _measured(bar, calls, smallest)
+    if not measured:
+        return ""
+    worst = max(measured)
+    shown = _shown(worst.value, bar.at_most)
+    return f"{shown} (`{worst.call}`)" if len(measured) > 1 else shown
+
+
+def _measured(
+    bar: _Bar, calls: Mapping[str, _Costs], smallest: Mapping[str, _Costs]
+) -> list[_Worst]:
     names = [
         name
         for name in calls
         if name in smallest and any(fnmatchcase(name, pattern) for pattern in bar.calls)
     ]
     values = ((bar.measure(calls[name], smallest[name]), name) for name in names)
-    measured = [_Worst(value, name) for value, name in values if value is not None]
-    if not measured:
-        return ""
-    worst = max(measured)
-    shown = _shown(worst.value, bar.at_most)
-    return f"{shown} (`{worst.call}`)" if len(measured) > 1 else shown
+    return [_Worst(value, name) for value, name in values if value is not None]
+
+
+def over_in_markdown(calls: Mapping[str, _Costs]) -> str:
+    """The calls over a limit that is set by asyncpg: who is at work for them, for how long."""
+    over = {
+        each.call
+        for bar in BARS
+        if bar.unit == "x asyncpg"
+        for each in _measured(bar, calls, calls)
+        if each.value > bar.at_most
+    }
+    rows = [
+        [f"`{name}`", *_microseconds(costs[OURS]), *_microseconds(costs[ASYNCPG])]
+        for name, costs in calls.items()
+        if name in over
+    ]
+    return table(["us of CPU", "client", "server", "asyncpg: client", "server"], rows)
+
+
+def _microseconds(costs: dict[str, float]) -> list[str]:
+    return [f"{costs[whose] * 1_000:,.0f}" for whose in ("CPU of client", "CPU of server")]
 
 
 def _shown(value: float, at_most: float) -> str:

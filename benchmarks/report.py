@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bar import bar_in_markdown
+from benchmarks.bar import bar_in_markdown, over_in_markdown
 from benchmarks.growth import draw_growth
 from benchmarks.results import ASYNCPG, OURS, PSYCOPG, UNREAD, cpu_of, read_results
 from benchmarks.tables import table, title
@@ -84,6 +84,7 @@ def with_figures(document: str, results: Sequence[dict[str, Any]]) -> str:
     details = [result for result in on_postgres if result["messages"] > _LARGEST]
     details += [result for result in results if result["engine"] == "sqlite"]
     document = _with(document, "bar", bar_in_markdown(results))
+    document = _with(document, "over", over_in_markdown(whole["calls"]))
     document = _with(document, "calls", calls_in_markdown(whole))
     document = _with(document, "others", orms_in_markdown(whole))
     document = _with(document, "unread", unread_in_markdown(read_results(UNREAD)))
