@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -547,6 +548,33 @@ def test_whatever_is_cancelled_at_any_moment_leaves_nothing(
     assert set(sent) <= set(texts) <= set(sent) | in_doubt
     for text in texts:
         assert texts.count(text) == (2 if int(text or 0) % 4 == 1 else 1)
+
+
+@pytest.mark.parametrize(
+    "clean_up",
+    [
+        lambda database: database.clear_transaction(),
+        lambda database: database.rollback(),
+        lambda database: database.connection().ask_for(1_000),
+    ],
+)
+def test_a_clean_up_that_is_interrupted_is_done_again(
+    clean_up: Callable[[Any], None], tmp_path: Path
+) -> None:
+    """SQLite interrupts what runs when a call is called off: also the end of its transaction."""
+    sdk.connect(f"sqlite:///{tmp_path}/stogram.db")
+    database = current_database()
+    with sdk.session():
+        connection = database.connection()
+        connection.execute("BEGIN")
+        interruptions = iter([True])
+        connection.set_progress_handler(lambda: next(interruptions, False), 1)
+        clean_up(database)
+        connection.set_progress_handler(None, 0)
+        assert not list(interruptions)
+        connection.leave_transaction()
+        assert not connection.in_transaction
+    sdk.close()
 
 
 def test_a_call_that_is_done_while_it_is_called_off_says_so(

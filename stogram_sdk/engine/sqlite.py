@@ -69,11 +69,26 @@ class Connection(sqlite3.Connection):
         """Ask for the lock of the file for so long from now on."""
         if self._patience != milliseconds:
             self._patience = None  # Whatever interrupts this, the next one sets it anew.
-            self.execute(f"PRAGMA busy_timeout = {milliseconds}")
+            self._finish(partial(self.execute, f"PRAGMA busy_timeout = {milliseconds}"))
             self._patience = milliseconds
 
     def returning_cursor(self) -> sqlite3.Cursor | None:
         return None if self.returning is None else self.returning()
+
+    def leave_transaction(self) -> None:
+        """Roll back, if there is something."""
+        if self.in_transaction:
+            self._finish(self.rollback)
+
+    def _finish(self, work: Callable[[], Any]) -> None:
+        """Do what must be done, also when a call is called off: what runs then is interrupted."""
+        while True:
+            try:
+                work()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                    raise
 
 
 class Cursor(sqlite3.Cursor):
@@ -239,8 +254,7 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
     def rollback(self) -> None:
         # Peewee also rolls back when what interrupted a commit let it finish.
         with peewee_errors:
-            if self._state.conn.in_transaction:
-                self._state.conn.rollback()
+            self._state.conn.leave_transaction()
 
     def search_terms(self, text: str) -> str | None:
         """The terms for the search index; None if there is no index, or it cannot find the text."""
@@ -314,14 +328,12 @@ class SqliteDatabase(PooledConnections, peewee.SqliteDatabase):
         if cursor is not None:
             cursor.close()
         with suppress(sqlite3.ProgrammingError):  # The program has closed it.
-            if connection.in_transaction:
-                connection.rollback()
+            connection.leave_transaction()
             connection.ask_until_the_limit()
 
     def _can_reuse(self, connection: Any) -> bool:
         try:
-            if connection.in_transaction:
-                connection.rollback()
+            connection.leave_transaction()
             connection.time_limit = self.time_limit
         except sqlite3.ProgrammingError:  # The program has closed it.
             return False
