@@ -1,9 +1,10 @@
 """Awaited calls beside asyncpg: `python -m benchmarks.awaited`.
 
 Ours, asyncpg by hand as in the other tables, and asyncpg with our statements: all prepared, over
-ten connections, in turns in one loop. asyncpg's rows stay as they come; ours become models. CPU is
-that of this process and of the server's: on a busy machine it says more than time does. A pause is
-how much later than asked for a task went on.
+ten connections, in turns in one loop. asyncpg's rows stay as they come; ours become models. Client
+and server have processors of their own, as on two machines, if there are several. CPU is that of
+this process and of the server's: on a busy machine it says more than time does. A pause is how much
+later than asked for a task went on.
 """
 
 from __future__ import annotations
@@ -219,10 +220,11 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="on the same processors")
     options = parser.parse_args()
     mine, *others = sorted(os.sched_getaffinity(0))
-    if not options.together:
+    are_apart = others and not options.together
+    if are_apart:
         os.sched_setaffinity(0, others)  # The server inherits them.
     with filled_server(options.messages, options.kept) as url:
-        if not options.together:
+        if are_apart:
             os.sched_setaffinity(0, {mine})
         sdk.connect(url, connection_limit=CONNECTIONS, max_idle_connection_lifetime=0)
         for _ in range(60):
