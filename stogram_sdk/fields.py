@@ -34,6 +34,8 @@ else:
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
 
+_from_iso = datetime.fromisoformat
+
 
 def utc_now() -> datetime:
     """The current time in UTC, cut to the milliseconds that the columns hold."""
@@ -67,15 +69,20 @@ def time_to_text(moment: datetime) -> str:
     return plain_time(moment).isoformat(" ", timespec="milliseconds")[:-6]  # without +00:00
 
 
-def time_from_database(value: datetime | str | None) -> datetime | None:
+def time_from_text(text: str) -> datetime:
     """The aware time of a column, in UTC. Raises `StogramError` for a text that is no time."""
+    try:
+        return _from_iso(text + "Z")
+    except ValueError:
+        return _unusual_time(text)
+
+
+def time_from_database(value: datetime | str | None) -> datetime | None:
+    """The same of what a driver returns."""
     if value is None:
         return None
     if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(f"{value}Z")
-        except ValueError:
-            return _unusual_time(value)
+        return time_from_text(value)
     return datetime.combine(value, value.time(), UTC)
 
 

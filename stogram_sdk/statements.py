@@ -27,8 +27,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
 from functools import cache, lru_cache
-from itertools import chain
-from operator import itemgetter
+from itertools import chain, groupby
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Select, fn
@@ -36,7 +35,15 @@ from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Selec
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
 from stogram_sdk.engine.prepared import Placeholder, Prepared, only_reads, prepared
-from stogram_sdk.fields import Rows, Tags, TextArray, rows_to_json, time_to_text
+from stogram_sdk.fields import (
+    Rows,
+    Tags,
+    TextArray,
+    UtcDateTimeField,
+    rows_to_json,
+    time_from_text,
+    time_to_text,
+)
 from stogram_sdk.models import SECRETS
 
 R = TypeVar("R", bound=Model)
@@ -273,94 +280,100 @@ def _binder_of(kind: type) -> Callable[[Any], Any] | None:
     return next((_BINDERS[base] for base in kind.__mro__ if base in _BINDERS), None)
 
 
-#: What reads one part of each row of one result.
+#: What makes of each row of one result what is returned for it.
 _Reader: TypeAlias = Callable[[Sequence[Any]], Any]
 
-
-class _Part(NamedTuple):
-    """A row of a model, these `fields` from the column `start` on; without fields, a value."""
-
-    start: int
-    fields: tuple[Any, ...]
-    make_reader: Callable[[], _Reader]
-
-
-def _value(start: int) -> Callable[[], _Reader]:
-    read = itemgetter(start)
-    return lambda: read
-
-
-def _related(start: int, parts: tuple[_Part, ...]) -> Callable[[], _Reader]:
-    """A value that is a row of another table, see `Related`."""
-
-    def make() -> _Reader:
-        readers = [part.make_reader() for part in parts]
-        found: dict[Any, Any] = {None: None}
-
-        def read(row: Sequence[Any]) -> Any:
-            text = row[start]
-            if text not in found:
-                values = json.loads(text)
-                its_parts = tuple([read_part(values) for read_part in readers])
-                found[text] = its_parts[0] if len(its_parts) == 1 else its_parts
-            return found[text]
-
-        return read
-
-    return make
-
-
-_INSTANCE = """
+_READER = """
 def make():
-    instances = {{None: None}}
+    {begin}
 
     def read(row):
-        v0 = row[{start}]
-        if v0 in instances:
-            return instances[v0]
-        {values} = row[{start}:{stop}]
-        instance = new(model)
-        instance.__data__ = {{{data}}}
-        instance.__rel__ = {{}}
-        instance._is_sealed = True
-        {others}
-        return instance
+        ({columns}) = row
+        {steps}
+        return {parts}
 
     return read
 """
 
 
-def _instance(start: int, fields: Sequence[Any], native_types: Set[str]) -> Callable[[], _Reader]:
-    """An instance of a model; the columns are its fields.
+class _ReaderSource:
+    """A reader, written out for its columns as `dataclasses` does it: a list calls it fifty times.
 
-    The reader is written out, as `dataclasses` does it, since a list calls it some fifty times.
+    The value of column 7 is `v7`. The part of a row that begins there is `p7`.
     """
-    model = fields[0].model
-    known: dict[str, Any] = {"model": model, "new": model.__new__}
-    data: list[str] = []
-    secrets: list[str] = []
-    others = ["instances[v0] = instance"] if fields[0].primary_key else []
-    for number, field in enumerate(fields):
-        value = f"v{number}"
-        convert = _converter(field, native_types)
-        if convert is not None:
-            known[f"convert{number}"] = convert
-            value = f"{value} if {value} is None else convert{number}({value})"
-        if field.field_type == "TEXT[]":
-            value = f"[] if v{number} is None else {value}"
-        (secrets if field in SECRETS else data).append(f"{field.name!r}: {value}")
-    if secrets:
-        others.append(f"instance._secrets = {{{', '.join(secrets)}}}")
-    source = _INSTANCE.format(
-        values="".join(f"v{number}, " for number in range(len(fields))),
-        start=start,
-        stop=start + len(fields),
-        data=", ".join(data),
-        others="; ".join(others),
-    )
-    exec(source, known)
-    make: Callable[[], _Reader] = known["make"]
-    return make
+
+    def __init__(self, selected: Iterable[Any], native_types: Set[str]) -> None:
+        self._native_types = native_types
+        self._known: dict[str, Any] = {"loads": json.loads}
+        self._begin: list[str] = []
+        self._steps: list[str] = []
+        self._parts: list[str] = []
+        start = 0
+        for source, group in groupby(selected, _source):
+            nodes = list(group)
+            if source is not None:
+                self._parts.append(self._instance(start, [_field(node) for node in nodes]))
+            else:
+                self._parts += [
+                    self._related(number, node) if isinstance(node, Related) else f"v{number}"
+                    for number, node in enumerate(nodes, start)
+                ]
+            start += len(nodes)
+        self._width = start
+
+    def make(self) -> Callable[[], _Reader]:
+        """What makes a reader for each result."""
+        source = _READER.format(
+            begin="\n    ".join(self._begin or ["pass"]),
+            columns="".join(f"v{number}, " for number in range(self._width)),
+            steps="\n        ".join(self._steps or ["pass"]),
+            parts=", ".join(self._parts),
+        )
+        exec(source, self._known)
+        make: Callable[[], _Reader] = self._known["make"]
+        return make
+
+    def _instance(self, start: int, fields: Sequence[Any]) -> str:
+        """An instance of a model; the columns are its fields."""
+        part, key, seen = f"p{start}", f"v{start}", f"seen{start}"
+        data: list[str] = []
+        secrets: list[str] = []
+        for number, field in enumerate(fields, start):
+            value = f"v{number}"
+            convert = _converter(field, self._native_types)
+            if convert is not None:
+                self._known[f"convert{number}"] = convert
+                value = f"None if {value} is None else convert{number}({value})"
+            if field.field_type == "TEXT[]":
+                value = f"[] if v{number} is None else {value}"
+            (secrets if field in SECRETS else data).append(f"{field.name!r}: {value}")
+        model = fields[0].model
+        self._known |= {f"model{start}": model, f"new{start}": model.__new__}
+        self._begin.append(f"{seen} = {{None: None}}")
+        self._steps += [
+            f"if {key} in {seen}: {part} = {seen}[{key}]",
+            "else:",
+            f"    {part} = new{start}(model{start})",
+            f"    {part}.__data__ = {{{', '.join(data)}}}",
+            f"    {part}.__rel__ = {{}}",
+            f"    {part}._is_sealed = True",
+        ]
+        if secrets:
+            self._steps.append(f"    {part}._secrets = {{{', '.join(secrets)}}}")
+        if fields[0].primary_key:
+            self._steps.append(f"    {seen}[{key}] = {part}")
+        return part
+
+    def _related(self, number: int, related: Related) -> str:
+        """A value that is a row of another table, see `Related`."""
+        part, text, found = f"p{number}", f"v{number}", f"found{number}"
+        self._known[f"make{number}"] = _ReaderSource(related.columns, self._native_types).make()
+        self._begin += [f"{found} = {{None: None}}", f"read{number} = make{number}()"]
+        self._steps += [
+            f"if {text} not in {found}: {found}[{text}] = read{number}(loads({text}))",
+            f"{part} = {found}[{text}]",
+        ]
+        return part
 
 
 class _Form(NamedTuple):
@@ -381,15 +394,12 @@ class _Compiled(NamedTuple):
     plain: _Form
     short: _Form
     prepared: tuple[Prepared, ...]
-    parts: tuple[_Part, ...]
+    make_reader: Callable[[], _Reader]
     before: tuple[_Compiled, ...] = ()
     otherwise: _Compiled | None = None
 
     def read_rows(self, rows: list[tuple[Any, ...]]) -> list[Any]:
-        if not rows:
-            return []
-        columns = [map(part.make_reader(), rows) for part in self.parts]
-        return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
+        return list(map(self.make_reader(), rows)) if rows else []
 
 
 def _needs_unit(compiled: _Compiled, database: Any) -> bool:
@@ -436,7 +446,7 @@ def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Comp
         _form(before_alone, plain),
         _form(before_alone, [(each.execute, each.slots) for each in planned]),
         tuple(planned),
-        _parts(getattr(queries[-1], "_returning", ()), database.dialect.native_types),
+        _ReaderSource(queries[-1]._returning or (), database.dialect.native_types).make(),
     )
 
 
@@ -445,35 +455,15 @@ def _form(before_alone: str, queries: Sequence[tuple[str, Iterable[Any]]]) -> _F
     return _Form(sql, before_alone + sql, tuple(chain.from_iterable(slots for _, slots in queries)))
 
 
-def _parts(selected: Iterable[Any] | None, native_types: Set[str]) -> tuple[_Part, ...]:
-    nodes = list(selected or ())
-    columns = [_source(node) for node in nodes]
-    parts: list[_Part] = []
-    start = 0
-    while start < len(columns):
-        source = columns[start][0]
-        stop = start + 1
-        while source is not None and stop < len(columns) and columns[stop][0] is source:
-            stop += 1
-        fields = tuple(field for _, field in columns[start:stop] if field is not None)
-        if fields:
-            make_reader = _instance(start, fields, native_types)
-        elif isinstance(nodes[start], Related):
-            make_reader = _related(start, _parts(nodes[start].columns, native_types))
-        else:
-            make_reader = _value(start)
-        parts.append(_Part(start, fields, make_reader))
-        start = stop
-    return tuple(parts)
-
-
-def _source(node: Any) -> tuple[Any, Any]:
-    """The model (or alias) and the field of a column; None and None for another expression."""
+def _source(node: Any) -> Any:
+    """The model (or alias) of a column; None for another expression."""
     if isinstance(node, FieldAlias):
-        return node.source, node.field
-    if isinstance(node, Field):
-        return node.model, node
-    return None, None
+        return node.source
+    return node.model if isinstance(node, Field) else None
+
+
+def _field(node: Any) -> Any:
+    return node.field if isinstance(node, FieldAlias) else node
 
 
 def _converter(field: Any, native_types: Set[str]) -> Callable[[Any], Any] | None:
@@ -481,5 +471,7 @@ def _converter(field: Any, native_types: Set[str]) -> Callable[[Any], Any] | Non
     target = getattr(field, "rel_field", field)
     if target.field_type in native_types:
         return None
-    convert: Callable[[Any], Any] = target.python_value
+    # `fetch` asks every driver for times as texts.
+    is_time = isinstance(target, UtcDateTimeField)
+    convert: Callable[[Any], Any] = time_from_text if is_time else target.python_value
     return convert
