@@ -13,7 +13,7 @@ from stogram_sdk.models import BlockedUser, User
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
-from stogram_sdk.rows import block_columns, read_block
+from stogram_sdk.rows import block_row
 from stogram_sdk.statements import P, dialect, insert_or_select, statement
 from stogram_sdk.users import require_users
 from stogram_sdk.validation import valid_id, valid_ids, valid_limit, valid_named_ids
@@ -34,7 +34,7 @@ def _block_user() -> Any:
         .where(user.id == P.user_id)
     )
     insert = BlockedUser.insert_from(both, list(columns)).on_conflict("nothing")
-    return insert_or_select(insert, BlockedUser.select().where(_is_block()), block_columns)
+    return insert_or_select(insert, BlockedUser.select().where(_is_block()), block_row)
 
 
 def _is_block() -> Any:
@@ -86,9 +86,8 @@ def block_user(id: str, user_id: str, blocked_id: str) -> tuple[BlockedUser, boo
         raise InvalidInput("a user cannot block themselves", field="blocked_id")
     pair = {"user_id": user_id, "blocked_id": blocked_id}
     while True:
-        row = _block_user.first(id=id, now=current_time(), **pair)
-        if row is not None:
-            block = read_block(*row)
+        block = _block_user.first(id=id, now=current_time(), **pair)
+        if block is not None:
             return block, block.id == id
         require_users([user_id, blocked_id])
         # Another caller has just taken back the block that was in the way.

@@ -40,7 +40,8 @@ from stogram_sdk.newest import NewestRows
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.ordering import call_lock, chat_lock
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import call_columns, person, read_call
+from stogram_sdk.parts import Row
+from stogram_sdk.rows import call_row, person
 from stogram_sdk.shards import by_value, chat_column, insert_read, of_chat
 from stogram_sdk.statements import P, after_locking, dialect, in_turn, returning, statement
 from stogram_sdk.validation import valid_enum, valid_id, valid_limit, valid_named_ids
@@ -136,7 +137,7 @@ def _start_call() -> Any:
     }
     new = writer.select(*columns.values()).where(~fn.EXISTS(is_live))
     insert = insert_read(Call, new, list(columns)).on_conflict("nothing")
-    start = returning(insert, Call, call_columns)
+    start = returning(insert, Call, call_row)
     return after_locking(
         in_turn(*_ending(*is_old), start), chat_lock(Chat.id == P.chat_id), call_lock(*is_old)
     )
@@ -150,7 +151,7 @@ def _live_call() -> Query:
     """
     writer = place_to_write_in(P.chat_id, P.user_id)
     return (
-        Call.select(*call_columns())
+        Call.select(call_row())
         .where(
             Call.chat == P.chat_id,
             _is_live() | (Call.id == P.id),
@@ -224,7 +225,7 @@ def _answer_call() -> Any:
         Call.update({Call.status: _ACTIVE}).where(_is_live(), ~_has_rung_out(), *may_join),
         taken_out,
         join.returning(),
-        Call.select(*call_columns(chat=chat), fn.EXISTS(joined)).where(goes_on, *may_join),
+        Call.select(call_row(chat=chat), fn.EXISTS(joined)).where(goes_on, *may_join),
     )
 
 
@@ -236,7 +237,7 @@ def _decline_call() -> Query:
     return (
         Call.update({Call.status: status, Call.ended_at: P.now})
         .where(_is_call_of_member(), Call.status == _CALLING, Call.initiator != P.user_id)
-        .returning(*call_columns(chat=by_value(Call.chat)))
+        .returning(call_row(chat=by_value(Call.chat)))
     )
 
 
@@ -248,13 +249,13 @@ def _end_call() -> Any:
         (Call.initiator == P.user_id) | _has_joined(P.user_id) | _is_empty(),
     )
     leave, end = _ending(*may_end)
-    ended = end.returning(*call_columns(chat=by_value(Call.chat)))
+    ended = end.returning(call_row(chat=by_value(Call.chat)))
     return after_locking(in_turn(leave, ended), call_lock(*may_end))
 
 
 @statement
 def _get_call() -> Query:
-    return Call.select(*call_columns(chat=by_value(Call.chat))).where(_is_call_of_member())
+    return Call.select(call_row(chat=by_value(Call.chat))).where(_is_call_of_member())
 
 
 @statement
@@ -296,9 +297,10 @@ def _page(calls: Any) -> Any:
 
 
 def _shown(chat: Any) -> Any:
-    """Calls as `read_call` reads them."""
+    """Calls, as `call_row` has them, in a list."""
+    relations = {"initiator": person(User), "chat": Row(Chat._meta.sorted_fields)}
     return (
-        Call.select(*Call._meta.sorted_fields, *person(User), *Chat._meta.sorted_fields)
+        Call.select(Row(Call._meta.sorted_fields, **relations))
         .join(Chat, on=(Chat.id == chat))
         .join_from(Call, User, on=(User.id == Call.initiator))
     )
@@ -322,10 +324,9 @@ def start_call(id: str, user_id: str, chat_id: str, type: CallType) -> tuple[Cal
     kind = valid_enum(CallType, type, "type").value
     while True:
         now = current_time()
-        row = _start_call.first(id=id, type=kind, now=now, rung_out=now - RINGING, **place)
-        row = row or _live_call.first(id=id, **place)
-        if row is not None:
-            call = read_call(*row)
+        call = _start_call.first(id=id, type=kind, now=now, rung_out=now - RINGING, **place)
+        call = call or _live_call.first(id=id, **place)
+        if call is not None:
             return call, call.id == id
         require_writer(user_id, chat_id)
 
@@ -348,8 +349,8 @@ def answer_call(id: str, user_id: str, call_id: str) -> tuple[Call, bool]:
     now = current_time()
     row = _answer_call.first(id=id, now=now, rung_out=now - RINGING, **values)
     if row is not None:
-        *its_call, joined = row
-        return read_call(*its_call), bool(joined)
+        answered, joined = row
+        return answered, bool(joined)
     call = _require_call(**values)
     if call.initiator_id == user_id:
         raise NotAllowed("nobody answers a call of their own", entity="call", id=call_id)
@@ -374,9 +375,8 @@ def decline_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     """
     values = _values(user_id, call_id)
     now = current_time()
-    row = _decline_call.first(now=now, rung_out=now - RINGING, **values)
-    if row is not None:
-        declined = read_call(*row)
+    declined = _decline_call.first(now=now, rung_out=now - RINGING, **values)
+    if declined is not None:
         return declined, declined.status == CallStatus.DECLINED
     call = _require_call(**values)
     if call.initiator_id == user_id:
@@ -399,9 +399,9 @@ def end_call(user_id: str, call_id: str) -> tuple[Call, bool]:
     ('MISSED', True)
     """
     values = _values(user_id, call_id)
-    row = _end_call.first(now=current_time(), **values)
-    if row is not None:
-        return read_call(*row), True
+    ended = _end_call.first(now=current_time(), **values)
+    if ended is not None:
+        return ended, True
     call = _require_call(**values)
     if call.status in _LIVE:
         raise NotAllowed("only who is in a call ends it", entity="call", id=call_id)
@@ -426,12 +426,11 @@ def list_calls(
     if chat_id is not None:
         listing, values = _calls_in_chat, {"chat_id": valid_id(chat_id, "chat_id")}
     before, before_id = read_cursor(cursor, "calls")
-    rows = listing.all(
+    calls = listing.all(
         user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
     )
-    if not rows and chat_id is not None:
+    if not calls and chat_id is not None:
         require_member(user_id, chat_id)
-    calls = [read_call(call, initiator, chat) for call, initiator, chat in rows]
     return make_page(calls, limit, "calls", lambda row: (row.started_at, row.id))
 
 
@@ -447,7 +446,7 @@ def _values(user_id: str, call_id: str) -> dict[str, str]:
 
 
 def _require_call(call_id: str, **values: str) -> Call:
-    row = _get_call.first(call_id=call_id, **values)
-    if row is None:
+    call: Call | None = _get_call.first(call_id=call_id, **values)
+    if call is None:
         raise NotFound("call", call_id)
-    return read_call(*row)
+    return call

@@ -19,15 +19,9 @@ from stogram_sdk.models import Chat, ChatMember, ChatSettings, ChatType, Folder,
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import MOST_AHEAD
 from stogram_sdk.paging import START, Page, make_page, read_cursor
+from stogram_sdk.parts import Row, Same
 from stogram_sdk.profiles import Profile, read_profile, with_profiles
-from stogram_sdk.rows import (
-    Sender,
-    answered_by,
-    default_settings,
-    person,
-    reactions_to,
-    read_message,
-)
+from stogram_sdk.rows import Sender, default_settings, message_row, person
 from stogram_sdk.server_columns import is_archived as is_archived_in
 from stogram_sdk.shards import by_value, of_chat
 from stogram_sdk.statements import P, amend, statement
@@ -90,15 +84,13 @@ def _lines(listed: Any, *places: Any, chat: Any = Chat.id, conditions: tuple[Any
     peer_id = Case(None, [(Chat.type == ChatType.PRIVATE.value, others.limit(1))])
     is_newest = (Message.chat == chat) & (Message.id == _newest_in(chat, "id"))
     is_own = (ChatSettings.user == P.user_id) & (ChatSettings.chat == chat)
+    shown = Row(Chat._meta.sorted_fields)
     lines = (
         Chat.select(
             *places,
-            *Chat._meta.sorted_fields,
+            shown,
             *ChatSettings._meta.sorted_fields,
-            *Message._meta.sorted_fields,
-            *person(Sender),
-            answered_by(Message, chat),
-            reactions_to(Message, chat=chat),
+            message_row(sender=person(Sender), chat=Same(shown), named=chat),
             unread_after(read_place(ChatSettings, chat), P.user_id, chat, listed.c.joined_at),
         )
         .join(listed, on=reduce(and_, conditions, Chat.id == listed.c.id))
@@ -284,11 +276,9 @@ def get_chat(user_id: str, chat_id: str) -> ChatSummary:
 
 
 def _summary(user_id: str, line: Sequence[Any]) -> ChatSummary:
-    chat, settings, message, sender, answered, reactions, unread_count, *profile = line
+    chat, settings, message, unread_count, *profile = line
     if settings is None:
         settings = default_settings(user_id, chat.id)
-    if message is not None:
-        read_message((message, sender, chat, answered, reactions))
     amend(settings, unread_count=unread_count)
     peer = None if profile[0] is None else read_profile(profile)
     return ChatSummary(chat, settings, unread_count, message, peer)

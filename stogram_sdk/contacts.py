@@ -13,7 +13,7 @@ from stogram_sdk.models import Contact, User
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
 from stogram_sdk.profiles import Profile, known_people, read_profile
-from stogram_sdk.rows import contact_columns, read_contact
+from stogram_sdk.rows import contact_row
 from stogram_sdk.statements import P, insert_or_select, statement
 from stogram_sdk.users import require_users
 from stogram_sdk.validation import (
@@ -49,7 +49,7 @@ def _add_contact() -> Any:
         .where(user.id == P.user_id)
     )
     insert = Contact.insert_from(both, list(columns)).on_conflict("nothing")
-    return insert_or_select(insert, Contact.select().where(_is_own()), contact_columns)
+    return insert_or_select(insert, Contact.select().where(_is_own()), contact_row)
 
 
 def _is_own() -> Any:
@@ -58,11 +58,7 @@ def _is_own() -> Any:
 
 @statement
 def _update_contact() -> Query:
-    return (
-        Contact.update({Contact.nickname: P.nickname})
-        .where(_is_own())
-        .returning(*contact_columns())
-    )
+    return Contact.update({Contact.nickname: P.nickname}).where(_is_own()).returning(contact_row())
 
 
 @statement
@@ -95,9 +91,8 @@ def add_contact(
     name = valid_optional_text(nickname, "nickname", maximum=MAX_SHORT_TEXT_LENGTH)
     pair = {"user_id": user_id, "contact_id": contact_id}
     while True:
-        row = _add_contact.first(id=id, nickname=name, now=current_time(), **pair)
-        if row is not None:
-            contact = read_contact(*row)
+        contact = _add_contact.first(id=id, nickname=name, now=current_time(), **pair)
+        if contact is not None:
             return contact, contact.id == id
         require_users([user_id, contact_id])
         # Another caller has just removed the contact that was in the way.
@@ -115,14 +110,14 @@ def update_contact(user_id: str, contact_id: str, *, nickname: str | None) -> Co
     >>> update_contact(anna.id, boris.id, nickname="Borya").nickname
     'Borya'
     """
-    row = _update_contact.first(
+    contact: Contact | None = _update_contact.first(
         user_id=valid_id(user_id, "user_id"),
         contact_id=valid_id(contact_id, "contact_id"),
         nickname=valid_optional_text(nickname, "nickname", maximum=MAX_SHORT_TEXT_LENGTH),
     )
-    if row is None:
+    if contact is None:
         raise NotFound("contact", contact_id)
-    return read_contact(*row)
+    return contact
 
 
 @operation

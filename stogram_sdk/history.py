@@ -13,7 +13,7 @@ from stogram_sdk.models import Message
 from stogram_sdk.operations import operation
 from stogram_sdk.ordering import place_of
 from stogram_sdk.paging import START, Page, make_page, read_cursor, write_cursor
-from stogram_sdk.rows import Sender, message_columns, read_message
+from stogram_sdk.rows import Sender, listed_message
 from stogram_sdk.shards import found_in_chat
 from stogram_sdk.statements import P, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
@@ -24,7 +24,7 @@ def shown_messages(*columns: Any, in_chat: tuple[Any, ...] = ()) -> Any:
     """The visible messages of the chat, for a member; after those of a message come `columns`."""
     in_chat = in_chat or (Message.chat == P.chat_id,)
     return (
-        Message.select(*message_columns(chat=P.chat_id), *columns)
+        Message.select(listed_message(chat=P.chat_id), *columns)
         .join(Sender, on=(Sender.id == Message.sender))
         .where(*in_chat, is_visible(), is_member(P.user_id, P.chat_id))
     )
@@ -111,11 +111,11 @@ def get_message(user_id: str, chat_id: str, message_id: str) -> Message:
     'Anna'
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
-    row = _get_message.first(**ids)
-    if row is None:
+    message: Message | None = _get_message.first(**ids)
+    if message is None:
         require_member(user_id, chat_id)
         raise NotFound("message", message_id)
-    return read_message(row)
+    return message
 
 
 #: A cursor of `list_messages`: whether it asks for newer messages, and from which place on.
@@ -159,9 +159,9 @@ def list_messages(
         listing = _newer_messages if is_newer else _list_messages
         place = {"before": before, "before_id": before_id}
         ends = is_newer and before == LATEST
-        rows = [] if ends else listing.all(limit=limit + 1, **place, **ids)
-        messages = [read_message(row) for row in rows[:limit]]
-        has_more = len(rows) > limit
+        messages = [] if ends else listing.all(limit=limit + 1, **place, **ids)
+        has_more = len(messages) > limit
+        del messages[limit:]
         if is_newer:
             page = _page(messages[::-1], has_older=True, has_newer=has_more)
         else:
@@ -178,8 +178,8 @@ def _page_around(ids: dict[str, str], message_id: str, limit: int) -> Page[Messa
     rows = _messages_around.all(
         message_id=message_id, newer=max(half, 1) + 1, older=limit - half + 1, **ids
     )
-    newer = [read_message(row) for row in rows if row[-1]]
-    older = [read_message(row) for row in rows if not row[-1]]
+    newer = [message for message, is_newer in rows if is_newer]
+    older = [message for message, is_newer in rows if not is_newer]
     # A page of one shows a newer message where there is no other.
     shown = half or int(not older)
     nearest = newer[-shown:] if shown else []
@@ -217,14 +217,13 @@ def list_replies(
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     valid_limit(limit)
     before, before_id = read_cursor(cursor, "replies")
-    rows = _list_replies.all(before=before, before_id=before_id, limit=limit + 1, **ids)
-    if not rows:
+    messages = _list_replies.all(before=before, before_id=before_id, limit=limit + 1, **ids)
+    if not messages:
         require_member(user_id, chat_id)
         require_visible(chat_id, message_id)
-    return page_of(rows, limit, "replies")
+    return page_of(messages, limit, "replies")
 
 
-def page_of(rows: list[Any], limit: int, name: str) -> Page[Message]:
+def page_of(messages: list[Message], limit: int, name: str) -> Page[Message]:
     """The page of a list of messages that is newest first, as `a_page` orders them."""
-    messages = [read_message(row) for row in rows]
     return make_page(messages, limit, name, lambda row: (row.created_at, row.id))

@@ -44,9 +44,9 @@ def list_media(
     if type is not None:
         values["type"] = valid_enum(MessageType, type, "type").value
     before, before_id = read_cursor(cursor, "media")
-    rows = _list_media.variant(of_type=type is not None).all(
+    messages = _list_media.variant(of_type=type is not None).all(
         before=before, before_id=before_id, limit=limit + 1, **values
     )
-    if not rows:
+    if not messages:
         require_member(user_id, chat_id)
-    return page_of(rows, limit, "media")
+    return page_of(messages, limit, "media")

@@ -28,10 +28,10 @@ from stogram_sdk.roles import (
     hand_over,
     has_owner,
     is_private,
-    member_row,
+    named_member,
     require_group,
 )
-from stogram_sdk.rows import member_columns, read_member
+from stogram_sdk.rows import member_row
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, after_locking, in_turn, returning, statement
 from stogram_sdk.validation import valid_enum, valid_limit, valid_named_ids
@@ -77,7 +77,7 @@ def _add_member(role: str) -> Any:
         )
     )
     insert = insert_read(ChatMember, new, list(columns)).on_conflict("nothing")
-    added = returning(insert, ChatMember, member_columns)
+    added = returning(insert, ChatMember, member_row)
     return after_locking(added, chat_lock(Chat.id == P.chat_id))
 
 
@@ -155,15 +155,17 @@ def add_member(
     new_role = valid_enum(MemberRole, role, "role")
     if new_role == MemberRole.OWNER:
         raise InvalidInput("role must be ADMIN or MEMBER: a chat has one OWNER", field="role")
-    (row,) = change_members(
+    added: list[ChatMember] = change_members(
         _add_member.variant(role=new_role.value),
         partial(_why_not_added, **ids, role=new_role),
         {**ids, "id": new_id(), "role": new_role.value, "now": current_time()},
     )
-    return read_member(*row)
+    return added[0]
 
 
-def _why_not_added(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> Any:
+def _why_not_added(
+    user_id: str, chat_id: str, member_id: str, role: MemberRole
+) -> ChatMember | None:
     """The row of the member who is there already; raises the error that explains a refusal.
 
     The caller's transaction holds the chat: only a block can have gone meanwhile, and then None is
@@ -171,21 +173,20 @@ def _why_not_added(user_id: str, chat_id: str, member_id: str, role: MemberRole)
     """
     actor = require_keeper(user_id, chat_id, "add members")
     require_group(actor.chat_type, chat_id)
-    row = member_row.first(member_id=member_id, chat_id=chat_id)
-    if row is None:
+    member: ChatMember | None = named_member.first(member_id=member_id, chat_id=chat_id)
+    if member is None:
         require_addable(user_id, [member_id])
         if role == MemberRole.ADMIN and actor.role != MemberRole.OWNER:
             raise NotAllowed("only the owner makes admins", entity="chat", id=chat_id)
         return None
-    there = row[0].role
-    if there != role:
+    if member.role != role:
         raise AlreadyExists(
             "member",
             "role",
             member_id,
-            f"the user is in the chat already, as {there}: nothing was changed",
+            f"the user is in the chat already, as {member.role}: nothing was changed",
         )
-    return row
+    return member
 
 
 @operation
@@ -200,14 +201,14 @@ def remove_member(user_id: str, chat_id: str, member_id: str) -> bool:
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
     values = {**ids, "now": current_time()}
-    (removed,) = change_members(_remove_member, partial(_why_not_removed, **ids), values)
-    return removed is not False
+    removed: list[Any] = change_members(_remove_member, partial(_why_not_removed, **ids), values)
+    return removed[0] is not False
 
 
 def _why_not_removed(user_id: str, chat_id: str, member_id: str) -> bool:
     actor = require_keeper(user_id, chat_id, "remove members")
     require_group(actor.chat_type, chat_id)
-    if member_row.first(member_id=member_id, chat_id=chat_id) is None:
+    if named_member.first(member_id=member_id, chat_id=chat_id) is None:
         return False
     raise NotAllowed(
         "nobody removes the owner, and only the owner removes admins", entity="chat", id=chat_id

@@ -19,7 +19,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType,
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.roles import owner_or_first
-from stogram_sdk.rows import NO_REACTIONS, read_message, written_message
+from stogram_sdk.rows import NO_REACTIONS, written_message
 from stogram_sdk.server_columns import is_forwarded
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, Statement, after_locking, amend, dialect, statement
@@ -78,14 +78,14 @@ def with_side_effects(insert: Any, alone: bool, *, most: int = 1, by_service: bo
     """
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
-        return after_locking(insert.returning(*written_message(reactions=NO_REACTIONS)), lock)
+        return after_locking(insert.returning(written_message(reactions=NO_REACTIONS)), lock)
     sent = insert.returning(Message).cte("sent")
     writes = [sent, _move_up(sent if most == 1 else _newest_of(sent), P.chat_id).cte("moved")]
     if alone:
         sender = Select((sent,), [sent.c.senderId]) if by_service else P.sender_id
         writes += raise_unread_counts(sent, sender, most)
-    columns = written_message(Message.alias("sent"), NO_REACTIONS)
-    return after_locking(Select([sent], columns).with_cte(*writes), lock)
+    shown = written_message(Message.alias("sent"), NO_REACTIONS)
+    return after_locking(Select([sent], [shown]).with_cte(*writes), lock)
 
 
 def _newest_of(sent: Any) -> Any:
@@ -152,7 +152,7 @@ def move_chats_up(in_chat: bool = False) -> Query:
 @statement
 def _own_message() -> Query:
     """The message that the user wrote in the chat, as long as they are in it."""
-    return Message.select(*written_message()).where(
+    return Message.select(written_message()).where(
         Message.chat == P.chat_id,
         Message.id == P.message_id,
         Message.sender == P.user_id,
@@ -212,7 +212,7 @@ def _edit_message() -> Query:
             ~is_forwarded(Message),
             fn.EXISTS(place_to_write_in(P.chat_id, P.user_id)),
         )
-        .returning(*written_message())
+        .returning(written_message())
     )
 
 
@@ -348,21 +348,16 @@ def write(write_messages: Statement, **values: Any) -> list[Message]:
     now = current_time()
     if dialect().writes_in_ctes:
         alone = not current_database().in_transaction()
-        rows = write_messages.variant(alone=alone).all(now=now, **values)
+        messages = write_messages.variant(alone=alone).all(now=now, **values)
     else:
         with atomic():
-            rows = write_messages.variant(alone=False).all(now=now, **values)
-            if sent := [message.id for message, *_ in rows if message.is_sent]:
+            messages = write_messages.variant(alone=False).all(now=now, **values)
+            if sent := [message.id for message in messages if message.is_sent]:
                 move_chats_up.run(message_ids=sent)
-    return [_written(row) for row in rows]
-
-
-def _written(row: Any) -> Message:
-    """The message of a row, whose chat was read before it got the time of the message."""
-    message = read_message(row)
-    if message.is_sent:
-        amend(message.chat, updated_at=message.created_at)
-    return message
+    for message in messages:
+        if message.is_sent:  # Its chat was read before it got the time of the message.
+            amend(message.chat, updated_at=message.created_at)
+    return messages
 
 
 def _why_not_sent(
@@ -373,9 +368,11 @@ def _why_not_sent(
     None if nothing is in the way any more.
     """
     if message_id is not None:
-        row = _own_message.first(user_id=sender_id, chat_id=chat_id, message_id=message_id)
-        if row is not None:
-            return read_message(row)
+        found: Message | None = _own_message.first(
+            user_id=sender_id, chat_id=chat_id, message_id=message_id
+        )
+        if found is not None:
+            return found
     require_writer(sender_id, chat_id)
     if message_id is not None and _id_is_taken.first(message_id=message_id) is not None:
         raise AlreadyExists("message", "id", message_id)
@@ -401,14 +398,14 @@ def edit_message(user_id: str, chat_id: str, message_id: str, content: str) -> M
     values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     valid_text(content, "content", maximum=MAX_CONTENT_LENGTH)
     while True:
-        row = _edit_message.first(
+        edited: Message | None = _edit_message.first(
             content=content,
             now=current_time(),
             **tag_columns(content),
             **values,
         )
-        if row is not None:
-            return read_message(row)
+        if edited is not None:
+            return edited
         _, is_forwarded = require_message_of(**values, refusal="only the sender edits a message")
         if is_forwarded:
             raise NotAllowed(

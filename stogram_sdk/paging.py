@@ -25,6 +25,8 @@ START = (LATEST, "")
 #: the time `LATEST`: all that are later have it too, and would come again.
 BEGINNING = (EARLIEST, "")
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 #: So many rows are in what a page says of itself.
 _SHOWN = 3
 
@@ -66,7 +68,7 @@ def make_page(
 def write_cursor(name: str, place: tuple[Any, ...]) -> str:
     """The cursor for a place in the list `name`, which `read_cursor` reads."""
     parts = [time_to_text(part) if isinstance(part, datetime) else part for part in place]
-    text = json.dumps([name, *parts], ensure_ascii=False, separators=(",", ":"))
+    text = _to_json([name, *parts])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -12,7 +12,8 @@ from stogram_sdk.membership import require_member
 from stogram_sdk.models import Chat, ChatMember, Message, MessageType, PinnedMessage
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
-from stogram_sdk.rows import Sender, all_of, message_columns, person_of, pin_columns, read_pin
+from stogram_sdk.parts import Row, Same
+from stogram_sdk.rows import Sender, all_of, message_row, person, person_of, pin_row
 from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, insert_or_select, statement
 from stogram_sdk.validation import valid_id, valid_limit, valid_named_ids
@@ -48,9 +49,8 @@ def _pin_message() -> Any:
         )
     )
     insert = PinnedMessage.insert_from(new, list(columns)).on_conflict("nothing")
-    return insert_or_select(
-        insert, PinnedMessage.select().where(_is_pin(), fn.EXISTS(new)), pin_columns
-    )
+    existing = PinnedMessage.select().where(_is_pin(), fn.EXISTS(new))
+    return insert_or_select(insert, existing, pin_row)
 
 
 def _is_pin() -> Any:
@@ -95,16 +95,18 @@ def _list_pinned_messages(in_chat: bool = False) -> Any:
         .alias("page")
     )
     shown: Any = PinnedMessage.alias("page")
-    chat = by_value(Message.chat, in_chat)
-    columns = [*message_columns(named=chat), *all_of(PinnedMessage, shown), person_of(P.user_id)]
+    named = by_value(Message.chat, in_chat)
+    chat = Row(Chat._meta.sorted_fields)
+    message = message_row(sender=person(Sender), chat=Same(chat), named=named)
+    columns = all_of(PinnedMessage, shown)
     return (
-        Select([page], columns)
+        Select([page], [Row(columns, user=person_of(P.user_id), chat=chat, message=message)])
         .join(
             Message,
             on=((Message.chat == by_value(shown.chat, in_chat)) & (Message.id == shown.message)),
         )
         .join(Sender, on=(Sender.id == Message.sender))
-        .join(Chat, on=(Chat.id == chat))
+        .join(Chat, on=(Chat.id == named))
         .order_by(shown.pinned_at.desc(), shown.id.desc())
     )
 
@@ -122,9 +124,8 @@ def pin_message(id: str, user_id: str, chat_id: str, message_id: str) -> tuple[P
     """
     ids = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     while True:
-        row = _pin_message.first(id=id, now=current_time(), **ids)
-        if row is not None:
-            pin = read_pin(*row)
+        pin = _pin_message.first(id=id, now=current_time(), **ids)
+        if pin is not None:
             return pin, pin.id == id
         require_member(user_id, chat_id)
         if _pinnable.first(chat_id=chat_id, message_id=message_id) is None:
@@ -173,10 +174,9 @@ def list_pinned_messages(
     valid_limit(limit)
     values = {} if chat_id is None else {"chat_id": valid_id(chat_id, "chat_id")}
     before, before_id = read_cursor(cursor, "pinned_messages")
-    rows = _list_pinned_messages.variant(in_chat=chat_id is not None).all(
+    pins = _list_pinned_messages.variant(in_chat=chat_id is not None).all(
         user_id=user_id, before=before, before_id=before_id, limit=limit + 1, **values
     )
-    if not rows and chat_id is not None:
+    if not pins and chat_id is not None:
         require_member(user_id, chat_id)
-    pins = [read_pin(pin, user, message) for *message, pin, user in rows]
     return make_page(pins, limit, "pinned_messages", lambda pin: (pin.pinned_at, pin.id))

@@ -181,7 +181,7 @@ def _related(row: Any, name: str) -> Any:
 
 @cache
 def _person() -> type[_Model]:
-    return _row_model("Person", person(UserRow), {})
+    return _row_model("Person", person(UserRow).columns, {})
 
 
 @cache

@@ -15,11 +15,11 @@ from stogram_sdk.membership import require_member, require_unblocked, require_vi
 from stogram_sdk.models import Chat, ChatMember, Message, Reaction, ReactionCount, User
 from stogram_sdk.operations import operation, operation_with_id
 from stogram_sdk.paging import Page, make_page, read_cursor
+from stogram_sdk.parts import Converted, Row
 from stogram_sdk.rows import (
     person,
-    reaction_columns,
+    reaction_row,
     reactions_to,
-    read_reaction,
     read_reactions,
 )
 from stogram_sdk.shards import by_value, chat_column, found_in_chat, insert_read, of_chat
@@ -68,7 +68,7 @@ def _add_reaction() -> Any:
     )
     insert = insert_read(Reaction, new, list(columns)).on_conflict("nothing")
     made = insert_or_select(
-        insert, Reaction.select().where(_is_own(), fn.EXISTS(seen)), reaction_columns
+        insert, Reaction.select().where(_is_own(), fn.EXISTS(seen)), reaction_row
     )
     # There is no row yet that two devices of the user could wait for.
     of_user = dialect().lock_name(P.user_id.concat(Value(" ")).concat(P.message_id))
@@ -101,7 +101,8 @@ def _remove_reaction() -> Query:
 
 @statement
 def _list_reactions() -> Query:
-    return Message.select(Message.id, reactions_to(Message)).where(
+    counts = Converted(reactions_to(Message), read_reactions)
+    return Message.select(Message.id, counts).where(
         *found_in_chat(Message, P.chat_id),
         dialect().is_one_of(Message.id, P.message_ids),
         is_visible(),
@@ -121,7 +122,7 @@ def _list_message_reactions(of_emoji: bool) -> Query:
     if of_emoji:
         conditions.append(Reaction.emoji == P.emoji)
     return (
-        Reaction.select(*Reaction._meta.sorted_fields, *person(User))
+        Reaction.select(Row(Reaction._meta.sorted_fields, user=person(User)))
         .join(User, on=(User.id == Reaction.user))
         .where(*conditions)
         .order_by(Reaction.created_at.desc(), Reaction.id.desc())
@@ -147,9 +148,8 @@ def add_reaction(
     """
     values = _values(user_id, chat_id, message_id, emoji)
     while True:
-        row = _add_reaction.first(id=id, now=current_time(), **values)
-        if row is not None:
-            reaction = read_reaction(*row)
+        reaction = _add_reaction.first(id=id, now=current_time(), **values)
+        if reaction is not None:
             return reaction, reaction.id == id
         place = require_member(user_id, chat_id)
         require_visible(chat_id, message_id)
@@ -198,7 +198,7 @@ def list_reactions(
     rows = _list_reactions.all(message_ids=ids, **place)
     if not rows:
         require_member(user_id, chat_id)
-    found = {message.id: read_reactions(counted) for message, counted in rows}
+    found = {message.id: counts for message, counts in rows}
     return {message_id: found[message_id] for message_id in ids if message_id in found}
 
 
@@ -225,13 +225,12 @@ def list_message_reactions(
         values["emoji"] = _valid_emoji(emoji)
     valid_limit(limit)
     before, before_id = read_cursor(cursor, "reactions")
-    rows = _list_message_reactions.variant(of_emoji=emoji is not None).all(
+    reactions = _list_message_reactions.variant(of_emoji=emoji is not None).all(
         before=before, before_id=before_id, limit=limit + 1, **values
     )
-    if not rows:
+    if not reactions:
         require_member(user_id, chat_id)
         require_visible(chat_id, message_id)
-    reactions = [read_reaction(*row) for row in rows]
     return make_page(reactions, limit, "reactions", lambda row: (row.created_at, row.id))
 
 

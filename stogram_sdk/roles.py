@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from peewee import Case, Query, fn
 
@@ -17,10 +17,12 @@ from stogram_sdk.membership import CHAT_KEEPERS, Membership, membership, require
 from stogram_sdk.models import Chat, ChatMember, ChatType, MemberRole
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock
-from stogram_sdk.rows import member_columns, read_member
+from stogram_sdk.rows import member_row
 from stogram_sdk.statements import P, Statement, after_locking, statement
 from stogram_sdk.validation import valid_enum, valid_named_ids
 from stogram_sdk.visibility import exists_for_each, is_member
+
+R = TypeVar("R")
 
 _OWNER, _ADMIN = MemberRole.OWNER.value, MemberRole.ADMIN.value
 
@@ -75,9 +77,9 @@ def _hand_over() -> Any:
 
 
 @statement
-def member_row() -> Query:
-    """The membership that is named, as `read_member` reads it."""
-    return ChatMember.select(*member_columns()).where(
+def named_member() -> Query:
+    """The membership that is named."""
+    return ChatMember.select(member_row()).where(
         ChatMember.user == P.member_id, ChatMember.chat == P.chat_id
     )
 
@@ -99,7 +101,7 @@ def _set_role() -> Any:
         ChatMember.role != _OWNER,
         _is_by_owner(),
     )
-    return after_locking(update.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
+    return after_locking(update.returning(member_row()), chat_lock(Chat.id == P.chat_id))
 
 
 @statement
@@ -123,19 +125,19 @@ def _transfer_ownership() -> Any:
         _is_by_owner(),
         is_other_member,
     )
-    return after_locking(update.returning(*member_columns()), chat_lock(Chat.id == P.chat_id))
+    return after_locking(update.returning(member_row()), chat_lock(Chat.id == P.chat_id))
 
 
 def change_members(
-    change: Statement, otherwise: Callable[[], Any], values: Mapping[str, Any]
-) -> list[Any]:
+    change: Statement, otherwise: Callable[[], R | None], values: Mapping[str, Any]
+) -> list[R]:
     """The rows of a change, which is made only in a chat that has an owner.
 
     So it is one round trip. If it has changed nothing, the chat is held: it gets an owner if it has
     none, who may be the one who acts. Then the change is made, or what is `otherwise` is returned
     as the one row: None if there is no reason against the change any more.
     """
-    rows: list[Any] = change.all(**values)
+    rows: list[R] = change.all(**values)
     if rows:
         return rows
     with atomic():
@@ -167,8 +169,10 @@ def set_role(user_id: str, chat_id: str, member_id: str, role: MemberRole) -> Ch
             "role must be ADMIN or MEMBER; transfer_ownership makes an OWNER", field="role"
         )
     refuse = partial(_refuse_role, **values)
-    (row,) = change_members(_set_role, refuse, {**values, "role": new_role.value})
-    return read_member(*row)
+    changed: list[ChatMember] = change_members(
+        _set_role, refuse, {**values, "role": new_role.value}
+    )
+    return changed[0]
 
 
 def _refuse_role(user_id: str, chat_id: str, member_id: str) -> None:
@@ -192,20 +196,20 @@ def transfer_ownership(user_id: str, chat_id: str, member_id: str) -> ChatMember
     values = valid_named_ids(user_id=user_id, chat_id=chat_id, member_id=member_id)
     with atomic():
         otherwise = partial(_owner_already, **values)
-        for row in change_members(_transfer_ownership, otherwise, values):
-            if row[0].user_id == member_id:
-                return read_member(*row)
+        for member in change_members(_transfer_ownership, otherwise, values):
+            if member.user_id == member_id:
+                return member
         # The server has deleted it meanwhile: so the other of the two rows stays too.
         raise NotFound("member", member_id)
 
 
-def _owner_already(user_id: str, chat_id: str, member_id: str) -> Any:
+def _owner_already(user_id: str, chat_id: str, member_id: str) -> ChatMember | None:
     """The row of one who is the owner; raises the error that explains a refusal."""
-    row = member_row.first(chat_id=chat_id, member_id=member_id)
-    if row is not None and row[0].role == MemberRole.OWNER:
+    member: ChatMember | None = named_member.first(chat_id=chat_id, member_id=member_id)
+    if member is not None and member.role == MemberRole.OWNER:
         place = require_member(user_id, chat_id)
         if place.role in CHAT_KEEPERS and place.chat_type != ChatType.PRIVATE:
-            return row
+            return member
     _require_owner(user_id, chat_id, member_id)
     return None
 

@@ -33,9 +33,10 @@ from stogram_sdk.models import (
     may_be_none,
 )
 from stogram_sdk.paging import Page
+from stogram_sdk.parts import Converted, Related, Row, Same, text_of
 from stogram_sdk.sealing import seal
-from stogram_sdk.shards import by_value, of_chat
-from stogram_sdk.statements import P, Related, attach, dialect, text_of
+from stogram_sdk.shards import of_chat
+from stogram_sdk.statements import P, dialect
 from stogram_sdk.validation import shown
 from stogram_sdk.visibility import is_visible
 
@@ -69,46 +70,55 @@ _PLAIN = frozenset({type(None), bool, int, str})
 Sender: Any = User.alias()
 
 
-def person(user: Any) -> tuple[Any, ...]:
-    """The columns of a user in a relation."""
-    return user.id, user.username, user.display_name
+def person(user: Any) -> Row:
+    """A user in a relation."""
+    return Row([user.id, user.username, user.display_name])
 
 
-def message_columns(
-    viewer: Any = P.user_id, chat: Any = None, *, named: Any = Message.chat
-) -> tuple[Any, ...]:
-    """The columns of a message in a list that joins `Sender`; and `Chat`, unless it is one `chat`.
+def listed_message(viewer: Any = P.user_id, chat: Any = None, *, named: Any = Message.chat) -> Row:
+    """A message in a list that joins `Sender`; and `Chat`, unless it is one `chat`.
 
     That one is read once, and not looked up for each message. `named`: what else names the chat.
     """
-    named = named if chat is None else chat
-    return (
-        *Message._meta.sorted_fields,
-        *person(Sender),
-        *(Chat._meta.sorted_fields if chat is None else [_chat(chat)]),
-        answered_by(Message, named),
-        reactions_to(Message, viewer, named),
-    )
+    if chat is not None:
+        return message_row(sender=person(Sender), chat=_chat(chat), named=chat, viewer=viewer)
+    joined = Row(Chat._meta.sorted_fields)
+    return message_row(sender=person(Sender), chat=joined, named=named, viewer=viewer)
 
 
-def written_message(message: Any = Message, reactions: Any = None) -> tuple[Any, ...]:
+def written_message(message: Any = Message, reactions: Any = None) -> Row:
     """The same for RETURNING, or of another table with the columns of a message of the chat."""
-    return (
-        *all_of(Message, message),
-        person_of(message.sender),
-        _chat(P.chat_id),
-        answered_by(message, P.chat_id),
-        reactions or reactions_to(message),
+    sender, chat = person_of(message.sender), _chat(P.chat_id)
+    return message_row(message, sender=sender, chat=chat, reactions=reactions)
+
+
+def message_row(
+    message: Any = Message,
+    *,
+    sender: Any,
+    chat: Any,
+    named: Any = P.chat_id,
+    viewer: Any = P.user_id,
+    reactions: Any = None,
+) -> Row:
+    """A message; `sender` and `chat` are the parts for these, and `named` names its chat."""
+    counted = reactions or reactions_to(message, viewer, named)
+    return Row(
+        all_of(Message, message),
+        sender=sender,
+        chat=chat,
+        reply_to=_answered_by(message, chat, named),
+        reactions=Converted(counted, read_reactions),
     )
 
 
-def answered_by(message: Any, chat: Any) -> Related:
-    """The message that is answered, with its sender, if it can be seen."""
+def _answered_by(message: Any, chat: Any, named: Any) -> Related:
+    """The message that is answered, with its sender and the same chat, if it can be seen."""
     reply, sender = Message.alias(), User.alias()
     found = (
-        reply.select(*all_of(Message, reply), *person(sender))
+        reply.select(Row(all_of(Message, reply), sender=person(sender), chat=Same(chat)))
         .join(sender, on=(sender.id == reply.sender))
-        .where(reply.id == message.reply_to, *of_chat(reply, chat))
+        .where(reply.id == message.reply_to, *of_chat(reply, named))
     )
     # Not in every WHERE: plain PostgreSQL might look for it among all the messages of the chat.
     is_shown = (reply.chat == message.chat) & is_visible(reply)
@@ -146,74 +156,37 @@ def read_reactions(counted: Any) -> list[ReactionCount]:
     return sorted(counts, key=lambda each: (-each.total, each.emoji))
 
 
-def read_message(row: tuple[Any, ...]) -> Message:
-    """The message of a row that begins with `message_columns` or `written_message`."""
-    message: Message
-    message, sender, chat, answered, counted = row[:5]
-    reply = None
-    if answered is not None:
-        reply, its_sender = answered
-        attach(reply, sender=its_sender, chat=chat)
-    reactions = read_reactions(counted)
-    return attach(message, sender=sender, chat=chat, reply_to=reply, reactions=reactions)
-
-
-# For each row with relations: its columns, of the model or of another table that has them, and what
-# makes a row of these.
-
-
-def pin_columns(pin: Any = PinnedMessage) -> tuple[Any, ...]:
+def pin_row(pin: Any = PinnedMessage) -> Row:
+    chat = _chat(P.chat_id)
     message = (
-        Message.select(*message_columns(named=by_value(Message.chat)))
+        Message.select(message_row(sender=person(Sender), chat=Same(chat)))
         .join(Sender, on=(Sender.id == Message.sender))
-        .join_from(Message, Chat, on=(Chat.id == by_value(Message.chat)))
         .where(Message.id == pin.message, *of_chat(Message, P.chat_id))
     )
-    return *all_of(PinnedMessage, pin), person_of(pin.user), Related(message)
+    columns = all_of(PinnedMessage, pin)
+    return Row(columns, user=person_of(pin.user), chat=chat, message=Related(message))
 
 
-def read_pin(pin: PinnedMessage, user: User, message_row: tuple[Any, ...]) -> PinnedMessage:
-    return attach(pin, user=user, message=read_message(message_row), chat=message_row[2])
+def reaction_row(reaction: Any = Reaction) -> Row:
+    return Row(all_of(Reaction, reaction), user=person_of(reaction.user))
 
 
-def reaction_columns(reaction: Any = Reaction) -> tuple[Any, ...]:
-    return *all_of(Reaction, reaction), person_of(reaction.user)
+def member_row(member: Any = ChatMember) -> Row:
+    return Row(all_of(ChatMember, member), user=person_of(member.user), chat=_chat(P.chat_id))
 
 
-def read_reaction(reaction: Reaction, user: User) -> Reaction:
-    return attach(reaction, user=user)
+def block_row(block: Any = BlockedUser) -> Row:
+    users = {name: person_of(getattr(block, name)) for name in ("user", "blocked")}
+    return Row(all_of(BlockedUser, block), **users)
 
 
-def member_columns(member: Any = ChatMember) -> tuple[Any, ...]:
-    return *all_of(ChatMember, member), person_of(member.user), _chat(P.chat_id)
+def contact_row(contact: Any = Contact) -> Row:
+    users = {name: person_of(getattr(contact, name)) for name in ("user", "contact")}
+    return Row(all_of(Contact, contact), **users)
 
 
-def read_member(member: ChatMember, user: User, chat: Chat) -> ChatMember:
-    return attach(member, user=user, chat=chat)
-
-
-def block_columns(block: Any = BlockedUser) -> tuple[Any, ...]:
-    return *all_of(BlockedUser, block), person_of(block.user), person_of(block.blocked)
-
-
-def read_block(block: BlockedUser, user: User, blocked: User) -> BlockedUser:
-    return attach(block, user=user, blocked=blocked)
-
-
-def contact_columns(contact: Any = Contact) -> tuple[Any, ...]:
-    return *all_of(Contact, contact), person_of(contact.user), person_of(contact.contact)
-
-
-def read_contact(contact: Contact, user: User, known: User) -> Contact:
-    return attach(contact, user=user, contact=known)
-
-
-def call_columns(call: Any = Call, chat: Any = P.chat_id) -> tuple[Any, ...]:
-    return *all_of(Call, call), person_of(call.initiator), _chat(chat)
-
-
-def read_call(call: Call, initiator: User, chat: Chat) -> Call:
-    return attach(call, initiator=initiator, chat=chat)
+def call_row(call: Any = Call, chat: Any = P.chat_id) -> Row:
+    return Row(all_of(Call, call), initiator=person_of(call.initiator), chat=_chat(chat))
 
 
 def default_settings(user_id: str, chat_id: str) -> ChatSettings:
@@ -233,7 +206,7 @@ def all_of(model: Any, table: Any) -> list[Any]:
 def person_of(user_id: Any) -> Related:
     """The same of a user who is not joined."""
     user: Any = User.alias()
-    return Related(user.select(*person(user)).where(user.id == user_id))
+    return Related(user.select(person(user)).where(user.id == user_id))
 
 
 def _chat(chat_id: Any) -> Related:

@@ -35,7 +35,7 @@ from stogram_sdk.models import Chat, Message, PublishedMessage
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import BEGINNING, Page, make_page, read_cursor
-from stogram_sdk.rows import NOBODY, Sender, message_columns, read_message, written_message
+from stogram_sdk.rows import NOBODY, Sender, listed_message, written_message
 from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import (
@@ -180,7 +180,7 @@ def _lease() -> Query:
 @statement
 def _published() -> Query:
     return (
-        Message.select(*message_columns(NOBODY))
+        Message.select(listed_message(NOBODY))
         .join(Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == Message.chat))
         .where(dialect().is_one_of(Message.id, P.message_ids), is_visible())
@@ -213,7 +213,7 @@ def _list_scheduled(in_chat: bool = False) -> Any:
 def _waiting_messages(chat: Any) -> Any:
     """What the user has scheduled in the chats that they are in."""
     return (
-        Message.select(*message_columns(named=chat))
+        Message.select(listed_message(named=chat))
         .join(Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == chat))
         .where(_is_own_waiting(), is_member(P.user_id, chat))
@@ -240,7 +240,7 @@ def _reschedule_message() -> Query:
             _is_own_waiting(),
             fn.EXISTS(place_to_write_in(P.chat_id, P.user_id)),
         )
-        .returning(*written_message())
+        .returning(written_message())
     )
 
 
@@ -279,7 +279,7 @@ def publish_scheduled(
     until = moment + timedelta(seconds=lease)
     _publish_due(due, moment, limit)
     while message_ids := _take_leases(moment, limit, until):
-        messages = [read_message(row) for row in _published.all(message_ids=message_ids)]
+        messages: list[Message] = _published.all(message_ids=message_ids)
         if gone := set(message_ids).difference(message.id for message in messages):
             _acknowledge.run(message_ids=sorted(gone))
         if messages:
@@ -321,10 +321,9 @@ def list_scheduled(
     after, after_id = read_cursor(cursor, "scheduled", BEGINNING)
     listing = _list_scheduled.variant(in_chat=chat_id is not None)
     values |= {"user_id": user_id, "after": after, "after_id": after_id, "limit": limit + 1}
-    rows = [] if after == LATEST else listing.all(**values)
-    if not rows and chat_id is not None:
+    messages = [] if after == LATEST else listing.all(**values)
+    if not messages and chat_id is not None:
         require_member(user_id, chat_id)
-    messages = [read_message(row) for row in rows]
     return make_page(messages, limit, "scheduled", lambda row: (row.scheduled_for, row.id))
 
 
@@ -346,9 +345,11 @@ def reschedule_message(
     values = valid_named_ids(user_id=user_id, chat_id=chat_id, message_id=message_id)
     moment = valid_time(scheduled_for, "scheduled_for")
     while True:
-        row = _reschedule_message.first(scheduled_for=moment, now=current_time(), **values)
-        if row is not None:
-            return read_message(row)
+        waiting: Message | None = _reschedule_message.first(
+            scheduled_for=moment, now=current_time(), **values
+        )
+        if waiting is not None:
+            return waiting
         message, _ = require_message_of(
             **values, refusal="only the sender changes when a message is sent"
         )

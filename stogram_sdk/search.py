@@ -22,7 +22,7 @@ from stogram_sdk.models import Chat, ChatMember, Message, MessageTag, MessageTyp
 from stogram_sdk.newest import BEGINNING, NewestRows
 from stogram_sdk.operations import operation
 from stogram_sdk.paging import Page, read_cursor
-from stogram_sdk.rows import Sender, message_columns
+from stogram_sdk.rows import Sender, listed_message
 from stogram_sdk.server_columns import is_expired
 from stogram_sdk.shards import by_value, each_chat, of_chat
 from stogram_sdk.statements import P, Statement, dialect, statement
@@ -113,7 +113,7 @@ def _shown(found: Any, in_chat: bool) -> Any:
     is_found = (Message.chat == chat) & (Message.id == found.c.messageId)
     chat = by_value(Message.chat, in_chat)
     shown: Any = (
-        Message.select(is_complete, *message_columns(named=chat))
+        Message.select(is_complete, listed_message(named=chat))
         .from_(
             Join(source, Message, join, on=is_found)
             .join(Sender, join, on=(Sender.id == Message.sender))
@@ -212,7 +212,7 @@ def _search_messages(in_chat: bool, of_type: bool, by_index: bool) -> Query:
 
 def _messages_of(page: Any, is_on_page: Any, chat: Any) -> Any:
     return (
-        Message.select(*message_columns(named=chat))
+        Message.select(listed_message(named=chat))
         .join(page, on=is_on_page)
         .join_from(Message, Sender, on=(Sender.id == Message.sender))
         .join_from(Message, Chat, on=(Chat.id == chat))
@@ -429,11 +429,11 @@ class _Asked(NamedTuple):
         values |= {"before": before, "before_id": before_id, "limit": self.limit + 1}
         return found(in_chat=self.chat_id is not None).all(user_id=self.user_id, **values)
 
-    def page(self, rows: list[Any]) -> Page[Message]:
-        """The page of these rows. Raises `NotFound` for a chat the user is not in."""
-        if not rows and self.chat_id is not None:
+    def page(self, messages: list[Message]) -> Page[Message]:
+        """The page of these messages. Raises `NotFound` for a chat the user is not in."""
+        if not messages and self.chat_id is not None:
             require_member(self.user_id, self.chat_id)
-        return page_of(rows, self.limit, self.name)
+        return page_of(messages, self.limit, self.name)
 
     def page_of_tag(self, found: Callable[..., Statement], **values: Any) -> Page[Message]:
         """A page found in "MessageTag", which holds no older messages until it has been filled."""
@@ -442,7 +442,7 @@ class _Asked(NamedTuple):
             raise Unavailable(
                 "the tags of older messages are not all there: migration 003 is at work"
             )
-        return self.page([row[1:] for row in rows if row[1] is not None])
+        return self.page([message for _, message in rows if message is not None])
 
 
 @operation(reads=True)

@@ -14,37 +14,24 @@ A statement is a function that returns a Peewee query in which `P.user_id` stand
 Peewee spends some 300 microseconds on such a query, more than the database does. So it is built
 at the first call on each database, and kept as text.
 
-The rows have the shape of the selected columns. Neighbouring columns of one model (or alias) make
-one instance, or None where the first of them is NULL; a `Related` is a row of its own, or None; any
-other expression is a value. A row of one such part is that part, a row of several is a tuple. If
-several rows share a row of the database, such as the chat of all its messages, they share one
-instance. Every instance is sealed.
+The rows have the shape of what is selected, see `parts`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
-from itertools import chain, groupby
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from peewee import SQL, Case, ColumnBase, Field, FieldAlias, Model, Query, Select, fn
+from peewee import SQL, ColumnBase, Model, Query, Select, fn
 
 from stogram_sdk.database import current_database
 from stogram_sdk.engine.dialects import Dialect
 from stogram_sdk.engine.prepared import Placeholder, Prepared, only_reads, prepared
-from stogram_sdk.fields import (
-    Rows,
-    Tags,
-    TextArray,
-    UtcDateTimeField,
-    rows_to_json,
-    time_from_text,
-    time_to_text,
-)
-from stogram_sdk.models import SECRETS
+from stogram_sdk.fields import Rows, Tags, TextArray, rows_to_json, time_to_text
+from stogram_sdk.parts import Reader, reader_of
 
 R = TypeVar("R", bound=Model)
 
@@ -106,32 +93,27 @@ class FirstOf(NamedTuple):
     otherwise: Query
 
 
+#: What is returned, one part or several, of any table that has the columns of the model.
+Shown: TypeAlias = Callable[[Any], Any]
+
+
 def insert_or_select(
-    insert: Any,
-    existing: Any,
-    columns: Callable[[Any], Iterable[Any]],
-    *ctes: Any,
-    is_locked: bool = False,
+    insert: Any, existing: Any, shown: Shown, *ctes: Any, is_locked: bool = False
 ) -> Any:
     """The row that `insert` writes, or else the one that `existing` selects.
 
-    So a call that has nothing left to do writes nothing, and asks no second time. `columns` are
-    those that are returned, of any table with the columns of the model. `is_locked`: the existing
-    row is locked.
+    So a call that has nothing left to do writes nothing, and asks no second time. `is_locked`: the
+    existing row is locked.
     """
     if dialect().writes_in_ctes:
-        return _insert_or_select_in_one(insert, existing, columns, *ctes, is_locked=is_locked)
-    selected = columns(existing.model)
+        return _insert_or_select_in_one(insert, existing, shown, *ctes, is_locked=is_locked)
+    selected = _selected(shown, existing.model)
     queries = insert.returning(*selected), existing.select(*selected)
     return FirstOf(*(query.with_cte(*ctes) for query in queries))
 
 
 def _insert_or_select_in_one(
-    insert: Any,
-    existing: Any,
-    columns: Callable[[Any], Iterable[Any]],
-    *ctes: Any,
-    is_locked: bool,
+    insert: Any, existing: Any, shown: Shown, *ctes: Any, is_locked: bool
 ) -> Any:
     model = existing.model
     inserted = insert.returning(model).cte("made")
@@ -140,47 +122,27 @@ def _insert_or_select_in_one(
     if dialect().is_distributed:  # There it sees what was inserted.
         selected = selected.where(~is_inserted)
     rows = Select([inserted], [SQL("*")]) + selected
-    shown = Select([rows.alias("rows")], columns(model.alias("rows")))
+    found = Select([rows.alias("rows")], _selected(shown, model.alias("rows")))
     if dialect().is_distributed and not is_locked:  # Before the rest is read, the row may be gone.
-        shown = shown.where(is_inserted | fn.EXISTS(existing))
-    return shown.with_cte(*ctes, inserted)
+        found = found.where(is_inserted | fn.EXISTS(existing))
+    return found.with_cte(*ctes, inserted)
 
 
-def returning(write: Any, model: Any, columns: Callable[[Any], Iterable[Any]]) -> Any:
-    """The query, which writes rows of the model and returns these columns of each.
+def returning(write: Any, model: Any, shown: Shown) -> Any:
+    """The query, which writes rows of the model and returns what is `shown` of each.
 
-    The columns may be subqueries. RETURNING could have them too, but not where the database is
-    distributed and the rows are selected.
+    That may be subqueries. RETURNING could have them too, but not where the database is distributed
+    and the rows are selected.
     """
     if not dialect().writes_in_ctes:
-        return write.returning(*columns(model))
+        return write.returning(*_selected(shown, model))
     written = write.returning(model).cte("written")
-    return Select([written], columns(model.alias("written"))).with_cte(written)
+    return Select([written], _selected(shown, model.alias("written"))).with_cte(written)
 
 
-def text_of(value: Any) -> Any:
-    """A value in JSON as a text, so that rows that have the same are read once."""
-    # Of a cast alone SQLite knows that it is JSON, and nests it in what is made of it.
-    return value.cast("text").concat("")
-
-
-class Related(ColumnBase):
-    """A row of other tables as one value of a row: what `query` finds, if `shown` is true of it.
-
-    RETURNING cannot join. A list has one of these where few of its rows have such a row, which is
-    looked for only if `asked_if` is true, or where all of its rows have the same.
-    """
-
-    def __init__(self, query: Any, shown: Any = None, *, asked_if: Any = None) -> None:
-        self.query, self.shown, self.asked_if = query, shown, asked_if
-        self.columns = query._returning
-
-    def __sql__(self, ctx: Any) -> Any:
-        value: Any = text_of(dialect().json_array(*self.columns))
-        if self.shown is not None:
-            value = Case(None, [(self.shown, value)])
-        found = self.query.select(value)
-        return ctx.sql(found if self.asked_if is None else Case(None, [(self.asked_if, found)]))
+def _selected(shown: Shown, table: Any) -> Sequence[Any]:
+    selected = shown(table)
+    return selected if isinstance(selected, list | tuple) else [selected]
 
 
 class Statement:
@@ -243,14 +205,6 @@ def statement(build: Callable[..., Any]) -> Statement:
     return Statement(build)
 
 
-def attach(row: R, **related: Any) -> R:
-    """Set the rows that a row's foreign keys name, as a join of Peewee does, and what is
-    `sealing.Attached`.
-    """
-    row.__rel__ = related
-    return row
-
-
 def amend(row: R, **values: Any) -> R:
     """Give columns of a row other values than were read; for Peewee they are not set since."""
     row.__data__.update(values)
@@ -280,102 +234,6 @@ def _binder_of(kind: type) -> Callable[[Any], Any] | None:
     return next((_BINDERS[base] for base in kind.__mro__ if base in _BINDERS), None)
 
 
-#: What makes of each row of one result what is returned for it.
-_Reader: TypeAlias = Callable[[Sequence[Any]], Any]
-
-_READER = """
-def make():
-    {begin}
-
-    def read(row):
-        ({columns}) = row
-        {steps}
-        return {parts}
-
-    return read
-"""
-
-
-class _ReaderSource:
-    """A reader, written out for its columns as `dataclasses` does it: a list calls it fifty times.
-
-    The value of column 7 is `v7`. The part of a row that begins there is `p7`.
-    """
-
-    def __init__(self, selected: Iterable[Any], native_types: Set[str]) -> None:
-        self._native_types = native_types
-        self._known: dict[str, Any] = {"loads": json.loads}
-        self._begin: list[str] = []
-        self._steps: list[str] = []
-        self._parts: list[str] = []
-        start = 0
-        for source, group in groupby(selected, _source):
-            nodes = list(group)
-            if source is not None:
-                self._parts.append(self._instance(start, [_field(node) for node in nodes]))
-            else:
-                self._parts += [
-                    self._related(number, node) if isinstance(node, Related) else f"v{number}"
-                    for number, node in enumerate(nodes, start)
-                ]
-            start += len(nodes)
-        self._width = start
-
-    def make(self) -> Callable[[], _Reader]:
-        """What makes a reader for each result."""
-        source = _READER.format(
-            begin="\n    ".join(self._begin or ["pass"]),
-            columns="".join(f"v{number}, " for number in range(self._width)),
-            steps="\n        ".join(self._steps or ["pass"]),
-            parts=", ".join(self._parts),
-        )
-        exec(source, self._known)
-        make: Callable[[], _Reader] = self._known["make"]
-        return make
-
-    def _instance(self, start: int, fields: Sequence[Any]) -> str:
-        """An instance of a model; the columns are its fields."""
-        part, key, seen = f"p{start}", f"v{start}", f"seen{start}"
-        data: list[str] = []
-        secrets: list[str] = []
-        for number, field in enumerate(fields, start):
-            value = f"v{number}"
-            convert = _converter(field, self._native_types)
-            if convert is not None:
-                self._known[f"convert{number}"] = convert
-                value = f"None if {value} is None else convert{number}({value})"
-            if field.field_type == "TEXT[]":
-                value = f"[] if v{number} is None else {value}"
-            (secrets if field in SECRETS else data).append(f"{field.name!r}: {value}")
-        model = fields[0].model
-        self._known |= {f"model{start}": model, f"new{start}": model.__new__}
-        self._begin.append(f"{seen} = {{None: None}}")
-        self._steps += [
-            f"if {key} in {seen}: {part} = {seen}[{key}]",
-            "else:",
-            f"    {part} = new{start}(model{start})",
-            f"    {part}.__data__ = {{{', '.join(data)}}}",
-            f"    {part}.__rel__ = {{}}",
-            f"    {part}._is_sealed = True",
-        ]
-        if secrets:
-            self._steps.append(f"    {part}._secrets = {{{', '.join(secrets)}}}")
-        if fields[0].primary_key:
-            self._steps.append(f"    {seen}[{key}] = {part}")
-        return part
-
-    def _related(self, number: int, related: Related) -> str:
-        """A value that is a row of another table, see `Related`."""
-        part, text, found = f"p{number}", f"v{number}", f"found{number}"
-        self._known[f"make{number}"] = _ReaderSource(related.columns, self._native_types).make()
-        self._begin += [f"{found} = {{None: None}}", f"read{number} = make{number}()"]
-        self._steps += [
-            f"if {text} not in {found}: {found}[{text}] = read{number}(loads({text}))",
-            f"{part} = {found}[{text}]",
-        ]
-        return part
-
-
 class _Form(NamedTuple):
     """`alone` is the text to send outside a transaction, where the statement is one by itself."""
 
@@ -394,7 +252,7 @@ class _Compiled(NamedTuple):
     plain: _Form
     short: _Form
     prepared: tuple[Prepared, ...]
-    make_reader: Callable[[], _Reader]
+    make_reader: Callable[[], Reader]
     before: tuple[_Compiled, ...] = ()
     otherwise: _Compiled | None = None
 
@@ -446,32 +304,10 @@ def _compile(database: Any, built: Query | InTurn | FirstOf, name: str) -> _Comp
         _form(before_alone, plain),
         _form(before_alone, [(each.execute, each.slots) for each in planned]),
         tuple(planned),
-        _ReaderSource(queries[-1]._returning or (), database.dialect.native_types).make(),
+        reader_of(queries[-1]._returning or (), database.dialect.native_types),
     )
 
 
 def _form(before_alone: str, queries: Sequence[tuple[str, Iterable[Any]]]) -> _Form:
     sql = "; ".join(text for text, _ in queries)
     return _Form(sql, before_alone + sql, tuple(chain.from_iterable(slots for _, slots in queries)))
-
-
-def _source(node: Any) -> Any:
-    """The model (or alias) of a column; None for another expression."""
-    if isinstance(node, FieldAlias):
-        return node.source
-    return node.model if isinstance(node, Field) else None
-
-
-def _field(node: Any) -> Any:
-    return node.field if isinstance(node, FieldAlias) else node
-
-
-def _converter(field: Any, native_types: Set[str]) -> Callable[[Any], Any] | None:
-    """The function that turns a column's value into Python's; None if the driver does so."""
-    target = getattr(field, "rel_field", field)
-    if target.field_type in native_types:
-        return None
-    # `fetch` asks every driver for times as texts.
-    is_time = isinstance(target, UtcDateTimeField)
-    convert: Callable[[Any], Any] = time_from_text if is_time else target.python_value
-    return convert

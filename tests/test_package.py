@@ -177,7 +177,7 @@ FLOORS = (
     {"engine"},
     {"database"},
     {"models"},
-    {"statements", "operations", "paging"},
+    {"statements", "parts", "operations", "paging"},
     {
         "lookups",
         "newest",

@@ -9,11 +9,13 @@ from typing import Any
 
 import peewee
 import pytest
+from peewee import SQL, fn
 
 import stogram_sdk as sdk
 from stogram_sdk.fields import time_from_database
 from stogram_sdk.models import SECRETS
-from stogram_sdk.statements import P, after_locking, attach, dialect, statement
+from stogram_sdk.parts import Converted, Related, Row, Same
+from stogram_sdk.statements import P, after_locking, dialect, statement
 from tests.support.factories import make_chat, make_message, make_user, sent_statements
 
 
@@ -102,13 +104,47 @@ def test_rows_are_read_as_models_values_and_none(engine: str) -> None:
     assert not message.dirty_fields
 
 
-def test_a_row_that_was_attached_is_not_asked_for(engine: str) -> None:
-    ivan = make_user()
-    message = make_message(ivan, make_chat(ivan))
-    assert attach(message, sender=ivan) is message
-    with sent_statements() as sent:
-        assert message.sender is ivan and message.sender_id == ivan.id
-    assert sent == []
+@statement
+def _with_relations() -> Any:
+    chat, user, answered = (model.alias() for model in (sdk.Chat, sdk.User, sdk.Message))
+    its_chat = Related(chat.select(chat.id, chat.name).where(chat.id == sdk.Message.chat))
+    reply = answered.select(Row([answered.id, answered.content], chat=Same(its_chat)))
+    message = Row(
+        [sdk.Message.id, sdk.Message.content],
+        sender=Row([user.id, user.username]),
+        chat=its_chat,
+        reply_to=Related(reply.where(answered.id == sdk.Message.reply_to)),
+        reactions=Converted(fn.LENGTH(sdk.Message.content), lambda length: [length]),
+    )
+    return (
+        sdk.Chat.select(SQL("1"), message, SQL("2"))
+        .join(sdk.Message, peewee.JOIN.LEFT_OUTER)
+        .join(user, peewee.JOIN.LEFT_OUTER, on=(user.id == sdk.Message.sender))
+        .order_by(sdk.Message.created_at)
+    )
+
+
+def test_a_row_has_its_relations(engine: str) -> None:
+    ivan = make_user("ivan")
+    chat = make_chat(ivan, name="Team")
+    first = make_message(ivan, chat, "Hello")
+    make_message(ivan, chat, "Hi!", reply_to_id=first.id)
+    with sdk.session(), sent_statements() as sent:
+        rows = _with_relations.all()
+        assert [(before, after) for before, _, after in rows] == [(1, 2), (1, 2)]
+        (_, hello, _), (_, answer, _) = rows
+        assert (hello.reply_to, hello.sender.username, hello.chat.name) == (None, "ivan", "Team")
+        assert (answer.reply_to.content, answer.reactions) == ("Hello", [3])
+        # What is the same row of the database is one instance.
+        assert answer.sender is hello.sender
+        assert answer.reply_to.chat is answer.chat is hello.chat
+    assert len(sent) == 1
+
+
+def test_a_row_that_is_not_there_is_none(engine: str) -> None:
+    make_chat(make_user(), name="Empty")
+    with sdk.session():
+        assert _with_relations.all() == [(1, None, 2)]
 
 
 def test_a_lock_is_sent_with_its_query_where_rows_are_locked(engine: str) -> None:

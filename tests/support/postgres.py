@@ -93,7 +93,7 @@ def running_server() -> Iterator[PostgresServer]:
         options = os.environ.get("STOGRAM_TEST_PG_OPTIONS", "").split()
         with started_server(directory, binaries, *options) as url:
             if bouncer := os.environ.get("STOGRAM_TEST_PGBOUNCER"):
-                with _pgbouncer(bouncer, directory) as pooled_url:
+                with pgbouncer(bouncer, directory) as pooled_url:
                     yield PostgresServer(url, binaries, pooled_url)
             else:
                 yield PostgresServer(url, binaries)
@@ -231,7 +231,7 @@ def _locale(binaries: Path) -> list[str]:
 
 
 @contextmanager
-def _pgbouncer(program: str, directory: Path) -> Iterator[str]:
+def pgbouncer(program: str, directory: Path) -> Iterator[str]:
     """The URL of a PgBouncer in transaction mode, before the server of the directory."""
     settings = {
         "listen_port": "6432",
