@@ -19,7 +19,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType,
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.roles import owner_or_first
-from stogram_sdk.rows import NO_REACTIONS, written_message
+from stogram_sdk.rows import new_message, written_message
 from stogram_sdk.server_columns import is_forwarded
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, Statement, after_locking, amend, dialect, statement
@@ -51,15 +51,18 @@ def place_to_write_in(chat: Any, user: Any) -> Any:
 
 
 @statement
-def _send_message(alone: bool, by_service: bool = False) -> Any:
+def _send_message(alone: bool, by_service: bool = False, is_reply: bool = False) -> Any:
     """`alone`: it is a transaction by itself.
 
     The chat gets a new `updatedAt`, by which the server orders its list. The server's unread
     counts are raised only if the statement is alone: that locks settings of other users, and a
     transaction of the caller may go on for long.
     """
-    place = _voice_of_service() if by_service else _place_to_answer_in()
-    return with_side_effects(_insert_message(place), alone, by_service=by_service)
+    place = _voice_of_service() if by_service else place_to_write_in(P.chat_id, P.sender_id)
+    if is_reply:
+        place = place.where(fn.EXISTS(visible_message(P.chat_id, P.reply_to_id)))
+    insert = _insert_message(place)
+    return with_side_effects(insert, alone, by_service=by_service, is_reply=is_reply)
 
 
 def _voice_of_service() -> Any:
@@ -71,20 +74,22 @@ def _voice_of_service() -> Any:
     )
 
 
-def with_side_effects(insert: Any, alone: bool, *, most: int = 1, by_service: bool = False) -> Any:
+def with_side_effects(
+    insert: Any, alone: bool, *, most: int = 1, by_service: bool = False, is_reply: bool = False
+) -> Any:
     """The statement that writes one message, or up to `most`, and returns them; for `write`.
 
     Their chat moves up and, if the statement is `alone`, the server's unread counts are raised.
     """
     lock = chat_lock(Chat.id == P.chat_id)
     if not dialect().writes_in_ctes:
-        return after_locking(insert.returning(written_message(reactions=NO_REACTIONS)), lock)
+        return after_locking(insert.returning(new_message(Message, is_reply=is_reply)), lock)
     sent = insert.returning(Message).cte("sent")
     writes = [sent, _move_up(sent if most == 1 else _newest_of(sent), P.chat_id).cte("moved")]
     if alone:
         sender = Select((sent,), [sent.c.senderId]) if by_service else P.sender_id
         writes += raise_unread_counts(sent, sender, most)
-    shown = written_message(Message.alias("sent"), NO_REACTIONS)
+    shown = new_message(Message.alias("sent"), is_reply=is_reply)
     return after_locking(Select([sent], [shown]).with_cte(*writes), lock)
 
 
@@ -92,14 +97,6 @@ def _newest_of(sent: Any) -> Any:
     """The last of several messages; for PostgreSQL."""
     time, is_sent = fn.MAX(sent.c.createdAt), fn.BOOL_AND(sent.c.isSent)
     return Select((sent,), [time.alias("createdAt"), is_sent.alias("isSent")]).alias("newest")
-
-
-def _place_to_answer_in() -> Any:
-    """The sender's membership, if they may write there and answer what they answer."""
-    answered = visible_message(P.chat_id, P.reply_to_id)
-    return place_to_write_in(P.chat_id, P.sender_id).where(
-        (fn.COALESCE(P.reply_to_id, "") == "") | fn.EXISTS(answered)
-    )
 
 
 def _insert_message(place: Any) -> Any:
@@ -307,7 +304,7 @@ def send_message(
         **columns,
     }
     while True:
-        if sent := write(_send_message, **values):
+        if sent := write(_send_message.variant(is_reply=reply_to_id is not None), **values):
             return sent[0]
         found = _why_not_sent(sender_id, chat_id, reply_to_id, message_id)
         if found is not None:

@@ -60,8 +60,8 @@ _NOTHING_SET = {
 }
 #: The viewer of what a service reads for itself.
 NOBODY = SQL("NULL")
-#: Those to a message that has just been written.
-NO_REACTIONS = SQL("NULL")
+#: A relation that a row does not have.
+_NOTHING = SQL("NULL")
 
 #: The types of what is data as it is.
 _PLAIN = frozenset({type(None), bool, int, str})
@@ -86,29 +86,31 @@ def listed_message(viewer: Any = P.user_id, chat: Any = None, *, named: Any = Me
     return message_row(sender=person(Sender), chat=joined, named=named, viewer=viewer)
 
 
-def written_message(message: Any = Message, reactions: Any = None) -> Row:
-    """The same for RETURNING, or of another table with the columns of a message of the chat."""
-    sender, chat = person_of(message.sender), _chat(P.chat_id)
-    return message_row(message, sender=sender, chat=chat, reactions=reactions)
+def written_message() -> Row:
+    """The same for RETURNING."""
+    return message_row(sender=person_of(Message.sender), chat=_chat(P.chat_id))
 
 
-def message_row(
-    message: Any = Message,
-    *,
-    sender: Any,
-    chat: Any,
-    named: Any = P.chat_id,
-    viewer: Any = P.user_id,
-    reactions: Any = None,
-) -> Row:
-    """A message; `sender` and `chat` are the parts for these, and `named` names its chat."""
-    counted = reactions or reactions_to(message, viewer, named)
+def new_message(message: Any, *, is_reply: bool) -> Row:
+    """The same of one that has just been written, of any table with its columns."""
+    chat = _chat(P.chat_id)
     return Row(
         all_of(Message, message),
+        sender=person_of(message.sender),
+        chat=chat,
+        reply_to=_answered_by(message, chat, P.chat_id) if is_reply else _NOTHING,
+        reactions=Converted(_NOTHING, read_reactions),
+    )
+
+
+def message_row(*, sender: Any, chat: Any, named: Any = P.chat_id, viewer: Any = P.user_id) -> Row:
+    """A message; `sender` and `chat` are the parts for these, and `named` names its chat."""
+    return Row(
+        Message._meta.sorted_fields,
         sender=sender,
         chat=chat,
-        reply_to=_answered_by(message, chat, named),
-        reactions=Converted(counted, read_reactions),
+        reply_to=_answered_by(Message, chat, named),
+        reactions=Converted(reactions_to(Message, viewer, named), read_reactions),
     )
 
 
