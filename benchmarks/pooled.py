@@ -1,7 +1,8 @@
 """Calls through PgBouncer: `python -m benchmarks.pooled`.
 
-Ours over a direct connection, ours through PgBouncer in transaction mode, and psycopg 3 by hand
-through it too. Nothing is prepared there. They take turns. CPU is that of client and server.
+Ours over a direct connection, which prepares its statements; ours through PgBouncer in transaction
+mode, which prepares none; psycopg 3 by hand through it, which prepares none either. They take
+turns. CPU is that of client and server, without PgBouncer's own.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ CALLS = (
     "send_message, 30 members",
     "send_message, tags",
 )
-ROUNDS = 7
+_ROUNDS = 7
 _SECONDS = 0.1
 
 
@@ -71,16 +72,11 @@ def compare(url: str, pooled: str) -> None:
         print("| --- | ---: | ---: | ---: | ---: |")
         for name in told(CALLS):
             call, hand = made[name], by_hand.call(made[name])
-            ways = [partial(over, url, call), partial(over, pooled, call)]
-            if hand is not None:
-                ways.append(partial(over, pooled, hand))
-            direct, through, *others = medians(ways)
-            ratios = [through / each for each in (direct, *others)]
-            print(
-                f"| `{name}` | {direct:,.0f} | {through:,.0f} |"
-                + "".join(f" {ratio:.2f} x |" for ratio in ratios),
-                flush=True,
-            )
+            assert hand is not None, name
+            ways = [partial(over, *way) for way in ((url, call), (pooled, call), (pooled, hand))]
+            direct, through, others = medians(ways)
+            ratios = f"{through / direct:.2f} x | {through / others:.2f} x"
+            print(f"| `{name}` | {direct:,.0f} | {through:,.0f} | {ratios} |", flush=True)
 
 
 def over(url: str, call: Call) -> float:
@@ -92,7 +88,7 @@ def over(url: str, call: Call) -> float:
 
 
 def medians(ways: Sequence[Callable[[], float]]) -> list[float]:
-    rounds = [[way() for way in ways] for _ in range(ROUNDS)]
+    rounds = [[way() for way in ways] for _ in range(_ROUNDS)]
     return [statistics.median(column) for column in zip(*rounds, strict=True)]
 
 

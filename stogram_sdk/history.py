@@ -21,7 +21,7 @@ from stogram_sdk.visibility import is_member, is_sent, is_visible, visible_messa
 
 
 def shown_messages(*columns: Any, in_chat: tuple[Any, ...] = ()) -> Any:
-    """The visible messages of the chat, for a member; after those of a message come `columns`."""
+    """The visible messages of the chat, for a member; after each come `columns`."""
     in_chat = in_chat or (Message.chat == P.chat_id,)
     return (
         Message.select(listed_message(chat=P.chat_id), *columns)

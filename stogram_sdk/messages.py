@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from peewee import JOIN, Query, Select, fn
+from peewee import JOIN, SQL, Query, Select, fn
 
 from stogram_sdk.content import FILE, content_columns, require_type_of_users, tag_columns
 from stogram_sdk.database import current_database, current_time
@@ -19,7 +19,7 @@ from stogram_sdk.models import Chat, ChatMember, ChatType, Message, MessageType,
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.roles import owner_or_first
-from stogram_sdk.rows import new_message, written_message
+from stogram_sdk.rows import new_message, unjoined_message
 from stogram_sdk.server_columns import is_forwarded
 from stogram_sdk.shards import by_value, insert_read
 from stogram_sdk.statements import P, Statement, after_locking, amend, dialect, statement
@@ -52,7 +52,7 @@ def place_to_write_in(chat: Any, user: Any) -> Any:
 
 @statement
 def _send_message(alone: bool, by_service: bool = False, is_reply: bool = False) -> Any:
-    """`alone`: it is a transaction by itself.
+    """`alone`: it is a transaction by itself. `is_reply`: it answers a message, which is returned.
 
     The chat gets a new `updatedAt`, by which the server orders its list. The server's unread
     counts are raised only if the statement is alone: that locks settings of other users, and a
@@ -61,7 +61,7 @@ def _send_message(alone: bool, by_service: bool = False, is_reply: bool = False)
     place = _voice_of_service() if by_service else place_to_write_in(P.chat_id, P.sender_id)
     if is_reply:
         place = place.where(fn.EXISTS(visible_message(P.chat_id, P.reply_to_id)))
-    insert = _insert_message(place)
+    insert = _insert_message(place, is_reply)
     return with_side_effects(insert, alone, by_service=by_service, is_reply=is_reply)
 
 
@@ -99,14 +99,14 @@ def _newest_of(sent: Any) -> Any:
     return Select((sent,), [time.alias("createdAt"), is_sent.alias("isSent")]).alias("newest")
 
 
-def _insert_message(place: Any) -> Any:
+def _insert_message(place: Any, is_reply: bool) -> Any:
     columns: dict[Any, Any] = {
         Message.id: P.id,
         Message.content: P.content,
         Message.type: P.type,
         Message.sender: ChatMember.user,
         Message.chat: ChatMember.chat,
-        Message.reply_to: P.reply_to_id,
+        Message.reply_to: P.reply_to_id if is_reply else SQL("NULL"),
         **{field: getattr(P, field.name) for field in FILE},
         Message.is_silent: P.is_silent,
         Message.is_sent: P.is_sent,
@@ -149,7 +149,7 @@ def move_chats_up(in_chat: bool = False) -> Query:
 @statement
 def _own_message() -> Query:
     """The message that the user wrote in the chat, as long as they are in it."""
-    return Message.select(written_message()).where(
+    return Message.select(unjoined_message()).where(
         Message.chat == P.chat_id,
         Message.id == P.message_id,
         Message.sender == P.user_id,
@@ -209,7 +209,7 @@ def _edit_message() -> Query:
             ~is_forwarded(Message),
             fn.EXISTS(place_to_write_in(P.chat_id, P.user_id)),
         )
-        .returning(written_message())
+        .returning(unjoined_message())
     )
 
 
@@ -328,7 +328,6 @@ def post_system_message(chat_id: str, content: str) -> Message:
     values = {
         "id": new_id(),
         "chat_id": chat_id,
-        "reply_to_id": None,
         "is_silent": False,
         "is_sent": True,
         "scheduled_for": None,

@@ -25,6 +25,7 @@ START = (LATEST, "")
 #: the time `LATEST`: all that are later have it too, and would come again.
 BEGINNING = (EARLIEST, "")
 
+#: `json.dumps` with these options would make an encoder at each call.
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 #: So many rows are in what a page says of itself.

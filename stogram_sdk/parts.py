@@ -2,8 +2,8 @@
 
 A row has the shape of the selected nodes. Neighbouring columns of one model (or alias) make one
 instance, or None where the first of them is NULL; in a `Row` it has its relations too. Any other
-expression is a value. A row of one part is that part, a row of several is a tuple. If several rows
-share a row of the database, such as the chat of all its messages, they share one instance. Every
+expression is a value. A row of one part is that part, a row of several is a tuple. What has no
+relations, such as the chat of all its messages, is one instance for all rows that have it. Every
 instance is sealed.
 """
 
@@ -42,7 +42,11 @@ class Row(ColumnBase):
 
 
 class Same(NamedTuple):
-    """A part that the row has already, which is not selected again."""
+    """A part that the row has already, which is not selected again.
+
+    It stands before, in the same row or in the one around a `Related`. There the text must tell
+    which it is, since rows with the same text share what is read of it.
+    """
 
     part: Any
 
@@ -96,13 +100,13 @@ def reader_of(selected: Iterable[Any], native_types: Set[str]) -> Callable[[], R
 
     It is written out for its columns, as `dataclasses` does it: a list calls it some fifty times.
     """
-    source = _Source(native_types)
-    parts, steps = source.read("row", selected)
+    writer = _Writer(native_types)
+    parts, steps = writer.read("row", selected)
     text = _READER.format(
-        begin="\n    ".join(source.begin or ["pass"]), steps="\n        ".join(steps), parts=parts
+        begin="\n    ".join(writer.begin or ["pass"]), steps="\n        ".join(steps), parts=parts
     )
-    exec(text, source.known)
-    make: Callable[[], Reader] = source.known["make"]
+    exec(text, writer.known)
+    make: Callable[[], Reader] = writer.known["make"]
     return make
 
 
@@ -113,10 +117,11 @@ class _Lines(NamedTuple):
     steps: list[str]
 
 
-class _Source:
-    """The source of a reader. `v7` is the value of column 7, `p7` the part that begins there.
+class _Writer:
+    """Writes the text of a reader. Columns have numbers, also those inside a `Related`.
 
-    Of a reaction with its user these are the lines, but for `__rel__` and the like::
+    `v7` is the value of column 7, `p7` the part that begins there. Of a reaction with its user
+    these are the lines, but for `_is_sealed` and the like::
 
         [v0, v1, v2, v3, v4] = row
         if v3 in seen_v3: p3 = seen_v3[v3]
@@ -124,12 +129,11 @@ class _Source:
             p3 = new_v3(model_v3)
             p3.__data__ = {'id': v3, 'username': v4}
             seen_v3[v3] = p3
-        if v0 in seen_v0: p0 = seen_v0[v0]
+        if v0 is None: p0 = None
         else:
             p0 = new_v0(model_v0)
             p0.__data__ = {'id': v0, 'emoji': v1, 'created_at': convert_v2(v2)}
             p0.__rel__ = {'user': p3}
-            seen_v0[v0] = p0
         return p0
     """
 
@@ -145,9 +149,9 @@ class _Source:
         """The parts of the row, and the lines that make them."""
         lines = _Lines([], [])
         parts: list[str] = []
-        for source, group in groupby(selected, _source):
+        for model, group in groupby(selected, _model_of):
             nodes = list(group)
-            for node in nodes if source is None else [Row(nodes)]:
+            for node in nodes if model is None else [Row(nodes)]:
                 parts.append(self._part(node, lines))
         return ", ".join(parts), [f"[{', '.join(lines.columns)}] = {row}", *lines.steps]
 
@@ -186,10 +190,15 @@ class _Source:
         key, model = values[0], fields[0].model
         part, seen = f"p{key[1:]}", f"seen_{key}"
         self.known |= {f"model_{key}": model, f"new_{key}": model.__new__}
-        self.begin.append(f"{seen} = {{None: None}}")
+        # What has relations is not shared: another chat may have a message with the same id.
+        is_shared = fields[0].primary_key and not relations
+        if is_shared:
+            self.begin.append(f"{seen} = {{None: None}}")
         lines.steps.extend(
             [
-                f"if {key} in {seen}: {part} = {seen}[{key}]",
+                f"if {key} in {seen}: {part} = {seen}[{key}]"
+                if is_shared
+                else f"if {key} is None: {part} = None",
                 "else:",
                 f"    {part} = new_{key}(model_{key})",
                 f"    {part}.__data__ = {{{', '.join(data)}}}",
@@ -199,23 +208,24 @@ class _Source:
         )
         if secrets:
             lines.steps.append(f"    {part}._secrets = {{{', '.join(secrets)}}}")
-        if fields[0].primary_key:
+        if is_shared:
             lines.steps.append(f"    {seen}[{key}] = {part}")
         return part
 
     def _converted(self, field: Any, value: str) -> str:
         """The value of a column as the field has it in Python."""
-        shown = value
+        is_list = field.field_type == "TEXT[]"
         convert = _converter(field, self._native_types)
-        if convert is not None:
-            self.known[f"convert_{value}"] = convert
-            shown = f"None if {value} is None else convert_{value}({value})"
-        return f"[] if {value} is None else {shown}" if field.field_type == "TEXT[]" else shown
+        if convert is None:
+            return f"[] if {value} is None else {value}" if is_list else value
+        self.known[f"convert_{value}"] = convert
+        return f"{[] if is_list else None} if {value} is None else convert_{value}({value})"
 
     def _related(self, related: Related, lines: _Lines) -> str:
         text = self._column(lines)
-        part, found = f"p{text[1:]}", f"found_{text}"
+        part, found, outside = f"p{text[1:]}", f"found_{text}", dict(self._names)
         parts, steps = self.read(f"decode({text})[0]", related.columns)
+        self._names = outside  # What was read inside is there for the first such row alone.
         self.begin.append(f"{found} = {{None: None}}")
         lines.steps.append(f"if {text} not in {found}:")
         lines.steps.extend(f"    {step}" for step in (*steps, f"{found}[{text}] = {parts}"))
@@ -223,7 +233,7 @@ class _Source:
         return part
 
 
-def _source(node: Any) -> Any:
+def _model_of(node: Any) -> Any:
     """The model (or alias) of a column; None for another expression."""
     if isinstance(node, FieldAlias):
         return node.source
@@ -239,7 +249,7 @@ def _converter(field: Any, native_types: Set[str]) -> Callable[[Any], Any] | Non
     target = getattr(field, "rel_field", field)
     if target.field_type in native_types:
         return None
-    # `fetch` asks every driver for times as texts.
+    # Whatever the driver: `carry_out` asks psycopg2 for texts, and SQLite has no others.
     is_time = isinstance(target, UtcDateTimeField)
     convert: Callable[[Any], Any] = time_from_text if is_time else target.python_value
     return convert

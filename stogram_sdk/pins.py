@@ -77,10 +77,10 @@ def _unpin_all_messages() -> Query:
 def _list_pinned_messages(in_chat: bool = False) -> Any:
     """The pins of the page are chosen first; what is shown is read for those alone."""
     pin, seen = PinnedMessage.alias(), Message.alias()
-    chat = by_value(pin.chat, in_chat)
+    chat_id = by_value(pin.chat, in_chat)
     conditions = [
         pin.user == P.user_id,
-        is_member(P.user_id, chat),
+        is_member(P.user_id, chat_id),
         is_visible(seen),
         Tuple(pin.pinned_at, pin.id) < Tuple(P.before, P.before_id),
     ]
@@ -88,7 +88,7 @@ def _list_pinned_messages(in_chat: bool = False) -> Any:
         conditions.append(pin.chat == P.chat_id)
     page = (
         pin.select(*all_of(PinnedMessage, pin))
-        .join(seen, on=((seen.chat == chat) & (seen.id == pin.message)))
+        .join(seen, on=((seen.chat == chat_id) & (seen.id == pin.message)))
         .where(*conditions)
         .order_by(pin.pinned_at.desc(), pin.id.desc())
         .limit(P.limit)

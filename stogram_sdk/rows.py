@@ -60,8 +60,8 @@ _NOTHING_SET = {
 }
 #: The viewer of what a service reads for itself.
 NOBODY = SQL("NULL")
-#: A relation that a row does not have.
-_NOTHING = SQL("NULL")
+#: The answered message of what answers nothing, and the reactions to what has just been written.
+_NO_RELATION = SQL("NULL")
 
 #: The types of what is data as it is.
 _PLAIN = frozenset({type(None), bool, int, str})
@@ -86,8 +86,8 @@ def listed_message(viewer: Any = P.user_id, chat: Any = None, *, named: Any = Me
     return message_row(sender=person(Sender), chat=joined, named=named, viewer=viewer)
 
 
-def written_message() -> Row:
-    """The same for RETURNING."""
+def unjoined_message() -> Row:
+    """The same where nothing can be joined, as in RETURNING."""
     return message_row(sender=person_of(Message.sender), chat=_chat(P.chat_id))
 
 
@@ -98,8 +98,8 @@ def new_message(message: Any, *, is_reply: bool) -> Row:
         all_of(Message, message),
         sender=person_of(message.sender),
         chat=chat,
-        reply_to=_answered_by(message, chat, P.chat_id) if is_reply else _NOTHING,
-        reactions=Converted(_NOTHING, read_reactions),
+        reply_to=_answered_by(message, chat, P.chat_id) if is_reply else _NO_RELATION,
+        reactions=Converted(_NO_RELATION, read_reactions),
     )
 
 

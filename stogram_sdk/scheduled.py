@@ -35,7 +35,7 @@ from stogram_sdk.models import Chat, Message, PublishedMessage
 from stogram_sdk.operations import atomic, operation
 from stogram_sdk.ordering import chat_lock, next_time
 from stogram_sdk.paging import BEGINNING, Page, make_page, read_cursor
-from stogram_sdk.rows import NOBODY, Sender, listed_message, written_message
+from stogram_sdk.rows import NOBODY, Sender, listed_message, unjoined_message
 from stogram_sdk.shards import by_value
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from stogram_sdk.validation import (
@@ -240,7 +240,7 @@ def _reschedule_message() -> Query:
             _is_own_waiting(),
             fn.EXISTS(place_to_write_in(P.chat_id, P.user_id)),
         )
-        .returning(written_message())
+        .returning(unjoined_message())
     )
 
 

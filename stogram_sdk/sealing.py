@@ -1,6 +1,6 @@
 """Sealed rows: an attribute that was not read raises `NotLoaded`, and is never fetched unasked.
 
-The rows that the functions return are sealed; `statements` makes them. An instance that a query of
+The rows that the functions return are sealed; `parts` makes them. An instance that a query of
 one's own returns, or that is made with `Message(...)`, is not, and behaves as Peewee says.
 """
 

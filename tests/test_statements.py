@@ -14,7 +14,7 @@ from peewee import SQL, fn
 import stogram_sdk as sdk
 from stogram_sdk.fields import time_from_database
 from stogram_sdk.models import SECRETS
-from stogram_sdk.parts import Converted, Related, Row, Same
+from stogram_sdk.parts import Converted, Related, Row, Same, reader_of
 from stogram_sdk.statements import P, after_locking, dialect, statement
 from tests.support.factories import make_chat, make_message, make_user, sent_statements
 
@@ -139,6 +139,34 @@ def test_a_row_has_its_relations(engine: str) -> None:
         assert answer.sender is hello.sender
         assert answer.reply_to.chat is answer.chat is hello.chat
     assert len(sent) == 1
+
+
+def test_what_has_relations_is_not_shared() -> None:
+    """Where chats are on several servers, an id may be that of a message in each of two chats."""
+    chat = Row([sdk.Chat.id])
+    reply = sdk.Message.alias()
+    message = Row(
+        [sdk.Message.id, sdk.Message.content],
+        chat=chat,
+        reply_to=Related(reply.select(Row([reply.id], chat=Same(chat)))),
+    )
+    read = reader_of([message], frozenset({"TEXT"}))()
+    first, second, third = map(
+        read,
+        [("m", "A", "a", None), ("m", "B", "b", '["m"]'), ("n", "C", "b", '["m"]')],
+    )
+    assert [row.content for row in (first, second, third)] == ["A", "B", "C"]
+    assert first.chat.id == "a" and first.reply_to is None
+    assert second.chat is third.chat is second.reply_to.chat is third.reply_to.chat
+    assert second.reply_to is third.reply_to
+
+
+def test_what_was_read_inside_is_not_the_same_outside() -> None:
+    inside = Row([sdk.Chat.id])
+    related = Related(sdk.Chat.select(inside))
+    message = Row([sdk.Message.id], sender=related, chat=Same(inside))
+    with pytest.raises(KeyError):
+        reader_of([message], frozenset({"TEXT"}))
 
 
 def test_a_row_that_is_not_there_is_none(engine: str) -> None:
