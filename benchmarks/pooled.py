@@ -68,7 +68,7 @@ def main() -> None:
 def compare(url: str, pooled: str) -> None:
     made = calls(prepare())
     with asyncio.Runner() as runner, closing(Unprepared(runner.get_loop(), pooled)) as by_hand:
-        print("| us, CPU | direct | PgBouncer | to direct | to psycopg 3 by hand |")
+        print("| us of CPU, both | direct | PgBouncer | to direct | to psycopg 3 by hand |")
         print("| --- | ---: | ---: | ---: | ---: |")
         for name in told(CALLS):
             call, hand = made[name], by_hand.call(made[name])
