@@ -298,9 +298,9 @@ def _page(calls: Any) -> Any:
 
 def _shown(chat: Any) -> Any:
     """Calls, as `call_row` has them, in a list."""
-    relations = {"initiator": person(User), "chat": Row(Chat._meta.sorted_fields)}
+    joined = Row(Chat._meta.sorted_fields)
     return (
-        Call.select(Row(Call._meta.sorted_fields, **relations))
+        Call.select(Row(Call._meta.sorted_fields, initiator=person(User), chat=joined))
         .join(Chat, on=(Chat.id == chat))
         .join_from(Call, User, on=(User.id == Call.initiator))
     )

@@ -178,13 +178,13 @@ def member_row(member: Any = ChatMember) -> Row:
 
 
 def block_row(block: Any = BlockedUser) -> Row:
-    users = {name: person_of(getattr(block, name)) for name in ("user", "blocked")}
-    return Row(all_of(BlockedUser, block), **users)
+    columns = all_of(BlockedUser, block)
+    return Row(columns, user=person_of(block.user), blocked=person_of(block.blocked))
 
 
 def contact_row(contact: Any = Contact) -> Row:
-    users = {name: person_of(getattr(contact, name)) for name in ("user", "contact")}
-    return Row(all_of(Contact, contact), **users)
+    columns = all_of(Contact, contact)
+    return Row(columns, user=person_of(contact.user), contact=person_of(contact.contact))
 
 
 def call_row(call: Any = Call, chat: Any = P.chat_id) -> Row:
