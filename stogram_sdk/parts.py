@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence, Set
+from functools import cache
 from itertools import count, groupby
 from typing import Any, NamedTuple, TypeAlias
 
@@ -52,7 +53,7 @@ class Same(NamedTuple):
 
 
 class Converted(ColumnBase):
-    """A value, and what makes of it what is returned."""
+    """A value, and what makes a list of it; of NULL it is empty."""
 
     def __init__(self, value: Any, convert: Callable[[Any], Any]) -> None:
         self.value, self.convert = value, convert
@@ -120,19 +121,24 @@ class _Lines(NamedTuple):
 class _Writer:
     """Writes the text of a reader. Columns have numbers, also those inside a `Related`.
 
-    `v7` is the value of column 7, `p7` the part that begins there. Of a reaction with its user
-    these are the lines, but for `_is_sealed` and the like::
+    `v7` is the value of column 7, `p7` the part that begins there, `d7` its columns. Of a reaction
+    with its user these are the lines, but for `_is_sealed` and the like::
 
         [v0, v1, v2, v3, v4] = row
         if v3 in seen_v3: p3 = seen_v3[v3]
         else:
-            p3 = new_v3(model_v3)
-            p3.__data__ = {'id': v3, 'username': v4}
+            p3, d3 = new_v3(model_v3), columns_v3()
+            d3.id = v3
+            d3.username = v4
+            p3.__data__ = d3.__dict__
             seen_v3[v3] = p3
         if v0 is None: p0 = None
         else:
-            p0 = new_v0(model_v0)
-            p0.__data__ = {'id': v0, 'emoji': v1, 'created_at': convert_v2(v2)}
+            p0, d0 = new_v0(model_v0), columns_v0()
+            d0.id = v0
+            d0.emoji = v1
+            d0.created_at = convert_v2(v2)
+            p0.__data__ = d0.__dict__
             p0.__rel__ = {'user': p3}
         return p0
     """
@@ -166,7 +172,7 @@ class _Writer:
             case Converted():
                 value = self._column(lines)
                 self.known[f"convert_{value}"] = node.convert
-                part = f"convert_{value}({value})"
+                part = f"[] if {value} is None else convert_{value}({value})"
             case _:
                 part = self._column(lines)
         self._names[id(node)] = part
@@ -181,15 +187,28 @@ class _Writer:
     def _instance(self, row: Row, lines: _Lines) -> str:
         fields = [_field(node) for node in row.columns]
         values = [self._column(lines) for _ in fields]
-        data: list[str] = []
-        secrets: list[str] = []
-        for field, value in zip(fields, values, strict=True):
-            entry = f"{field.name!r}: {self._converted(field, value)}"
-            (secrets if field in SECRETS else data).append(entry)
-        relations = [f"{name!r}: {self._part(node, lines)}" for name, node in row.relations.items()]
         key, model = values[0], fields[0].model
-        part, seen = f"p{key[1:]}", f"seen_{key}"
-        self.known |= {f"model_{key}": model, f"new_{key}": model.__new__}
+        part, data, seen = f"p{key[1:]}", f"d{key[1:]}", f"seen_{key}"
+        columns: list[str] = []
+        secrets: list[str] = []
+        time = time_value = ""
+        for field, value in zip(fields, values, strict=True):
+            read = self._converted(field, value)
+            if isinstance(field, UtcDateTimeField):
+                if time:  # A row that was never changed has the same one twice.
+                    read = f"{data}.{time} if {value} == {time_value} else {read}"
+                time, time_value = field.name, value
+            if field in SECRETS:
+                secrets.append(f"{field.name!r}: {read}")
+            else:
+                columns.append(f"{data}.{field.name} = {read}")
+        relations = [f"{name!r}: {self._part(node, lines)}" for name, node in row.relations.items()]
+        names = tuple(field.name for field in fields if field not in SECRETS)
+        self.known |= {
+            f"model_{key}": model,
+            f"new_{key}": model.__new__,
+            f"columns_{key}": _columns(names),
+        }
         # What has relations is not shared: another chat may have a message with the same id.
         is_shared = fields[0].primary_key and not relations
         if is_shared:
@@ -200,8 +219,9 @@ class _Writer:
                 if is_shared
                 else f"if {key} is None: {part} = None",
                 "else:",
-                f"    {part} = new_{key}(model_{key})",
-                f"    {part}.__data__ = {{{', '.join(data)}}}",
+                f"    {part}, {data} = new_{key}(model_{key}), columns_{key}()",
+                *(f"    {column}" for column in columns),
+                f"    {part}.__data__ = {data}.__dict__",
                 f"    {part}.__rel__ = {{{', '.join(relations)}}}",
                 f"    {part}._is_sealed = True",
             ]
@@ -231,6 +251,16 @@ class _Writer:
         lines.steps.extend(f"    {step}" for step in (*steps, f"{found}[{text}] = {parts}"))
         lines.steps.append(f"{part} = {found}[{text}]")
         return part
+
+
+@cache
+def _columns(names: tuple[str, ...]) -> type[Any]:
+    """A class whose instances have these attributes, for rows with columns of these names.
+
+    Python keeps the keys of their dicts once. A dict that has keys of its own takes twice the
+    memory, and half as long again to be filled.
+    """
+    return type("Columns", (), {})
 
 
 def _model_of(node: Any) -> Any:

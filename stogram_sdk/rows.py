@@ -150,10 +150,8 @@ def reactions_to(message: Any, viewer: Any = P.user_id, chat: Any = P.chat_id) -
     return Case(None, [(message.id == reacted, counts)])
 
 
-def read_reactions(counted: Any) -> list[ReactionCount]:
+def read_reactions(counted: str) -> list[ReactionCount]:
     """The value of `reactions_to`, the most frequent first, and by emoji where that is the same."""
-    if counted is None:
-        return []
     counts = [ReactionCount(emoji, total, bool(mine)) for emoji, total, mine in json.loads(counted)]
     return sorted(counts, key=lambda each: (-each.total, each.emoji))
 
