@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +17,8 @@ from tests.support.factories import after, insert_message, make_chat, make_user
 PLACE = (after(1), "m1")
 
 
-def cursor_of(*content: Any) -> str:
-    text = json.dumps(content[0] if len(content) == 1 else content)
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def cursor_of(*parts: str) -> str:
+    return base64.urlsafe_b64encode("\0".join(parts).encode()).decode().rstrip("=")
 
 
 def test_a_page_is_a_list_with_a_cursor() -> None:
@@ -68,16 +66,11 @@ def test_a_cursor_is_read_as_it_was_written(place: tuple[bool, datetime, str]) -
         cursor_of("list", "2024-01-01 00:00:00", "m1"),
         cursor_of("list", "2024-13-01 00:00:00.000", "m1"),
         cursor_of("list", "infinity", "m1"),
-        cursor_of("list", 5, "m1"),
-        cursor_of("list", None, "m1"),
-        cursor_of("list", "2024-01-01 00:00:00.000", 5),
-        cursor_of("list", "2024-01-01 00:00:00.000", ["m1"]),
-        cursor_of("list", "2024-01-01 00:00:00.000", "\ud800"),
-        cursor_of({"list": 1}),
+        cursor_of("list", "", "m1"),
         cursor_of("list"),
-        cursor_of(5),
-        cursor_of(None),
-        base64.urlsafe_b64encode(b"[" * 3000).decode(),
+        cursor_of(""),
+        cursor_of('["list","2024-01-01 00:00:00.000","m1"]'),
+        base64.urlsafe_b64encode(b"\0" * 3000).decode(),
         base64.urlsafe_b64encode(b"\xff\xfe").decode(),
         "",
         "m1",
