@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from sys import getsizeof
 from typing import Any
 
 import peewee
@@ -167,6 +168,35 @@ def test_what_was_read_inside_is_not_the_same_outside() -> None:
     message = Row([sdk.Message.id], sender=related, chat=Same(inside))
     with pytest.raises(KeyError):
         reader_of([message], frozenset({"TEXT"}))
+
+
+def test_columns_are_those_of_their_row() -> None:
+    """Rows share what they have in common, and each has what is its own."""
+    message = sdk.Message
+    row = [message.id, message.created_at, message.updated_at, message.hashtags]
+    read = reader_of([Row(row)], frozenset({"TEXT", "TEXT[]"}))()
+    never, late = "2026-01-01 00:00:00", "2026-01-02 00:00:00.5"
+    unchanged, edited, empty = map(
+        read,
+        [("a", never, never, None), ("b", never, late, ["tag"]), ("c", None, None, None)],
+    )
+    assert unchanged.updated_at == unchanged.created_at == edited.created_at
+    assert edited.updated_at == datetime(2026, 1, 2, 0, 0, 0, 500_000, UTC)
+    assert (empty.created_at, empty.updated_at, empty.hashtags) == (None, None, [])
+    edited.content = "new"
+    with pytest.raises(sdk.NotLoaded):
+        assert unchanged.content
+    unchanged.hashtags.append("other")
+    assert (edited.hashtags, empty.hashtags) == (["tag"], [])
+
+
+@pytest.mark.parametrize("model", sdk.MODELS, ids=lambda model: model.__name__)
+def test_the_names_of_columns_are_kept_once(model: Any) -> None:
+    fields = model._meta.sorted_fields
+    read = reader_of([Row(fields)], frozenset())()
+    rows = [read((str(number), *[None] * (len(fields) - 1))) for number in range(40)]
+    held = rows[-1].__data__
+    assert getsizeof(held) < 0.7 * getsizeof(dict(**held))
 
 
 def test_a_row_that_is_not_there_is_none(engine: str) -> None:

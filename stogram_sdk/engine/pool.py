@@ -414,7 +414,9 @@ class PooledConnections(ABC):
     def _reusable(self) -> Any:
         """An idle connection; None if there is none. Those that nobody used for long are closed."""
         now = time.monotonic()
-        for connection, since in self._idle().items():
+        for connection, since in self._books.copy().items():  # Each call comes here.
+            if not isinstance(since, float):
+                continue
             if now - since <= self._max_idle:
                 return connection
             del self._books[connection]
