@@ -24,7 +24,7 @@ START = (LATEST, "")
 #: the time `LATEST`: all that are later have it too, and would come again.
 BEGINNING = (EARLIEST, "")
 
-#: Between the parts of a place: no valid id has it.
+#: Between the parts of a cursor. None of them has it: `valid_id` refuses it.
 _SEPARATOR = "\0"
 
 #: So many rows are in what a page says of itself.

@@ -53,7 +53,7 @@ class Same(NamedTuple):
 
 
 class Converted(ColumnBase):
-    """A value, and what makes a list of it; of NULL it is empty."""
+    """A value, and what makes a list of it. The list is empty where the value is NULL."""
 
     def __init__(self, value: Any, convert: Callable[[Any], Any]) -> None:
         self.value, self.convert = value, convert
@@ -121,8 +121,9 @@ class _Lines(NamedTuple):
 class _Writer:
     """Writes the text of a reader. Columns have numbers, also those inside a `Related`.
 
-    `v7` is the value of column 7, `p7` the part that begins there, `d7` its columns. Of a reaction
-    with its user these are the lines, but for `_is_sealed` and the like::
+    `v7` is the value of column 7, `p7` the part that begins there, `d7` what holds its columns (see
+    `_columns`). Of a reaction with its user these are the lines, but for `_is_sealed` and the
+    like::
 
         [v0, v1, v2, v3, v4] = row
         if v3 in seen_v3: p3 = seen_v3[v3]
@@ -189,25 +190,24 @@ class _Writer:
         values = [self._column(lines) for _ in fields]
         key, model = values[0], fields[0].model
         part, data, seen = f"p{key[1:]}", f"d{key[1:]}", f"seen_{key}"
-        columns: list[str] = []
+        columns: dict[str, str] = {}
         secrets: list[str] = []
-        time = time_value = ""
+        last: tuple[str, str] | None = None
         for field, value in zip(fields, values, strict=True):
             read = self._converted(field, value)
-            if isinstance(field, UtcDateTimeField):
-                if time:  # A row that was never changed has the same one twice.
-                    read = f"{data}.{time} if {value} == {time_value} else {read}"
-                time, time_value = field.name, value
             if field in SECRETS:
                 secrets.append(f"{field.name!r}: {read}")
-            else:
-                columns.append(f"{data}.{field.name} = {read}")
+                continue
+            if isinstance(field, UtcDateTimeField):
+                if last is not None:  # A row that was never changed has the same time twice.
+                    read = f"{data}.{last[0]} if {value} == {last[1]} else {read}"
+                last = field.name, value
+            columns[field.name] = read
         relations = [f"{name!r}: {self._part(node, lines)}" for name, node in row.relations.items()]
-        names = tuple(field.name for field in fields if field not in SECRETS)
         self.known |= {
             f"model_{key}": model,
             f"new_{key}": model.__new__,
-            f"columns_{key}": _columns(names),
+            f"columns_{key}": _columns(tuple(columns)),
         }
         # What has relations is not shared: another chat may have a message with the same id.
         is_shared = fields[0].primary_key and not relations
@@ -220,7 +220,7 @@ class _Writer:
                 else f"if {key} is None: {part} = None",
                 "else:",
                 f"    {part}, {data} = new_{key}(model_{key}), columns_{key}()",
-                *(f"    {column}" for column in columns),
+                *(f"    {data}.{name} = {read}" for name, read in columns.items()),
                 f"    {part}.__data__ = {data}.__dict__",
                 f"    {part}.__rel__ = {{{', '.join(relations)}}}",
                 f"    {part}._is_sealed = True",
@@ -255,10 +255,10 @@ class _Writer:
 
 @cache
 def _columns(names: tuple[str, ...]) -> type[Any]:
-    """A class whose instances have these attributes, for rows with columns of these names.
+    """A class to be filled with these attributes, the same one for all rows with such columns.
 
-    Python keeps the keys of their dicts once. A dict that has keys of its own takes twice the
-    memory, and half as long again to be filled.
+    Python keeps the names of a class's attributes once for all its instances. A dict with names of
+    its own takes twice the memory, and with twenty columns half as long again to be filled.
     """
     return type("Columns", (), {})
 

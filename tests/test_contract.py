@@ -345,7 +345,7 @@ BAD: dict[str, list[Any]] = {
         *NOT_TEXTS,
         *(
             write_cursor(name, place)
-            for name in ("other", "found", "messages", "chats")
+            for name in ("other", "text", "messages", "chats")
             for place in [(), ("a", "b"), (1, 2), ("9999-12-31 00:00:00.000",), (None, None)]
         ),
     ],

@@ -10,6 +10,7 @@ import inspect
 import os
 from collections.abc import Iterable
 from datetime import UTC, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,18 +38,24 @@ def cursor_of(parts: Iterable[str]) -> str:
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
-lists_of_pages = st.sampled_from(
-    [
-        *("blocked_users", "calls", "chats", "contacts", "found", "members", "messages"),
-        *("pinned_messages", "reactions", "users"),
-    ]
-)
-places = st.tuples(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1, max_size=9))
-cursors = (
-    st.builds(cursor_of, st.lists(st.text(), max_size=4))
-    | st.builds(cursor_of, st.tuples(lists_of_pages, st.text(), st.text()))
-    | st.builds(write_cursor, lists_of_pages, places)
-    | st.builds(write_cursor, st.just("chats"), places.map(lambda place: (True, *place)))
+moments = st.datetimes(timezones=st.just(UTC))
+names = st.text(min_size=1, max_size=9)
+#: What the cursors of each list hold.
+places: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(
+        [
+            *("blocked_users", "calls", "contacts", "hashtag", "media", "members", "mention"),
+            *("pinned_messages", "reactions", "replies", "scheduled", "text"),
+        ],
+        st.tuples(moments, names),
+    ),
+    "chats": st.tuples(st.booleans(), moments, names, moments),
+    "messages": st.tuples(st.booleans(), moments, names),
+    "receivers": st.tuples(names, names, moments, names),
+    "users": st.tuples(names, names),
+}
+cursors = st.builds(cursor_of, st.lists(st.text() | st.sampled_from([*places]), max_size=4)) | (
+    st.one_of([st.builds(partial(write_cursor, name), place) for name, place in places.items()])
 )
 
 

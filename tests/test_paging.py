@@ -90,6 +90,13 @@ def test_what_is_no_cursor_of_this_list_is_refused(cursor: Any) -> None:
     assert error.value.field == "cursor"
 
 
+@pytest.mark.parametrize("flag", ["", "1", "true", "TRUE", "None"])
+def test_a_flag_has_one_form(flag: str) -> None:
+    cursor = cursor_of("list", flag, "2024-01-01 00:00:00.000", "m1")
+    with pytest.raises(sdk.InvalidInput):
+        read_cursor(cursor, "list", (True, *START))
+
+
 def test_a_cursor_gives_no_access(engine: str) -> None:
     ivan, olga = make_user(), make_user()
     theirs, own = make_chat(olga), make_chat(ivan)

@@ -171,7 +171,7 @@ def test_what_was_read_inside_is_not_the_same_outside() -> None:
 
 
 def test_columns_are_those_of_their_row() -> None:
-    """Rows share what they have in common, and each has what is its own."""
+    """What one row is given does not show in another."""
     message = sdk.Message
     row = [message.id, message.created_at, message.updated_at, message.hashtags]
     read = reader_of([Row(row)], frozenset({"TEXT", "TEXT[]"}))()
@@ -180,7 +180,8 @@ def test_columns_are_those_of_their_row() -> None:
         read,
         [("a", never, never, None), ("b", never, late, ["tag"]), ("c", None, None, None)],
     )
-    assert unchanged.updated_at == unchanged.created_at == edited.created_at
+    assert unchanged.updated_at is unchanged.created_at
+    assert unchanged.created_at == edited.created_at
     assert edited.updated_at == datetime(2026, 1, 2, 0, 0, 0, 500_000, UTC)
     assert (empty.created_at, empty.updated_at, empty.hashtags) == (None, None, [])
     edited.content = "new"

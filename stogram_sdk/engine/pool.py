@@ -414,7 +414,8 @@ class PooledConnections(ABC):
     def _reusable(self) -> Any:
         """An idle connection; None if there is none. Those that nobody used for long are closed."""
         now = time.monotonic()
-        for connection, since in self._books.copy().items():  # Each call comes here.
+        # Not `_idle()`, which looks at all of them: each call comes here.
+        for connection, since in self._books.copy().items():
             if not isinstance(since, float):
                 continue
             if now - since <= self._max_idle:
